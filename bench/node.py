@@ -1,0 +1,41 @@
+"""A node on RocksDB for benchmarks to run in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from bench.result import scratch
+from understudy.node.node import Node
+from understudy.node.scheduler import MAX_AHEAD
+from understudy.objects.ids import ActorId
+from understudy.store.open import open_store
+
+
+@asynccontextmanager
+async def open_node(name: str, *, run_ahead: int = MAX_AHEAD) -> AsyncIterator[Node]:
+    """A living node on a new store, which is removed afterwards."""
+    with scratch(name) as folder:
+        url = f"rocksdb:{folder / 'store'}"
+        node = Node(open_store(url), store_url=url, run_ahead=run_ahead)
+        await node.start()
+        try:
+            yield node
+        finally:
+            await node.stop()
+
+
+async def wait_until(done: Callable[[], bool], *, pause_seconds: float = 0.02) -> None:
+    """Look again and again, rarely enough not to disturb; raises what the look raises."""
+    while not done():
+        await asyncio.sleep(pause_seconds)
+
+
+def state_of(node: Node, actor: ActorId) -> dict[str, Any]:
+    """The JSON at `/state` of an actor's head; empty without one."""
+    found = node.reader.find(node.reader.step(node.actor(actor).head).core, "state")
+    return {} if found is None else msgspec.json.decode(node.reader.blob(found), type=dict[str, Any])

@@ -1,0 +1,195 @@
+"""The demo: a ledger of a dozen owners works through a file of transfers, loses its node to SIGKILL on the way, and is judged.
+
+Run by `make demo`. Exits 0 only if no acknowledged transfer was lost or applied twice, no rule was broken, and every
+history verifies.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+HERE = Path(__file__).parent
+UNDERSTUDY = [sys.executable, "-m", "understudy"]
+CLIENTS = 16
+START_SECONDS = 30.0
+Order = dict[str, str]
+
+console = Console()
+
+
+class NodeProcess:
+    """`understudy serve` in a process of its own, on a free port of loopback."""
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self._process = subprocess.Popen(
+            [*UNDERSTUDY, "serve", "--listen", "127.0.0.1:0"], cwd=project, stdout=subprocess.DEVNULL
+        )
+        self.client = httpx.Client(base_url=self._address(), timeout=30)
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is flushed, nobody is told."""
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        """The polite way."""
+        self._process.terminate()
+        self._process.wait()
+
+    def _address(self) -> str:
+        note = self._project / ".understudy" / "node.json"
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            if self._process.poll() is not None:
+                raise SystemExit(f"the node ended with exit code {self._process.returncode}")
+            about = json.loads(note.read_text()) if note.exists() else {}
+            if about.get("pid") == self._process.pid:
+                return str(about["address"])
+            time.sleep(0.05)
+        raise SystemExit("the node did not start")
+
+
+def main() -> int:
+    """Run the demo; the exit code is the verdict."""
+    with (HERE / "ledger" / "transactions.csv").open() as file:
+        orders = list(csv.DictReader(file))
+    with _project() as project:
+        acknowledged = _work(project, orders)
+        node = NodeProcess(project)
+        try:
+            problems = _check(node.client, acknowledged)
+        finally:
+            node.stop()
+        console.rule("[bold]3. The verdict")
+        console.print("Every step of every history is run again in fresh processes, and compared.")
+        verdict = subprocess.run([*UNDERSTUDY, "verify", "--all"], cwd=project).returncode
+    for problem in problems:
+        console.print(f"[red]broken:[/] {problem}")
+    console.print("[green]The ledger holds, and can prove it.[/]" if not problems and not verdict else "[red]Not good.[/]")
+    return 1 if problems or verdict else 0
+
+
+@contextmanager
+def _project() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="understudy-demo-"))
+    try:
+        yield Path(shutil.copytree(HERE / "ledger", folder / "ledger"))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _work(project: Path, orders: list[Order]) -> dict[str, Order]:
+    """Send every order, with a SIGKILL half-way; returns the acknowledged ones by their reference."""
+    console.rule("[bold]1. A ledger goes to work")
+    accounts = [order for order in orders if order["kind"] == "open"]
+    moves = [order for order in orders if order["kind"] != "open"]
+    acknowledged: dict[str, Order] = {}
+    node = NodeProcess(project)
+    for order in accounts:
+        _send(node.client, order)
+    console.print(f"{len(accounts)} account actors opened by the bank actor; {len(moves)} orders from transactions.csv follow.")
+    with _progress() as progress:
+        task = progress.add_task("orders acknowledged", total=len(moves))
+        half = len(moves) // 2
+        _send_all(node, moves[:half], acknowledged, lambda: progress.advance(task), kill_after=half * 2 // 3)
+        progress.console.print(
+            f"[bold red]SIGKILL[/] to node {node._process.pid} with orders under way; "
+            f"{len(acknowledged)} were acknowledged. Starting again on the same store."
+        )
+        node = NodeProcess(project)
+        rest = [order for order in moves if order["ref"] not in acknowledged]
+        _send_all(node, rest, acknowledged, lambda: progress.advance(task))
+    _settle(node.client)
+    node.stop()
+    return acknowledged
+
+
+def _send_all(node: NodeProcess, orders: list[Order], acknowledged: dict[str, Order], advance: Any, kill_after: int = -1) -> None:
+    def one(order: Order) -> None:
+        try:
+            _send(node.client, order)
+        except httpx.TransportError:
+            return  # The node is gone. Not acknowledged, so it is sent again, with the same idempotency key.
+        acknowledged[order["ref"]] = order
+        advance()
+        if len(acknowledged) == kill_after:
+            node.kill()
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(one, orders))
+
+
+def _send(client: httpx.Client, order: Order) -> None:
+    kind = order["kind"]
+    body: dict[str, Any]
+    if kind == "open":
+        body = {"owner": order["source"]}
+    elif kind == "deposit":
+        body = {"owner": order["target"], "cents": int(order["cents"]), "ref": order["ref"]}
+    else:
+        body = {"source": order["source"], "target": order["target"], "cents": int(order["cents"]), "ref": order["ref"]}
+    headers = {"Message-Type": kind, "Idempotency-Key": order["ref"] or f"open-{order['source']}"}
+    answer = client.post("/actors/bank/messages", json=body, headers=headers)
+    if answer.status_code != 200:
+        raise SystemExit(f"{kind} {order['ref']}: {answer.status_code} {answer.text}")
+
+
+def _settle(client: httpx.Client) -> None:
+    """Wait until no order is under way: what the killed node left unfinished is finished by the new one."""
+    while _state(client, "bank")["under_way"]:
+        time.sleep(0.1)
+
+
+def _check(client: httpx.Client, acknowledged: dict[str, Order]) -> list[str]:
+    console.rule("[bold]2. The books")
+    bank = _state(client, "bank")
+    accounts = {owner: _state(client, actor) for owner, actor in bank["accounts"].items()}
+    table = Table("owner", "entries", "balance", title=f"after {len(acknowledged)} orders")
+    for owner, account in sorted(accounts.items()):
+        table.add_row(owner, str(account["entries"]), f"{account['balance_cents'] / 100:,.2f}")
+    console.print(table)
+    console.print(f"settled {bank['settled']}, declined for want of money {bank['declined']}")
+    deposited = sum(int(order["cents"]) for order in acknowledged.values() if order["kind"] == "deposit")
+    rules = {
+        "each acknowledged order ended exactly once": bank["settled"] + bank["declined"] == len(acknowledged),
+        "no money was made or lost": sum(a["balance_cents"] for a in accounts.values()) == deposited,
+        "the bank's book says the same": bank["deposited_cents"] == deposited,
+        "no account is overdrawn": all(a["balance_cents"] >= 0 for a in accounts.values()),
+    }
+    for rule, holds in rules.items():
+        console.print(("[green]holds[/]  " if holds else "[red]broken[/] ") + rule)
+    return [rule for rule, holds in rules.items() if not holds]
+
+
+def _state(client: httpx.Client, actor: str) -> dict[str, Any]:
+    about = client.get(f"/actors/{actor}").raise_for_status().json()
+    state: dict[str, Any] = client.get(f"/steps/{about['head']}/core/state").raise_for_status().json()
+    return state
+
+
+def _progress() -> Progress:
+    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console)
+
+
+if __name__ == "__main__":
+    os.environ.pop("UNDERSTUDY_STORE", None)
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""The contract between the kernel and the engines: what goes into a step and what comes out.
+
+The law: an engine's result depends on nothing but the input, the objects it can reach and the answers of `calls`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from msgspec import Struct
+
+from understudy.objects.codec import Block
+from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
+from understudy.objects.journal import Entry
+from understudy.objects.mailbox import QUEUE, Mailbox
+from understudy.objects.message import Message
+from understudy.objects.step import Outcome
+from understudy.store.reader import Reader, Staging
+
+NO_HEADERS: Mapping[str, str] = {}
+
+
+class Delivery(NamedTuple):
+    """A message and its id."""
+
+    id: MessageId
+    message: Message
+
+
+class Outgoing(Struct, frozen=True, kw_only=True):
+    """A message that a wit wants to send; the kernel gives it its place in the conversation."""
+
+    to: str
+    type: str
+    content: Id
+    lane: str = QUEUE
+    re: str | None = None
+    headers: Mapping[str, str] = NO_HEADERS
+
+
+class Calls(Protocol):
+    """How a running step reaches the world: live through capabilities, in a replay through the journal."""
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """What was answered so far, in the order of completion."""
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """The blocks of the replies."""
+
+    async def call(self, capability: str, request: bytes) -> bytes:
+        """Ask a capability. Raises CallFailed with the capability's error."""
+
+
+class StepInput(Struct, frozen=True, kw_only=True):
+    """Everything that a wit may depend on.
+
+    `parent` is None at genesis. `height`, `time` (microseconds since 1970) and `seed` are those of the step being made.
+    `core` is where the wit is looked for and what it may change. `store` reads everything and takes what the step writes.
+    """
+
+    actor: ActorId
+    parent: StepId | None
+    height: int
+    time: int
+    seed: int
+    core: TreeId
+    inbox: Mailbox
+    outbox: Mailbox
+    messages: Sequence[Delivery]
+    store: Staging
+    calls: Calls
+
+
+class StepResult(Struct, frozen=True, kw_only=True):
+    """What came out: the new core, messages in order, log entries, and the outcome if it is not ok.
+
+    `retry` holds the text of a `Retry` that the wit raised, or of a capability that failed for now; then nothing else counts.
+    """
+
+    engine: str
+    core: TreeId
+    sent: Sequence[Outgoing] = ()
+    log: Sequence[str] = ()
+    outcome: Outcome | None = None
+    retry: str | None = None
+
+
+class Program(Protocol):
+    """The code of one version of a core, ready to run."""
+
+    @property
+    def engine(self) -> str:
+        """The engine text that a step made by it carries."""
+
+    def run(self, given: StepInput) -> StepResult | Awaitable[StepResult]:
+        """Run one step. Never raises for what the wit does: a failure is in the result.
+
+        Returns an awaitable, to be awaited on an event loop, only when the wit is asynchronous.
+        """
+
+
+class Engine(Protocol):
+    """Runs one kind of code."""
+
+    @property
+    def name(self) -> str:
+        """What `/runtime` says, and what the engine text begins with."""
+
+    def load(self, core: TreeId, entry: str, store: Reader) -> Program:
+        """The program that `entry` ("wit" or "wit_update") of a core names, cached per version of the code. Raises WitError."""
+
+
+class Capability(Protocol):
+    """Something the host offers to wits. Started only when the parent step is durable, at least once until the step is sealed."""
+
+    @property
+    def name(self) -> str:
+        """The first part of its call paths."""
+
+    async def call(self, request: bytes, *, caller: ActorId, key: str) -> bytes:
+        """Answer a request. `key` is the same at every attempt of the same call. Raises CallFailed (kept), Retry (tried again)."""

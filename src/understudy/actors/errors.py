@@ -1,0 +1,38 @@
+"""Failures between kernel, engine and wit, each with the word that stands in the step's outcome."""
+
+from __future__ import annotations
+
+
+class WitError(Exception):
+    """The wit of a core could not be loaded or run. `code` is one word, the text says what to do."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class Refusal(Exception):
+    """A contract or a schema says no to a message: the step is `refused` and changes nothing."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class Retry(Exception):
+    """A wit raises this when the world failed it: the message is tried again later, up to the core's policy."""
+
+
+class CallFailed(Exception):
+    """A capability's answer was an error; it is journalled as it is."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(f"{code}: {text}")
+        self.code = code
+        self.text = text
+
+
+class CallNeedsWorld(Exception):
+    """A replay asks for a call that the journal does not hold: the code does something else than it did."""

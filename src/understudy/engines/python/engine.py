@@ -1,0 +1,275 @@
+"""The Python engine: finds the wit of a core, loads it once per version of the code, and keeps what is in use."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from understudy.actors.errors import WitError
+from understudy.engines.python.failure import in_core, in_package, is_interrupt, load_error
+from understudy.engines.python.importer import Version, clean, file_name
+from understudy.engines.python.inline import find_wit, inline_code
+from understudy.engines.python.modules import Code, Nodes, Search, arrange, module_paths, read_sources
+from understudy.engines.python.pointer import External, InCore, Inline, Pointer, parse_pointer
+from understudy.engines.python.program import PythonProgram
+from understudy.engines.python.resolver import Resolver, default_resolver, find_function, home_of, source_digest
+from understudy.objects import ids
+from understudy.objects.errors import WrongKind
+from understudy.objects.ids import Id, TreeId
+from understudy.store.reader import Reader
+
+NAME: Final = "python"
+ABI: Final = "python/1"
+MAX_WIT: Final = 1024 * 1024
+MAX_PROGRAMS: Final = 512
+MAX_SOURCE: Final = 16 * 1024 * 1024  # of all versions kept: loaded code takes some ten times its source
+_MAX_POINTERS: Final = 10_000
+
+_log = logging.getLogger(__name__)
+
+
+class Entries(Protocol):
+    """The names of a core, read or not yet checked."""
+
+    def get(self, name: str, /) -> bytes | None:
+        """The id under a name."""
+
+
+class PythonEngine:
+    """Runs wits written in Python. May be used from several threads.
+
+    With `fresh`, every load runs the code again in a new namespace, as a verifier wants it: nothing that a step left
+    behind in a module is there for the next one. (Code behind `external:` is Python's own and stays.)
+    """
+
+    def __init__(
+        self, resolver: Resolver | None = None, *, fresh: bool = False, max_programs: int = MAX_PROGRAMS
+    ) -> None:
+        self._resolver = resolver or default_resolver()
+        self._fresh = fresh
+        self._max_programs = max_programs
+        self._pointers: dict[bytes, Pointer] = {}
+        self._programs: dict[tuple[object, ...], PythonProgram] = {}
+        self._search = Search()
+        self._clock = 0
+        self._building = threading.RLock()
+
+    @property
+    def name(self) -> str:
+        """`python`."""
+        return NAME
+
+    def load(self, core: TreeId, entry: str, store: Reader) -> PythonProgram:
+        """The program that a core's `/wit` or `/wit_update` names. Raises WitError, StoreError."""
+        entries = _entries(core, store)
+        id = entries.get(entry)
+        if id is None:
+            raise WitError(
+                "NoWit", f"the core has no /{entry}: put a text there, code or a pointer such as /code:greeter:wit"
+            )
+        pointer = self._pointers.get(id) or self._read_pointer(Id(id), entry, store)
+        code = self._code(pointer, entries, store, entry)
+        key = (entry, id, code)
+        program = self._programs.get(key)
+        if program is None or self._fresh or self._is_stale(program, pointer):
+            program = self._build(key, pointer, core, store)
+        program.stamp = self._clock
+        return program
+
+    def _code(self, pointer: Pointer, entries: Entries, store: Reader, entry: str) -> object:
+        """What the program depends on beside the text of the pointer; the same value as long as the code is the same."""
+        if not isinstance(pointer, InCore):
+            return None
+        if pointer.path == "":
+            return self._search_key(entries, store)
+        top, _, rest = pointer.path.partition("/")
+        id = entries.get(top)
+        return store.find(id, rest) if id is not None and rest else id
+
+    def _search_key(self, entries: Any, store: Reader) -> object:
+        parts: list[object] = []
+        for name, id in entries.items():
+            if ids.is_raw(id):
+                if name.endswith(".py"):
+                    parts.append((name, id))
+            elif _is_tree(id, store):
+                parts.append((name, self._search.below(store, id).digest))
+        return tuple(parts)
+
+    def _is_stale(self, program: PythonProgram, pointer: Pointer) -> bool:
+        # A module behind `external:` may have been loaded again since, or another function registered.
+        return isinstance(pointer, External) and self._resolver.look_up(pointer) is not program.function
+
+    def _read_pointer(self, id: Id, entry: str, store: Reader) -> Pointer:
+        pointer = parse_pointer(_read_text(id, entry, store), node=entry)
+        if isinstance(pointer, Inline):
+            # The text itself is only needed to build: a cache of texts would be a cache of megabytes.
+            pointer = Inline("")
+        if len(self._pointers) >= _MAX_POINTERS:
+            self._pointers.clear()
+        self._pointers[id] = pointer
+        return pointer
+
+    def _build(self, key: tuple[Any, ...], pointer: Pointer, core: TreeId, store: Reader) -> PythonProgram:
+        with self._building:
+            known = self._programs.get(key)
+            if known is not None and not self._fresh and not self._is_stale(known, pointer):
+                return known
+            entry, id, code = key
+            match pointer:
+                case External():
+                    program = self._build_external(pointer, entry)
+                case Inline():
+                    program = self._build_inline(Id(id), entry, store, known)
+                case InCore():
+                    program = self._build_in_core(pointer, code, core, entry, store, known)
+            self._clock += 1
+            program.stamp = self._clock
+            self._programs[key] = program
+            self._drop_unused()
+            return program
+
+    def _build_external(self, pointer: External, entry: str) -> PythonProgram:
+        function = self._resolver.resolve(pointer, node=entry)
+        engine = f"{ABI};source={source_digest(function)}"
+        return PythonProgram(function, entry=entry, engine=engine, belongs=in_package(home_of(function)))
+
+    def _build_inline(self, id: Id, entry: str, store: Reader, known: PythonProgram | None) -> PythonProgram:
+        version = self._version(id, entry, known, lambda: inline_code(_read_text(id, entry, store), id, entry))
+        function = find_wit(_import(version, "", entry), entry)
+        return PythonProgram(function, entry=entry, engine=ABI, belongs=in_core, version=version)
+
+    def _build_in_core(
+        self, pointer: InCore, code: Any, core: TreeId, entry: str, store: Reader, known: PythonProgram | None
+    ) -> PythonProgram:
+        nodes, folder = self._nodes(pointer, code, core, entry, store)
+        id = ids.raw_id(nodes.digest)
+        shown = file_name(id, f"{folder}/" if folder else "")
+        version = self._version(id, folder, known, lambda: arrange(shown, read_sources(store, nodes)))
+        if version.sources.get(pointer.module) is None:
+            there = ", ".join(version.names[:20]) or "none"
+            raise WitError(
+                "MissingModule", f"/{entry} names the module {pointer.module!r}; below /{folder} there are: {there}"
+            )
+        module = _import(version, pointer.module, pointer.module)
+        function = find_function(module, pointer.module, pointer.function, entry)
+        program = PythonProgram(function, entry=entry, engine=ABI, belongs=in_core, version=version)
+        if version.problems is None:
+            version.problems = _import_others(version)
+            if known is None and version.problems:
+                _log.warning("broken beside the wit of %s: %s", core, "; ".join(version.problems))
+        return program
+
+    def _nodes(self, pointer: InCore, code: Any, core: TreeId, entry: str, store: Reader) -> tuple[Nodes, str]:
+        """The `.py` nodes that a pointer's modules come from, and the path of the folder they are in."""
+        if pointer.path:
+            if code is None:
+                raise WitError(
+                    "MissingModule", f"/{entry} looks for code in /{pointer.path}, and the core has no such folder"
+                )
+            if not _is_tree(code, store):
+                raise WitError(
+                    "MissingModule", f"/{entry} looks for code in /{pointer.path}, which is a blob, not a folder"
+                )
+            nodes, folder = self._search.below(store, code), pointer.path
+        else:
+            nodes = self._search.below(store, core)
+            folder = _folder_of(pointer.module, nodes, entry)
+            nodes = nodes.below(folder)
+        if not nodes.by_path:
+            raise WitError("MissingModule", f"there is no code below /{pointer.path}: no node there ends in .py")
+        return nodes, folder
+
+    def _version(self, id: Id, path: str, known: PythonProgram | None, read: Callable[[], Code]) -> Version:
+        """The namespace of some code: the one that another program of it uses, or a new one where fresh ones are wanted."""
+        if self._fresh:
+            return Version(id, path, known.version.code if known is not None and known.version is not None else read())
+        for program in self._programs.values():
+            if program.version is not None and program.version.is_of(id, path):
+                return program.version
+        return Version(id, path, read())
+
+    def _drop_unused(self) -> None:
+        """Forget the programs that were not asked for the longest, until the rest is within bounds."""
+        size = sum(program.version.size for program in self._programs.values() if program.version is not None)
+        by_age = sorted(self._programs, key=lambda key: self._programs[key].stamp)
+        for key in by_age[:-1]:
+            if len(self._programs) <= self._max_programs and size <= MAX_SOURCE:
+                break
+            version = self._programs.pop(key).version
+            size -= 0 if version is None else version.size
+
+
+def _entries(core: TreeId, store: Reader) -> Any:
+    node = store.node(core)
+    flat = node.get("tree") if isinstance(node, dict) else None
+    if flat is not None:
+        return flat
+    try:
+        return store.tree(core)
+    except WrongKind as error:
+        raise WitError("InvalidCore", f"the core is not a tree: {error}") from error
+
+
+def _is_tree(id: bytes, store: Reader) -> bool:
+    if ids.is_raw(id):
+        return False
+    node = store.node(id)
+    return isinstance(node, dict) and ("tree" in node or "bigtree" in node)
+
+
+def _read_text(id: Id, entry: str, store: Reader) -> str:
+    try:
+        info = store.blob_info(id)
+    except WrongKind as error:
+        raise WitError("WitNotBlob", f"/{entry} is {store.kind(id)}; it must be a blob of text") from error
+    data = b"" if info is not None else store.block(id)
+    if info is not None or len(data) > MAX_WIT:
+        raise WitError("WitTooLarge", f"/{entry} has more than 1 MiB of text; put the code below /code and point to it")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise WitError("WitNotText", f"/{entry} is not UTF-8: {error}") from error
+
+
+def _folder_of(module: str, nodes: Nodes, entry: str) -> str:
+    """Where a module is when the whole core is searched: in the root, or else in the only folder that has it."""
+    paths = module_paths(module)
+    if any(path in nodes.by_path for path in paths):
+        return ""
+    folders = sorted(
+        {path.removesuffix(f"/{end}") for path in nodes.by_path for end in paths if path.endswith(f"/{end}")}
+    )
+    if len(folders) == 1:
+        return folders[0]
+    if not folders:
+        there = ", ".join(sorted(nodes.by_path)[:20]) or "no .py node at all"
+        raise WitError(
+            "MissingModule", f"/{entry} names the module {module!r}, which is nowhere in the core; there is {there}"
+        )
+    text = f"/{entry} names the module {module!r}, which is in {' and in '.join('/' + folder for folder in folders)}"
+    raise WitError("AmbiguousWit", f"{text}: say which, e.g. /{folders[0]}:{module}:…")
+
+
+def _import(version: Version, name: str, shown: str) -> Any:
+    try:
+        return version.load(name)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        raise load_error(error, shown) from error
+
+
+def _import_others(version: Version) -> list[str]:
+    """Load the modules that the wit did not need. What is broken among them is reported, and stops nobody."""
+    problems = [f"{path}: not loaded, no module can have that name" for path in version.code.skipped]
+    for name in version.names:
+        try:
+            version.load(name)
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            problems.append(clean(load_error(error, name).text))
+    return problems

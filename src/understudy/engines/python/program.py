@@ -1,0 +1,125 @@
+"""A wit that is loaded: runs steps, and turns whatever happens in it into a result."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from inspect import isawaitable
+from typing import Any, Final
+
+from understudy.actors.contract import StepInput, StepResult
+from understudy.actors.errors import Retry, WitError
+from understudy.engines.python.failure import Belongs, is_interrupt, outcome_of
+from understudy.engines.python.importer import Version
+from understudy.engines.python.inject import inject
+from understudy.objects import ids
+from understudy.objects.errors import ObjectError
+from understudy.objects.ids import Id, TreeId
+from understudy.objects.tree import is_tree_node
+from understudy.store.errors import Missing, StoreError
+from understudy.wit.context import Context
+from understudy.wit.core import Core
+from understudy.wit.draft import Draft
+from understudy.wit.outbox import check_outgoing, check_sent_count
+from understudy.wit.wit import Wit
+
+WIT_UPDATE: Final = "wit_update"
+
+
+class PythonProgram:
+    """One wit of one version of the code. While it is held, so are its modules."""
+
+    __slots__ = ("__weakref__", "_belongs", "_call", "engine", "entry", "function", "stamp", "version")
+
+    def __init__(
+        self, function: Any, *, entry: str, engine: str, belongs: Belongs, version: Version | None = None
+    ) -> None:
+        """Raises WitError("WrongSignature", "NotCallable", "MissingFunction")."""
+        self.function = function
+        self.entry = entry
+        self.engine = engine
+        self.version = version
+        self.stamp = 0
+        self._belongs = belongs
+        if isinstance(function, Wit):
+            function.prepare()
+            if entry == WIT_UPDATE and not function.has_update:
+                raise WitError("MissingFunction", f"/{entry} points to a Wit that has no @wit.update handler")
+            self._call = function.__call__
+        elif isinstance(function, type) or not callable(function):
+            what = "a class" if isinstance(function, type) else f"a {type(function).__name__}"
+            raise WitError("NotCallable", f"/{entry} names {what}: it must be a function (def or async def) or a Wit")
+        else:
+            self._call = inject(function)
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What is broken in modules of the core that the wit does not need."""
+        return () if self.version is None else self.version.problems or ()
+
+    def run(self, given: StepInput) -> StepResult | Awaitable[StepResult]:
+        """Run one step. Raises only StoreError when the store fails, and KeyboardInterrupt from the terminal."""
+        ctx = Context(given, self.entry)
+        try:
+            returned = self._call(ctx)
+            if returned is not None and isawaitable(returned):
+                return self._await(ctx, returned)
+            return self._result(ctx, returned)
+        except BaseException as error:
+            return self._failed(ctx, error)
+
+    async def _await(self, ctx: Context, returned: Awaitable[Any]) -> StepResult:
+        try:
+            return self._result(ctx, await returned)
+        # A cancelled or closed step is stopped by the node, which knows why; neither is what the wit did.
+        except Exception as error:
+            return self._failed(ctx, error)
+        except (SystemExit, KeyboardInterrupt) as error:
+            return self._failed(ctx, error)
+
+    def _result(self, ctx: Context, returned: Any) -> StepResult:
+        given = ctx.given
+        if returned is None:
+            return StepResult(engine=self.engine, core=ctx.sealed_core(), sent=ctx.sent(), log=ctx.logged())
+        if isinstance(returned, Draft):
+            core, sent = _drafted_core(ctx, returned), [*ctx.sent(), *map(check_outgoing, returned.send)]
+            check_sent_count(len(sent))
+            return StepResult(engine=self.engine, core=core, sent=sent, log=ctx.logged())
+        if isinstance(returned, Id) and returned == given.parent:
+            if ctx.core_changed() or ctx.sent():
+                text = "it returned the last step's id, which says that nothing changed, but it changed the core or sent messages"
+                raise WitError("BadResult", f"{text}: return None instead")
+            return StepResult(engine=self.engine, core=given.core, log=ctx.logged())
+        text = f"the wit returned {_describe(returned)}; return None, a Draft, or the last step's id if nothing changed"
+        raise WitError("BadResult", text)
+
+    def _failed(self, ctx: Context, error: BaseException) -> StepResult:
+        given = ctx.given
+        if isinstance(error, Retry):
+            return StepResult(
+                engine=self.engine, core=given.core, log=ctx.logged(), retry=str(error) or "the wit asked for it"
+            )
+        # What the store can't do is not the wit's doing, and must not stand in its history.
+        if is_interrupt(error) or (isinstance(error, StoreError) and not isinstance(error, Missing)):
+            raise error
+        outcome = outcome_of(error, self._belongs)
+        return StepResult(engine=self.engine, core=given.core, log=ctx.logged(), outcome=outcome)
+
+
+def _drafted_core(ctx: Context, draft: Draft) -> TreeId:
+    if draft.core is None:
+        return ctx.sealed_core()
+    if isinstance(draft.core, Core):
+        return draft.core.seal()
+    if ctx.core_changed():
+        raise WitError("BadResult", "the draft has a core of its own, but the wit also changed the one it was given")
+    store = ctx.given.store
+    try:
+        if isinstance(draft.core, bytes) and not ids.is_raw(draft.core) and is_tree_node(store.node(draft.core)):
+            return TreeId(Id(draft.core))
+    except ObjectError as error:
+        raise WitError("BadResult", f"the draft's core can't be read: {error}") from error
+    raise WitError("BadResult", f"the draft's core is {_describe(draft.core)}, not the id of a tree")
+
+
+def _describe(value: Any) -> str:
+    return f"the id {value}, which is not the last step's" if isinstance(value, Id) else f"a {type(value).__name__}"

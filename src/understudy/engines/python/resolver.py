@@ -1,0 +1,134 @@
+"""The resolver of `external:` pointers: registered functions, then loaded modules, then `sys.path`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from understudy.actors.errors import WitError
+from understudy.engines.python.failure import is_interrupt, load_error
+from understudy.engines.python.pointer import EXTERNAL, External
+from understudy.wit.wit import Wit
+
+NO_SOURCE: Final = "none"
+
+
+class Resolver:
+    """A table of functions by reference. What is in no table is looked for among Python's modules."""
+
+    def __init__(self) -> None:
+        self._registered: dict[str, Callable[..., Any]] = {}
+
+    def register_wit(self, ref: str, function: Callable[..., Any]) -> None:
+        """Let `external:REF` name a function. A reference may look like `module:function`; the table goes first."""
+        self._registered[ref.removeprefix(EXTERNAL)] = function
+
+    def unregister_wit(self, ref: str) -> None:
+        """Take a reference out of the table; nothing happens if it is not there."""
+        self._registered.pop(ref.removeprefix(EXTERNAL), None)
+
+    def add_wit_path(self, path: str | os.PathLike[str]) -> None:
+        """Let modules be imported from a folder, after everything that is in `sys.path` already."""
+        folder = str(Path(path).resolve())
+        if folder not in sys.path:
+            sys.path.append(folder)
+        importlib.invalidate_caches()
+
+    def look_up(self, pointer: External) -> Any:
+        """What the reference names now, without importing anything; None if that is not known yet."""
+        found = self._registered.get(pointer.ref)
+        if found is None and pointer.module is not None:
+            module = sys.modules.get(pointer.module)
+            return None if module is None else getattr(module, pointer.function, None)
+        return found
+
+    def resolve(self, pointer: External, *, node: str) -> Any:
+        """What the reference names, imported if need be. Raises WitError."""
+        found = self._registered.get(pointer.ref)
+        if found is not None:
+            return found
+        if pointer.module is None:
+            known = ", ".join(sorted(self._registered)) or "none"
+            raise WitError(
+                "UnknownReference",
+                f"/{node} says 'external:{pointer.ref}', and no wit is registered under that name (registered: {known}); "
+                "call resolver.register_wit, or write external:MODULE:FUNCTION",
+            )
+        module = sys.modules.get(pointer.module)
+        return find_function(module or _import(pointer, node), pointer.module, pointer.function, node)
+
+
+def find_function(module: ModuleType, name: str, function: str, node: str) -> Any:
+    """The function of a module. Raises WitError("MissingFunction")."""
+    found = getattr(module, function, None)
+    if found is None:
+        public = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
+        there = ", ".join(public[:20]) or "nothing that can be called"
+        raise WitError(
+            "MissingFunction", f"/{node} names {name}:{function}, but {name} has no {function!r}; it has {there}"
+        )
+    return found
+
+
+def source_digest(function: Any) -> str:
+    """The sha256 of the source of the module that defines a function, in hexadecimal; "none" if there is no source."""
+    if isinstance(function, Wit):
+        function = next(iter(function.functions), function)
+    module = sys.modules.get(getattr(inspect.unwrap(function), "__module__", None) or "")
+    data = None if module is None else _source(module)
+    return NO_SOURCE if data is None else sha256(data).hexdigest()
+
+
+def home_of(function: Any) -> str:
+    """The top-level package of the module that defines a function."""
+    if isinstance(function, Wit):
+        function = next(iter(function.functions), function)
+    return str(getattr(inspect.unwrap(function), "__module__", None) or "").partition(".")[0]
+
+
+def _source(module: ModuleType) -> bytes | None:
+    file = getattr(module, "__file__", None)
+    if isinstance(file, str) and Path(file).suffix == ".py" and Path(file).is_file():
+        return Path(file).read_bytes()
+    try:
+        return inspect.getsource(module).encode()
+    except (OSError, TypeError):
+        return None
+
+
+def _import(pointer: External, node: str) -> ModuleType:
+    name = pointer.module
+    assert name is not None
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+            raise WitError(
+                "MissingModule",
+                f"/{node} says 'external:{pointer.ref}', but Python finds no module {error.name!r}: "
+                "install it, or add its folder with resolver.add_wit_path",
+            ) from error
+        raise load_error(error, name) from error
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        raise load_error(error, name) from error
+
+
+_default = Resolver()
+register_wit = _default.register_wit
+unregister_wit = _default.unregister_wit
+add_wit_path = _default.add_wit_path
+
+
+def default_resolver() -> Resolver:
+    """The resolver of this process, which `register_wit` and `add_wit_path` change."""
+    return _default

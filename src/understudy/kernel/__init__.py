@@ -1,0 +1,1 @@
+"""The deterministic heart: deliver, advance, replay, verify. Synchronous; awaits nothing; time and randomness are handed in."""

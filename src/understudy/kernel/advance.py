@@ -1,0 +1,146 @@
+"""One step, first half: what the engine is given, or that no engine is needed.
+
+The law: `prepare` and `seal` depend on their arguments alone, so a replay makes the same plan and the same step.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from understudy.actors.contract import Calls, Delivery, Engine, Program, StepInput, StepResult
+from understudy.actors.errors import WitError
+from understudy.kernel.actor import Actor
+from understudy.kernel.core import check_core, runtime_of
+from understudy.kernel.policy import SELF, read_policy
+from understudy.objects.errors import ObjectError
+from understudy.objects.ids import StepId, TreeId
+from understudy.objects.mailbox import UPDATE
+from understudy.objects.message import Message, is_genesis
+from understudy.objects.step import FAILED, NOOP, REFUSED, Outcome
+from understudy.store.maps import patch_tree
+from understudy.store.reader import Staging
+
+KERNEL_ENGINE: Final = "kernel/1"  # the engine text of steps that need no engine
+WIT: Final = "wit"
+WIT_UPDATE: Final = "wit_update"
+
+
+class Engines(Protocol):
+    """The node's table of engines."""
+
+    def get(self, name: str) -> Engine | None:
+        """The engine with this name."""
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What one step will do. Exactly one of `program` and `result` is set: run that, or it is decided already."""
+
+    actor: Actor
+    given: StepInput
+    program: Program | None = None
+    result: StepResult | None = None
+
+
+def step_seed(secret: bytes, parent: StepId | None, messages: Sequence[Delivery]) -> int:
+    """The seed of a step: 53 bits of an HMAC-SHA256, which senders can't choose and a restart does not change."""
+    text = (parent or b"") + b"".join([delivery.id for delivery in messages])
+    return int.from_bytes(hmac.digest(secret, text, "sha256")[:8], "big") >> 11
+
+
+def prepare(
+    actor: Actor,
+    messages: Sequence[Delivery],
+    *,
+    time: int,
+    seed: int,
+    staging: Staging,
+    calls: Calls,
+    engines: Engines | Mapping[str, Engine],
+    owner: Callable[[], str],
+) -> Plan:
+    """Plan the step that consumes these messages (as `Waiting.take` gave them).
+
+    `time` is the clock in microseconds; the step's is never before its parent's. `owner` gives the sender of the
+    actor's genesis and is asked only for an update. Raises StoreError if the store can't be read.
+    """
+    first = messages[0].message
+    given = StepInput(
+        actor=actor.id,
+        parent=actor.head,
+        height=actor.height + 1,
+        time=time if actor.step is None else max(time, actor.step.time),
+        seed=seed,
+        core=actor.core,
+        inbox=actor.inbox,
+        outbox=actor.outbox,
+        messages=messages,
+        store=staging,
+        calls=calls,
+    )
+    if actor.step is not None and is_genesis(first):
+        return _decided(actor, given, Outcome(NOOP, "AlreadyAlive", "a genesis message for an actor that lives"))
+    if first.lane == UPDATE and actor.step is not None:
+        return _plan_update(actor, given, first, engines, owner)
+    if actor.step is None:
+        try:
+            check_core(staging, given.core)
+        except WitError as error:
+            return _decided(actor, given, Outcome(REFUSED, error.code, error.text))
+    return _load(actor, given, WIT, engines)
+
+
+def _plan_update(
+    actor: Actor,
+    given: StepInput,
+    message: Message,
+    engines: Engines | Mapping[str, Engine],
+    owner: Callable[[], str],
+) -> Plan:
+    staging = given.store
+    try:
+        _check_permission(actor, message, staging, owner)
+        patched = patch_tree(staging, given.core, staging.patch(message.content))
+        check_core(staging, patched)
+    except ObjectError as error:
+        return _decided(actor, given, Outcome(REFUSED, "BadPatch", f"the update carries no patch of this core: {error}"))
+    except WitError as error:
+        return _decided(actor, given, Outcome(REFUSED, error.code, error.text))
+    given = _with_core(given, patched)
+    if WIT_UPDATE in staging.tree(patched):
+        return _load(actor, given, WIT_UPDATE, engines)
+    return Plan(actor=actor, given=given, result=StepResult(engine=KERNEL_ENGINE, core=patched))
+
+
+def _check_permission(actor: Actor, message: Message, staging: Staging, owner: Callable[[], str]) -> None:
+    sender = message.sender
+    if sender == owner():
+        return
+    allowed = read_policy(staging, actor.core).update
+    if sender in allowed or (sender == actor.text and SELF in allowed):
+        return
+    raise WitError("NotPermitted", f"{sender} may not update this actor: only {owner()} may, and whom /policy names")
+
+
+def _load(actor: Actor, given: StepInput, entry: str, engines: Engines | Mapping[str, Engine]) -> Plan:
+    try:
+        runtime = runtime_of(given.store, given.core)
+        engine = engines.get(runtime)
+        if engine is None:
+            raise WitError("UnknownRuntime", f"/runtime says {runtime!r}, and this node has no engine of that name")
+        return Plan(actor=actor, given=given, program=engine.load(given.core, entry, given.store))
+    except WitError as error:
+        return _decided(actor, given, Outcome(FAILED, error.code, error.text))
+
+
+def _decided(actor: Actor, given: StepInput, outcome: Outcome) -> Plan:
+    return Plan(
+        actor=actor, given=given, result=StepResult(engine=KERNEL_ENGINE, core=actor.core, outcome=outcome)
+    )
+
+
+def _with_core(given: StepInput, core: TreeId) -> StepInput:
+    return StepInput(**{name: getattr(given, name) for name in StepInput.__struct_fields__ if name != "core"}, core=core)

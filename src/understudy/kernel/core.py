@@ -1,0 +1,46 @@
+"""What makes a core valid, and who may change it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from understudy.actors.errors import WitError
+from understudy.kernel.policy import read_policy
+from understudy.objects.errors import WrongKind
+from understudy.objects.ids import TreeId
+from understudy.store.reader import Reader
+
+DEFAULT_RUNTIME: Final = "python"
+MAX_WIT_BYTES: Final = 1024 * 1024
+
+
+def check_core(reader: Reader, core: TreeId) -> None:
+    """Raise WitError that names what is missing or wrong: neither a genesis nor an update may produce such a core."""
+    try:
+        tree = reader.tree(core)
+    except WrongKind as error:
+        raise WitError("InvalidCore", f"the core is not a tree: {error}") from error
+    wit = tree.get("wit")
+    if wit is None:
+        raise WitError("NoWit", "the core has no /wit: put a text there, code or a pointer such as /code:greeter:wit")
+    _check_text(reader, wit, "wit")
+    runtime_of(reader, core)
+    read_policy(reader, core)
+
+
+def runtime_of(reader: Reader, core: TreeId) -> str:
+    """The name of the engine that runs a core: the text of `/runtime`, or "python". Raises WitError."""
+    id = reader.tree(core).get("runtime")
+    return DEFAULT_RUNTIME if id is None else _check_text(reader, id, "runtime").strip()
+
+
+def _check_text(reader: Reader, id: bytes, name: str) -> str:
+    if reader.kind(id) != "a blob":
+        raise WitError(f"{name.capitalize()}NotBlob", f"/{name} is {reader.kind(id)}; it must be a blob of text")
+    data = reader.blob(id)
+    if len(data) > MAX_WIT_BYTES:
+        raise WitError(f"{name.capitalize()}TooLarge", f"/{name} has {len(data):,} bytes; at most 1 MiB is allowed")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise WitError(f"{name.capitalize()}NotText", f"/{name} is not UTF-8: {error}") from error

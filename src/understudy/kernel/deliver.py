@@ -1,0 +1,139 @@
+"""Delivery: which messages may be consumed next, and which show that a sender lied.
+
+The law: delivering the same message any number of times changes nothing after the first.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from itertools import chain
+from typing import Final
+
+from understudy.actors.contract import Delivery
+from understudy.objects.ids import MessageId
+from understudy.objects.mailbox import LANES, QUEUE, SIGNAL, UPDATE, Cursor, mailbox_key
+from understudy.objects.message import Message, is_genesis
+from understudy.objects.step import MAX_CONSUMED
+
+MAX_WAITING: Final = 10_000  # deliveries of one actor held in memory; the store has the rest
+
+
+class Judgement(Enum):
+    """What to do with a message, given the cursor of its sender and lane."""
+
+    NEXT = "next"
+    DUPLICATE = "duplicate"
+    EARLY = "early"
+    EVIDENCE = "evidence"
+
+
+def judge(id: MessageId, message: Message, cursor: Cursor | None) -> Judgement:
+    """Judge a message against the last one taken from the same sender in the same lane (None: none yet)."""
+    seq, last = (0, None) if cursor is None else cursor
+    if message.seq == seq:
+        return Judgement.DUPLICATE if id == last else Judgement.EVIDENCE
+    if message.seq < seq:
+        return Judgement.DUPLICATE
+    if message.seq == seq + 1:
+        previous = None if last is None else str(last)
+        return Judgement.NEXT if message.previous == previous else Judgement.EVIDENCE
+    return Judgement.NEXT if message.lane == SIGNAL else Judgement.EARLY
+
+
+def sender_key(message: Message) -> str:
+    """The inbox key of a message."""
+    return mailbox_key(message.sender, message.lane)
+
+
+class Waiting:
+    """The messages that wait for one actor, in the order of their arrival in each lane.
+
+    `tails` holds the cursor of the last message taken in for each inbox key that has one here.
+    Keys that wait for a retry are parked: their messages keep their order and do not hold up the others.
+    """
+
+    def __init__(self) -> None:
+        self.tails: dict[str, Cursor] = {}
+        self._lanes: dict[str, deque[Delivery]] = {lane: deque() for lane in LANES}
+        self._parked: dict[str, list[Delivery]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        """How many messages wait, parked ones included."""
+        return self._count
+
+    def add(self, delivery: Delivery) -> None:
+        """Take in a message that was judged NEXT."""
+        message = delivery.message
+        key = sender_key(message)
+        self.tails[key] = Cursor(message.seq, delivery.id)
+        self._count += 1
+        if key in self._parked:
+            self._parked[key].append(delivery)
+        else:
+            self._lanes[message.lane].append(delivery)
+
+    def take(self, *, born: bool, limit: int) -> list[Delivery]:
+        """The messages that the next step consumes, in order; empty if there is none that may go.
+
+        An unborn actor takes its genesis. Updates go before the other lanes, alone; a genesis that comes too late goes
+        alone; then signals and the queue together, up to `limit`.
+        """
+        taken = self._take_some(min(limit, MAX_CONSUMED)) if born else self._take_genesis()
+        self._count -= len(taken)
+        return taken
+
+    def put_back(self, taken: list[Delivery]) -> None:
+        """Undo a take: the messages are first in line again."""
+        self._count += len(taken)
+        for delivery in reversed(taken):
+            self._lanes[delivery.message.lane].appendleft(delivery)
+
+    def forget(self, taken: list[Delivery]) -> None:
+        """The messages were consumed: the inbox of the new step knows their cursors now."""
+        for delivery in taken:
+            key = sender_key(delivery.message)
+            if self.tails.get(key) == (delivery.message.seq, delivery.id):
+                del self.tails[key]
+
+    def park(self, key: str) -> None:
+        """Set the messages of one inbox key aside until `unpark`."""
+        parked = self._parked.setdefault(key, [])
+        for lane, queue in self._lanes.items():
+            ours = [delivery for delivery in queue if sender_key(delivery.message) == key]
+            if ours:
+                parked.extend(ours)
+                self._lanes[lane] = deque(delivery for delivery in queue if sender_key(delivery.message) != key)
+
+    def unpark(self, key: str) -> None:
+        """Put the messages of a parked key first in line again."""
+        for delivery in reversed(self._parked.pop(key, [])):
+            self._lanes[delivery.message.lane].appendleft(delivery)
+
+    def all(self) -> list[Delivery]:
+        """Everything that waits, for people to look at."""
+        return [*chain.from_iterable(self._lanes.values()), *chain.from_iterable(self._parked.values())]
+
+    def _take_some(self, limit: int) -> list[Delivery]:
+        if self._lanes[UPDATE]:
+            return [self._lanes[UPDATE].popleft()]
+        taken: list[Delivery] = []
+        for lane in (SIGNAL, QUEUE):
+            queue = self._lanes[lane]
+            while queue and len(taken) < limit:
+                if is_genesis(queue[0].message):
+                    return taken or [queue.popleft()]
+                taken.append(queue.popleft())
+        return taken
+
+    def _take_genesis(self) -> list[Delivery]:
+        seen: set[str] = set()
+        for queue in self._lanes.values():
+            for delivery in queue:
+                key = sender_key(delivery.message)
+                if key not in seen and is_genesis(delivery.message):
+                    queue.remove(delivery)
+                    return [delivery]
+                seen.add(key)
+        return []

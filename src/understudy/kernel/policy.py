@@ -1,0 +1,56 @@
+"""The policy of an actor: `/policy` in its core, a JSON object in which every field may be absent."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct, field
+
+from understudy.actors.errors import WitError
+from understudy.objects.errors import WrongKind
+from understudy.objects.ids import TreeId
+from understudy.objects.step import MAX_CONSUMED
+from understudy.store.reader import Reader
+
+SELF: Final = "self"  # in `update`: the actor may update itself
+
+
+class RetryPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """How often and how long a message is tried again when the world failed: `first_ms`, then twice as long each time."""
+
+    attempts: int = 8
+    first_ms: int = 100
+    most_ms: int = 60_000
+
+    def delay_ms(self, attempt: int) -> int:
+        """How long to wait after the attempt with this number (from 1)."""
+        return min(self.most_ms, self.first_ms << min(attempt - 1, 30))
+
+
+class Policy(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may update beside the sender of the genesis; retries; messages per step; the deadline of a step that waits."""
+
+    update: tuple[str, ...] = ()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    batch: int = MAX_CONSUMED
+    deadline_ms: int | None = None
+
+
+DEFAULT: Final = Policy()
+_decoder = msgspec.json.Decoder(Policy)
+
+
+def read_policy(reader: Reader, core: TreeId) -> Policy:
+    """The policy of a core. Raises WitError("BadPolicy") that says what is wrong in it."""
+    id = reader.tree(core).get("policy")
+    if id is None:
+        return DEFAULT
+    try:
+        policy = _decoder.decode(reader.blob(id))
+    except (msgspec.DecodeError, WrongKind, UnicodeDecodeError) as error:
+        raise WitError("BadPolicy", f"/policy is not the JSON of a policy: {error}") from error
+    numbers = (policy.retry.attempts, policy.retry.first_ms, policy.retry.most_ms, policy.batch, policy.deadline_ms or 1)
+    if min(numbers) < 1:
+        raise WitError("BadPolicy", "/policy: attempts, first_ms, most_ms, batch and deadline_ms are 1 or more")
+    return policy

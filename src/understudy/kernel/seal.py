@@ -1,0 +1,165 @@
+"""One step, second half: what the engine returned becomes a step and the unit that makes it durable.
+
+The law: a step that is not ok leaves the core as it was and sends nothing but word of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from understudy.actors.contract import Delivery, Outgoing, StepResult
+from understudy.kernel.actor import Actor
+from understudy.kernel.advance import Plan
+from understudy.kernel.deliver import sender_key
+from understudy.kernel.log import log_text
+from understudy.objects.blob import blob_blocks
+from understudy.objects.codec import Block
+from understudy.objects.ids import Id, MessageId, StepId
+from understudy.objects.journal import CallError, Entry, journal_block
+from understudy.objects.mailbox import Cursor, mailbox_key
+from understudy.objects.message import ERROR, Message, message_block
+from understudy.objects.names import actor_of, is_outside
+from understudy.objects.step import MAX_OUTCOME_BYTES, NOOP, Outcome, Step, step_block
+from understudy.store.keys import head_ref, height_row, waiting_row
+from understudy.store.maps import mailbox_get, mailbox_set
+from understudy.store.port import Move, Row, Unit
+from understudy.store.reader import Staging
+
+NO_SUCH_ACTOR: Final = "NoSuchActor"
+
+Known = Callable[[int, Outgoing], bool]
+
+
+class Sealed(Struct, frozen=True, kw_only=True):
+    """A step that is made but not yet durable: the actor after it, what it sent, and the unit to commit."""
+
+    actor: Actor
+    id: StepId
+    step: Step
+    consumed: Sequence[Delivery]
+    sent: Sequence[Delivery]
+    unit: Unit
+
+
+def seal(plan: Plan, result: StepResult, *, known: Known) -> Sealed:
+    """Make the step. `known(number, outgoing)` says whether somebody is there to get the n-th message that is sent."""
+    given, actor = plan.given, plan.actor
+    messages = given.messages
+    outcome = None if result.outcome is None else _bounded(result.outcome)
+    # What a failed wit staged is not kept; what the kernel stages from here on is.
+    staging = given.store if outcome is None else Staging(given.store.base)
+    outgoing = result.sent if outcome is None else _word_of(outcome, messages, staging)
+    for block in given.calls.blocks:
+        staging.put(block)
+    nobody: list[tuple[int, Outgoing]] = []
+    sent, outbox_changes = _address(plan, outgoing, staging, known, nobody)
+    entries = (*given.calls.entries, *(_nobody_entry(number, message) for number, message in nobody))
+    log = log_text(result.log, [_nobody_note(number, message) for number, message in nobody])
+    inbox_changes = {
+        sender_key(delivery.message): Cursor(delivery.message.seq, delivery.id) for delivery in messages
+    }
+    step = Step(
+        parent=actor.head,
+        actor=actor.id,
+        height=given.height,
+        time=given.time,
+        seed=given.seed,
+        engine=result.engine,
+        core=actor.core if outcome is not None else result.core,
+        inbox=mailbox_set(staging, actor.inbox, inbox_changes),
+        outbox=mailbox_set(staging, actor.outbox, outbox_changes) if outbox_changes else actor.outbox,
+        consumed=[delivery.id for delivery in messages],
+        sent=[delivery.id for delivery in sent],
+        outcome=outcome,
+        journal=staging.put(journal_block(entries)) if entries else None,
+        log=staging.put_blob(log) if log else None,
+    )
+    step_bytes = step_block(step)
+    step_id = StepId(step_bytes.id)
+    after = Actor(id=actor.id, text=actor.text, head=step_id, head_text=str(step_id), step=step)
+    unit = _unit(actor, after, messages, sent, [*staging.new.values(), step_bytes])
+    return Sealed(actor=after, id=step_id, step=step, consumed=messages, sent=sent, unit=unit)
+
+
+def _bounded(outcome: Outcome) -> Outcome:
+    text = outcome.text.encode("utf-8", "replace")
+    if len(text) <= MAX_OUTCOME_BYTES:
+        return Outcome(outcome.kind, outcome.code, text.decode())
+    return Outcome(outcome.kind, outcome.code, text[: MAX_OUTCOME_BYTES - 3].decode("utf-8", "ignore") + "…")
+
+
+def _word_of(outcome: Outcome, messages: Sequence[Delivery], staging: Staging) -> list[Outgoing]:
+    """What the sender hears of a message that failed, if it is an actor. Nothing answers an error."""
+    message_id, message = messages[0]
+    if outcome.kind == NOOP or message.type == ERROR or is_outside(message.sender):
+        return []
+    about = {"code": outcome.code, "kind": outcome.kind, "message": str(message_id), "text": outcome.text, "type": message.type}
+    content = staging.put_blob(msgspec.json.encode(about))
+    return [Outgoing(to=message.sender, type=ERROR, content=content, re=str(message_id))]
+
+
+def _address(
+    plan: Plan, outgoing: Sequence[Outgoing], staging: Staging, known: Known, nobody: list[tuple[int, Outgoing]]
+) -> tuple[list[Delivery], dict[str, Cursor]]:
+    """Give each message its place in its conversation; those that have nobody to go to are put into `nobody`."""
+    actor = plan.actor
+    outbox = actor.outbox
+    changes: dict[str, Cursor] = {}
+    sent: list[Delivery] = []
+    for number, draft in enumerate(outgoing):
+        if not known(number, draft):
+            nobody.append((number, draft))
+            continue
+        key = mailbox_key(draft.to, draft.lane)
+        cursor = changes.get(key) or mailbox_get(staging, outbox, key)
+        message = Message(
+            to=draft.to,
+            sender=actor.text,
+            seq=1 if cursor is None else cursor.seq + 1,
+            type=draft.type,
+            content=draft.content,
+            lane=draft.lane,
+            previous=None if cursor is None else str(Id(cursor.message)),
+            after=actor.head_text,
+            re=draft.re,
+            headers=draft.headers,
+        )
+        block = message_block(message)
+        staging.put(block)
+        id = MessageId(block.id)
+        changes[key] = Cursor(message.seq, id)
+        sent.append(Delivery(id, message))
+    return sent, changes
+
+
+def _nobody_entry(number: int, draft: Outgoing) -> Entry:
+    request = sha256(f"{draft.to}\n{draft.type}\n{Id(draft.content)}".encode()).hexdigest()
+    return Entry(path=f"send/{number}", request=request, error=CallError(NO_SUCH_ACTOR, f"there is no actor {draft.to}"))
+
+
+def _nobody_note(number: int, draft: Outgoing) -> str:
+    return f" message {number} ({draft.type}) was not sent: there is no actor {draft.to}"
+
+
+def _unit(
+    before: Actor, after: Actor, consumed: Sequence[Delivery], sent: Sequence[Delivery], blocks: Sequence[Block]
+) -> Unit:
+    assert after.head is not None and after.step is not None
+    head, actor = after.head, after.id
+    rows = [Row(height_row(actor, after.step.height), head)]
+    for id, message in consumed:
+        rows.append(Row(waiting_row(actor, message.lane, message.sender, message.seq), None))
+    for id, message in sent:
+        if not is_outside(message.to):
+            rows.append(Row(waiting_row_for(message), id))
+    return Unit(blocks=blocks, moves=[Move(head_ref(actor), before.head, head)], rows=rows, feed=[head])
+
+
+def waiting_row_for(message: Message) -> bytes:
+    """The row of a message that goes to an actor."""
+    return waiting_row(actor_of(message.to), message.lane, message.sender, message.seq)

@@ -1,0 +1,62 @@
+"""A cell: one living actor in the scheduler, with what waits for it and where it stands.
+
+The scheduler's token-holder alone touches it, so nothing here is locked.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from understudy.kernel.actor import Actor
+from understudy.kernel.deliver import Waiting
+from understudy.kernel.policy import Policy
+from understudy.objects.ids import Id
+
+
+class Stand(Enum):
+    """What the scheduler does with a cell."""
+
+    IDLE = "idle"
+    READY = "ready"
+    RUNNING = "running"
+    STUCK = "stuck"
+
+
+class Cell:
+    """An actor at its newest step, which may not be durable yet.
+
+    `ahead` counts steps submitted and not yet durable, `singles` how many messages still run alone after a batch failed.
+    `attempts` counts tries per inbox key. `overflow` says that the store holds waiting messages that `waiting` does not.
+    """
+
+    __slots__ = (
+        "actor",
+        "ahead",
+        "attempts",
+        "overflow",
+        "owner",
+        "policy",
+        "policy_id",
+        "singles",
+        "stand",
+        "trouble",
+        "waiting",
+    )
+
+    def __init__(self, actor: Actor) -> None:
+        self.actor = actor
+        self.ahead = 0
+        self.stand = Stand.IDLE
+        self.waiting = Waiting()
+        self.singles = 0
+        self.attempts: dict[str, int] = {}
+        self.overflow = False
+        self.owner: str | None = None
+        self.policy: Policy | None = None
+        self.policy_id: Id | None = None
+        self.trouble: str | None = None
+
+    @property
+    def forgettable(self) -> bool:
+        """True if nothing would be lost by loading it again from the store when it is needed."""
+        return self.stand is Stand.IDLE and not self.ahead and not len(self.waiting) and not self.attempts

@@ -1,0 +1,52 @@
+"""Cores out of files: what `create`, `push` and `spawn` hand in as a map of paths to bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from understudy.actors.errors import WitError
+from understudy.node.errors import Rejected, TooLarge
+from understudy.objects.errors import ObjectError
+from understudy.objects.ids import Id, TreeId
+from understudy.objects.patch import patch_block
+from understudy.store.maps import build_tree, patch_tree
+from understudy.store.reader import Staging
+
+MAX_FILES: Final = 10_000
+MAX_CORE_BYTES: Final = 256 * 1024 * 1024
+
+
+def stage_core(staging: Staging, files: Mapping[str, bytes], *, nonce: str | None) -> TreeId:
+    """Stage the tree of these files, with `/nonce` if one is given. Raises Rejected, TooLarge."""
+    if len(files) > MAX_FILES:
+        raise TooLarge(f"a core of {len(files):,} files: at most {MAX_FILES:,} at once; the rest can follow as updates")
+    size = sum(map(len, files.values()))
+    if size > MAX_CORE_BYTES:
+        raise TooLarge(f"a core of {size:,} bytes: at most {MAX_CORE_BYTES:,} at once")
+    paths: dict[str, Id | None] = {path.strip("/"): staging.put_blob(data) for path, data in files.items()}
+    if nonce is not None:
+        paths["nonce"] = staging.put_blob(nonce.encode())
+    empty = build_tree(staging, {})
+    if not paths:
+        return empty
+    try:
+        # The block itself is not needed; making it checks the paths against each other.
+        patch_block(paths)
+        return patch_tree(staging, empty, paths)
+    except ObjectError as error:
+        raise Rejected(f"this core can't be: {error}") from error
+
+
+def stage_patch(staging: Staging, patch: Mapping[str, bytes | None]) -> Id:
+    """Stage a patch of files, None deletes. Raises Rejected."""
+    paths = {path.strip("/"): None if data is None else Id(staging.put_blob(data)) for path, data in patch.items()}
+    try:
+        return staging.put(patch_block(paths))
+    except ObjectError as error:
+        raise Rejected(f"this patch can't be: {error}") from error
+
+
+def rejected(error: WitError) -> Rejected:
+    """A core that no actor can have, as an answer."""
+    return Rejected(f"{error.code}: {error.text}")

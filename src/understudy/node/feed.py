@@ -1,0 +1,86 @@
+"""Following: the steps of a node in the order in which they became durable.
+
+The law: a reader never loses an event, however slow it is, because it reads the store and is only woken from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from typing import Final
+
+from msgspec import Struct
+
+from understudy.node.lookup import Lookup
+from understudy.objects.ids import ActorId, Id, StepId
+from understudy.store.keys import FEED, feed_row, height_row, heights_of
+from understudy.store.port import Backend
+from understudy.store.reader import Reader
+
+_CHUNK: Final = 256  # events read at once, so that a reader far behind holds no iterator open for long
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """A durable step. `number` counts the node's feed, or the actor's heights where one actor is followed."""
+
+    number: int
+    step: StepId
+    actor: ActorId
+    height: int
+
+
+class Feed:
+    """Wakes readers. One per node; readers on any event loop."""
+
+    def __init__(self, backend: Backend, reader: Reader, lookup: Lookup) -> None:
+        self._backend = backend
+        self._reader = reader
+        self._lookup = lookup
+        self._sleepers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._lock = threading.Lock()
+
+    def wake(self) -> None:
+        """New steps are durable. From any thread; costs nothing when nobody follows."""
+        if not self._sleepers:
+            return
+        with self._lock:
+            sleepers, self._sleepers = self._sleepers, set()
+        for loop, event in sleepers:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(event.set)
+
+    async def follow(self, *, actor: ActorId | None, after: int | None) -> AsyncIterator[Event]:
+        """Events behind the number `after` (None: from now on), then new ones as they come, for ever."""
+        at = self._newest(actor) if after is None else after
+        while True:
+            event = asyncio.Event()
+            sleeper = (asyncio.get_running_loop(), event)
+            # Registered before the look: a step that becomes durable in between sets the event.
+            with self._lock:
+                self._sleepers.add(sleeper)
+            try:
+                found = self._read(actor, at)
+                for each in found:
+                    at = each.number
+                    yield each
+                if not found:
+                    await event.wait()
+            finally:
+                with self._lock:
+                    self._sleepers.discard(sleeper)
+
+    def _newest(self, actor: ActorId | None) -> int:
+        return self._lookup.newest_feed_number() if actor is None else self._lookup.actor(actor).height
+
+    def _read(self, actor: ActorId | None, after: int) -> list[Event]:
+        prefix = FEED if actor is None else heights_of(actor)
+        start = feed_row(after + 1) if actor is None else height_row(actor, after + 1)
+        found: list[Event] = []
+        for key, value in self._backend.rows(prefix, start):
+            if len(found) == _CHUNK:
+                break
+            step = self._reader.step(value)
+            number = int.from_bytes(key[-8:], "big")
+            found.append(Event(number=number, step=StepId(Id(value)), actor=step.actor, height=step.height))
+        return found

@@ -1,0 +1,252 @@
+"""Looking: actors, names, steps and what is pending, as the store says. Durable state only; changes nothing."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from understudy.node.errors import Ambiguous, NotFound
+from understudy.objects import ids
+from understudy.objects.errors import BadId
+from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
+from understudy.objects.mailbox import mailbox_key
+from understudy.objects.message import Message
+from understudy.objects.step import Step
+from understudy.store.keys import (
+    EVIDENCE,
+    FEED,
+    HEADS,
+    NAMES,
+    WAITING,
+    actor_of_head,
+    head_ref,
+    height_row,
+    heights_of,
+    name_ref,
+    waiting_of,
+)
+from understudy.store.maps import mailbox_get
+from understudy.store.port import Backend
+from understudy.store.reader import Reader
+
+MAX_PAGE: Final = 1000
+
+Item = TypeVar("Item")
+
+
+class Page(Struct, Generic[Item], frozen=True):
+    """Some items, and where the next page begins (None: that was all)."""
+
+    items: list[Item]
+    next: str | None
+
+
+class ActorInfo(Struct, frozen=True, kw_only=True):
+    """An actor as a list shows it; `engine` is that of its last step."""
+
+    id: ActorId
+    name: str | None
+    head: StepId
+    height: int
+    engine: str
+
+
+class Pending(Struct, frozen=True, kw_only=True):
+    """A message that was accepted and not yet consumed. `state` is "waiting", "retry" or "stuck"."""
+
+    to: str
+    sender: str
+    lane: str
+    seq: int
+    type: str
+    message: MessageId
+    state: str = "waiting"
+    attempts: int = 0
+    error: str | None = None
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """A message that a truthful sender could not have sent."""
+
+    message: MessageId
+    sender: str
+    to: str
+    kept: str | None
+    why: str
+
+
+class Lookup:
+    """Answers questions from a store."""
+
+    def __init__(self, backend: Backend, reader: Reader) -> None:
+        self._backend = backend
+        self._reader = reader
+
+    def resolve(self, text: str) -> ActorId:
+        """The actor that an id, a name or the unique beginning of an id means. Raises NotFound, Ambiguous."""
+        try:
+            actor = ActorId(TreeId(ids.parse(text)))
+        except BadId:
+            return self._by_name_or_prefix(text)
+        if self._backend.ref(head_ref(actor)) is None:
+            raise NotFound(f"there is no actor {text} here; `understudy actors` lists those there are")
+        return actor
+
+    def head(self, actor: ActorId) -> StepId | None:
+        """The newest durable step."""
+        value = self._backend.ref(head_ref(actor))
+        return None if value is None else StepId(Id(value))
+
+    def actor(self, actor: ActorId) -> ActorInfo:
+        """One actor. Raises NotFound."""
+        head = self.head(actor)
+        if head is None:
+            raise NotFound(f"there is no actor {actor} here; `understudy actors` lists those there are")
+        return self._info(actor, head, self.names_of(actor))
+
+    def actors(self, *, after: str | None = None, limit: int = 100) -> Page[ActorInfo]:
+        """Actors in the order of their ids, from behind `after` (a `next` of an earlier page) on."""
+        start = b"" if after is None else head_ref(ids.parse(after)) + b"\x00"
+        names = {id: name for name, id in self.names().items()}
+        found: list[ActorInfo] = []
+        for ref, head in self._backend.refs(HEADS, start):
+            if len(found) == min(limit, MAX_PAGE):
+                return Page(found, str(found[-1].id))
+            actor = actor_of_head(ref)
+            found.append(self._info(actor, StepId(Id(head)), names.get(actor)))
+        return Page(found, None)
+
+    def all_actors(self) -> Iterator[tuple[ActorId, StepId]]:
+        """Every actor with its head."""
+        for ref, head in self._backend.refs(HEADS):
+            yield actor_of_head(ref), StepId(Id(head))
+
+    def names(self) -> dict[str, ActorId]:
+        """All names."""
+        return {
+            ref[len(NAMES) :].decode(): ActorId(TreeId(Id(actor))) for ref, actor in self._backend.refs(NAMES)
+        }
+
+    def named(self, name: str) -> ActorId | None:
+        """The actor of a name."""
+        value = self._backend.ref(name_ref(name))
+        return None if value is None else ActorId(TreeId(Id(value)))
+
+    def names_of(self, actor: ActorId) -> str | None:
+        """The first name of an actor. Costs a look at all names."""
+        return next((name for name, id in self.names().items() if id == actor), None)
+
+    def step_at(self, actor: ActorId, height: int) -> StepId | None:
+        """The step of an actor at a height: the same cost at any height."""
+        value = self._backend.row(height_row(actor, height)) if 0 <= height < 2**63 else None
+        return None if value is None else StepId(Id(value))
+
+    def steps(self, actor: ActorId, *, before: int | None = None, limit: int = 100) -> Page[tuple[StepId, Step]]:
+        """Steps of an actor, newest first, from below the height `before` on."""
+        start = height_row(actor, 2**63 - 1 if before is None else max(before, 0))
+        found: list[tuple[StepId, Step]] = []
+        for key, value in self._backend.rows(heights_of(actor), start, reverse=True):
+            if before is not None and key == start:
+                continue
+            if len(found) == min(limit, MAX_PAGE):
+                return Page(found, str(found[-1][1].height))
+            found.append((StepId(Id(value)), self._reader.step(value)))
+        return Page(found, None)
+
+    def step_of(self, actor: ActorId, message: Message) -> StepId | None:
+        """The step that consumed a message, None if none did yet: a binary search over the history."""
+        head = self.head(actor)
+        if head is None:
+            return None
+        key = mailbox_key(message.sender, message.lane)
+        newest = self._reader.step(head)
+        if not self._has(newest, key, message.seq):
+            return None
+        low, high = 0, newest.height
+        while low < high:
+            middle = (low + high) // 2
+            id = self.step_at(actor, middle)
+            if id is not None and self._has(self._reader.step(id), key, message.seq):
+                high = middle
+            else:
+                low = middle + 1
+        return self.step_at(actor, high)
+
+    def pending(self, actor: ActorId | None = None, *, limit: int = 1000) -> list[Pending]:
+        """Messages that wait, in the order of their mailboxes."""
+        found: list[Pending] = []
+        for _, value in self._backend.rows(WAITING if actor is None else waiting_of(actor)):
+            if len(found) == limit:
+                break
+            message = self._reader.message(value)
+            found.append(
+                Pending(
+                    to=message.to,
+                    sender=message.sender,
+                    lane=message.lane,
+                    seq=message.seq,
+                    type=message.type,
+                    message=MessageId(Id(value)),
+                )
+            )
+        return found
+
+    def evidence(self, *, limit: int = 1000) -> list[Evidence]:
+        """What shows that senders lied."""
+        found: list[Evidence] = []
+        for key, value in self._backend.rows(EVIDENCE):
+            if len(found) == limit:
+                break
+            id = MessageId(Id(key[1:]))
+            message, fields = self._reader.message(id), msgspec.json.decode(value)
+            found.append(
+                Evidence(message=id, sender=message.sender, to=message.to, kept=fields["kept"], why=fields["why"])
+            )
+        return found
+
+    def newest_feed_number(self) -> int:
+        """The number of the newest entry of the feed, 0 for none."""
+        last = next(iter(self._backend.rows(FEED, FEED + b"\xff" * 8, reverse=True)), None)
+        return 0 if last is None else int.from_bytes(last[0][1:], "big")
+
+    def _info(self, actor: ActorId, head: StepId, name: str | None) -> ActorInfo:
+        step = self._reader.step(head)
+        return ActorInfo(id=actor, name=name, head=head, height=step.height, engine=step.engine)
+
+    def _has(self, step: Step, key: str, seq: int) -> bool:
+        cursor = mailbox_get(self._reader, step.inbox, key)
+        return cursor is not None and cursor.seq >= seq
+
+    def _by_name_or_prefix(self, text: str) -> ActorId:
+        named = self.named(text) if text and "/" not in text else None
+        if named is not None:
+            return named
+        found = list(self._with_prefix(text))
+        if len(found) > 1:
+            some = ", ".join(ids.short(actor) for actor in found)
+            raise Ambiguous(f"{text!r} is the beginning of several actors' ids ({some}, …): give more characters")
+        if not found:
+            raise NotFound(f"there is no actor {text!r} here, neither name nor id; `understudy actors` lists those there are")
+        return found[0]
+
+    def _with_prefix(self, text: str) -> Iterator[ActorId]:
+        """At most two actors whose id begins so, with or without the seven characters that all share."""
+        tail = text[ids.SHARED_PREFIX :] if text.startswith("bafyrei") else text
+        heads = self._backend.refs(HEADS + _whole_bytes(tail)) if tail else iter(())
+        actors = (actor_of_head(ref) for ref, _ in heads)
+        return islice((actor for actor in actors if str(actor)[ids.SHARED_PREFIX :].startswith(tail)), 2)
+
+
+def _whole_bytes(tail: str) -> bytes:
+    """The whole bytes of a digest that the beginning of an id's text fixes; empty if it is no base32."""
+    try:
+        known = len("afyrei" + tail) * 5 // 8
+        padded = ("afyrei" + tail).upper()
+        return base64.b32decode(padded + "A" * (-len(padded) % 8))[4:known]
+    except ValueError:
+        return b""

@@ -1,0 +1,364 @@
+"""One living process, as web and cli see it: everything that can be asked of a node, and nothing that decides for them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from understudy.actors.contract import Capability, Engine
+from understudy.actors.errors import WitError
+from understudy.capabilities.verify import VerifyCapability
+from understudy.engines.python.engine import PythonEngine
+from understudy.kernel.advance import WIT
+from understudy.kernel.core import check_core, runtime_of
+from understudy.kernel.seal import Sealed
+from understudy.kernel.verify import Verdict
+from understudy.node.committer import Done
+from understudy.node.cores import rejected, stage_core, stage_patch
+from understudy.node.errors import Conflict, NodeFailed, NotFound, Rejected
+from understudy.node.feed import Event, Feed
+from understudy.node.lookup import ActorInfo, Evidence, Lookup, Page, Pending
+from understudy.node.reception import Answer, Reception, answer_of
+from understudy.node.scheduler import MAX_AHEAD, Scheduler, Tag
+from understudy.node.verification import Target, verify_targets
+from understudy.objects.codec import Block
+from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
+from understudy.objects.mailbox import QUEUE, UPDATE
+from understudy.objects.message import GENESIS, Message
+from understudy.objects.names import check_name
+from understudy.objects.step import Step
+from understudy.store.errors import StoreError
+from understudy.store.keys import head_ref, meta_row, name_ref
+from understudy.store.open import open_store
+from understudy.store.port import Backend, Move, Unit
+from understudy.store.reader import Reader, Staging
+from understudy.store.verified import Grit, InFlight
+from understudy.store.walk import walk
+from understudy.version import VERSION
+
+LOCAL: Final = "local"  # the caller of all that comes through loopback or the command line
+# A computing wit gives the committer and the web a turn this often; the default of 5 ms starves them.
+SWITCH_SECONDS: Final = 0.0005
+
+_log = logging.getLogger("understudy.node")
+
+
+class Created(Struct, frozen=True, kw_only=True):
+    """An actor that lives: its id, its name if it has one, its head, and how its genesis ended."""
+
+    id: ActorId
+    name: str | None
+    head: StepId
+    answer: Answer | None = None
+
+
+class Node:
+    """A node on one store. `start` makes it live; without it, it only looks.
+
+    Raises StoreError where the store fails, NodeError (node/errors.py) where something can't be done.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        store_url: str = "memory:",
+        engines: Mapping[str, Engine] | None = None,
+        capabilities: Mapping[str, Capability] | None = None,
+        clock: Callable[[], int] | None = None,
+        run_ahead: int = MAX_AHEAD,
+    ) -> None:
+        self.backend = backend
+        self.store_url = store_url
+        self.reader: Reader = Grit(backend)
+        self.name = _meta(backend, "node").decode()
+        self.lookup = Lookup(backend, self.reader)
+        self.failure: BaseException | None = None
+        self._engines = engines or {"python": PythonEngine()}
+        self._feed = Feed(backend, self.reader, self.lookup)
+        self._reserved: set[str] = set()
+        offered = capabilities or {"verify": VerifyCapability(self._verify_for_a_wit)}
+        self._scheduler = Scheduler(
+            backend=backend,
+            reader=InFlight(self.reader),
+            engines=self._engines,
+            capabilities=offered,
+            secret=_meta(backend, "secret"),
+            clock=clock or (lambda: time.time_ns() // 1000),
+            on_durable=self._on_durable,
+            on_failure=self._on_failure,
+            run_ahead=run_ahead,
+        )
+        self._reception = Reception(backend, self._scheduler.committer)
+        self._live = False
+
+    @classmethod
+    def open(cls, store_url: str, *, read_only: bool = False) -> Node:
+        """A node on the store at a URL. Raises StoreError, StoreInUse, StoreFormat."""
+        return cls(open_store(store_url, read_only=read_only), store_url=store_url)
+
+    async def start(self) -> None:
+        """Find what is pending, and begin to step."""
+        sys.setswitchinterval(SWITCH_SECONDS)
+        await asyncio.to_thread(self._scheduler.start)
+        self._live = True
+
+    async def stop(self) -> None:
+        """Finish what is begun, make it durable, close the store."""
+        if self._live:
+            self._live = False
+            await asyncio.to_thread(self._scheduler.stop)
+            self._reception.fail(NodeFailed("the node was stopped"))
+        self.backend.close()
+
+    # Looking.
+
+    def resolve(self, text: str) -> ActorId:
+        """See Lookup.resolve."""
+        return self.lookup.resolve(text)
+
+    def actor(self, actor: ActorId) -> ActorInfo:
+        """See Lookup.actor."""
+        return self.lookup.actor(actor)
+
+    def actors(self, *, after: str | None = None, limit: int = 100) -> Page[ActorInfo]:
+        """See Lookup.actors."""
+        return self.lookup.actors(after=after, limit=limit)
+
+    def steps(self, actor: ActorId, *, before: int | None = None, limit: int = 100) -> Page[tuple[StepId, Step]]:
+        """See Lookup.steps."""
+        return self.lookup.steps(actor, before=before, limit=limit)
+
+    def step_at(self, actor: ActorId, height: int) -> StepId | None:
+        """See Lookup.step_at."""
+        return self.lookup.step_at(actor, height)
+
+    def names(self) -> dict[str, ActorId]:
+        """All names of actors."""
+        return self.lookup.names()
+
+    def evidence(self, *, limit: int = 1000) -> list[Evidence]:
+        """See Lookup.evidence."""
+        return self.lookup.evidence(limit=limit)
+
+    def pending(self, actor: ActorId | None = None, *, limit: int = 1000) -> list[Pending]:
+        """Messages that wait; on a living node with what holds them up."""
+        found = self.lookup.pending(actor, limit=limit)
+        if not self._live:
+            return found
+        troubles = self._scheduler.troubles()
+        return [troubles.explain(pending) for pending in found]
+
+    def events(self, *, actor: ActorId | None = None, after: int | None = None) -> AsyncIterator[Event]:
+        """See Feed.follow."""
+        return self._feed.follow(actor=actor, after=after)
+
+    def health(self) -> dict[str, object]:
+        """How the node does."""
+        return {
+            "status": "ok" if self.failure is None else "failed",
+            "node": self.name,
+            "version": VERSION,
+            "store": self.store_url,
+            "feed": self.lookup.newest_feed_number(),
+            "error": None if self.failure is None else str(self.failure),
+        }
+
+    def export(self, actor: ActorId, *, at: StepId | None = None) -> tuple[StepId, Iterator[Block]]:
+        """A head (or the step `at`) and every block that belongs to it. Raises NotFound, Missing while iterating."""
+        head = self.actor(actor).head if at is None else at
+        if self.reader.step(head).actor != actor:
+            raise NotFound(f"{head} is not a step of {actor}")
+        return head, walk(self.reader, head)
+
+    # Doing.
+
+    async def create(
+        self, files: Mapping[str, bytes], *, name: str | None = None, nonce: str | None = None, caller: str = LOCAL
+    ) -> Created:
+        """An actor with this core; harmless if it lives already. Raises Rejected and Conflict, then nothing was stored."""
+        staging = Staging(self.reader)
+        core = stage_core(staging, files, nonce=nonce)
+        return await self.create_from(list(staging.new.values()), core, name=name, caller=caller)
+
+    async def create_from(
+        self, blocks: Sequence[Block], core: TreeId, *, name: str | None = None, caller: str = LOCAL
+    ) -> Created:
+        """An actor whose core is a tree of these blocks. Raises Rejected, Conflict, BadName."""
+        actor = ActorId(core)
+        staging = Staging(self.reader)
+        for block in blocks:
+            staging.put(block)
+        await asyncio.to_thread(self._check_core, staging, core)
+        if name is not None:
+            self._check_name(name, actor)
+        if self.lookup.head(actor) is not None:
+            if name is not None and self.lookup.named(name) is None:
+                await self.set_name(name, actor, expected=None)
+            return Created(id=actor, name=name or self.lookup.names_of(actor), head=self.actor(actor).head)
+        with _Reservation(self._reserved, name):
+            moves = [Move(name_ref(name), None, actor)] if name and self.lookup.named(name) is None else []
+            message = await self._reception.accept(
+                to=str(actor),
+                sender=self._party(caller),
+                type=GENESIS,
+                content=core,
+                blocks=blocks,
+                lane=QUEUE,
+                moves=moves,
+            )
+        answer = await self.answer(actor, message)
+        return Created(id=actor, name=name, head=answer.head, answer=answer)
+
+    async def send(
+        self,
+        actor: ActorId,
+        content: bytes,
+        *,
+        type: str,
+        lane: str = QUEUE,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        caller: str = LOCAL,
+    ) -> MessageId:
+        """Send a message; returns when it is durable. Raises NotFound, BadName, KeyReused, Busy, NodeFailed."""
+        staging = Staging(self.reader)
+        id = staging.put_blob(content)
+        return await self._send(actor, id, staging, type, lane, headers, idempotency_key, caller)
+
+    async def patch(self, actor: ActorId, patch: Mapping[str, bytes | None], *, caller: str = LOCAL) -> MessageId:
+        """Send an update message; returns when it is durable. Raises Rejected for a patch that can't be."""
+        staging = Staging(self.reader)
+        id = stage_patch(staging, patch)
+        return await self._send(actor, id, staging, UPDATE, UPDATE, None, None, caller)
+
+    async def answer(self, actor: ActorId, message: MessageId, *, timeout: float | None = None) -> Answer:
+        """Wait for the durable step that consumes a message. Raises TimeoutError; the message stays accepted."""
+        return await asyncio.wait_for(self._reception.answer(message, find=lambda: self._find(actor, message)), timeout)
+
+    async def set_name(self, name: str, actor: ActorId | None, *, expected: ActorId | None) -> None:
+        """Move a name by compare-and-set; None removes it, or says that it is new. Raises Conflict, BadName."""
+        check_name(name, what="actor name")
+        unit = Unit(moves=[Move(name_ref(name), expected, actor)])
+        receipt = (await asyncio.to_thread(self.backend.commit, [unit]))[0]
+        if receipt.conflict is not None:
+            raise Conflict(f"the name {name!r} is taken by {Id(receipt.found) if receipt.found else 'nobody any more'}")
+
+    async def verify(
+        self,
+        targets: Sequence[Target] | None = None,
+        *,
+        integrity_only: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Verdict]:
+        """Judge histories (None: of all actors) in fresh processes."""
+        chosen = targets if targets is not None else [Target(actor, head) for actor, head in self.lookup.all_actors()]
+        return await asyncio.to_thread(
+            verify_targets, self.backend, chosen, integrity_only=integrity_only, progress=progress
+        )
+
+    # What the parts call back.
+
+    def _on_durable(self, done: Sequence[Done[Tag]]) -> None:
+        self._reception.on_durable(done)
+        if any(isinstance(tag, Sealed) for tag, _, _ in done):
+            self._feed.wake()
+
+    def _on_failure(self, error: BaseException) -> None:
+        self.failure = error
+        _log.critical("the node stopped working: %s", error)
+        self._reception.fail(error)
+
+    async def _verify_for_a_wit(self, actor: str) -> Verdict:
+        id = self.resolve(actor)
+        return (await self.verify([Target(id, self.actor(id).head)]))[0]
+
+    async def _send(
+        self,
+        actor: ActorId,
+        content: Id,
+        staging: Staging,
+        type: str,
+        lane: str,
+        headers: Mapping[str, str] | None,
+        idempotency_key: str | None,
+        caller: str,
+    ) -> MessageId:
+        self._check_alive()
+        if self.lookup.head(actor) is None:
+            raise NotFound(f"there is no actor {actor} here; `understudy actors` lists those there are")
+        return await self._reception.accept(
+            to=str(actor),
+            sender=self._party(caller),
+            type=type,
+            content=content,
+            blocks=list(staging.new.values()),
+            lane=lane,
+            headers=headers,
+            idempotency_key=idempotency_key,
+        )
+
+    def _find(self, actor: ActorId, id: MessageId) -> Answer | None:
+        message = self.reader.message(id)
+        step_id = self.lookup.step_of(actor, message)
+        if step_id is None:
+            return None
+        step = self.reader.step(step_id)
+        return answer_of(id, message, step_id, step.outcome, self._sent(step))
+
+    def _sent(self, step: Step) -> list[tuple[MessageId, Message]]:
+        return [(id, self.reader.message(id)) for id in step.sent]
+
+    def _check_core(self, staging: Staging, core: TreeId) -> None:
+        """Load the wit too: who creates an actor from outside hears at once what its first step would fail of."""
+        try:
+            check_core(staging, core)
+            engine = self._engines.get(runtime_of(staging, core))
+            if engine is None:
+                raise WitError("UnknownRuntime", f"/runtime names none of this node's engines: {', '.join(self._engines)}")
+            engine.load(core, WIT, staging)
+        except WitError as error:
+            raise rejected(error) from error
+
+    def _check_name(self, name: str, actor: ActorId) -> None:
+        check_name(name, what="actor name")
+        taken = self.lookup.named(name)
+        if name in self._reserved or (taken is not None and taken != actor):
+            raise Conflict(f"the name {name!r} is taken by another actor")
+
+    def _check_alive(self) -> None:
+        if self.failure is not None:
+            raise NodeFailed(f"the node stopped working: {self.failure}")
+
+    def _party(self, caller: str) -> str:
+        return f"out/{self.name}/{caller}"
+
+
+class _Reservation:
+    """Keeps a name from being given twice while its actor is being made."""
+
+    def __init__(self, reserved: set[str], name: str | None) -> None:
+        self._reserved = reserved
+        self._name = name
+
+    def __enter__(self) -> None:
+        if self._name is not None:
+            self._reserved.add(self._name)
+
+    def __exit__(self, *_: object) -> None:
+        if self._name is not None:
+            self._reserved.discard(self._name)
+
+
+def _meta(backend: Backend, name: str) -> bytes:
+    value = backend.row(meta_row(name))
+    if value is None:
+        raise StoreError(f"the store has no {name!r} among its facts: it was not made by understudy, or is damaged")
+    return value

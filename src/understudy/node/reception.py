@@ -1,0 +1,267 @@
+"""Reception: messages from outside, from acceptance to answer.
+
+The laws: a message is acknowledged only once it is durable; the same idempotency key never makes a second message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from typing import Any, Final
+
+from msgspec import Struct
+
+from understudy.actors.contract import Delivery
+from understudy.kernel.accept import accept
+from understudy.kernel.seal import Sealed
+from understudy.node.committer import MAX_QUEUED, Committer, Done
+from understudy.node.errors import Busy, Conflict, KeyReused, NodeFailed
+from understudy.node.scheduler import Tag
+from understudy.objects.codec import Block
+from understudy.objects.ids import Id, MessageId, StepId
+from understudy.objects.mailbox import Cursor, mailbox_key
+from understudy.objects.message import Message
+from understudy.objects.names import check_text
+from understudy.objects.step import Outcome
+from understudy.store.errors import StoreError
+from understudy.store.keys import idempotency_row, outside_row, read_cursor_value
+from understudy.store.port import Backend, Move, Unit
+
+MAX_CURSORS: Final = 4 * MAX_QUEUED  # more than can be under way, so that one that is not yet durable is never forgotten
+MAX_RECENT: Final = 4096  # answers kept for callers that ask a little later
+MAX_KEY_BYTES: Final = 255
+
+
+class Reply(Struct, frozen=True):
+    """A message that a step sent back to an outside caller."""
+
+    type: str
+    content: Id
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What became of a message: the durable step that consumed it, its outcome (None: ok), and the replies."""
+
+    head: StepId
+    step: StepId
+    outcome: Outcome | None
+    replies: Sequence[Reply]
+
+
+class Reception:
+    """Accepts messages and keeps who waits for what. Its methods may be called on any event loop."""
+
+    def __init__(self, backend: Backend, submit: Committer[Tag]) -> None:
+        self._backend = backend
+        self._committer = submit
+        self._lock = threading.Lock()
+        self._cursors: OrderedDict[tuple[str, str], Cursor] = OrderedDict()
+        self._keys: dict[bytes, tuple[MessageId, bytes]] = {}
+        self._accepting: dict[MessageId, list[_Waiter]] = {}
+        self._answering: dict[MessageId, list[_Waiter]] = {}
+        self._recent: OrderedDict[MessageId, Answer] = OrderedDict()
+
+    async def accept(
+        self,
+        *,
+        to: str,
+        sender: str,
+        type: str,
+        content: Id,
+        blocks: Sequence[Block],
+        lane: str,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        moves: Sequence[Move] = (),
+    ) -> MessageId:
+        """Make a message durable and give its id. With a key that was used for the same request, the id is the first one's.
+
+        Raises BadName, KeyReused, Conflict (one of `moves` failed: nothing was stored), Busy, NodeFailed.
+        """
+        if idempotency_key is not None:
+            check_text(idempotency_key, what="idempotency key", most=MAX_KEY_BYTES)
+        request = sha256(f"{to}\n{lane}\n{type}\n{content}\n{sorted((headers or {}).items())}".encode()).digest()
+        waiter = _Waiter(asyncio.get_running_loop())
+        with self._lock:
+            known = None if idempotency_key is None else self._known(sender, idempotency_key)
+            if known is not None:
+                if known[1] != request:
+                    raise KeyReused(f"the idempotency key {idempotency_key!r} was used before, for another request")
+                under_way = self._accepting.get(known[0])
+                if under_way is None:
+                    return known[0]
+                under_way.append(waiter)
+            else:
+                self._submit(to, sender, type, content, blocks, lane, headers, idempotency_key, request, moves, waiter)
+        accepted: MessageId = await waiter.future
+        return accepted
+
+    async def answer(self, message: MessageId, *, find: Callable[[], Answer | None]) -> Answer:
+        """Wait for the durable step that consumes the message. `find` looks for it in the store."""
+        waiter = _Waiter(asyncio.get_running_loop())
+        with self._lock:
+            recent = self._recent.get(message)
+            if recent is not None:
+                return recent
+            self._answering.setdefault(message, []).append(waiter)
+        try:
+            found = find()
+            answer: Answer = found if found is not None else await waiter.future
+            return answer
+        finally:
+            with self._lock:
+                waiters = self._answering.get(message, [])
+                if waiter in waiters:
+                    waiters.remove(waiter)
+                if not waiters:
+                    self._answering.pop(message, None)
+
+    def on_durable(self, done: Sequence[Done[Tag]]) -> None:
+        """Tell those who wait. On the scheduler's thread."""
+        told: list[tuple[_Waiter, object]] = []
+        with self._lock:
+            for tag, unit, receipt in done:
+                if isinstance(tag, Sealed):
+                    if receipt.conflict is None:
+                        self._answer_all(tag, told)
+                elif tag is not None:
+                    result = tag.id if receipt.conflict is None else _conflict(receipt.conflict, receipt.found)
+                    told += [(waiter, result) for waiter in self._accepting.pop(tag.id, ())]
+                    self._forget_keys(tag, unit, failed=receipt.conflict is not None)
+        _tell(told)
+
+    def fail(self, error: BaseException) -> None:
+        """The store failed: everybody who waits hears it."""
+        problem = NodeFailed(f"the node stopped working: {error}")
+        with self._lock:
+            waiters = [waiter for some in (self._accepting, self._answering) for each in some.values() for waiter in each]
+            self._accepting.clear()
+            self._answering.clear()
+        _tell([(waiter, problem) for waiter in waiters])
+
+    def _known(self, sender: str, key: str) -> tuple[MessageId, bytes] | None:
+        row = idempotency_row(sender, key)
+        if row in self._keys:
+            return self._keys[row]
+        value = self._backend.row(row)
+        return None if value is None else (MessageId(Id(value[:36])), value[36:])
+
+    def _submit(
+        self,
+        to: str,
+        sender: str,
+        type: str,
+        content: Id,
+        blocks: Sequence[Block],
+        lane: str,
+        headers: Mapping[str, str] | None,
+        key: str | None,
+        request: bytes,
+        moves: Sequence[Move],
+        waiter: _Waiter,
+    ) -> None:
+        if self._committer.queued >= MAX_QUEUED:
+            raise Busy("more messages are queued than the node takes at once; try again in a second")
+        place = (sender, mailbox_key(to, lane))
+        delivery, unit = accept(
+            to=to,
+            sender=sender,
+            type=type,
+            content=content,
+            blocks=blocks,
+            last=self._cursor(place),
+            lane=lane,
+            headers=headers,
+            idempotency=None if key is None else (key, request),
+        )
+        if moves:
+            unit = Unit(blocks=unit.blocks, moves=moves, rows=unit.rows)
+        try:
+            self._committer.submit([(delivery, unit)])
+        except StoreError as error:
+            raise NodeFailed(str(error)) from error
+        self._cursors[place] = Cursor(delivery.message.seq, delivery.id)
+        self._cursors.move_to_end(place)
+        if len(self._cursors) > MAX_CURSORS:
+            self._cursors.popitem(last=False)
+        self._accepting[delivery.id] = [waiter]
+        if key is not None:
+            self._keys[idempotency_row(sender, key)] = (delivery.id, request)
+
+    def _cursor(self, place: tuple[str, str]) -> Cursor | None:
+        cursor = self._cursors.get(place)
+        if cursor is None:
+            value = self._backend.row(outside_row(*place))
+            cursor = None if value is None else read_cursor_value(value)
+        return cursor
+
+    def _forget_keys(self, accepted: Delivery, unit: Unit, *, failed: bool) -> None:
+        for row in unit.rows:
+            self._keys.pop(row.key, None)
+        if failed:
+            # What was submitted after it counted on its number: they stay unanswered gaps only if this stayed too.
+            self._cursors.pop((accepted.message.sender, mailbox_key(accepted.message.to, accepted.message.lane)), None)
+
+    def _answer_all(self, sealed: Sealed, told: list[tuple[_Waiter, object]]) -> None:
+        for delivery in sealed.consumed:
+            if not delivery.message.sender.startswith("out/"):
+                continue
+            answer = answer_of(delivery.id, delivery.message, sealed.id, sealed.step.outcome, sealed.sent)
+            self._recent[delivery.id] = answer
+            if len(self._recent) > MAX_RECENT:
+                self._recent.popitem(last=False)
+            told += [(waiter, answer) for waiter in self._answering.pop(delivery.id, ())]
+
+
+def answer_of(
+    id: MessageId,
+    message: Message,
+    step: StepId,
+    outcome: Outcome | None,
+    sent: Sequence[tuple[MessageId, Message]],
+) -> Answer:
+    """The answer that a step gives to one of the messages it consumed."""
+    text = str(id)
+    replies = [
+        Reply(reply.type, reply.content)
+        for _, reply in sent
+        if reply.to == message.sender and (reply.re is None or reply.re == text)
+    ]
+    return Answer(head=step, step=step, outcome=outcome, replies=replies)
+
+
+class _Waiter:
+    """One coroutine that waits, on whichever loop it runs."""
+
+    __slots__ = ("future", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+
+
+def _tell(told: Sequence[tuple[_Waiter, object]]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiter, object]]] = {}
+    for waiter, result in told:
+        by_loop.setdefault(waiter.loop, []).append((waiter, result))
+    for loop, waiting in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_set_all, waiting)
+
+
+def _set_all(told: Sequence[tuple[_Waiter, object]]) -> None:
+    for waiter, result in told:
+        if waiter.future.done():
+            continue
+        if isinstance(result, BaseException):
+            waiter.future.set_exception(result)
+        else:
+            waiter.future.set_result(result)
+
+
+def _conflict(move: Move, found: bytes | None) -> Conflict:
+    name = move.ref.partition(b"/")[2].decode("utf-8", "replace")
+    return Conflict(f"the name {name!r} is taken by {Id(found) if found else 'nobody any more'}")

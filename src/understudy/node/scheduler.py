@@ -1,0 +1,528 @@
+"""The scheduler: one queue of ready actors, stepped in bursts by the thread that holds the token.
+
+The laws: one actor takes one step at a time; nothing that a step did is visible before the step is durable;
+a wit that holds the token too long loses it to a fresh thread, so it holds up nobody but itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from heapq import heappop, heappush
+from typing import Final
+
+from msgspec import Struct
+
+from understudy.actors.contract import Delivery, Engine, Outgoing, StepResult
+from understudy.actors.errors import WitError
+from understudy.kernel.actor import Actor, load_actor
+from understudy.kernel.advance import Plan, prepare, step_seed
+from understudy.kernel.deliver import MAX_WAITING, Judgement, judge, sender_key
+from understudy.kernel.evidence import evidence_unit
+from understudy.kernel.policy import DEFAULT, Policy, read_policy
+from understudy.kernel.retries import exhausted
+from understudy.kernel.seal import Sealed, seal
+from understudy.node.calls import CapabilityTable, LiveCalls
+from understudy.node.cell import Cell, Stand
+from understudy.node.troubles import Troubles
+from understudy.node.committer import MAX_QUEUED, Committer, Done
+from understudy.node.async_wits import AsyncWits
+from understudy.objects.ids import ActorId, Id, MessageId, StepId
+from understudy.objects.mailbox import Cursor
+from understudy.objects.message import is_genesis
+from understudy.objects.names import actor_of, is_outside
+from understudy.objects.step import CUT, Outcome
+from understudy.store.errors import StoreError
+from understudy.store.keys import WAITING, head_ref, height_row, read_waiting_row, waiting_of
+from understudy.store.maps import mailbox_get
+from understudy.store.port import Backend, Unit
+from understudy.store.reader import Staging
+from understudy.store.verified import InFlight
+
+MAX_BURST: Final = 512  # steps between two looks at the mail: long enough to be cheap, short enough to be fair
+MAX_AHEAD: Final = 512  # undurable steps of one actor: bounds what a crash undoes and what memory holds
+MAX_CELLS: Final = 50_000  # an idle actor kept decoded costs about 1.4 KB
+MAX_THREADS: Final = 64  # wits that never return keep their thread; beyond this the token stays where it is
+TOKEN_SECONDS: Final = 0.02  # how long a wit may hold the token while others are ready
+NAME_SECONDS: Final = 10.0  # how often a wit that still runs is named in the log
+
+Tag = Sealed | Delivery | None  # a step, a message from outside, or something that nobody waits for
+
+_log = logging.getLogger("understudy.scheduler")
+
+
+class Committed(Struct, frozen=True):
+    """Units became durable, or failed their compare-and-set."""
+
+    done: Sequence[Done[Tag]]
+
+
+class Finished(Struct, frozen=True):
+    """A wit that ran elsewhere (asynchronously, or on a thread that lost the token) is done."""
+
+    cell: Cell
+    plan: Plan
+    result: StepResult | Exception
+
+
+class _TokenLost(Exception):
+    """This thread took too long: another one is the scheduler now."""
+
+
+class Scheduler:
+    """Steps actors until stopped. `call` may come from any thread.
+
+    `on_durable` is told of each durable step on the token-holder's thread; it must be quick and must not raise.
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        reader: InFlight,
+        engines: Mapping[str, Engine],
+        capabilities: CapabilityTable,
+        secret: bytes,
+        clock: Callable[[], int],
+        on_durable: Callable[[Sequence[Done[Tag]]], None],
+        on_failure: Callable[[BaseException], None],
+        run_ahead: int = MAX_AHEAD,
+    ) -> None:
+        self._backend = backend
+        self._reader = reader
+        self._engines = engines
+        self._capabilities = capabilities
+        self._secret = secret
+        self._clock = clock
+        self._on_durable = on_durable
+        self._on_failure = on_failure
+        self._run_ahead = run_ahead
+        self._cells: dict[ActorId, Cell] = {}
+        self._ready: deque[Cell] = deque()
+        self._units: list[tuple[Tag, Unit]] = []
+        self._parked: list[tuple[float, int, Cell, str]] = []
+        self._awaited: dict[ActorId, list[Callable[[], None]]] = {}
+        self._mail: deque[Committed | Finished | Callable[[], None]] = deque()
+        self._wake = threading.Condition()
+        self._token = threading.Lock()
+        self._epoch = 0
+        self._threads = 0
+        self._running: tuple[Cell, float] | None = None
+        self._stopping = False
+        self._stopped = threading.Event()
+        self._loop = AsyncWits()
+        self.committer: Committer[Tag] = Committer(
+            backend, on_done=lambda done: self._post(Committed(done)), on_failure=self._fail
+        )
+
+    # The outside of the scheduler: any thread.
+
+    def start(self) -> None:
+        """Deliver what the store says is pending, then step."""
+        self.committer.start()
+        self._loop.start()
+        self._recover()
+        self._hand_token_over()
+        threading.Thread(target=self._watch, name="understudy-watch", daemon=True).start()
+
+    def stop(self) -> None:
+        """Finish the running burst, commit everything, end all threads. Wits that still run are left behind."""
+        self._stopping = True
+        self._post(lambda: None)
+        self._stopped.wait(timeout=5.0)
+        self._loop.stop()
+        self.committer.stop()
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Run something on the token-holder's thread, where cells may be looked at."""
+        self._post(action)
+
+    def cells(self) -> Iterable[Cell]:
+        """The living actors. Only within `call`."""
+        return self._cells.values()
+
+    def troubles(self) -> Troubles:
+        """What holds actors up at this moment."""
+        cells = list(self._cells.values())
+        return Troubles(
+            stuck={cell.actor.text: cell.trouble for cell in cells if cell.trouble is not None},
+            attempts={(cell.actor.text, key): count for cell in cells for key, count in list(cell.attempts.items())},
+        )
+
+    # Inside: the token-holder's thread alone.
+
+    def _post(self, item: Committed | Finished | Callable[[], None]) -> None:
+        with self._wake:
+            self._mail.append(item)
+            self._wake.notify()
+
+    def _recover(self) -> None:
+        for key, value in self._backend.rows(WAITING):
+            cell = self._cell(read_waiting_row(key).actor)
+            # Past the bound, the rest of an actor's mail stays in the store until there is room.
+            if not cell.overflow:
+                self._offer(cell, self._read(value))
+                self._make_ready(cell)
+
+    def _hand_token_over(self) -> None:
+        self._epoch += 1
+        self._threads += 1
+        epoch = self._epoch
+        threading.Thread(target=self._hold_token, args=(epoch,), name=f"understudy-steps-{epoch}", daemon=True).start()
+
+    def _hold_token(self, epoch: int) -> None:
+        try:
+            while not self._stopping:
+                # First: a thread that takes the token over finds units that the one before it could not hand over.
+                self._submit()
+                self._take_mail()
+                self._unpark_due()
+                self._burst(epoch)
+            self._submit()
+            self._stopped.set()
+        except _TokenLost:
+            pass
+        except BaseException as error:
+            # A loop that dies silently would leave every actor waiting for ever.
+            _log.critical("the scheduler died", exc_info=error)
+            self._fail(error)
+        finally:
+            self._threads -= 1
+
+    def _fail(self, error: BaseException) -> None:
+        self._stopping = True
+        self._stopped.set()
+        self._on_failure(error)
+
+    def _take_mail(self) -> None:
+        with self._wake:
+            while not self._mail and not self._may_step() and not self._stopping:
+                pause = self._parked[0][0] - time.monotonic() if self._parked else None
+                if pause is not None and pause <= 0:
+                    break
+                self._wake.wait(pause)
+            items = list(self._mail)
+            self._mail.clear()
+        for item in items:
+            if isinstance(item, Committed):
+                self._committed(item.done)
+            elif isinstance(item, Finished):
+                self._finished(item)
+            else:
+                item()
+
+    def _may_step(self) -> bool:
+        return bool(self._ready) and self.committer.queued < MAX_QUEUED
+
+    def _burst(self, epoch: int) -> None:
+        for _ in range(MAX_BURST):
+            if not self._ready or self.committer.queued >= MAX_QUEUED:
+                return
+            cell = self._ready.popleft()
+            cell.stand = Stand.IDLE
+            try:
+                self._step(cell, epoch)
+            except _TokenLost:
+                raise
+            except Exception as error:
+                self._stick(cell, error)
+
+    def _submit(self) -> None:
+        if self._units:
+            units, self._units = self._units, []
+            self.committer.submit(units)
+
+    def _step(self, cell: Cell, epoch: int) -> None:
+        policy = self._policy(cell)
+        taken = cell.waiting.take(born=cell.actor.step is not None, limit=1 if cell.singles else policy.batch)
+        if not taken:
+            if cell.overflow:
+                self._refill(cell)
+            return
+        try:
+            plan = self._plan(cell, taken)
+        except Exception:
+            cell.waiting.put_back(taken)
+            raise
+        if plan.program is None:
+            assert plan.result is not None
+            self._finish(cell, plan, plan.result)
+            return
+        self._running = (cell, time.monotonic())
+        try:
+            result: StepResult | Awaitable[StepResult] | Exception = plan.program.run(plan.given)
+        except Exception as error:
+            result = error
+        with self._token:
+            self._running = None
+            lost = self._epoch != epoch
+        if isinstance(result, StepResult | Exception):
+            if lost:
+                self._post(Finished(cell, plan, result))
+                raise _TokenLost
+            self._settle(cell, plan, result)
+            return
+        cell.stand = Stand.RUNNING
+        self._run_async(cell, plan, result, policy)
+        if lost:
+            raise _TokenLost
+
+    def _plan(self, cell: Cell, taken: list[Delivery]) -> Plan:
+        staging = Staging(self._reader)
+        actor = cell.actor
+        calls = LiveCalls(self._capabilities, actor, taken, self._when_durable)
+        return prepare(
+            actor,
+            taken,
+            time=self._clock(),
+            seed=step_seed(self._secret, actor.head, taken),
+            staging=staging,
+            calls=calls,
+            engines=self._engines,
+            owner=lambda: self._owner(cell),
+        )
+
+    def _run_async(self, cell: Cell, plan: Plan, awaitable: Awaitable[StepResult], policy: Policy) -> None:
+        def done(result: StepResult | Exception) -> None:
+            if isinstance(result, TimeoutError) and policy.deadline_ms is not None:
+                assert plan.program is not None
+                outcome = Outcome(CUT, "Deadline", f"the wit was stopped after {policy.deadline_ms:,} ms")
+                result = StepResult(engine=plan.program.engine, core=plan.actor.core, outcome=outcome)
+            self._post(Finished(cell, plan, result))
+
+        seconds = None if policy.deadline_ms is None else policy.deadline_ms / 1000
+        self._loop.run(awaitable, seconds=seconds, done=done)
+
+    def _finished(self, item: Finished) -> None:
+        item.cell.stand = Stand.IDLE
+        try:
+            self._settle(item.cell, item.plan, item.result)
+        except Exception as error:
+            self._stick(item.cell, error)
+
+    def _settle(self, cell: Cell, plan: Plan, result: StepResult | Exception) -> None:
+        if isinstance(result, Exception):
+            cell.waiting.put_back(list(plan.given.messages))
+            raise result
+        self._finish(cell, plan, result)
+
+    def _finish(self, cell: Cell, plan: Plan, result: StepResult) -> None:
+        taken = list(plan.given.messages)
+        if len(taken) > 1 and (result.outcome is not None or result.retry is not None):
+            # One of them is to blame: run them again one at a time, so that the others are not lost with it.
+            cell.waiting.put_back(taken)
+            cell.singles = len(taken)
+            self._make_ready(cell)
+            return
+        key = sender_key(taken[0].message)
+        if result.retry is not None:
+            cell.attempts[key] = attempt = cell.attempts.get(key, 0) + 1
+            retry = self._policy(cell).retry
+            if attempt < retry.attempts:
+                self._park(cell, taken, key, retry.delay_ms(attempt))
+                return
+            result = exhausted(result)
+        cell.attempts.pop(key, None)
+        cell.singles = max(0, cell.singles - 1)
+        self._seal(cell, plan, result)
+        self._make_ready(cell)
+
+    def _seal(self, cell: Cell, plan: Plan, result: StepResult) -> None:
+        sealed = seal(plan, result, known=self._known(plan.actor, plan.given.store))
+        cell.waiting.forget(list(sealed.consumed))
+        cell.actor = sealed.actor
+        cell.ahead += 1
+        self._reader.add(sealed.unit.blocks)
+        self._units.append((sealed, sealed.unit))
+
+    def _known(self, actor: Actor, staging: Staging) -> Callable[[int, Outgoing], bool]:
+        """Somebody is there if we talked before, if this message makes them, or if the store knows them."""
+        made: set[str] = set()
+
+        def known(_: int, draft: Outgoing) -> bool:
+            to = draft.to
+            if mailbox_get(staging, actor.outbox, to) or mailbox_get(staging, actor.inbox, to):
+                return True
+            if is_outside(to) or to in made:
+                return True
+            recipient = actor_of(to)
+            if recipient == draft.content:
+                made.add(to)
+                return True
+            return to == actor.text or self._exists(recipient)
+
+        return known
+
+    def _exists(self, actor: ActorId) -> bool:
+        cell = self._cells.get(actor)
+        if cell is not None and (cell.actor.step is not None or any(is_genesis(d.message) for d in cell.waiting.all())):
+            return True
+        return self._backend.ref(head_ref(actor)) is not None
+
+    def _committed(self, done: Sequence[Done[Tag]]) -> None:
+        for tag, unit, receipt in done:
+            if isinstance(tag, Delivery):
+                self._deliver(tag)
+            if not isinstance(tag, Sealed):
+                continue
+            self._reader.remove(unit.blocks)
+            cell = self._cells[tag.actor.id]
+            cell.ahead -= 1
+            if receipt.conflict is not None:
+                self._lose_head(cell)
+                continue
+            if cell.ahead == 0:
+                for action in self._awaited.pop(tag.actor.id, ()):
+                    action()
+            for delivery in tag.sent:
+                if not is_outside(delivery.message.to):
+                    self._deliver(delivery)
+            self._make_ready(cell)
+        self._on_durable(done)
+        if len(self._cells) > MAX_CELLS:
+            self._forget_idle()
+
+    def _lose_head(self, cell: Cell) -> None:
+        """Somebody else moved the head: begin again from what the store says, once nothing of ours is under way."""
+        _log.warning("the head of %s was moved by somebody else; starting again from it", cell.actor.text)
+        if cell.stand is Stand.RUNNING:
+            return
+        cell.stand = Stand.STUCK
+        if cell.ahead == 0:
+            del self._cells[cell.actor.id]
+            self._refill(self._cell(cell.actor.id))
+
+    def _deliver(self, delivery: Delivery) -> None:
+        cell = self._cell(actor_of(delivery.message.to))
+        self._offer(cell, delivery)
+        self._make_ready(cell)
+
+    def _offer(self, cell: Cell, delivery: Delivery) -> None:
+        id, message = delivery
+        if cell.overflow or len(cell.waiting) >= MAX_WAITING:
+            cell.overflow = True
+            return
+        key = sender_key(message)
+        cursor = cell.waiting.tails.get(key) or mailbox_get(self._reader, cell.actor.inbox, key)
+        judgement = judge(id, message, cursor)
+        if judgement is Judgement.NEXT:
+            cell.waiting.add(delivery)
+        elif judgement is Judgement.EVIDENCE:
+            self._keep_evidence(cell, delivery, cursor)
+
+    def _keep_evidence(self, cell: Cell, delivery: Delivery, cursor: Cursor | None) -> None:
+        _log.warning("%s sent %s two messages with one number", delivery.message.sender, cell.actor.text)
+        self._units.append((None, evidence_unit(delivery, kept=cursor)))
+
+    def _refill(self, cell: Cell) -> None:
+        """Take waiting messages in from the store, up to the bound."""
+        cell.overflow = False
+        for _, value in self._backend.rows(waiting_of(cell.actor.id)):
+            self._offer(cell, self._read(value))
+            if cell.overflow:
+                break
+        self._make_ready(cell)
+
+    def _read(self, value: bytes) -> Delivery:
+        id = MessageId(Id(value))
+        return Delivery(id, self._reader.message(id))
+
+    def _make_ready(self, cell: Cell) -> None:
+        if cell.stand is Stand.IDLE and cell.ahead < self._run_ahead and (len(cell.waiting) or cell.overflow):
+            cell.stand = Stand.READY
+            self._ready.append(cell)
+
+    def _park(self, cell: Cell, taken: list[Delivery], key: str, delay_ms: int) -> None:
+        cell.waiting.put_back(taken)
+        cell.waiting.park(key)
+        heappush(self._parked, (time.monotonic() + delay_ms / 1000, id(cell), cell, key))
+        self._make_ready(cell)
+
+    def _unpark_due(self) -> None:
+        now = time.monotonic()
+        while self._parked and self._parked[0][0] <= now:
+            _, _, cell, key = heappop(self._parked)
+            cell.waiting.unpark(key)
+            self._make_ready(cell)
+
+    def _stick(self, cell: Cell, error: Exception) -> None:
+        """The host failed this actor, not its wit: nothing is consumed, and it stands still until a restart or an update."""
+        cell.stand = Stand.STUCK
+        cell.trouble = f"{type(error).__name__}: {error}"
+        level = logging.ERROR if isinstance(error, StoreError) else logging.CRITICAL
+        _log.log(level, "actor %s stands still: %s\n%s", cell.actor.text, cell.trouble, traceback.format_exc())
+
+    def _cell(self, actor: ActorId) -> Cell:
+        cell = self._cells.get(actor)
+        if cell is None:
+            head = self._backend.ref(head_ref(actor))
+            cell = Cell(load_actor(self._reader, actor, None if head is None else StepId(Id(head))))
+            self._cells[actor] = cell
+        return cell
+
+    def _forget_idle(self) -> None:
+        idle = [actor for actor, cell in self._cells.items() if cell.forgettable]
+        for actor in idle[: len(self._cells) - MAX_CELLS * 9 // 10]:
+            del self._cells[actor]
+
+    def _policy(self, cell: Cell) -> Policy:
+        id = self._reader.tree(cell.actor.core).get("policy") if cell.actor.step is not None else None
+        if cell.policy is None or cell.policy_id != id:
+            cell.policy_id = id
+            try:
+                cell.policy = DEFAULT if id is None else read_policy(self._reader, cell.actor.core)
+            except WitError as error:
+                # Only a wit that writes its own /policy gets here; its next steps follow the default.
+                _log.warning("actor %s: %s", cell.actor.text, error)
+                cell.policy = DEFAULT
+        return cell.policy
+
+    def _owner(self, cell: Cell) -> str:
+        if cell.owner is None:
+            step = cell.actor.step
+            if step is not None and step.height > 0:
+                first = self._backend.row(height_row(cell.actor.id, 0))
+                step = None if first is None else self._reader.step(first)
+            if step is None:
+                raise StoreError(f"the first step of {cell.actor.text} is not in the store's index; run: understudy fsck")
+            cell.owner = self._reader.message(step.consumed[0]).sender
+        return cell.owner
+
+    def _when_durable(self, actor: ActorId, action: Callable[[], None]) -> None:
+        """Run the action once every step of the actor is durable; a running wit's parent is the last of them. From any thread."""
+
+        def look() -> None:
+            cell = self._cells.get(actor)
+            if cell is None or cell.ahead == 0:
+                action()
+            else:
+                self._awaited.setdefault(actor, []).append(action)
+
+        self.call(look)
+
+    # The watch: its own thread.
+
+    def _watch(self) -> None:
+        """Take the token from a wit that holds it too long while others are ready, and name those that never end."""
+        named = 0.0
+        while not self._stopped.wait(TOKEN_SECONDS / 2):
+            running = self._running
+            if running is None:
+                continue
+            cell, since = running
+            held = time.monotonic() - since
+            if held < TOKEN_SECONDS or not (self._mail or self._ready or self._units or self._parked):
+                continue
+            with self._token:
+                if self._running is not running or self._threads >= MAX_THREADS:
+                    continue
+                self._running = None
+                cell.stand = Stand.RUNNING
+                self._hand_token_over()
+            if time.monotonic() - named > NAME_SECONDS:
+                named = time.monotonic()
+                _log.info("actor %s computes for a while; others go on", cell.actor.text)

@@ -1,0 +1,82 @@
+"""The canonical codec: DAG-CBOR, strict in both directions.
+
+The law: `decode` accepts a block only if `encode` of what it gives writes the same bytes again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import libipld
+
+from understudy.objects.errors import NotCanonical, TooLarge
+from understudy.objects.ids import Id, node_id, raw_id
+
+MAX_BLOCK: Final = 2 * 1024 * 1024  # what every IPFS peer accepts; nodes stay far below it
+MAX_DEPTH: Final = 64
+_MAX_INT: Final = 2**63 - 1
+
+
+class Block(NamedTuple):
+    """An id and the bytes that hash to it."""
+
+    id: Id
+    data: bytes
+
+
+def encode(node: Any) -> bytes:
+    """The DAG-CBOR of plain dicts, lists, texts, integers, None and ids.
+
+    `bytes` that parse as a CID become links; other bytes are only legal inside a HAMT. Raises TooLarge.
+    """
+    data: bytes = libipld.encode_dag_cbor(node)
+    if len(data) > MAX_BLOCK:
+        raise TooLarge(f"a node of {len(data):,} bytes: a block has at most {MAX_BLOCK:,}")
+    return data
+
+
+def decode(data: bytes) -> Any:
+    """The node in a block, as plain values; links and byte strings both come as `bytes`. Raises NotCanonical."""
+    if len(data) > MAX_BLOCK:
+        raise TooLarge(f"a block of {len(data):,} bytes: at most {MAX_BLOCK:,} are allowed")
+    try:
+        node = libipld.decode_dag_cbor(data)
+        _check_values(node, MAX_DEPTH)
+        again = libipld.encode_dag_cbor(node)
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise NotCanonical(f"not DAG-CBOR: {error}") from error
+    if again != data:
+        raise NotCanonical("not canonical DAG-CBOR: encoding it again gives other bytes")
+    return node
+
+
+def node_block(node: Any) -> Block:
+    """Encode a node and name it."""
+    data = encode(node)
+    return Block(node_id(data), data)
+
+
+def raw_block(data: bytes) -> Block:
+    """Name a blob's bytes, or a chunk's. Raises TooLarge."""
+    if len(data) > MAX_BLOCK:
+        raise TooLarge(f"a raw block of {len(data):,} bytes: at most {MAX_BLOCK:,} are allowed")
+    return Block(raw_id(data), data)
+
+
+def _check_values(value: Any, depth: int) -> None:
+    kind = type(value)
+    if kind is str or kind is bytes or value is None:
+        return
+    if kind is int:
+        if not -_MAX_INT - 1 <= value <= _MAX_INT:
+            raise NotCanonical(f"the integer {value} does not fit into 64 bits")
+    elif depth == 0:
+        raise NotCanonical(f"nested more than {MAX_DEPTH} deep")
+    elif kind is dict:
+        for item in value.values():
+            _check_values(item, depth - 1)
+    elif kind is list:
+        for item in value:
+            _check_values(item, depth - 1)
+    else:
+        raise NotCanonical(f"a {kind.__name__} ({value!r}): nodes hold no floats and no booleans")

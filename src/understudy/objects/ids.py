@@ -1,0 +1,88 @@
+"""Ids: the CID of a block, binary inside and text at the edge.
+
+The law: an id is exactly 36 bytes, `0x01`, codec, `0x12 0x20`, sha2-256 of the block.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final, NewType
+
+import libipld
+
+from understudy.objects.errors import BadId
+
+
+class Id(bytes):
+    """A binary CIDv1 of 36 bytes. `str(id)` is its text form, 59 characters."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return libipld.encode_multibase("b", bytes(self))
+
+    def __repr__(self) -> str:
+        return f"Id({str(self)!r})"
+
+
+BlobId = NewType("BlobId", Id)
+TreeId = NewType("TreeId", Id)
+ActorId = NewType("ActorId", TreeId)
+MessageId = NewType("MessageId", Id)
+StepId = NewType("StepId", Id)
+
+RAW: Final = b"\x01\x55\x12\x20"
+NODE: Final = b"\x01\x71\x12\x20"
+TEXT_LENGTH: Final = 59
+SHARED_PREFIX: Final = 7  # "bafkrei" or "bafyrei": says nothing, so short forms skip it
+
+
+def raw_id(block: bytes) -> Id:
+    """The id of a raw block."""
+    return Id(RAW + sha256(block).digest())
+
+
+def node_id(block: bytes) -> Id:
+    """The id of a dag-cbor block."""
+    return Id(NODE + sha256(block).digest())
+
+
+def is_raw(id: bytes) -> bool:
+    """True for a blob's bytes or a chunk, false for a node."""
+    return id[:4] == RAW
+
+
+def digest(id: bytes) -> bytes:
+    """The sha2-256 inside an id, 32 bytes."""
+    return bytes(id[4:])
+
+
+def matches(id: bytes, block: bytes) -> bool:
+    """True if the block hashes to the id."""
+    return sha256(block).digest() == id[4:]
+
+
+def from_bytes(data: bytes) -> Id:
+    """An id from its binary form. Raises BadId."""
+    if len(data) != 36 or data[:4] not in (RAW, NODE):
+        raise BadId(f"no id: {data[:40].hex() or 'nothing'} is not a CIDv1 (raw or dag-cbor) with sha2-256")
+    return Id(data)
+
+
+def parse(text: str) -> Id:
+    """An id from its text form (multibase b). Raises BadId."""
+    if len(text) == TEXT_LENGTH and text[0] == "b":
+        try:
+            id = from_bytes(libipld.decode_multibase(text)[1])
+        except ValueError:
+            pass
+        else:
+            # Base32 has spare bits at the end: only one of the spellings is ours.
+            if str(id) == text:
+                return id
+    raise BadId(f"no id: {text[:80]!r} (an id has 59 characters and begins with bafyrei or bafkrei)")
+
+
+def short(id: bytes) -> str:
+    """A form for people: ten characters after the shared prefix."""
+    return str(Id(id))[SHARED_PREFIX : SHARED_PREFIX + 10]

@@ -1,0 +1,88 @@
+"""Mailboxes: the latest message from each sender, or to each recipient, by lane.
+
+The law of a cursor: a queue moves by one along `previous`, a signal only forward, nothing moves back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from understudy.objects import ids
+from understudy.objects.codec import Block, node_block
+from understudy.objects.errors import ObjectError, WrongKind
+from understudy.objects.hamt import BigMap, big_map_node, read_big_map
+from understudy.objects.ids import Id, MessageId
+from understudy.objects.names import check_party
+
+FLAT: Final = 64
+
+QUEUE: Final = "queue"
+SIGNAL: Final = "signal"
+UPDATE: Final = "update"
+LANES: Final = (UPDATE, SIGNAL, QUEUE)  # in the order in which they are served
+
+
+class Cursor(NamedTuple):
+    """Where a conversation stands: number and id of its last message."""
+
+    seq: int
+    message: MessageId
+
+
+Mailbox = Mapping[str, Cursor] | Id  # inline, or the id of a BigMailbox
+
+
+def mailbox_key(party: str, lane: str) -> str:
+    """The key of a party and a lane: the party itself for the queue."""
+    return party if lane == QUEUE else f"{lane}/{party}"
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """Party and lane of a mailbox key. Raises BadName."""
+    for lane in (SIGNAL, UPDATE):
+        if key.startswith(lane + "/"):
+            return check_party(key[len(lane) + 1 :]), lane
+    return check_party(key), QUEUE
+
+
+def big_mailbox_block(big: BigMap) -> Block:
+    """The block of a mailbox above 64 entries."""
+    return node_block({"bigmailbox": big_map_node(big)})
+
+
+def read_big_mailbox(node: Any) -> BigMap:
+    """The large map of a mailbox node. Raises WrongKind."""
+    match node:
+        case {"bigmailbox": value, **rest} if not rest:
+            return read_big_map(value, above=FLAT)
+    raise WrongKind("not a mailbox: expected {bigmailbox: [count, root]}")
+
+
+def read_cursor(value: Any) -> Cursor:
+    """A cursor out of its node. Raises WrongKind."""
+    match value:
+        case [int(seq), bytes(message)] if seq >= 1:
+            return Cursor(seq, MessageId(ids.from_bytes(message)))
+    raise WrongKind(f"not a cursor: {value!r}; expected [seq from 1, message]")
+
+
+def read_mailbox(value: Any) -> Mailbox:
+    """The mailbox as it stands in a step. Raises WrongKind."""
+    if isinstance(value, bytes):
+        return ids.from_bytes(value)
+    if not isinstance(value, dict) or len(value) > FLAT:
+        raise WrongKind(f"not a mailbox: expected a map of at most {FLAT} entries or a link")
+    try:
+        for key in value:
+            split_key(key)
+        return {key: read_cursor(cursor) for key, cursor in value.items()}
+    except ObjectError as error:
+        raise WrongKind(f"not a mailbox: {error}") from error
+
+
+def mailbox_node(mailbox: Mailbox) -> Any:
+    """The mailbox as a step writes it."""
+    if isinstance(mailbox, bytes):
+        return mailbox
+    return {key: [cursor[0], cursor[1]] for key, cursor in mailbox.items()}

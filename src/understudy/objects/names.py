@@ -1,0 +1,82 @@
+"""Names: of tree entries, of actors, of parties, of patch paths.
+
+The law: no name holds a slash or a control character, so no name's UTF-8 can parse as a binary CID.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Final
+
+from understudy.objects import ids
+from understudy.objects.errors import BadId, BadName
+from understudy.objects.ids import ActorId, TreeId
+
+MAX_NAME_BYTES: Final = 255  # what common file systems take, so that a core can be checked out
+MAX_PATH_BYTES: Final = 4096
+MAX_PATH_NAMES: Final = 64
+
+_PLAIN = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9._~+@=,-]{1,255}\Z")
+_OUTSIDE = re.compile(r"out/[A-Za-z0-9._~-]{1,64}/[A-Za-z0-9._~-]{1,64}\Z")
+
+
+def check_name(name: str, *, what: str = "name") -> str:
+    """The name, if a tree entry may have it. Raises BadName that says why not."""
+    if _PLAIN.match(name):
+        return name
+    if name in ("", ".", ".."):
+        raise BadName(f"{what} {name!r} is not allowed: it is empty, '.' or '..'")
+    if "/" in name:
+        raise BadName(f"{what} {name!r} is not allowed: it holds a slash")
+    check_text(name, what=what, most=MAX_NAME_BYTES)
+    return name
+
+
+def check_text(text: str, *, what: str, most: int) -> None:
+    """Raise BadName unless the text is 1 to `most` bytes of UTF-8 without control characters."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise BadName(f"{what} {text!r} is not allowed: it is not well-formed Unicode") from error
+    if not 1 <= size <= most:
+        raise BadName(f"{what} {text[:40]!r} is not allowed: {size} bytes of UTF-8, 1 to {most} are allowed")
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise BadName(f"{what} {text!r} is not allowed: it holds a control character")
+
+
+def split_path(path: str) -> list[str]:
+    """The names of a path such as `code/greeter.py`. Raises BadName."""
+    if len(path.encode("utf-8", "replace")) > MAX_PATH_BYTES:
+        raise BadName(f"path {path[:40]!r}… is not allowed: more than {MAX_PATH_BYTES} bytes")
+    names = path.split("/")
+    if len(names) > MAX_PATH_NAMES:
+        raise BadName(f"path {path[:40]!r}… is not allowed: more than {MAX_PATH_NAMES} names deep")
+    for name in names:
+        check_name(name, what=f"path {path!r}: name")
+    return names
+
+
+def is_outside(party: str) -> bool:
+    """True for `out/NODE/CALLER`, false for an actor."""
+    return party.startswith("out/")
+
+
+def check_party(party: str) -> str:
+    """The party, if it is an actor's text id or `out/NODE/CALLER`. Raises BadName."""
+    if _OUTSIDE.match(party):
+        return party
+    try:
+        id = ids.parse(party)
+    except BadId as error:
+        raise BadName(f"party {party[:80]!r} is neither an actor's id nor out/NODE/CALLER") from error
+    if ids.is_raw(id):
+        raise BadName(f"party {party!r} is the id of a blob, not of an actor")
+    return party
+
+
+@lru_cache(maxsize=65_536)
+def actor_of(party: str) -> ActorId:
+    """The actor that a party is. Raises BadId for somebody outside."""
+    return ActorId(TreeId(ids.parse(party)))

@@ -1,0 +1,130 @@
+"""CAR files: blocks in one stream, with the roots they hang from.
+
+CARv1 after <https://ipld.io/specs/transport/car/carv1/>: a length and a header, then for each block a length, its id
+and its bytes. The law: what `write_car` wrote, `read_car` gives back, and nothing comes in that does not match its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO, Final
+
+from understudy.objects import ids
+from understudy.objects.codec import MAX_BLOCK, Block, decode, encode
+from understudy.objects.errors import ObjectError
+from understudy.objects.ids import Id
+from understudy.store.errors import BadCar
+from understudy.store.verified import checked_block
+
+_ID_BYTES: Final = 36
+_MAX_HEADER: Final = 1024 * 1024  # 25,000 roots
+_MAX_VARINT_BYTES: Final = 9  # the bound of the multiformats' unsigned varints
+
+
+def write_car(file: BinaryIO, roots: Sequence[bytes], blocks: Iterable[Block]) -> int:
+    """Write a CARv1 with these roots and blocks, in their order; gives the number of blocks. Holds one in memory."""
+    header = encode({"roots": [bytes(root) for root in roots], "version": 1})
+    file.write(_varint(len(header)) + header)
+    count = 0
+    for id, data in blocks:
+        file.write(_varint(_ID_BYTES + len(data)) + id + data)
+        count += 1
+    return count
+
+
+def read_car(file: BinaryIO) -> tuple[list[Id], Iterator[Block]]:
+    """The roots, and the blocks as they come, each checked against its id. Holds one block in memory.
+
+    Raises BadCar if the file is no CARv1 of ours, is cut off or has a block above 2 MiB, and Corrupt or NotCanonical
+    for a block that is not what its id says: for the header at once, for the blocks when they are asked for.
+    A block may stand in a file more than once. A root need not be in it.
+    """
+    source = _Source(file)
+    return _read_roots(source), _read_blocks(source)
+
+
+class _Source:
+    """A file that is read forward, and knows where it is for the error messages."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.at = 0
+
+    def take(self, size: int, what: str) -> bytes:
+        pieces = []
+        wanted = size
+        # A pipe gives less than it is asked for.
+        while wanted and (piece := self._file.read(wanted)):
+            pieces.append(piece)
+            wanted -= len(piece)
+        self.at += size - wanted
+        if wanted:
+            raise BadCar(f"the CAR file is cut off at byte {self.at:,}: {wanted:,} more bytes of {what} should follow")
+        return b"".join(pieces)
+
+    def length(self, what: str) -> int | None:
+        """The next varint, None at the end of the file."""
+        start = self.at
+        first = self._file.read(1)
+        if not first:
+            return None
+        self.at += 1
+        value, shift, byte = first[0] & 0x7F, 7, first[0]
+        while byte & 0x80:
+            if shift == 7 * _MAX_VARINT_BYTES:
+                raise BadCar(f"not a CAR file: no length of {what} at byte {start:,}")
+            byte = self.take(1, f"the length of {what}")[0]
+            value |= (byte & 0x7F) << shift
+            shift += 7
+        if byte == 0 and shift > 7:
+            raise BadCar(f"the length of {what} at byte {start:,} is not written in the shortest way")
+        return value
+
+
+def _read_roots(source: _Source) -> list[Id]:
+    size = source.length("the header")
+    if size is None:
+        raise BadCar("not a CAR file: it is empty")
+    if not 1 <= size <= _MAX_HEADER:
+        raise BadCar(f"not a CAR file: a header of {size:,} bytes, 1 to {_MAX_HEADER:,} are allowed")
+    data = source.take(size, "the header")
+    try:
+        match decode(data):
+            case {"version": 1, "roots": list(roots), **rest} if not rest:
+                return [ids.from_bytes(root) for root in roots]
+            case {"version": int(version)} if version != 1:
+                raise BadCar(f"a CAR file of version {version}: only version 1 can be read")
+    except (ObjectError, TypeError, AttributeError) as error:
+        raise BadCar(f"not a CAR file: its header is wrong: {error}") from error
+    raise BadCar("not a CAR file: its header is not {version: 1, roots: [ids]}")
+
+
+def _read_blocks(source: _Source) -> Iterator[Block]:
+    number = 0
+    while True:
+        start = source.at
+        what = f"block {number}"
+        size = source.length(what)
+        if size is None:
+            return
+        if not _ID_BYTES <= size <= _ID_BYTES + MAX_BLOCK:
+            raise BadCar(
+                f"{what} at byte {start:,} of the CAR file has {size:,} bytes with its id: "
+                f"{_ID_BYTES} to {_ID_BYTES + MAX_BLOCK:,} are allowed"
+            )
+        section = source.take(size, what)
+        try:
+            id = ids.from_bytes(section[:_ID_BYTES])
+        except ObjectError as error:
+            raise BadCar(f"{what} at byte {start:,} of the CAR file: {error}") from error
+        yield checked_block(id, section[_ID_BYTES:])
+        number += 1
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

@@ -1,0 +1,256 @@
+"""Large maps: an IPLD HashMap of bit width 4 and bucket size 3, as functions over a reader and a place for nodes.
+
+The law: the form depends on the content alone, whatever was set and deleted before, one by one or all at once.
+After <https://ipld.io/specs/advanced-data-layouts/hamt/spec/>; docs/FORMAT.md section 5 fixes the parameters.
+
+A map is given by its root node, `[bitmap, elements]`. A value is anything that a node may hold, but not None.
+No function changes a node that it was given or read. Every function raises Missing, Corrupt and WrongKind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
+from typing import Any, Final, NamedTuple, Protocol
+
+from understudy.objects.codec import Block, node_block
+from understudy.objects.errors import WrongKind
+from understudy.objects.hamt import BUCKET_SIZE, MAX_LEVELS, check_hamt_node
+from understudy.objects.ids import NODE, Id
+
+EMPTY: Final[list[Any]] = [b"\x00\x00", []]
+
+
+class Nodes(Protocol):
+    """Where inner nodes come from. What it gives is shared and is never changed here."""
+
+    def node(self, id: bytes) -> Any:
+        """A dag-cbor block, decoded."""
+
+
+class Staged(Nodes, Protocol):
+    """Where inner nodes come from and new ones go."""
+
+    def put(self, block: Block) -> Id:
+        """Stage a block."""
+
+
+class _Entry(NamedTuple):
+    digest: bytes
+    key: bytes
+    value: Any
+
+
+def get(nodes: Nodes, root: list[Any], key: bytes) -> Any:
+    """The value of a key, None if it has none. Reads one node per level, about log16 of the number of entries."""
+    digest, node = sha256(key).digest(), root
+    for level in range(MAX_LEVELS):
+        bitmap, elements = _parts(node)
+        nibble = _nibble(digest, level)
+        if not bitmap >> nibble & 1:
+            return None
+        element = elements[_place(bitmap, nibble)]
+        if type(element) is list:
+            return next((value for ours, value in _bucket(element) if ours == key), None)
+        node = _child(nodes, element)
+    raise _too_deep()
+
+
+def update(staged: Staged, root: list[Any], changes: Mapping[bytes, Any]) -> tuple[list[Any], int]:
+    """The root after the changes (None deletes), and by how many entries the map grew; negative if it shrank.
+
+    Returns `root` itself if nothing changed. Each inner node on the way to a change is read and written once.
+    """
+    entries = [_Entry(sha256(key).digest(), key, value) for key, value in changes.items()]
+    return _change(staged, root, entries, 0)
+
+
+def build(staged: Staged, entries: Iterable[tuple[bytes, Any]]) -> list[Any]:
+    """The root of a map of these entries; keys may come in any order, but each only once."""
+    return _new_node(staged, [_Entry(sha256(key).digest(), key, value) for key, value in entries], 0)
+
+
+def items(nodes: Nodes, root: list[Any]) -> Iterator[tuple[bytes, Any]]:
+    """All entries, in an order that the content fixes: bucket after bucket along the keys' digests, by key in a bucket."""
+    waiting = [iter(check_hamt_node(root)[1])]
+    while waiting:
+        element = next(waiting[-1], None)
+        if element is None:
+            waiting.pop()
+        elif type(element) is list:
+            yield from _bucket(element)
+        elif len(waiting) == MAX_LEVELS:
+            raise _too_deep()
+        else:
+            waiting.append(iter(check_hamt_node(_child(nodes, element))[1]))
+
+
+def differences(nodes: Nodes, ours: list[Any], theirs: list[Any]) -> Iterator[tuple[bytes, Any, Any]]:
+    """Each key whose values differ, with both (None where there is none), in the order of `items`.
+
+    Reads only nodes that differ.
+    """
+    waiting = [(ours, theirs, 0)]
+    while waiting:
+        left, right, level = waiting.pop()
+        if isinstance(left, dict) and isinstance(right, dict):
+            yield from ((key, left.get(key), right.get(key)) for key in sorted({*left, *right}) if left.get(key) != right.get(key))
+            continue
+        if level == MAX_LEVELS:
+            raise _too_deep()
+        left, right = _slots(left, level), _slots(right, level)
+        pairs = [(left.get(nibble), right.get(nibble)) for nibble in range(15, -1, -1)]
+        waiting += [(_opened(nodes, a), _opened(nodes, b), level + 1) for a, b in pairs if a != b]
+
+
+def check(nodes: Nodes, root: list[Any], count: int) -> None:
+    """Read the whole map; raise WrongKind unless it is what `build` would have made of its `count` entries."""
+    found = _check(nodes, root, b"", 0)
+    if found != count:
+        raise WrongKind(f"a large map says that it has {count:,} entries and has {found:,}")
+
+
+def _change(staged: Staged, node: list[Any], entries: list[_Entry], level: int) -> tuple[list[Any], int]:
+    if level == MAX_LEVELS:
+        raise _too_deep()
+    bitmap, old = _parts(node)
+    elements, grown = list(old), 0
+    for nibble, group in _grouped(entries, level):
+        at, bit = _place(bitmap, nibble), 1 << nibble
+        element = elements[at] if bitmap & bit else []
+        new, more = _change_element(staged, element, group, level)
+        grown += more
+        if bitmap & bit and new:
+            elements[at] = new
+        elif new:
+            elements.insert(at, new)
+            bitmap |= bit
+        elif bitmap & bit:
+            del elements[at]
+            bitmap ^= bit
+    return (node, 0) if elements == old else ([bitmap.to_bytes(2, "little"), elements], grown)
+
+
+def _change_element(staged: Staged, element: Any, entries: list[_Entry], level: int) -> tuple[Any, int]:
+    """The element after the changes, empty if nothing is left, and by how many entries it grew."""
+    if type(element) is list:
+        return _change_bucket(staged, element, entries, level)
+    child = _child(staged, element)
+    new, grown = _change(staged, child, entries, level + 1)
+    if new is child:
+        return element, 0
+    # The rule that makes the form independent of history: three entries or fewer never have a node of their own.
+    if len(new[1]) <= BUCKET_SIZE and all(type(below) is list for below in new[1]):
+        left = [entry for bucket in new[1] for entry in bucket]
+        if len(left) <= BUCKET_SIZE:
+            return sorted(left), grown
+    return staged.put(node_block(new)), grown
+
+
+def _change_bucket(staged: Staged, bucket: list[Any], entries: list[_Entry], level: int) -> tuple[Any, int]:
+    old = dict(_bucket(bucket))
+    new = {**old, **{key: value for _, key, value in entries}}
+    kept = [[key, value] for key, value in sorted(new.items()) if value is not None]
+    if len(kept) > BUCKET_SIZE:
+        digests = [_Entry(sha256(key).digest(), key, value) for key, value in kept]
+        return staged.put(node_block(_new_node(staged, digests, level + 1))), len(kept) - len(old)
+    return kept, len(kept) - len(old)
+
+
+def _new_node(staged: Staged, entries: list[_Entry], level: int) -> list[Any]:
+    if level == MAX_LEVELS:
+        raise _too_deep()
+    bitmap = 0
+    elements: list[Any] = []
+    for nibble, group in _grouped(entries, level):
+        bitmap |= 1 << nibble
+        if len(group) > BUCKET_SIZE:
+            elements.append(staged.put(node_block(_new_node(staged, group, level + 1))))
+        else:
+            elements.append(sorted([key, value] for _, key, value in group))
+    return [bitmap.to_bytes(2, "little"), elements]
+
+
+def _grouped(entries: list[_Entry], level: int) -> list[tuple[int, list[_Entry]]]:
+    """The entries by their nibble at this level, in order of the nibbles."""
+    if len(entries) == 1:
+        return [(_nibble(entries[0].digest, level), entries)]
+    groups: dict[int, list[_Entry]] = {}
+    byte, high = level >> 1, not level & 1
+    for entry in entries:
+        digit = entry[0][byte]
+        groups.setdefault(digit >> 4 if high else digit & 15, []).append(entry)
+    return sorted(groups.items())
+
+
+def _check(nodes: Nodes, node: Any, prefix: bytes, level: int) -> int:
+    """The number of entries below a node whose path of nibbles is `prefix`."""
+    if level == MAX_LEVELS:
+        raise _too_deep()
+    count = 0
+    for nibble, element in _slots(node, level).items():
+        path = prefix + bytes([nibble])
+        if isinstance(element, list):
+            if any(bytes(_nibble(sha256(key).digest(), at) for at in range(level + 1)) != path for key, _ in element):
+                raise WrongKind("a large map holds a key in a place where nobody would look for it")
+            count += len(element)
+        else:
+            below = _check(nodes, _child(nodes, element), path, level + 1)
+            if below <= BUCKET_SIZE:
+                raise WrongKind(f"a large map has a node for {below} entries, which belong into a bucket")
+            count += below
+    return count
+
+
+def _slots(node: Any, level: int) -> dict[int, Any]:
+    """The elements of a node by nibble; of a bucket that stands where the other map has a node, those it would have."""
+    if isinstance(node, dict):
+        slots: dict[int, Any] = {}
+        for key, value in sorted(node.items()):
+            slots.setdefault(_nibble(sha256(key).digest(), level), []).append([key, value])
+        return slots
+    bitmap, elements = int.from_bytes(check_hamt_node(node)[0], "little"), node[1]
+    return dict(zip((nibble for nibble in range(16) if bitmap >> nibble & 1), elements, strict=True))
+
+
+def _opened(nodes: Nodes, element: Any) -> Any:
+    """A bucket as a dict, a link as the node behind it."""
+    if element is None or type(element) is list:
+        return dict(_bucket(element or []))
+    return _child(nodes, element)
+
+
+def _parts(node: Any) -> tuple[int, list[Any]]:
+    # Only what is touched is checked here: a check of every element would cost more than the change itself.
+    match node:
+        case [bytes(bitmap), list(elements)] if len(bitmap) == 2:
+            bits = int.from_bytes(bitmap, "little")
+            if bits.bit_count() == len(elements):
+                return bits, elements
+    check_hamt_node(node)
+    raise AssertionError("a node that passes the full check passes the short one")
+
+
+def _bucket(element: list[Any]) -> list[Any]:
+    if not all(type(entry) is list and len(entry) == 2 and type(entry[0]) is bytes for entry in element):
+        raise WrongKind("not a bucket of a large map: expected entries [key, value]")
+    return element
+
+
+def _child(nodes: Nodes, element: Any) -> Any:
+    if not isinstance(element, bytes) or len(element) != 36 or element[:4] != NODE:
+        raise WrongKind(f"not an element of a large map: {element!r}; expected a bucket or a link to a node")
+    return nodes.node(element)
+
+
+def _nibble(digest: bytes, level: int) -> int:
+    byte = digest[level >> 1]
+    return byte & 15 if level & 1 else byte >> 4
+
+
+def _place(bitmap: int, nibble: int) -> int:
+    return (bitmap & ((1 << nibble) - 1)).bit_count()
+
+
+def _too_deep() -> WrongKind:
+    return WrongKind(f"a large map is more than {MAX_LEVELS} levels deep: keys whose digests are equal")

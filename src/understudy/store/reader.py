@@ -1,0 +1,152 @@
+"""Reading and staging objects: what everybody above the store sees of it.
+
+A `Reader` cannot write, by type. A `Staging` collects the blocks of one step without touching the store.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from understudy.objects import ids
+from understudy.objects.blob import BigBlob, blob_blocks, read_blob_node
+from understudy.objects.codec import Block, decode, node_block
+from understudy.objects.errors import WrongKind
+from understudy.objects.ids import BlobId, Id, TreeId
+from understudy.objects.journal import Entry, read_journal
+from understudy.objects.message import Message, read_message
+from understudy.objects.patch import Patch, read_patch
+from understudy.objects.step import Step, read_step
+from understudy.objects.tree import describe_kind, read_tree_node
+from understudy.store.errors import Corrupt
+from understudy.store.maps import TreeView, build_tree
+
+
+class Reader:
+    """Read objects by id. Every method raises Missing, Corrupt or WrongKind."""
+
+    @abstractmethod
+    def block(self, id: bytes) -> bytes:
+        """The bytes of one block, checked against its id."""
+
+    @abstractmethod
+    def blocks(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        """Many blocks at once, checked; None where one is absent."""
+
+    def node(self, id: bytes) -> Any:
+        """A dag-cbor block, decoded. The value is shared: never change it."""
+        if ids.is_raw(id):
+            raise WrongKind(f"{Id(id)} is a blob, not a node")
+        return decode(self.block(id))
+
+    def has(self, id: bytes) -> bool:
+        """True if the block is there."""
+        return self.blocks([id])[0] is not None
+
+    def step(self, id: bytes) -> Step:
+        """A step."""
+        return read_step(self.node(id))
+
+    def message(self, id: bytes) -> Message:
+        """A message."""
+        return read_message(self.node(id))
+
+    def patch(self, id: bytes) -> Patch:
+        """A patch."""
+        return read_patch(self.node(id))
+
+    def journal(self, id: bytes) -> tuple[Entry, ...]:
+        """The entries of a journal."""
+        return read_journal(self.node(id))
+
+    def tree(self, id: bytes) -> TreeView:
+        """A tree, as a mapping of names to ids that loads what is touched."""
+        return TreeView(self, read_tree_node(self.node(id)))
+
+    def blob_info(self, id: bytes) -> BigBlob | None:
+        """The description of a blob above 1 MiB; None for a raw block."""
+        return None if ids.is_raw(id) else read_blob_node(self.node(id))
+
+    def blob(self, id: bytes) -> bytes:
+        """All bytes of a blob."""
+        if ids.is_raw(id):
+            return self.block(id)
+        return b"".join(self.open_blob(id))
+
+    def open_blob(self, id: bytes, start: int = 0) -> Iterator[bytes]:
+        """The bytes of a blob from `start` on, a chunk at a time."""
+        big = self.blob_info(id)
+        if big is None:
+            yield self.block(id)[start:]
+            return
+        first, skip = divmod(start, 1024 * 1024)
+        seen = 0
+        for number, chunk in enumerate(big.chunks[first:], first):
+            data = self.block(chunk)
+            if len(data) != min(1024 * 1024, big.size - number * 1024 * 1024):
+                raise Corrupt(f"chunk {number} of {Id(id)} has {len(data):,} bytes", Id(id))
+            seen += len(data)
+            yield data[skip:]
+            skip = 0
+
+    def find(self, root: bytes, path: str) -> Id | None:
+        """The id at a path below a tree, None if there is nothing. An empty path is the root itself."""
+        at = Id(root)
+        for name in path.split("/") if path else ():
+            if ids.is_raw(at):
+                return None
+            node = self.node(at)
+            if not isinstance(node, dict) or not ("tree" in node or "bigtree" in node):
+                return None
+            found = TreeView(self, read_tree_node(node)).get(name)
+            if found is None:
+                return None
+            at = found
+        return at
+
+    def kind(self, id: bytes) -> str:
+        """What an object says it is: "a blob", "a tree", "a step", …"""
+        return "a blob" if ids.is_raw(id) else describe_kind(self.node(id))
+
+
+class Staging(Reader):
+    """A reader with a place for new blocks: they can be read again at once, and are written only with their step."""
+
+    def __init__(self, base: Reader) -> None:
+        self.base = base
+        self.new: dict[bytes, Block] = {}
+
+    def block(self, id: bytes) -> bytes:
+        staged = self.new.get(id)
+        return staged.data if staged is not None else self.base.block(id)
+
+    def blocks(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        missing = [id for id in ids if id not in self.new]
+        found = dict(zip(missing, self.base.blocks(missing), strict=True)) if missing else {}
+        return [self.new[id].data if id in self.new else found[id] for id in ids]
+
+    def node(self, id: bytes) -> Any:
+        if id in self.new:
+            return decode(self.new[id].data)
+        return self.base.node(id)
+
+    def put(self, block: Block) -> Id:
+        """Stage a block."""
+        self.new[block.id] = block
+        return block.id
+
+    def put_node(self, node: Any) -> Id:
+        """Encode and stage a node."""
+        return self.put(node_block(node))
+
+    def put_blob(self, data: bytes) -> BlobId:
+        """Stage a blob of any size."""
+        blocks = blob_blocks(data)
+        for block in blocks:
+            self.new[block.id] = block
+        return BlobId(blocks[-1].id)
+
+    def put_tree(self, entries: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> TreeId:
+        """Stage a tree of any size. Raises BadName."""
+        return build_tree(self, dict(entries))

@@ -1,0 +1,414 @@
+"""The backend `rocksdb:DIR`: one process writes, and a commit of many units costs one fdatasync.
+
+The law: the refs and rows that a reader sees are durable. They are read from a snapshot that moves on after the sync.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from threading import Lock
+from typing import Final, NamedTuple, NoReturn
+
+from rocksdict import (
+    AccessType,
+    BlockBasedOptions,
+    Cache,
+    DbClosedError,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+    Rdict,
+    ReadOptions,
+    Snapshot,
+    WriteBatch,
+)
+
+from understudy.objects.ids import Id
+from understudy.store.errors import Corrupt, StoreClosed, StoreError, StoreFormat, StoreFull, StoreInUse
+from understudy.store.keys import FEED, feed_row
+from understudy.store.meta import FORMAT_ROW, check_format, new_meta
+from understudy.store.port import Receipt, Unit
+from understudy.store.rocksdb_log import check_logs
+
+_OBJECTS: Final = b"o"
+_REFS: Final = b"r"
+_ROWS: Final = b"w"
+
+_MIB: Final = 1024 * 1024
+_MEMTABLE: Final = 16 * _MIB  # measured: 1.24 times the throughput of 64 MiB
+_MEMTABLES: Final = 3  # so a crash leaves at most 48 MiB of log to read again: well under a second
+_BLOCK_CACHE: Final = 64 * _MIB
+_OPEN_FILES: Final = 512  # half of the usual limit of 1,024; the rest is for connections
+_CACHED_REFS: Final = 65_536  # some 16 MB: the heads of the actors that moved last
+_PAGES: Final = (64, 1024)  # keys of the first page of a scan, and of every further one
+
+# What is in a directory when its creation was cut short. Without a CURRENT file, anything else in it is either
+# not ours or what is left of a damaged store.
+_BIRTH = re.compile(r"(LOCK|LOG.*|IDENTITY|MANIFEST-000001|OPTIONS-.*|.*\.dbtmp|rocksdict-config.json|lost\+found)\Z")
+
+
+class RocksBackend:
+    """The store in the directory `path`, made if there is none.
+
+    With `read_only` it is a view of what was there at opening, also of a store that a node is serving; the directory
+    must be writable all the same, as rocksdict writes its own configuration into it.
+    Raises StoreInUse, StoreFormat, StoreFull, Corrupt, StoreError.
+
+    After a commit that the disk refused, every call raises that error until the store is opened again. None of the
+    refused units is there then, with one exception: when the disk took the bytes and failed in the sync itself, they
+    may all be there.
+    """
+
+    def __init__(
+        self, path: Path, *, read_only: bool = False, entropy: Callable[[int], bytes] = secrets.token_bytes
+    ) -> None:
+        self._path = path
+        self._read_only = read_only
+        self._lock = Lock()
+        self._stopped: tuple[type[StoreError], str] | None = None
+        self._recent: dict[bytes, bytes] = {}
+        self._feed = 0
+        try:
+            self._db = _open(path, read_only=read_only)
+            self._durable: Snapshot | None = self._db.snapshot()
+        except BaseException as error:
+            _raise_named(error, path)
+        try:
+            self._describe(entropy)
+            self._feed = self._last_feed_number()
+        except BaseException:
+            self.close()
+            raise
+
+    def get(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        if self._stopped is not None:
+            self._refuse()
+        try:
+            if len(ids) == 1:
+                return [self._db.get(_OBJECTS + ids[0])]
+            return self._values([_OBJECTS + id for id in ids])
+        except BaseException as error:
+            _raise_named(error, self._path)
+
+    def commit(self, units: Sequence[Unit]) -> list[Receipt]:
+        with self._lock:
+            if self._stopped is not None:
+                self._refuse()
+            if self._read_only:
+                raise StoreError(f"{self._path} was opened for reading only")
+            try:
+                ready = self._prepare(units)
+            except BaseException as error:
+                _raise_named(error, self._path)
+            if not ready.batch.is_empty():
+                try:
+                    # Not one write with sync: that holds the GIL while the disk works.
+                    self._db.write(ready.batch)
+                    self._db.flush_wal(True)
+                    self._durable = self._db.snapshot()
+                except BaseException as error:
+                    # RocksDB may now hold in memory what is not on the disk: nobody shall see it.
+                    self._stop(*_named(error, self._path))
+                    _raise_named(error, self._path)
+                self._feed = ready.feed
+                self._remember(ready.moved)
+            return ready.receipts
+
+    def ref(self, name: bytes) -> bytes | None:
+        recent = self._recent.get(name)
+        return self._value(_REFS + name) if recent is None else recent
+
+    def row(self, key: bytes) -> bytes | None:
+        return self._value(_ROWS + key)
+
+    def refs(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        return self._scan(_REFS, prefix, start, reverse=False)
+
+    def rows(self, prefix: bytes, start: bytes = b"", *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        return self._scan(_ROWS, prefix, start, reverse=reverse)
+
+    def ids(self) -> Iterator[Id]:
+        return (Id(key) for key, _ in self._scan(_OBJECTS, b"", b"", reverse=False))
+
+    def close(self) -> None:
+        """Write what is in memory to its tables and release the store; closing twice is harmless."""
+        with self._lock:
+            before, closed = self._stopped, (StoreClosed, f"{self._path} was closed")
+            if before == closed:
+                return
+            self._stop(*closed)
+            try:
+                self._db.close()
+            except BaseException as error:
+                # Whoever saw a commit fail knows already that this store is not well.
+                if before is None:
+                    _raise_named(error, self._path)
+
+    def _prepare(self, units: Sequence[Unit]) -> _Ready:
+        held = self._held_refs(units)
+        batch = WriteBatch(raw_mode=True)
+        put, delete = batch.put, batch.delete
+        feed, receipts = self._feed, []
+        moved: dict[bytes, bytes | None] = {}
+        for unit in units:
+            after: dict[bytes, bytes | None] = {}
+            conflict = None
+            for move in unit.moves:
+                found = after[move.ref] if move.ref in after else held[move.ref]
+                if found != move.expected:
+                    conflict = Receipt(conflict=move, found=found)
+                    break
+                after[move.ref] = move.new
+            if conflict is not None:
+                receipts.append(conflict)
+                continue
+            for id, data in unit.blocks:
+                # A block that is there already is written again: it is the same bytes, and to look costs more.
+                put(_OBJECTS + id, data)
+            for ref, value in after.items():
+                if value is None:
+                    delete(_REFS + ref)
+                else:
+                    put(_REFS + ref, value)
+            for key, value in unit.rows:
+                if value is None:
+                    delete(_ROWS + key)
+                else:
+                    put(_ROWS + key, value)
+            receipts.append(Receipt(feed=feed + 1 if unit.feed else 0))
+            for step in unit.feed:
+                feed += 1
+                put(_ROWS + feed_row(feed), step)
+            held.update(after)
+            moved.update(after)
+        return _Ready(batch, moved, feed, receipts)
+
+    def _held_refs(self, units: Sequence[Unit]) -> dict[bytes, bytes | None]:
+        held: dict[bytes, bytes | None] = {}
+        unknown: list[bytes] = []
+        for move in chain.from_iterable(unit.moves for unit in units):
+            if move.ref not in held:
+                held[move.ref] = found = self._recent.get(move.ref)
+                if found is None:
+                    unknown.append(move.ref)
+        if unknown:
+            held.update(zip(unknown, self._values([_REFS + ref for ref in unknown]), strict=True))
+        return held
+
+    def _values(self, keys: list[bytes]) -> list[bytes | None]:
+        values: list[bytes | None] = self._db.get(keys)  # type: ignore[assignment,arg-type]
+        return values
+
+    def _remember(self, moved: dict[bytes, bytes | None]) -> None:
+        # Nothing but a commit fills this: a reader could put back a value from before a move.
+        recent = self._recent
+        for ref, value in moved.items():
+            recent.pop(ref, None)
+            if value is not None:
+                recent[ref] = bytes(value)
+        while len(recent) > _CACHED_REFS:
+            del recent[next(iter(recent))]
+
+    def _value(self, key: bytes) -> bytes | None:
+        try:
+            value: bytes = self._snapshot()[key]
+            return value
+        except BaseException as error:
+            if type(error) is Exception and error.args == ("key not found",):
+                return None
+            _raise_named(error, self._path)
+
+    def _scan(self, table: bytes, prefix: bytes, start: bytes, *, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
+        # In pages: an iterator of RocksDB that somebody forgot would keep the database open after `close`.
+        low, skip, size = table + prefix, b"", _PAGES[0]
+        at = table + start if start else _after(low) if reverse else low
+        while True:
+            page = self._page(low, at, skip, size, reverse=reverse)
+            for key, value in page:
+                yield key[1:], value
+            if len(page) < size:
+                return
+            at, skip, size = page[-1][0], page[-1][0], _PAGES[1]
+
+    def _page(self, low: bytes, at: bytes, skip: bytes, size: int, *, reverse: bool) -> list[tuple[bytes, bytes]]:
+        found: list[tuple[bytes, bytes]] = []
+        try:
+            # Without this bound, a scan that finds little would walk over everything that was deleted behind it.
+            # A lower bound would be as good backwards, but rocksdict 0.3.29 sets the upper one instead.
+            bounds = ReadOptions()
+            bounds.set_iterate_upper_bound(_after(low))
+            cursor = self._snapshot().iter(bounds)
+            if reverse:
+                cursor.seek_for_prev(at)
+            else:
+                cursor.seek(max(at, low))
+            step = cursor.prev if reverse else cursor.next
+            while len(found) < size and cursor.valid():
+                key = cursor.key()
+                if not key.startswith(low):
+                    break
+                if key != skip:
+                    found.append((key, cursor.value()))
+                step()
+            # A cursor ends in the same way after the last key and at a block that it could not read.
+            cursor.status()
+        except BaseException as error:
+            _raise_named(error, self._path)
+        return found
+
+    def _describe(self, entropy: Callable[[int], bytes]) -> None:
+        found = self.row(FORMAT_ROW)
+        if found is None and not self._read_only and self._is_empty():
+            self.commit([Unit(rows=new_meta(entropy))])
+        else:
+            check_format(found, where=str(self._path))
+
+    def _is_empty(self) -> bool:
+        cursor = self._db.iter()
+        cursor.seek_to_first()
+        cursor.status()
+        return not cursor.valid()
+
+    def _last_feed_number(self) -> int:
+        for key, _ in self.rows(FEED, reverse=True):
+            return int.from_bytes(key[len(FEED) :], "big")
+        return 0
+
+    def _snapshot(self) -> Snapshot:
+        snapshot = self._durable
+        if snapshot is None:
+            self._refuse()
+        return snapshot
+
+    def _stop(self, kind: type[StoreError], text: str) -> None:
+        self._stopped = kind, text
+        self._durable = None
+        self._recent.clear()
+
+    def _refuse(self) -> NoReturn:
+        kind, text = self._stopped or (StoreClosed, f"{self._path} was closed")
+        raise kind(text)
+
+
+class _Ready(NamedTuple):
+    batch: WriteBatch
+    moved: dict[bytes, bytes | None]
+    feed: int
+    receipts: list[Receipt]
+
+
+def _open(path: Path, *, read_only: bool) -> Rdict:
+    if read_only and not path.is_dir():
+        raise StoreError(f"there is no store at {path}")
+    if not read_only:
+        _make_directory(path)
+    if _holds_database(path):
+        check_logs(path)
+    elif read_only:
+        raise StoreError(f"there is no store at {path}")
+    access = AccessType.read_only() if read_only else AccessType.read_write()
+    return Rdict(str(path), options=options(), access_type=access)
+
+
+def _make_directory(path: Path) -> None:
+    new = [level for level in (path, *path.parents) if not level.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for level in new:
+        # RocksDB syncs its own directory only: after a power cut, the entry that leads to it could be missing.
+        handle = os.open(level.parent, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _holds_database(path: Path) -> bool:
+    names = sorted(entry.name for entry in path.iterdir())
+    if "CURRENT" in names:
+        return True
+    strange = [name for name in names if not _BIRTH.match(name)]
+    if any(name.endswith((".sst", ".log")) for name in strange):
+        # RocksDB would make a new, empty database over the old one.
+        raise Corrupt(f"{path / 'CURRENT'} is missing, and there is data beside it: restore the file from a copy")
+    if strange:
+        raise StoreFormat(
+            f"{path} is not empty (there is {strange[0]!r}) and holds no Understudy store: choose a new directory"
+        )
+    return False
+
+
+def options() -> Options:
+    """What a store is opened with; also for a measurement of RocksDB alone, with the same settings."""
+    table = BlockBasedOptions()
+    table.set_format_version(6)  # from 6 on, footers and the place of a block are under a checksum too
+    table.set_bloom_filter(10, False)
+    table.set_block_cache(Cache(_BLOCK_CACHE))
+    table.set_cache_index_and_filter_blocks(True)
+    table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_block_based_table_factory(table)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_paranoid_checks(True)
+    # The default mode drops all that follows a flipped bit, silently; this one refuses it, and forgives a record
+    # that was never finished. What it cannot tell apart, check_logs does.
+    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
+    options.set_write_buffer_size(_MEMTABLE)
+    options.set_max_write_buffer_number(_MEMTABLES)
+    options.set_max_total_wal_size(_MEMTABLES * _MEMTABLE)
+    options.set_max_manifest_file_size(4 * _MIB)
+    options.set_max_open_files(_OPEN_FILES)
+    options.set_keep_log_file_num(4)
+    options.set_max_log_file_size(_MIB)
+    options.set_stats_dump_period_sec(0)
+    options.set_stats_persist_period_sec(0)
+    return options
+
+
+def _after(prefix: bytes) -> bytes:
+    """The first key behind all that begin with the prefix, which begins with a letter of a table."""
+    head = prefix.rstrip(b"\xff")
+    return head[:-1] + bytes([head[-1] + 1])
+
+
+def _raise_named(error: BaseException, path: Path) -> NoReturn:
+    """Raise what rocksdict or the system raised as an error of ours; what is neither passes as it is."""
+    if _is_foreign(error):
+        kind, text = _named(error, path)
+        raise kind(text) from error
+    raise error
+
+
+def _is_foreign(error: BaseException) -> bool:
+    # rocksdict raises plain Exceptions with RocksDB's text; a panic of its Rust code is a BaseException.
+    return type(error) is Exception or isinstance(error, OSError | DbClosedError) or _is_panic(error)
+
+
+def _is_panic(error: BaseException) -> bool:
+    return type(error).__name__ == "PanicException"
+
+
+def _named(error: BaseException, path: Path) -> tuple[type[StoreError], str]:
+    text = str(error)
+    if isinstance(error, DbClosedError):
+        return StoreClosed, f"{path} was closed"
+    if "lock hold by current process" in text or ("While lock file" in text and "temporarily unavailable" in text):
+        return StoreInUse, f"{path} is in use by another process: stop it, or talk to it instead"
+    if any(sign in text for sign in ("No space left on device", "File too large", "Disk quota exceeded")):
+        return StoreFull, f"{path}: the disk is full. Nothing that was acknowledged is lost: free space and start again"
+    if any(sign in text for sign in ("Permission denied", "Read-only file system", "Operation not permitted")):
+        return StoreError, f"{path} cannot be written ({text}): make it writable, or choose another --store"
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return StoreError, f"{path} is no directory and cannot become one ({text}): choose another --store"
+    if "Corruption" in text or ("No such file or directory" in text and ".sst" in text):
+        return Corrupt, f"{path} is damaged: {text}"
+    if text.startswith("Invalid argument"):
+        return StoreFormat, f"{path} holds a RocksDB database, but no Understudy store: {text}"
+    if _is_panic(error):
+        return StoreError, f"{path}: RocksDB's library failed: {text}"
+    return StoreError, f"{path}: {text or type(error).__name__}"

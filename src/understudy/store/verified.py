@@ -1,0 +1,165 @@
+"""The door: every block that comes out of a backend, or in from outside, is checked against its id here.
+
+The law: nobody above sees bytes that do not hash to the id they asked for.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from threading import Lock
+from typing import Any, Final
+
+from understudy.objects import ids
+from understudy.objects.codec import MAX_BLOCK, Block, decode
+from understudy.objects.errors import ObjectError, TooLarge, WrongKind
+from understudy.objects.ids import Id
+from understudy.store.errors import Corrupt, Missing
+from understudy.store.port import Backend
+from understudy.store.reader import Reader
+
+_MIB: Final = 1024 * 1024
+_CACHED_BLOB: Final = 64 * 1024  # a larger raw block would push out hundreds of nodes, and is seldom read twice
+_ENTRY: Final = 512  # the cache's own bytes per entry: key, links of the order, tuple
+_SWELL: Final = 8  # measured: how many bytes of Python objects one byte of a node becomes
+
+
+def checked_block(id: bytes, data: bytes) -> Block:
+    """A block from outside, if it is what its id says and, as a node, canonical.
+
+    Raises Corrupt when the bytes do not hash to the id, TooLarge, NotCanonical.
+    """
+    if len(data) > MAX_BLOCK:
+        raise TooLarge(f"a block of {len(data):,} bytes: at most {MAX_BLOCK:,} are allowed")
+    good = ids.from_bytes(id)
+    _check(good, data)
+    if not ids.is_raw(good):
+        decode(data)
+    return Block(good, data)
+
+
+class Grit(Reader):
+    """The objects of a backend, checked; decoded nodes and small blobs are kept in at most `cache_bytes`.
+
+    Thread-safe. A node that is in the cache costs a third of a microsecond.
+    """
+
+    def __init__(self, backend: Backend, cache_bytes: int = 64 * _MIB) -> None:
+        self._backend = backend
+        self._cache = _Cache(cache_bytes)
+
+    def block(self, id: bytes) -> bytes:
+        if ids.is_raw(id):
+            cached: bytes | None = self._cache.get(id)
+            if cached is not None:
+                return cached
+        data = self._backend.get([id])[0]
+        if data is None:
+            # Absence is never cached: a concurrent commit would stay invisible.
+            raise Missing(Id(id))
+        _check(id, data)
+        if ids.is_raw(id) and len(data) <= _CACHED_BLOB:
+            self._cache.put(id, data, len(data))
+        return data
+
+    def blocks(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        found = self._backend.get(ids)
+        for id, data in zip(ids, found, strict=True):
+            if data is not None:
+                _check(id, data)
+        return found
+
+    def node(self, id: bytes) -> Any:
+        if ids.is_raw(id):
+            raise WrongKind(f"{Id(id)} is a blob, not a node")
+        node = self._cache.get(id)
+        if node is not None:
+            return node
+        data = self.block(id)
+        try:
+            node = decode(data)
+        except ObjectError as error:
+            raise Corrupt(f"{Id(id)} is stored in a form that was never written by us: {error}", Id(id)) from error
+        self._cache.put(id, node, _SWELL * len(data))
+        return node
+
+    def has(self, id: bytes) -> bool:
+        return self._cache.get(id) is not None or super().has(id)
+
+
+class InFlight(Reader):
+    """A reader that also sees blocks which were submitted and are not durable yet.
+
+    For the one who submitted them: an actor that runs ahead reads its own steps. Thread-safe.
+    """
+
+    def __init__(self, base: Reader) -> None:
+        self._base = base
+        self._lock = Lock()
+        self._held: dict[bytes, tuple[Block, int]] = {}
+
+    def add(self, blocks: Iterable[Block]) -> None:
+        """Show these blocks until they were removed as often as they were added."""
+        with self._lock:
+            for block in blocks:
+                _, count = self._held.get(block.id, (block, 0))
+                self._held[block.id] = block, count + 1
+
+    def remove(self, blocks: Iterable[Block]) -> None:
+        """The blocks are durable, and the reader below has them; or nobody will ask for them."""
+        with self._lock:
+            for block in blocks:
+                held, count = self._held[block.id]
+                if count > 1:
+                    self._held[block.id] = held, count - 1
+                else:
+                    del self._held[block.id]
+
+    def block(self, id: bytes) -> bytes:
+        held = self._held.get(id)
+        return self._base.block(id) if held is None else held[0].data
+
+    def blocks(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        held = [self._held.get(id) for id in ids]
+        rest = [id for id, entry in zip(ids, held, strict=True) if entry is None]
+        below = iter(self._base.blocks(rest) if rest else ())
+        return [next(below) if entry is None else entry[0].data for entry in held]
+
+    def node(self, id: bytes) -> Any:
+        held = self._held.get(id)
+        if held is None:
+            return self._base.node(id)
+        if ids.is_raw(id):
+            raise WrongKind(f"{Id(id)} is a blob, not a node")
+        return decode(held[0].data)
+
+
+class _Cache:
+    """The values that were used last, bounded by their bytes; never holds None."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
+        self._lock = Lock()
+        self._entries: OrderedDict[bytes, tuple[Any, int]] = OrderedDict()
+
+    def get(self, id: bytes) -> Any:
+        # Without the lock: each of the two calls is atomic, and one that comes between them costs a miss.
+        try:
+            self._entries.move_to_end(id)
+            return self._entries[id][0]
+        except KeyError:
+            return None
+
+    def put(self, id: bytes, value: Any, size: int) -> None:
+        size += _ENTRY
+        with self._lock:
+            self._size += size - self._entries.pop(id, (None, 0))[1]
+            self._entries[id] = value, size
+            while self._size > self._most:
+                self._size -= self._entries.popitem(last=False)[1][1]
+
+
+def _check(id: bytes, data: bytes) -> None:
+    if not ids.matches(id, data):
+        raise Corrupt(f"{Id(id)} is damaged: its {len(data):,} bytes do not hash to it", Id(id))

@@ -1,0 +1,138 @@
+"""Bodies: read up to a bound, then parsed strictly. Nothing above the bound is ever held."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import AsyncIterator, Mapping
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, Final, cast
+
+from starlette.requests import Request
+
+from understudy.node.errors import BadRequest, Rejected, TooLarge
+
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+_SPOOL_BYTES: Final = 8 * 1024 * 1024  # above, what was read waits on disk
+
+
+async def read_body(request: Request, *, most: int) -> bytes:
+    """The whole body. Raises TooLarge as soon as it is known to have more than `most` bytes."""
+    return b"".join([piece async for piece in _pieces(request, most)])
+
+
+async def spool_body(request: Request, *, most: int) -> BinaryIO:
+    """The whole body as a file, on disk where it is large. Raises TooLarge."""
+    file = cast(BinaryIO, SpooledTemporaryFile(max_size=_SPOOL_BYTES))
+    try:
+        async for piece in _pieces(request, most):
+            file.write(piece)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file
+
+
+def parse_json(data: bytes) -> Any:
+    """Strict JSON: UTF-8, no key twice, no NaN. Raises BadRequest."""
+    try:
+        return json.loads(data.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"the body is not JSON: {error or 'nested too deep'}") from error
+
+
+def read_object(value: Any, fields: Mapping[str, type | tuple[type, ...]], *, required: str) -> dict[str, Any]:
+    """The object, if it has no other fields, these types (null means absent) and the required field. Raises Rejected."""
+    if not isinstance(value, dict):
+        raise Rejected(f"the body is {_kind(value)}; an object with {', '.join(map(repr, fields))} is expected")
+    unknown = [name for name in value if name not in fields]
+    if unknown:
+        raise Rejected(f"unknown field {unknown[0]!r}; there are {', '.join(map(repr, fields))}")
+    if value.get(required) is None:
+        raise Rejected(f"the field {required!r} is missing")
+    for name, kind in fields.items():
+        if value.get(name) is not None and not isinstance(value[name], kind):
+            raise Rejected(f"the field {name!r} is {_kind(value[name])}, which it can't be")
+    return value
+
+
+def read_file(value: Any, where: str) -> bytes:
+    """The bytes of a file in JSON: text, or `{"base64": text}`. Raises Rejected that names `where`."""
+    match value:
+        case str():
+            return _utf8(value, where)
+        case {"base64": str(text)} if len(value) == 1:
+            try:
+                return base64.b64decode(_utf8(text, where), validate=True)
+            except binascii.Error as error:
+                raise Rejected(f"{where}: this is not base64: {error}") from error
+    raise Rejected(f'{where} is {_kind(value)}; text or {{"base64": text}} is expected')
+
+
+def header_text(request: Request, name: str) -> str | None:
+    """A header's value as UTF-8 text, None without it. Raises BadRequest if it stands there twice or is no UTF-8."""
+    values = request.headers.getlist(name)
+    if not values:
+        return None
+    if len(values) > 1:
+        raise BadRequest(f"the header {name} stands there {len(values)} times")
+    try:
+        # Starlette reads headers as Latin-1; people send names in UTF-8.
+        return values[0].encode("latin-1").decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the header {name} is not UTF-8") from error
+
+
+async def _pieces(request: Request, most: int) -> AsyncIterator[bytes]:
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced) > most:
+        raise _too_large(most)
+    seen = 0
+    async for piece in request.stream():
+        seen += len(piece)
+        if seen > most:
+            raise _too_large(most)
+        yield piece
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(f"the body has more than {most:,} bytes, which is the most that this node takes at once")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} stands twice in one object")
+        found[key] = value
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _utf8(text: str, where: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise Rejected(f"{where}: the text is not well-formed Unicode (a lone surrogate)") from error
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+    return "an object"

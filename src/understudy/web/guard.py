@@ -1,0 +1,61 @@
+"""The guard before every request: a node runs code, so no web page may reach it, and no stranger without the token.
+
+The law: on loopback only loopback's own names are answered (a page that rebinds its name to 127.0.0.1 is not);
+an Origin must be the host that was asked; beyond loopback, or when one is set, the token must be shown.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import re
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from understudy.web.errors import problem
+
+_LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?\Z", re.IGNORECASE)
+_HOST: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?\Z")
+
+
+def is_loopback(host: str) -> bool:
+    """True if an address to listen on can't be reached from other machines."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+class Guard:
+    """Lets a request through, or answers it. `loopback` says where the node listens."""
+
+    def __init__(self, app: ASGIApp, *, loopback: bool, token: str | None) -> None:
+        assert loopback or token, "listening beyond loopback needs a token"
+        self._app = app
+        self._hosts = _LOOPBACK if loopback else _HOST
+        self._token = None if token is None else token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._refusal(Headers(scope=scope)) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refusal(self, headers: Headers) -> Response | None:
+        hosts = headers.getlist("host")
+        if len(hosts) != 1:
+            return problem(400, "a request names one host")
+        if not self._hosts.match(hosts[0]):
+            return problem(403, f"the host {hosts[0]!r} is not this node; use the address that it prints when it starts")
+        for origin in headers.getlist("origin"):
+            if origin.lower() not in (f"http://{hosts[0].lower()}", f"https://{hosts[0].lower()}"):
+                return problem(403, f"the origin {origin!r} may not use this node: only its own pages may")
+        if self._token is not None and not self._shows_token(headers):
+            detail = "send the header `Authorization: Bearer TOKEN` with the UNDERSTUDY_TOKEN that the node was started with"
+            return problem(401, detail, headers={"WWW-Authenticate": 'Bearer realm="understudy"'})
+        return None
+
+    def _shows_token(self, headers: Headers) -> bool:
+        scheme, _, shown = headers.get("authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), self._token or b"")

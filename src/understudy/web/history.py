@@ -1,0 +1,54 @@
+"""A step as somebody reads it who looks at a history: when, what came in, what went out, how it ended, what was logged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from understudy.objects.ids import MessageId, StepId
+from understudy.objects.step import Step
+from understudy.store.reader import Reader
+
+MAX_SHOWN: Final = 32  # messages and log lines of one step that are spelt out; all are counted
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def step_summary(reader: Reader, id: StepId, step: Step) -> dict[str, Any]:
+    """The summary of a step as JSON values. Reads its first messages and its log."""
+    log = [] if step.log is None else reader.blob(step.log).decode("utf-8", "replace").splitlines()
+    return {
+        "id": str(id),
+        "height": step.height,
+        "time": step.time,
+        "at": time_text(step.time),
+        "engine": step.engine,
+        "outcome": "ok" if step.outcome is None else step.outcome.kind,
+        **({} if step.outcome is None else {"error": {"code": step.outcome.code, "text": step.outcome.text}}),
+        "core": str(step.core),
+        "consumed_count": len(step.consumed),
+        "consumed": _messages(reader, step.consumed),
+        "sent_count": len(step.sent),
+        "sent": _messages(reader, step.sent),
+        "log_count": len(log),
+        "log": log[:MAX_SHOWN],
+    }
+
+
+def time_text(microseconds: int) -> str:
+    """A step's time in ISO 8601, UTC."""
+    try:
+        return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    except OverflowError:
+        # A history from elsewhere may claim a year that no calendar has.
+        return f"{microseconds} µs after 1970"
+
+
+def _messages(reader: Reader, ids: Sequence[MessageId]) -> list[dict[str, Any]]:
+    shown = []
+    for id in ids[:MAX_SHOWN]:
+        message = reader.message(id)
+        shown.append(
+            {"id": str(id), "type": message.type, "lane": message.lane, "from": message.sender, "to": message.to}
+        )
+    return shown

@@ -1,0 +1,86 @@
+"""What a request asks for: the node, the actor in its path, the page in its query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+from starlette.requests import Request
+
+from understudy.node.errors import BadRequest, NotFound
+from understudy.node.lookup import MAX_PAGE
+from understudy.node.node import Node
+from understudy.objects import ids
+from understudy.objects.errors import WrongKind
+from understudy.objects.ids import ActorId, StepId
+from understudy.objects.step import Step
+from understudy.store.errors import Missing
+from understudy.web.body import MAX_BODY_BYTES
+
+DEFAULT_PAGE: Final = 100
+_MAX_NUMBER: Final = 2**63 - 1
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """The bounds of one web face. `wait_seconds` is how long a caller waits for its answer if it does not say."""
+
+    body_bytes: int = MAX_BODY_BYTES
+    car_bytes: int = 256 * 1024 * 1024  # what a node takes as one core
+    wait_seconds: float = 60.0
+    most_wait_seconds: float = 600.0
+
+
+def node_of(request: Request) -> Node:
+    """The node that this face belongs to."""
+    node: Node = request.app.state.node
+    return node
+
+
+def limits_of(request: Request) -> Limits:
+    """The bounds of this face."""
+    limits: Limits = request.app.state.limits
+    return limits
+
+
+def actor_in(request: Request) -> ActorId:
+    """The actor that the path names. Raises NotFound, Ambiguous."""
+    return node_of(request).resolve(request.path_params["actor"])
+
+
+def step_in(request: Request) -> tuple[StepId, Step]:
+    """The step that the path names. Raises BadId, NotFound."""
+    id = StepId(ids.parse(request.path_params["step"]))
+    try:
+        return id, node_of(request).reader.step(id)
+    except (Missing, WrongKind) as error:
+        raise NotFound(f"there is no step {id} here: {error}") from error
+
+
+def allow_only(request: Request, names: Sequence[str]) -> None:
+    """Raises BadRequest for a query parameter that nobody reads: a misspelt one must not be ignored."""
+    for name in request.query_params:
+        if name not in names:
+            known = f"there are {', '.join(names)}" if names else "there are none"
+            raise BadRequest(f"unknown query parameter {name!r}; {known}")
+
+
+def limit_in(request: Request) -> int:
+    """How many items the caller wants. Raises BadRequest."""
+    limit = number_in(request, "limit")
+    if limit is not None and not 1 <= limit <= MAX_PAGE:
+        raise BadRequest(f"limit is {limit}; 1 to {MAX_PAGE} are allowed")
+    return DEFAULT_PAGE if limit is None else limit
+
+
+def number_in(request: Request, name: str) -> int | None:
+    """A number in the query, None without it. Raises BadRequest."""
+    text = request.query_params.get(name)
+    return None if text is None else parse_number(text, name)
+
+
+def parse_number(text: str, name: str) -> int:
+    """A whole number that is not negative. Raises BadRequest that names it."""
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= _MAX_NUMBER):
+        raise BadRequest(f"{name} is {text[:40]!r}; a whole number from 0 on is expected")
+    return int(text)

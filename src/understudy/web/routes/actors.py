@@ -1,0 +1,98 @@
+"""Actors: create one from a core, list them, look at one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, BinaryIO
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from understudy.node.errors import Rejected
+from understudy.node.lookup import ActorInfo
+from understudy.node.node import Created
+from understudy.objects.codec import Block
+from understudy.objects.errors import ObjectError
+from understudy.objects.ids import TreeId
+from understudy.store.car import read_car
+from understudy.store.errors import BadCar, Corrupt
+from understudy.web.answers import json_answer
+from understudy.web.body import parse_json, read_body, read_file, read_object, spool_body
+from understudy.web.errors import HttpProblem
+from understudy.web.parameters import actor_in, allow_only, limit_in, limits_of, node_of
+
+CAR = "application/vnd.ipld.car"
+_JSON = ("application/json", "")
+
+
+async def create_actor(request: Request) -> Response:
+    """POST /actors: 201 once the genesis step is durable. The same core twice is harmless."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == CAR:
+        created = await _create_from_car(request)
+    elif media_type in _JSON:
+        created = await _create_from_json(request)
+    else:
+        raise HttpProblem(415, f"a core comes as application/json or {CAR}; the Content-Type says {media_type!r}")
+    return json_answer(_created_view(created), 201, {"Location": f"/actors/{created.id}"})
+
+
+def list_actors(request: Request) -> Response:
+    """GET /actors?limit&after"""
+    allow_only(request, ("limit", "after"))
+    page = node_of(request).actors(after=request.query_params.get("after"), limit=limit_in(request))
+    return json_answer({"actors": [actor_view(info) for info in page.items], "next": page.next})
+
+
+def show_actor(request: Request) -> Response:
+    """GET /actors/{actor}"""
+    allow_only(request, ())
+    return json_answer(actor_view(node_of(request).actor(actor_in(request))))
+
+
+def actor_view(info: ActorInfo) -> dict[str, Any]:
+    """An actor in JSON."""
+    return {
+        "id": str(info.id),
+        "name": info.name,
+        "head": str(info.head),
+        "height": info.height,
+        "engine": info.engine,
+    }
+
+
+def _created_view(created: Created) -> dict[str, Any]:
+    outcome = None if created.answer is None else created.answer.outcome
+    error = {} if outcome is None else {"error": {"code": outcome.code, "text": outcome.text}}
+    kind = "ok" if outcome is None else outcome.kind
+    return {"id": str(created.id), "name": created.name, "head": str(created.head), "outcome": kind, **error}
+
+
+async def _create_from_json(request: Request) -> Created:
+    allow_only(request, ())
+    data = await read_body(request, most=limits_of(request).body_bytes)
+    # A core of many megabytes takes long enough to parse that others would notice.
+    value, files = await asyncio.to_thread(_parse_creation, data)
+    return await node_of(request).create(files, name=value.get("name"), nonce=value.get("nonce"))
+
+
+def _parse_creation(data: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:
+    value = read_object(parse_json(data), {"name": str, "core": dict, "nonce": str}, required="core")
+    return value, {path: read_file(file, f"core[{path!r}]") for path, file in value["core"].items()}
+
+
+async def _create_from_car(request: Request) -> Created:
+    allow_only(request, ("name",))
+    with await spool_body(request, most=limits_of(request).car_bytes) as file:
+        root, blocks = await asyncio.to_thread(_parse_car, file)
+    return await node_of(request).create_from(blocks, root, name=request.query_params.get("name"))
+
+
+def _parse_car(file: BinaryIO) -> tuple[TreeId, list[Block]]:
+    try:
+        roots, blocks = read_car(file)
+        if len(roots) != 1:
+            raise Rejected(f"the CAR file has {len(roots)} roots; the one root of a core is expected")
+        return TreeId(roots[0]), list(blocks)
+    except (BadCar, Corrupt, ObjectError) as error:
+        raise Rejected(str(error)) from error

@@ -1,0 +1,30 @@
+"""The chain of an actor: its steps as they are hashed, newest first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from understudy.node.node import Node
+from understudy.objects.ids import ActorId
+from understudy.objects.views import step_view
+from understudy.web.answers import json_answer
+from understudy.web.parameters import actor_in, allow_only, limit_in, node_of, number_in
+
+
+def show_chain(request: Request) -> Response:
+    """GET /actors/{actor}/chain?limit&before"""
+    allow_only(request, ("limit", "before"))
+    actor = actor_in(request)
+    return json_answer(
+        chain_view(node_of(request), actor, before=number_in(request, "before"), limit=limit_in(request))
+    )
+
+
+def chain_view(node: Node, actor: ActorId, *, before: int | None, limit: int) -> dict[str, Any]:
+    """A page of a chain in JSON; `next` is the `before` of the next page."""
+    page = node.steps(actor, before=before, limit=limit)
+    entries = [step_view(id, step) for id, step in page.items]
+    return {"actor": str(actor), "head": str(node.actor(actor).head), "entries": entries, "next": page.next}

@@ -1,0 +1,69 @@
+"""Events: durable steps as they come (server-sent events). A reader that comes back with `Last-Event-ID` has missed none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from understudy.node.feed import Event
+from understudy.objects.ids import ActorId
+from understudy.web.body import header_text
+from understudy.web.parameters import actor_in, allow_only, node_of, parse_number
+
+SILENCE_SECONDS: Final = 15.0  # proxies close what is silent for a minute
+
+
+async def follow_node(request: Request) -> Response:
+    """GET /events: the steps of all actors, numbered by the node's feed."""
+    return _stream(request, None, node_of(request).lookup.newest_feed_number())
+
+
+async def follow_actor(request: Request) -> Response:
+    """GET /actors/{actor}/events: the steps of one actor, numbered by their height."""
+    actor = actor_in(request)
+    return _stream(request, actor, node_of(request).actor(actor).height)
+
+
+def _stream(request: Request, actor: ActorId | None, newest: int) -> Response:
+    allow_only(request, ())
+    last = header_text(request, "last-event-id")
+    after = parse_number(last, "Last-Event-ID") if last else newest
+    events = node_of(request).events(actor=actor, after=after)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    stream = _lines(events, request.app.state.stopping)
+    return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
+
+
+async def _lines(events: AsyncIterator[Event], stopping: asyncio.Event) -> AsyncIterator[bytes]:
+    """What goes out; ends when the server stops, because an open stream would hold it up for ever."""
+    yield b": following\n\n"
+    stop = asyncio.ensure_future(stopping.wait())
+    upcoming: asyncio.Future[Event] | None = None
+    try:
+        while not stop.done():
+            if upcoming is None:
+                upcoming = asyncio.ensure_future(anext(events))
+            await asyncio.wait({upcoming, stop}, timeout=SILENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if upcoming.done():
+                yield _event_text(upcoming.result())
+                upcoming = None
+            elif not stop.done():
+                yield b": still here\n\n"
+    finally:
+        stop.cancel()
+        if upcoming is not None:
+            upcoming.cancel()
+            await asyncio.wait({upcoming})
+        async with aclosing(events):  # type: ignore[type-var]
+            pass
+
+
+def _event_text(event: Event) -> bytes:
+    data = {"step": str(event.step), "actor": str(event.actor), "height": event.height}
+    return b"id: %d\nevent: step\ndata: %s\n\n" % (event.number, msgspec.json.encode(data))

@@ -1,0 +1,117 @@
+"""Messages: the body is the content, as it is; the answer comes once the step that consumed it is durable."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from understudy.node.errors import Rejected
+from understudy.node.reception import Answer, Reply
+from understudy.objects import ids
+from understudy.objects.errors import WrongKind
+from understudy.objects.ids import ActorId, MessageId
+from understudy.objects.mailbox import QUEUE, SIGNAL, UPDATE
+from understudy.objects.step import NOOP, REFUSED
+from understudy.store.reader import Reader
+from understudy.web.answers import json_answer
+from understudy.web.body import header_text, parse_json, read_body, read_file, read_object
+from understudy.web.errors import problem
+from understudy.web.parameters import Limits, actor_in, allow_only, limits_of, node_of
+
+DEFAULT_TYPE: Final = "message"
+_LANES: Final = (QUEUE, SIGNAL, UPDATE)
+_MAX_INLINE_BYTES: Final = 64 * 1024 * 1024  # a larger reply is linked: an answer is held in memory as a whole
+_WAIT: Final = re.compile(r"wait\s*=\s*\"?(\d{1,9})\"?\Z", re.IGNORECASE)
+
+
+class Preference(Struct, frozen=True):
+    """How long the caller waits (RFC 7240): not at all if `respond-async` was preferred."""
+
+    asynchronous: bool
+    wait_seconds: float
+
+
+async def send_message(request: Request) -> Response:
+    """POST /actors/{actor}/messages: 200 with head, step and replies; 202 once accepted if the caller does not wait."""
+    allow_only(request, ())
+    actor = actor_in(request)
+    lane = header_text(request, "message-lane") or QUEUE
+    if lane not in _LANES:
+        raise Rejected(f"Message-Lane is {lane!r}; there are {', '.join(_LANES)}")
+    content = await read_body(request, most=limits_of(request).body_bytes)
+    message = await (_send_patch if lane == UPDATE else _send)(request, actor, content, lane)
+    preference = read_preference(header_text(request, "prefer"), limits_of(request))
+    if preference.asynchronous:
+        return _accepted(actor, message, {"Preference-Applied": "respond-async"})
+    try:
+        answer = await node_of(request).answer(actor, message, timeout=preference.wait_seconds)
+    except TimeoutError:
+        return _accepted(actor, message, {})
+    return _answered(node_of(request).reader, message, answer)
+
+
+def read_preference(text: str | None, limits: Limits) -> Preference:
+    """What the header `Prefer` says; what it says wrongly counts as not said, as its RFC wants."""
+    parts = [part.strip() for part in (text or "").split(",")]
+    waits = [int(found[1]) for found in map(_WAIT.match, parts) if found]
+    seconds = min(waits[0], limits.most_wait_seconds) if waits else limits.wait_seconds
+    return Preference("respond-async" in map(str.lower, parts), seconds)
+
+
+def content_view(reader: Reader, content: ids.Id) -> Any:
+    """A content in JSON: the JSON that it is, other bytes as base64, anything else (and the very large) as a link."""
+    try:
+        big = reader.blob_info(content)
+    except WrongKind:
+        return {"/": str(content)}
+    if big is not None and big.size > _MAX_INLINE_BYTES:
+        return {"/": str(content)}
+    data = reader.blob(content)
+    try:
+        msgspec.json.decode(data)
+        # As it is: a number of twenty digits would not survive being read and written again.
+        return msgspec.Raw(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {"base64": msgspec.to_builtins(data)}
+
+
+async def _send(request: Request, actor: ActorId, content: bytes, lane: str) -> MessageId:
+    return await node_of(request).send(
+        actor,
+        content,
+        type=header_text(request, "message-type") or DEFAULT_TYPE,
+        lane=lane,
+        idempotency_key=header_text(request, "idempotency-key"),
+    )
+
+
+async def _send_patch(request: Request, actor: ActorId, content: bytes, lane: str) -> MessageId:
+    value = read_object(parse_json(content), {"patch": dict}, required="patch")
+    patch = {
+        path: None if file is None else read_file(file, f"patch[{path!r}]") for path, file in value["patch"].items()
+    }
+    return await node_of(request).patch(actor, patch, idempotency_key=header_text(request, "idempotency-key"))
+
+
+def _accepted(actor: ActorId, message: MessageId, headers: dict[str, str]) -> Response:
+    where = f"/actors/{actor}/steps?message={message}"
+    return json_answer({"message": str(message), "step": None}, 202, {"Location": where, **headers})
+
+
+def _answered(reader: Reader, message: MessageId, answer: Answer) -> Response:
+    outcome = answer.outcome
+    place = {"head": str(answer.head), "step": str(answer.step), "message": str(message)}
+    if outcome is None or outcome.kind == NOOP:
+        replies = [_reply_view(reader, reply) for reply in answer.replies]
+        return json_answer({**place, "outcome": "ok" if outcome is None else outcome.kind, "replies": replies})
+    status, title = (422, "The actor refused") if outcome.kind == REFUSED else (500, "The actor failed")
+    return problem(status, outcome.text, title=title, **place, outcome=outcome.kind, code=outcome.code)
+
+
+def _reply_view(reader: Reader, reply: Reply) -> dict[str, Any]:
+    return {"type": reply.type, "content": content_view(reader, reply.content)}

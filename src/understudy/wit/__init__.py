@@ -1,0 +1,39 @@
+"""What the author of a Python actor imports: the comfortable form and the low-level one."""
+
+from __future__ import annotations
+
+from understudy.actors.contract import Outgoing
+from understudy.actors.errors import CallFailed, Refusal, Retry, WitError
+from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
+from understudy.store.reader import Reader, Staging
+from understudy.wit.context import Context
+from understudy.wit.core import Core
+from understudy.wit.draft import Draft
+from understudy.wit.inbox import Inbox
+from understudy.wit.message import Message
+from understudy.wit.outbox import Outbox
+from understudy.wit.verdict import Verdict
+from understudy.wit.wit import Wit
+
+__all__ = [
+    "ActorId",
+    "CallFailed",
+    "Context",
+    "Core",
+    "Draft",
+    "Id",
+    "Inbox",
+    "Message",
+    "MessageId",
+    "Outbox",
+    "Outgoing",
+    "Reader",
+    "Refusal",
+    "Retry",
+    "Staging",
+    "StepId",
+    "TreeId",
+    "Verdict",
+    "Wit",
+    "WitError",
+]

@@ -1,0 +1,110 @@
+"""What messages and states hold: bytes as they are, everything else as JSON.
+
+The law: equal values give equal bytes, whatever the hash seed and the order in which a dict or a set was filled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from understudy.actors.errors import Refusal
+from understudy.objects import ids
+from understudy.objects.codec import raw_block
+from understudy.objects.errors import ObjectError, WrongKind
+from understudy.objects.ids import Id
+from understudy.store.errors import Missing
+from understudy.store.reader import Reader, Staging
+
+SMALL = 64 * 1024  # below this, a blob is surely one raw block
+
+_BYTES = (bytes, bytearray, memoryview)
+
+Decode = Callable[[bytes], Any]
+
+
+def encode_json(value: Any) -> bytes:
+    """The JSON of a value: plain values, Structs, dataclasses, TypedDicts, pydantic models, ids (as text). Raises TypeError."""
+    try:
+        return _encoder.encode(value)
+    except TypeError:
+        return _encode_with_text_keys(value)
+
+
+def decoder_for(kind: Any) -> Decode:
+    """What turns content into a type: JSON for all but `bytes`. Raises TypeError for a type that JSON can't become."""
+    if kind is bytes:
+        return bytes
+    if isinstance(kind, type) and hasattr(kind, "model_validate_json"):
+        decode: Decode = kind.model_validate_json
+        return decode
+    info = msgspec.inspect.type_info(kind)
+    if isinstance(info, msgspec.inspect.CustomType) and info.cls is not Id and not hasattr(info.cls, "model_validate"):
+        raise TypeError(f"JSON can't become a {info.cls.__qualname__}; make it a msgspec.Struct or a dataclass")
+    return msgspec.json.Decoder(kind, dec_hook=_from_json).decode
+
+
+def decode_or_refuse(decode: Decode, data: bytes, what: str) -> Any:
+    """The decoded value. Raises Refusal("BadPayload") that names what was decoded and the path of what is wrong in it."""
+    try:
+        return decode(data)
+    except (ValueError, msgspec.MsgspecError, RecursionError) as error:
+        raise Refusal("BadPayload", f"{what}: {error}") from error
+
+
+def read_content(store: Reader, id: Id, what: str) -> bytes:
+    """The bytes of a message's content. Raises Refusal("BadPayload") if it is no blob."""
+    if ids.is_raw(id):
+        return store.block(id)
+    try:
+        return store.blob(id)
+    except WrongKind as error:
+        raise Refusal("BadPayload", f"{what} is {store.kind(id)}, not a blob") from error
+
+
+def put_content(store: Staging, value: Any) -> Id:
+    """Stage what is to be sent: an id as a link, bytes as they are, everything else as JSON. Raises Missing, TypeError."""
+    if not isinstance(value, _BYTES):
+        return put_bytes(store, encode_json(value))
+    if not isinstance(value, Id):
+        return put_bytes(store, bytes(value))
+    # A link to nothing would make the step's history impossible to keep or to export.
+    if not store.has(value):
+        raise Missing(value)
+    return value
+
+
+def put_bytes(store: Staging, data: bytes) -> Id:
+    """Stage a blob."""
+    return store.put(raw_block(data)) if len(data) <= SMALL else store.put_blob(data)
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, Id):
+        return str(value)
+    dump = getattr(value, "model_dump", None)
+    if dump is not None:
+        return dump()
+    raise TypeError(
+        f"a {type(value).__qualname__} can't become JSON; make it a msgspec.Struct, a dataclass or plain values"
+    )
+
+
+def _from_json(kind: type, value: Any) -> Any:
+    if issubclass(kind, Id):
+        try:
+            return ids.parse(value)
+        except ObjectError as error:
+            raise ValueError(str(error)) from error
+    return kind.model_validate(value)  # type: ignore[attr-defined]
+
+
+def _encode_with_text_keys(value: Any) -> bytes:
+    # The encoder sorts only dicts whose keys are text; here the keys become text first, which costs about twice as much.
+    plain = msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=_to_json)
+    return _encoder.encode(plain)
+
+
+_encoder = msgspec.json.Encoder(order="deterministic", enc_hook=_to_json)

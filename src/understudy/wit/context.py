@@ -1,0 +1,255 @@
+"""What a wit is given beside its messages: who and when it is, and how it answers, sends and makes other actors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any, Final
+
+import msgspec
+
+from understudy.actors.contract import NO_HEADERS, Delivery, Outgoing, StepInput
+from understudy.actors.errors import WitError
+from understudy.objects.ids import ActorId, Id, StepId, TreeId
+from understudy.objects.mailbox import QUEUE, UPDATE
+from understudy.objects.message import ERROR, GENESIS
+from understudy.objects.patch import patch_block
+from understudy.store.maps import build_tree, edit_tree, patch_tree
+from understudy.wit.content import encode_json, put_bytes, put_content
+from understudy.wit.core import Core
+from understudy.wit.inbox import Inbox
+from understudy.wit.message import Message
+from understudy.wit.outbox import Outbox
+from understudy.wit.verdict import Verdict
+
+MAX_LOG: Final = 1024 * 1024  # characters; what a step's log may hold, so that no more is kept in memory
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+UNREAD: Final = object()  # the state was not asked for yet; None is a state
+_verdict = msgspec.json.Decoder(Verdict).decode
+
+
+class Context:
+    """One step while it runs. Everything in it is recorded, so a replay sees the same."""
+
+    __slots__ = (
+        "_core",
+        "_delivery",
+        "_inbox",
+        "_log",
+        "_log_left",
+        "_outbox",
+        "_random",
+        "_spawned",
+        "_state",
+        "_state_bytes",
+        "entry",
+        "given",
+    )
+
+    def __init__(self, given: StepInput, entry: str) -> None:
+        self.given = given
+        self.entry = entry
+        self._state: Any = UNREAD
+        self._state_bytes: bytes | None = None
+        self._delivery: Delivery | None = given.messages[0] if len(given.messages) == 1 else None
+        self._core: Core | None = None
+        self._inbox: Inbox | None = None
+        self._outbox: Outbox | None = None
+        self._random: Random | None = None
+        self._log: list[str] = []
+        self._log_left = MAX_LOG
+        self._spawned = 0
+
+    @property
+    def actor_id(self) -> ActorId:
+        """The actor that steps; `str()` gives the text form."""
+        return self.given.actor
+
+    @property
+    def step_id(self) -> StepId | None:
+        """The last step; None at genesis."""
+        return self.given.parent
+
+    @property
+    def height(self) -> int:
+        """The height of the step that is being made; 0 at genesis."""
+        return self.given.height
+
+    @property
+    def time_us(self) -> int:
+        """The step's recorded time in microseconds since 1970."""
+        return self.given.time
+
+    def now(self) -> datetime:
+        """The step's recorded time, in UTC. It does not pass during a step."""
+        return _EPOCH + timedelta(microseconds=self.given.time)
+
+    @property
+    def random(self) -> Random:
+        """Random numbers from the step's recorded seed. For games and samples, not for secrets: the seed is public."""
+        if self._random is None:
+            self._random = Random(self.given.seed)
+        return self._random
+
+    @property
+    def core(self) -> Core:
+        """The actor's core."""
+        if self._core is None:
+            self._core = Core(self.given.store, self.given.core)
+        return self._core
+
+    @property
+    def inbox(self) -> Inbox:
+        """The new messages, and where each conversation stood before."""
+        if self._inbox is None:
+            self._inbox = Inbox(self.given)
+        return self._inbox
+
+    @property
+    def outbox(self) -> Outbox:
+        """What the step will send."""
+        if self._outbox is None:
+            self._outbox = Outbox(self.given)
+        return self._outbox
+
+    @property
+    def message(self) -> Message:
+        """The message that is being handled. Raises ValueError when there are several: then see `inbox`."""
+        return Message(self.delivery, self.given.store)
+
+    @property
+    def delivery(self) -> Delivery:
+        """The message that is being handled, as the contract has it. Raises ValueError when there are several."""
+        if self._delivery is None:
+            raise ValueError(
+                f"the step consumes {len(self.given.messages)} messages: say which one, e.g. reply(…, to=message)"
+            )
+        return self._delivery
+
+    def log(self, text: object) -> None:
+        """Write a line into the step's log, which is part of the record."""
+        line = str(text)
+        if self._log_left < 0:
+            return
+        # One character too many is kept, so that the log shows that it was cut.
+        self._log.append(line[: self._log_left + 1])
+        self._log_left -= len(line)
+
+    def reply(
+        self,
+        content: Any,
+        type: str = "reply",
+        headers: Mapping[str, str] = NO_HEADERS,
+        *,
+        to: Message | None = None,
+    ) -> None:
+        """Answer the message that is being handled, or the one given. Raises ValueError for an error: nothing answers one."""
+        if to is None:
+            id, message = self.delivery
+            sender, kind = message.sender, message.type
+        else:
+            id, sender, kind = to.id, to.sender, to.type
+        if kind == ERROR:
+            raise ValueError("nothing answers a message of type 'error': two actors could answer each other for ever")
+        self.outbox.send(sender, type=type, content=content, re=id, headers=headers)
+
+    def send(
+        self,
+        to: str | Id,
+        content: Any,
+        *,
+        type: str | None = None,
+        lane: str = QUEUE,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> None:
+        """Send to an actor, or to a party outside: bytes as they are, an id as a link, anything else as JSON.
+
+        Without a type, it is the name of the content's class: `send(to, Greet("Ann"))` is handled by `@wit.message(Greet)`.
+        """
+        if type is None:
+            type = _type_of(content)
+        self.outbox.send(to, type=type, content=content, lane=lane, headers=headers)
+
+    def update(self, to: str | Id, changes: Mapping[str, bytes | str | Id | None]) -> None:
+        """Send a patch of another actor's core in its update lane; None removes. It must allow that in its /policy."""
+        store = self.given.store
+        patch = store.put(patch_block({path: self._stage(value) for path, value in changes.items()}))
+        self.outbox.send(to, type=UPDATE, content=patch, lane=UPDATE)
+
+    def spawn(
+        self,
+        prototype: Mapping[str, bytes | str | Id] | TreeId | Core | str,
+        args: Any = None,
+        *,
+        nonce: str | None = None,
+    ) -> ActorId:
+        """Make another actor and get its id at once; its genesis message goes out with the step.
+
+        The prototype is a core: paths and what is there, a tree's id, a `core.dir(…)`, or a path in the own core.
+        `args` is put at `/args` as JSON, for the new actor's `@wit.genesis`. `/nonce` makes it an actor of its own;
+        with a nonce of your own, the same prototype, args and nonce are the same actor, and spawning it again is harmless.
+        """
+        store = self.given.store
+        if nonce is None:
+            nonce = f"{self.given.actor}/{self.given.height}/{self._spawned}"
+            self._spawned += 1
+        extra: dict[str, Id | None] = {"nonce": put_bytes(store, nonce.encode())}
+        if args is not None:
+            extra["args"] = put_bytes(store, encode_json(args))
+        core = edit_tree(store, self._prototype(prototype), extra)
+        if "wit" not in store.tree(core):
+            raise WitError("NoWit", "the prototype has no /wit, so it can't become an actor")
+        self.outbox.send(core, type=GENESIS, content=core)
+        return ActorId(core)
+
+    async def verify(self, actor: str | Id) -> Verdict:
+        """Have another actor's history checked and replayed. Raises CallFailed, e.g. if there is no such actor."""
+        return _verdict(await self.given.calls.call("verify", encode_json({"actor": str(actor)})))
+
+    def messages(self) -> list[Message]:
+        """The new messages, in order."""
+        return list(self.inbox)
+
+    def sealed_core(self) -> TreeId:
+        """The core with the changes made so far."""
+        return self.given.core if self._core is None else self._core.seal()
+
+    def core_changed(self) -> bool:
+        """True if the core was changed."""
+        return self._core is not None and self._core.changed
+
+    def sent(self) -> Sequence[Outgoing]:
+        """What was sent so far."""
+        return () if self._outbox is None else self._outbox.sent
+
+    def logged(self) -> Sequence[str]:
+        """What was logged so far."""
+        return self._log
+
+    def _prototype(self, prototype: Mapping[str, bytes | str | Id] | TreeId | Core | str) -> TreeId:
+        store = self.given.store
+        if isinstance(prototype, Mapping):
+            staged = {path.removeprefix("/"): self._stage(value) for path, value in prototype.items()}
+            return patch_tree(store, build_tree(store, {}), staged)
+        if isinstance(prototype, Core):
+            found = prototype.id()
+        elif isinstance(prototype, Id):
+            found = Id(put_content(store, prototype))
+        else:
+            found = self.core.id(prototype)
+        if found is None:
+            raise KeyError(f"there is no prototype at {prototype!r} in the core")
+        return TreeId(found)
+
+    def _stage(self, value: bytes | str | Id | None) -> Id | None:
+        if value is None:
+            return None
+        return put_content(self.given.store, value.encode() if isinstance(value, str) else value)
+
+
+def _type_of(content: Any) -> str:
+    kind: type = content.__class__
+    if kind.__module__ == "builtins" or isinstance(content, Id):
+        raise TypeError(f"a {kind.__name__} has no message type of its own: say type=…")
+    return kind.__name__

@@ -1,0 +1,158 @@
+"""One handler of a comfortable wit: what it asks for, decided when the module loads."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Final
+
+from understudy.actors.errors import Refusal
+from understudy.wit.content import Decode, decode_or_refuse, decoder_for, read_content
+from understudy.wit.context import Context
+from understudy.wit.parameters import (
+    ACTOR,
+    CONTEXT,
+    CORE,
+    INBOX,
+    MESSAGE,
+    OUTBOX,
+    STEP,
+    STORE,
+    Fill,
+    Parameter,
+    Source,
+    bind,
+    describe_kind,
+    describe_sources,
+    find_source,
+    is_async,
+    parameters_of,
+    wrong_signature,
+)
+from understudy.wit.state import StateType
+
+SOURCES: Final = (CONTEXT, CORE, MESSAGE, INBOX, OUTBOX, ACTOR, STEP, STORE)
+STATE: Final = "state"
+_PAYLOAD_NAMES: Final = ("payload", "content")
+_EMPTY: Final = inspect.Parameter.empty
+
+
+class Role(Enum):
+    """What a handler is for, and where its payload comes from."""
+
+    MESSAGE = "message"
+    GENESIS = "genesis"
+    UPDATE = "update"
+
+
+class Handler:
+    """A handler, ready to be called with the context alone."""
+
+    __slots__ = ("call", "is_async", "returns_state")
+
+    def __init__(
+        self, function: Callable[..., Any], role: Role, kind: type | None, type: str, state: StateType
+    ) -> None:
+        parameters, returns = parameters_of(function)
+        fills: dict[str, Fill] = {}
+        payload: Parameter | None = None
+        for parameter in parameters:
+            source = _source(function, parameter)
+            if source is not None:
+                fills[parameter.name] = source.fill
+            elif parameter.name == STATE:
+                fills[STATE] = state.read
+            elif parameter.default is not _EMPTY and parameter.kind is _EMPTY:
+                continue
+            elif payload is not None:
+                raise wrong_signature(
+                    function, parameter, f"would be a second payload beside {payload.name!r}; {_possible()}"
+                )
+            else:
+                payload = parameter
+                fills[parameter.name] = _payload(function, role, parameter, kind, type)
+        self.call = bind(function, parameters, fills)
+        self.is_async = is_async(function)
+        self.returns_state = returns is not _EMPTY and state.is_declared_as(returns)
+
+
+def state_kind(function: Callable[..., Any]) -> Any:
+    """The type that a handler declares for the state, `inspect.Parameter.empty` if it does not."""
+    parameters, _ = parameters_of(function)
+    for parameter in parameters:
+        if parameter.name == STATE and find_source(parameter, SOURCES) is None:
+            if isinstance(parameter.kind, str):
+                raise wrong_signature(
+                    function, parameter, f"has the annotation {parameter.kind!r}, which can't be resolved"
+                )
+            return parameter.kind
+    return _EMPTY
+
+
+def _source(function: Callable[..., Any], parameter: Parameter) -> Source | None:
+    source = find_source(parameter, SOURCES)
+    if source is None or parameter.kind is _EMPTY or isinstance(parameter.kind, str) or _fits(parameter, source):
+        return source
+    # A payload may well be called `message`; under our other names it would surely be a mistake.
+    if source is MESSAGE:
+        return None
+    kind = describe_kind(source.kinds[0])
+    raise wrong_signature(
+        function, parameter, f"is a {kind}, not a {describe_kind(parameter.kind)}; call a payload something else"
+    )
+
+
+def _fits(parameter: Parameter, source: Source) -> bool:
+    return find_source(Parameter("", parameter.kind, _EMPTY, False), (source,)) is not None
+
+
+def _payload(function: Callable[..., Any], role: Role, parameter: Parameter, kind: type | None, type: str) -> Fill:
+    decode = _payload_decoder(function, role, parameter, kind)
+    if role is Role.GENESIS:
+        return _args_reader(decode, parameter.default)
+    what = f"the content of a {type!r} message"
+
+    def read(ctx: Context) -> Any:
+        return decode_or_refuse(decode, read_content(ctx.given.store, ctx.delivery.message.content, what), what)
+
+    return read
+
+
+def _payload_decoder(function: Callable[..., Any], role: Role, parameter: Parameter, kind: type | None) -> Decode:
+    wanted = parameter.kind
+    if role is Role.UPDATE:
+        raise wrong_signature(
+            function, parameter, f"can't be filled: an update carries a patch and no payload; {_possible()}"
+        )
+    if isinstance(wanted, str):
+        raise wrong_signature(
+            function, parameter, f"has the annotation {wanted!r}, which can't be resolved in its module"
+        )
+    if wanted is _EMPTY:
+        named = parameter.name in _PAYLOAD_NAMES or (role is Role.GENESIS and parameter.name == "args")
+        if kind is None and not named:
+            raise wrong_signature(function, parameter, f"has no annotation and no name of ours; {_possible()}")
+        wanted = Any if kind is None else kind
+    elif kind is not None and wanted is not kind and wanted is not bytes:
+        raise wrong_signature(function, parameter, f"is a {describe_kind(wanted)}, the message a {describe_kind(kind)}")
+    try:
+        return decoder_for(wanted)
+    except TypeError as error:
+        raise wrong_signature(function, parameter, f"can't be filled: {error}; {_possible()}") from error
+
+
+def _args_reader(decode: Decode, default: Any) -> Fill:
+    def read(ctx: Context) -> Any:
+        data = ctx.core.get("args")
+        if data is None and default is not _EMPTY:
+            return default
+        if data is None:
+            raise Refusal("BadPayload", "the core has no /args, which the genesis handler asks for")
+        return decode_or_refuse(decode, data, "/args")
+
+    return read
+
+
+def _possible() -> str:
+    return f"possible are {describe_sources(SOURCES)}, state, and one payload with an annotation"

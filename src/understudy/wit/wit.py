@@ -1,0 +1,194 @@
+"""The comfortable form: functions that handle messages by their type, with typed payload and state."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from inspect import Parameter, isawaitable
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from understudy.actors.contract import Delivery
+from understudy.actors.errors import Refusal, WitError
+from understudy.objects.errors import BadName
+from understudy.objects.message import ERROR, check_type
+from understudy.wit.context import Context
+from understudy.wit.handler import Handler, Role, state_kind
+from understudy.wit.parameters import describe_kind, place_of
+from understudy.wit.state import StateType
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Wit:
+    """A wit made of handlers; `/wit` points to the instance, e.g. `/code:greeter:wit`.
+
+    A handler asks for what it needs: a payload by its annotated type (JSON; `bytes` gets the content as it is), `state`
+    (JSON at `/state`, of the annotated type; what the handler changes in it, or the new state that it returns, is kept),
+    and `core: Core`, `ctx: Context`, `message: Message`, `inbox`, `outbox`, `actor_id`, `step_id`, `store`.
+    It returns None, a new state (an instance of the state's class, or anything if it is annotated to return the state's
+    type), or an answer, which goes to the sender as a message of type `reply`.
+    """
+
+    def __init__(self) -> None:
+        self._messages: dict[str, tuple[Callable[..., Any], type | None]] = {}
+        self._genesis: Callable[..., Any] | None = None
+        self._update: Callable[..., Any] | None = None
+        self._plan: _Plan | None = None
+
+    def message(self, kind: str | type) -> Callable[[Function], Function]:
+        """Handle messages of a type, or of a payload class, whose name is the type."""
+        if not isinstance(kind, str | type):
+            raise WitError("WrongSignature", f'write @wit.message("type") above {place_of(kind)}')
+        type_text, payload = (kind, None) if isinstance(kind, str) else (kind.__name__, kind)
+        try:
+            check_type(type_text)
+        except BadName as error:
+            raise WitError("WrongSignature", f"@wit.message({kind!r}): {error}") from error
+
+        def register(function: Function) -> Function:
+            if type_text in self._messages:
+                other = place_of(self._messages[type_text][0])
+                raise WitError(
+                    "AmbiguousWit", f"{place_of(function)}: {type_text!r} messages have a handler already, {other}"
+                )
+            self._messages[type_text] = (function, payload)
+            self._plan = None
+            return function
+
+        return register
+
+    def genesis(self, function: Function) -> Function:
+        """Handle the genesis message. A payload parameter gets the JSON at `/args`."""
+        if self._genesis is not None:
+            raise WitError(
+                "AmbiguousWit", f"{place_of(function)}: there is a genesis handler already, {place_of(self._genesis)}"
+            )
+        self._genesis, self._plan = function, None
+        return function
+
+    def update(self, function: Function) -> Function:
+        """Handle an update message when `/wit_update` points to this wit: the core is already patched, the state still old."""
+        if self._update is not None:
+            raise WitError(
+                "AmbiguousWit", f"{place_of(function)}: there is an update handler already, {place_of(self._update)}"
+            )
+        self._update, self._plan = function, None
+        return function
+
+    @property
+    def functions(self) -> Sequence[Callable[..., Any]]:
+        """All handlers."""
+        others = [function for function in (self._genesis, self._update) if function is not None]
+        return [function for function, _ in self._messages.values()] + others
+
+    @property
+    def has_update(self) -> bool:
+        """True if there is an update handler."""
+        return self._update is not None
+
+    def prepare(self) -> None:
+        """Resolve what every handler asks for. Raises WitError("WrongSignature") that names the parameter."""
+        if self._plan is None:
+            state = self._state_type()
+            self._plan = _Plan(
+                state=state,
+                messages={
+                    type: Handler(function, Role.MESSAGE, kind, type, state)
+                    for type, (function, kind) in self._messages.items()
+                },
+                genesis=None if self._genesis is None else Handler(self._genesis, Role.GENESIS, None, "genesis", state),
+                update=None if self._update is None else Handler(self._update, Role.UPDATE, None, "update", state),
+                is_async=False,
+            )
+            self._plan.is_async = any(
+                handler is not None and handler.is_async
+                for handler in (*self._plan.messages.values(), self._plan.genesis, self._plan.update)
+            )
+
+    def __call__(self, ctx: Context) -> Awaitable[None] | None:
+        """Handle all messages of a step in order; an awaitable if one of their handlers is asynchronous."""
+        plan = self._plan
+        if plan is None:
+            self.prepare()
+            return self(ctx)
+        deliveries = ctx.given.messages
+        if plan.is_async and any(
+            handler is not None and handler.is_async for handler in _chosen(plan, ctx, deliveries)
+        ):
+            return _handle_async(plan, ctx, deliveries)
+        for delivery in deliveries:
+            handler = _choose(plan, ctx, delivery)
+            if handler is not None:
+                ctx._delivery = delivery
+                result = handler.call(ctx)
+                if result is not None:
+                    _take(plan, ctx, handler, result)
+        plan.state.write(ctx)
+        return None
+
+    def _state_type(self) -> StateType:
+        declared: dict[int, tuple[Any, Callable[..., Any]]] = {}
+        first: tuple[Any, Callable[..., Any]] | None = None
+        for function in self.functions:
+            kind = state_kind(function)
+            if kind is Parameter.empty:
+                continue
+            if first is not None and first[0] != kind:
+                text = f"parameter 'state' is a {describe_kind(kind)}, but a {describe_kind(first[0])} in {place_of(first[1])}"
+                raise WitError("WrongSignature", f"{place_of(function)}: {text}: a wit has one type of state")
+            first = (kind, function)
+        if first is None:
+            return StateType()
+        try:
+            return StateType(first[0])
+        except TypeError as error:
+            raise WitError(
+                "WrongSignature", f"{place_of(first[1])}: parameter 'state' can't be filled: {error}"
+            ) from error
+
+
+class _Plan(Struct, kw_only=True):
+    state: StateType
+    messages: dict[str, Handler]
+    genesis: Handler | None
+    update: Handler | None
+    is_async: bool
+
+
+def _choose(plan: _Plan, ctx: Context, delivery: Delivery) -> Handler | None:
+    """The handler of a message; None if it passes without one. Raises Refusal("NoHandler")."""
+    if ctx.entry == "wit_update":
+        return plan.update
+    if ctx.given.parent is None:
+        return plan.genesis
+    type = delivery.message.type
+    handler = plan.messages.get(type)
+    if handler is None and type != ERROR:
+        known = ", ".join(sorted(plan.messages)) or "none"
+        raise Refusal("NoHandler", f"there is no handler for messages of type {type!r}; there are: {known}")
+    return handler
+
+
+def _chosen(plan: _Plan, ctx: Context, deliveries: Sequence[Delivery]) -> list[Handler | None]:
+    return [_choose(plan, ctx, delivery) for delivery in deliveries]
+
+
+async def _handle_async(plan: _Plan, ctx: Context, deliveries: Sequence[Delivery]) -> None:
+    for delivery in deliveries:
+        handler = _choose(plan, ctx, delivery)
+        if handler is not None:
+            ctx._delivery = delivery
+            result = handler.call(ctx)
+            if isawaitable(result):
+                result = await result
+            if result is not None:
+                _take(plan, ctx, handler, result)
+    plan.state.write(ctx)
+
+
+def _take(plan: _Plan, ctx: Context, handler: Handler, result: Any) -> None:
+    if handler.returns_state or plan.state.is_state(result):
+        plan.state.replace(ctx, result)
+    else:
+        ctx.reply(result)

@@ -233,11 +233,18 @@ class Node:
         id = staging.put_blob(content)
         return await self._send(actor, id, staging, type, lane, headers, idempotency_key, caller)
 
-    async def patch(self, actor: ActorId, patch: Mapping[str, bytes | None], *, caller: str = LOCAL) -> MessageId:
+    async def patch(
+        self,
+        actor: ActorId,
+        patch: Mapping[str, bytes | None],
+        *,
+        idempotency_key: str | None = None,
+        caller: str = LOCAL,
+    ) -> MessageId:
         """Send an update message; returns when it is durable. Raises Rejected for a patch that can't be."""
         staging = Staging(self.reader)
         id = stage_patch(staging, patch)
-        return await self._send(actor, id, staging, UPDATE, UPDATE, None, None, caller)
+        return await self._send(actor, id, staging, UPDATE, UPDATE, None, idempotency_key, caller)
 
     async def answer(self, actor: ActorId, message: MessageId, *, timeout: float | None = None) -> Answer:
         """Wait for the durable step that consumes a message. Raises TimeoutError; the message stays accepted."""

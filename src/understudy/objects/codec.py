@@ -14,6 +14,7 @@ from understudy.objects.ids import Id, node_id, raw_id
 
 MAX_BLOCK: Final = 2 * 1024 * 1024  # what every IPFS peer accepts; nodes stay far below it
 MAX_DEPTH: Final = 64
+_MIN_INT: Final = -(2**63)
 _MAX_INT: Final = 2**63 - 1
 
 
@@ -41,7 +42,7 @@ def decode(data: bytes) -> Any:
         raise TooLarge(f"a block of {len(data):,} bytes: at most {MAX_BLOCK:,} are allowed")
     try:
         node = libipld.decode_dag_cbor(data)
-        _check_values(node, MAX_DEPTH)
+        _check_values([node], MAX_DEPTH + 1)
         again = libipld.encode_dag_cbor(node)
     except (ValueError, RecursionError, OverflowError) as error:
         raise NotCanonical(f"not DAG-CBOR: {error}") from error
@@ -64,19 +65,17 @@ def raw_block(data: bytes) -> Block:
 
 
 def _check_values(value: Any, depth: int) -> None:
-    kind = type(value)
-    if kind is str or kind is bytes or value is None:
-        return
-    if kind is int:
-        if not -_MAX_INT - 1 <= value <= _MAX_INT:
-            raise NotCanonical(f"the integer {value} does not fit into 64 bits")
-    elif depth == 0:
+    """Raise NotCanonical unless all that is inside a value is what a node may hold."""
+    if depth == 0:
         raise NotCanonical(f"nested more than {MAX_DEPTH} deep")
-    elif kind is dict:
-        for item in value.values():
+    for item in value.values() if type(value) is dict else value:
+        kind = type(item)
+        # The common kinds first, and no call for what has nothing inside: half of the time of decoding is spent here.
+        if kind is bytes or kind is str or item is None:
+            continue
+        if kind is list or kind is dict:
             _check_values(item, depth - 1)
-    elif kind is list:
-        for item in value:
-            _check_values(item, depth - 1)
-    else:
-        raise NotCanonical(f"a {kind.__name__} ({value!r}): nodes hold no floats and no booleans")
+        elif kind is not int:
+            raise NotCanonical(f"a {kind.__name__} ({item!r}): nodes hold no floats and no booleans")
+        elif not _MIN_INT <= item <= _MAX_INT:
+            raise NotCanonical(f"the integer {item} does not fit into 64 bits")

@@ -6,6 +6,7 @@ The specification: <https://ipld.io/specs/advanced-data-layouts/hamt/spec/>.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Final
 
 from msgspec import Struct
@@ -31,28 +32,48 @@ def big_map_node(big: BigMap) -> list[Any]:
 
 
 def read_big_map(value: Any, *, above: int) -> BigMap:
-    """A large map out of its owner's node; `above` is the number of entries up to which it had to be flat. Raises WrongKind."""
-    match value:
-        case [int(count), {"hashAlg": 0x12, "bucketSize": 3, "hamt": root, **rest}] if count > above and not rest:
-            return BigMap(count, check_hamt_node(root))
+    """A large map out of its owner's node, its root checked; `above` entries still had to be flat. Raises WrongKind."""
+    big = open_big_map(value, above=above)
+    check_hamt_node(big.root)
+    return big
+
+
+def open_big_map(value: Any, *, above: int) -> BigMap:
+    """Like `read_big_map`, but of the root only the bitmap is checked: for those who check each element they touch."""
+    if type(value) is list and len(value) == 2 and type(value[0]) is int and value[0] > above:
+        count, top = value
+        if type(top) is dict and len(top) == 3 and top.get("hashAlg") == 0x12 and top.get("bucketSize") == BUCKET_SIZE:
+            root: Any = top.get("hamt")
+            bitmap_of(root)
+            return BigMap(count, root)
     raise WrongKind(f"not a large map: expected [count above {above}, {{hashAlg: 18, bucketSize: 3, hamt}}]")
 
 
-def check_hamt_node(node: Any) -> list[Any]:
-    """The node, if it is `[bitmap, elements]` with as many elements as bits, ordered buckets and node links. Raises WrongKind."""
-    match node:
-        case [bytes(bitmap), list(elements)] if len(bitmap) == 2:
-            if int.from_bytes(bitmap, "little").bit_count() == len(elements) and all(map(_is_element, elements)):
-                return node
+def bitmap_of(node: Any) -> int:
+    """The bitmap of a node `[bitmap, elements]`, bit i for nibble i, one bit for each element. Raises WrongKind."""
+    if type(node) is list and len(node) == 2 and type(node[0]) is bytes and len(node[0]) == 2 and type(node[1]) is list:
+        bits = int.from_bytes(node[0], "little")
+        if bits.bit_count() == len(node[1]):
+            return bits
     raise WrongKind("not a node of a large map: expected [bitmap of two bytes, as many elements as bits]")
 
 
+def check_hamt_node(node: Any) -> list[Any]:
+    """The node, if each element is a link to a node or a bucket of 1 to 3 entries in order. Raises WrongKind."""
+    bitmap_of(node)
+    if not all(map(_is_element, node[1])):
+        raise WrongKind(
+            "not a node of a large map: an element is no link to a node and no bucket of 1 to 3 sorted entries"
+        )
+    checked: list[Any] = node
+    return checked
+
+
 def _is_element(element: Any) -> bool:
-    if isinstance(element, bytes):
+    if type(element) is bytes:
         return len(element) == 36 and element[:4] == NODE
-    if not isinstance(element, list) or not 1 <= len(element) <= BUCKET_SIZE:
+    if type(element) is not list or not 1 <= len(element) <= BUCKET_SIZE:
         return False
-    if not all(isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], bytes) for entry in element):
+    if not all(type(entry) is list and len(entry) == 2 and type(entry[0]) is bytes for entry in element):
         return False
-    keys = [entry[0] for entry in element]
-    return all(a < b for a, b in zip(keys, keys[1:], strict=False))
+    return all(a[0] < b[0] for a, b in pairwise(element))

@@ -33,6 +33,7 @@ StepId = NewType("StepId", Id)
 
 RAW: Final = b"\x01\x55\x12\x20"
 NODE: Final = b"\x01\x71\x12\x20"
+_PREFIXES: Final = frozenset({RAW, NODE})
 TEXT_LENGTH: Final = 59
 SHARED_PREFIX: Final = 7  # "bafkrei" or "bafyrei": says nothing, so short forms skip it
 
@@ -63,10 +64,20 @@ def matches(id: bytes, block: bytes) -> bool:
 
 
 def from_bytes(data: bytes) -> Id:
-    """An id from its binary form. Raises BadId."""
-    if len(data) != 36 or data[:4] not in (RAW, NODE):
+    """An id from its binary form, or from what stands where one should. Raises BadId."""
+    if not isinstance(data, bytes):
+        raise BadId(f"no id: {data!r} is not a byte string")
+    if len(data) != 36 or data[:4] not in _PREFIXES:
         raise BadId(f"no id: {data[:40].hex() or 'nothing'} is not a CIDv1 (raw or dag-cbor) with sha2-256")
     return Id(data)
+
+
+def node_from_bytes(data: bytes) -> Id:
+    """Like `from_bytes`, where only a node can be meant. Raises BadId for a blob's id too."""
+    id = from_bytes(data)
+    if data[:4] != NODE:
+        raise BadId(f"{id} is the id of a raw block, and a node's id is expected")
+    return id
 
 
 def parse(text: str) -> Id:

@@ -11,11 +11,11 @@ from typing import Any, Final, NamedTuple
 from understudy.objects import ids
 from understudy.objects.codec import Block, node_block
 from understudy.objects.errors import ObjectError, WrongKind
-from understudy.objects.hamt import BigMap, big_map_node, read_big_map
+from understudy.objects.hamt import BigMap, big_map_node, check_hamt_node, open_big_map
 from understudy.objects.ids import Id, MessageId
 from understudy.objects.names import check_party
 
-FLAT: Final = 64
+MAX_INLINE: Final = 64  # entries; above, a step holds only the link
 
 QUEUE: Final = "queue"
 SIGNAL: Final = "signal"
@@ -52,11 +52,17 @@ def big_mailbox_block(big: BigMap) -> Block:
 
 
 def read_big_mailbox(node: Any) -> BigMap:
-    """The large map of a mailbox node. Raises WrongKind."""
-    match node:
-        case {"bigmailbox": value, **rest} if not rest:
-            return read_big_map(value, above=FLAT)
-    raise WrongKind("not a mailbox: expected {bigmailbox: [count, root]}")
+    """The large map of a mailbox node, its root checked. Raises WrongKind."""
+    big = open_big_mailbox(node)
+    check_hamt_node(big.root)
+    return big
+
+
+def open_big_mailbox(node: Any) -> BigMap:
+    """Like `read_big_mailbox`, for those who check each element they touch."""
+    if not isinstance(node, dict) or set(node) != {"bigmailbox"}:
+        raise WrongKind("not a mailbox: expected {bigmailbox: [count, root]}")
+    return open_big_map(node["bigmailbox"], above=MAX_INLINE)
 
 
 def read_cursor(value: Any) -> Cursor:
@@ -71,8 +77,8 @@ def read_mailbox(value: Any) -> Mailbox:
     """The mailbox as it stands in a step. Raises WrongKind."""
     if isinstance(value, bytes):
         return ids.from_bytes(value)
-    if not isinstance(value, dict) or len(value) > FLAT:
-        raise WrongKind(f"not a mailbox: expected a map of at most {FLAT} entries or a link")
+    if not isinstance(value, dict) or len(value) > MAX_INLINE:
+        raise WrongKind(f"not a mailbox: expected a map of at most {MAX_INLINE} entries or a link")
     try:
         for key in value:
             split_key(key)

@@ -10,7 +10,7 @@ from understudy.objects.codec import Block, node_block
 from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.hamt import BigMap, big_map_node, read_big_map
 from understudy.objects.ids import Id
-from understudy.objects.names import check_name
+from understudy.objects.names import check_names
 
 FLAT: Final = 64  # above, changing one entry of a HAMT is cheaper than writing the flat map again
 
@@ -40,7 +40,8 @@ def read_tree_node(node: Any) -> dict[str, Id] | BigMap:
     if not isinstance(flat, dict) or len(flat) > FLAT:
         raise WrongKind(f"not a tree: more than {FLAT} entries in a flat one")
     try:
-        return {check_name(name): ids.from_bytes(id) for name, id in flat.items()}
+        check_names(flat)
+        return {name: ids.from_bytes(id) for name, id in flat.items()}
     except (TypeError, ObjectError) as error:
         raise WrongKind(f"not a tree: {error}") from error
 

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, Protocol
 
 from understudy.objects.codec import Block, node_block
 from understudy.objects.errors import WrongKind
-from understudy.objects.hamt import BUCKET_SIZE, MAX_LEVELS, check_hamt_node
+from understudy.objects.hamt import BUCKET_SIZE, MAX_LEVELS, bitmap_of, check_hamt_node
 from understudy.objects.ids import NODE, Id
 
 EMPTY: Final[list[Any]] = [b"\x00\x00", []]
+
+_BYTES: Final = frozenset({bytes})
 
 
 class Nodes(Protocol):
@@ -45,13 +48,12 @@ def get(nodes: Nodes, root: list[Any], key: bytes) -> Any:
     """The value of a key, None if it has none. Reads one node per level, about log16 of the number of entries."""
     digest, node = sha256(key).digest(), root
     for level in range(MAX_LEVELS):
-        bitmap, elements = _parts(node)
-        nibble = _nibble(digest, level)
+        bitmap, nibble = bitmap_of(node), _nibble(digest, level)
         if not bitmap >> nibble & 1:
             return None
-        element = elements[_place(bitmap, nibble)]
+        element = node[1][_place(bitmap, nibble)]
         if type(element) is list:
-            return next((value for ours, value in _bucket(element) if ours == key), None)
+            return _entries(element).get(key)
         node = _child(nodes, element)
     raise _too_deep()
 
@@ -71,14 +73,14 @@ def build(staged: Staged, entries: Iterable[tuple[bytes, Any]]) -> list[Any]:
 
 
 def items(nodes: Nodes, root: list[Any]) -> Iterator[tuple[bytes, Any]]:
-    """All entries, in an order that the content fixes: bucket after bucket along the keys' digests, by key in a bucket."""
+    """All entries, in an order that the content fixes: along the digests of the keys, by key within a bucket."""
     waiting = [iter(check_hamt_node(root)[1])]
     while waiting:
         element = next(waiting[-1], None)
         if element is None:
             waiting.pop()
         elif type(element) is list:
-            yield from _bucket(element)
+            yield from _entries(element).items()
         elif len(waiting) == MAX_LEVELS:
             raise _too_deep()
         else:
@@ -90,17 +92,20 @@ def differences(nodes: Nodes, ours: list[Any], theirs: list[Any]) -> Iterator[tu
 
     Reads only nodes that differ.
     """
-    waiting = [(ours, theirs, 0)]
+    waiting: list[tuple[Any, Any, int]] = [(ours, theirs, 0)]
     while waiting:
         left, right, level = waiting.pop()
+        left, right = _opened(nodes, left), _opened(nodes, right)
         if isinstance(left, dict) and isinstance(right, dict):
-            yield from ((key, left.get(key), right.get(key)) for key in sorted({*left, *right}) if left.get(key) != right.get(key))
-            continue
-        if level == MAX_LEVELS:
+            for key in sorted({*left, *right}):
+                if left.get(key) != right.get(key):
+                    yield key, left.get(key), right.get(key)
+        elif level == MAX_LEVELS:
             raise _too_deep()
-        left, right = _slots(left, level), _slots(right, level)
-        pairs = [(left.get(nibble), right.get(nibble)) for nibble in range(15, -1, -1)]
-        waiting += [(_opened(nodes, a), _opened(nodes, b), level + 1) for a, b in pairs if a != b]
+        else:
+            left, right = _slots(left, level), _slots(right, level)
+            pairs = [(left.get(nibble), right.get(nibble)) for nibble in range(15, -1, -1)]
+            waiting += [(a, b, level + 1) for a, b in pairs if a != b]
 
 
 def check(nodes: Nodes, root: list[Any], count: int) -> None:
@@ -113,7 +118,7 @@ def check(nodes: Nodes, root: list[Any], count: int) -> None:
 def _change(staged: Staged, node: list[Any], entries: list[_Entry], level: int) -> tuple[list[Any], int]:
     if level == MAX_LEVELS:
         raise _too_deep()
-    bitmap, old = _parts(node)
+    bitmap, old = bitmap_of(node), node[1]
     elements, grown = list(old), 0
     for nibble, group in _grouped(entries, level):
         at, bit = _place(bitmap, nibble), 1 << nibble
@@ -141,14 +146,14 @@ def _change_element(staged: Staged, element: Any, entries: list[_Entry], level: 
         return element, 0
     # The rule that makes the form independent of history: three entries or fewer never have a node of their own.
     if len(new[1]) <= BUCKET_SIZE and all(type(below) is list for below in new[1]):
-        left = [entry for bucket in new[1] for entry in bucket]
+        left = [entry for bucket in check_hamt_node(new)[1] for entry in bucket]
         if len(left) <= BUCKET_SIZE:
-            return sorted(left), grown
+            return sorted(left, key=itemgetter(0)), grown
     return staged.put(node_block(new)), grown
 
 
 def _change_bucket(staged: Staged, bucket: list[Any], entries: list[_Entry], level: int) -> tuple[Any, int]:
-    old = dict(_bucket(bucket))
+    old = _entries(bucket)
     new = {**old, **{key: value for _, key, value in entries}}
     kept = [[key, value] for key, value in sorted(new.items()) if value is not None]
     if len(kept) > BUCKET_SIZE:
@@ -214,27 +219,22 @@ def _slots(node: Any, level: int) -> dict[int, Any]:
 
 
 def _opened(nodes: Nodes, element: Any) -> Any:
-    """A bucket as a dict, a link as the node behind it."""
-    if element is None or type(element) is list:
-        return dict(_bucket(element or []))
-    return _child(nodes, element)
+    """A bucket, or nothing, as a dict; a link as the node behind it; a root as it is."""
+    if element is None:
+        return {}
+    if type(element) is not list:
+        return _child(nodes, element)
+    return element if element and type(element[0]) is bytes else _entries(element)
 
 
-def _parts(node: Any) -> tuple[int, list[Any]]:
-    # Only what is touched is checked here: a check of every element would cost more than the change itself.
-    match node:
-        case [bytes(bitmap), list(elements)] if len(bitmap) == 2:
-            bits = int.from_bytes(bitmap, "little")
-            if bits.bit_count() == len(elements):
-                return bits, elements
-    check_hamt_node(node)
-    raise AssertionError("a node that passes the full check passes the short one")
-
-
-def _bucket(element: list[Any]) -> list[Any]:
-    if not all(type(entry) is list and len(entry) == 2 and type(entry[0]) is bytes for entry in element):
-        raise WrongKind("not a bucket of a large map: expected entries [key, value]")
-    return element
+def _entries(bucket: list[Any]) -> dict[bytes, Any]:
+    try:
+        entries: dict[bytes, Any] = dict(bucket)
+    except (TypeError, ValueError):
+        entries = {}
+    if len(entries) != len(bucket) or not _BYTES.issuperset(map(type, entries)):
+        raise WrongKind(f"not a bucket of a large map: {bucket!r}; expected entries [key, value]")
+    return entries
 
 
 def _child(nodes: Nodes, element: Any) -> Any:

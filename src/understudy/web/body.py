@@ -24,7 +24,7 @@ async def read_body(request: Request, *, most: int) -> bytes:
 
 async def spool_body(request: Request, *, most: int) -> BinaryIO:
     """The whole body as a file, on disk where it is large. Raises TooLarge."""
-    file = cast(BinaryIO, SpooledTemporaryFile(max_size=_SPOOL_BYTES))
+    file = cast(BinaryIO, SpooledTemporaryFile(max_size=_SPOOL_BYTES))  # noqa: SIM115 - the caller closes it
     try:
         async for piece in _pieces(request, most):
             file.write(piece)
@@ -46,7 +46,7 @@ def parse_json(data: bytes) -> Any:
 
 
 def read_object(value: Any, fields: Mapping[str, type | tuple[type, ...]], *, required: str) -> dict[str, Any]:
-    """The object, if it has no other fields, these types (null means absent) and the required field. Raises Rejected."""
+    """The object, if it has these fields only (null means absent) and the required one. Raises Rejected."""
     if not isinstance(value, dict):
         raise Rejected(f"the body is {_kind(value)}; an object with {', '.join(map(repr, fields))} is expected")
     unknown = [name for name in value if name not in fields]

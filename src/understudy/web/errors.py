@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -46,7 +46,7 @@ class HttpProblem(NodeError):
 
 
 def problem(
-    status: int, detail: str, *, title: str | None = None, headers: dict[str, str] | None = None, **more: Any
+    status: int, detail: str, *, title: str | None = None, headers: Mapping[str, str] | None = None, **more: Any
 ) -> Response:
     """A problem document; `more` are members beside those of RFC 9457."""
     body = {"type": "about:blank", "title": title or _TITLES.get(status, "Error"), "status": status, "detail": detail}

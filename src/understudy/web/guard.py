@@ -47,12 +47,12 @@ class Guard:
         if len(hosts) != 1:
             return problem(400, "a request names one host")
         if not self._hosts.match(hosts[0]):
-            return problem(403, f"the host {hosts[0]!r} is not this node; use the address that it prints when it starts")
+            return problem(403, f"the host {hosts[0]!r} is not this node; use the address that it prints at its start")
         for origin in headers.getlist("origin"):
             if origin.lower() not in (f"http://{hosts[0].lower()}", f"https://{hosts[0].lower()}"):
                 return problem(403, f"the origin {origin!r} may not use this node: only its own pages may")
         if self._token is not None and not self._shows_token(headers):
-            detail = "send the header `Authorization: Bearer TOKEN` with the UNDERSTUDY_TOKEN that the node was started with"
+            detail = "send the header `Authorization: Bearer TOKEN` with the UNDERSTUDY_TOKEN of the node"
             return problem(401, detail, headers={"WWW-Authenticate": 'Bearer realm="understudy"'})
         return None
 

@@ -1,4 +1,4 @@
-"""A step as somebody reads it who looks at a history: when, what came in, what went out, how it ended, what was logged."""
+"""A step as somebody reads it: when, what came in, what went out, how it ended, what was logged."""
 
 from __future__ import annotations
 

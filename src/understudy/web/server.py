@@ -1,4 +1,4 @@
-"""The server: uvicorn on a socket of ours, so that a free port can be asked for and is known before the first request."""
+"""The server: uvicorn on a socket of ours, so that a free port can be asked for and is known at once."""
 
 from __future__ import annotations
 

@@ -75,6 +75,7 @@ class PythonEngine:
         program = self._programs.get(key)
         if program is None or self._fresh or self._is_stale(program, pointer):
             program = self._build(key, pointer, core, store)
+        self._clock += 1
         program.stamp = self._clock
         return program
 
@@ -125,8 +126,7 @@ class PythonEngine:
                     program = self._build_inline(Id(id), entry, store, known)
                 case InCore():
                     program = self._build_in_core(pointer, code, core, entry, store, known)
-            self._clock += 1
-            program.stamp = self._clock
+            program.stamp = self._clock + 1
             self._programs[key] = program
             self._drop_unused()
             return program

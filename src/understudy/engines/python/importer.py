@@ -87,7 +87,12 @@ class Loader(importlib.abc.InspectLoader):
 
     def get_source(self, fullname: str) -> str:
         """The text, which `linecache` asks for when there is a traceback to show."""
-        return importlib.util.decode_source(self._source.data or b"")
+        data = self._source.data or b""
+        try:
+            return importlib.util.decode_source(data)
+        except (UnicodeDecodeError, SyntaxError):
+            # Python takes some bytes in comments that are not in the file's encoding.
+            return data.decode("utf-8", "replace")
 
     def get_code(self, fullname: str) -> CodeType:
         """The compiled source."""

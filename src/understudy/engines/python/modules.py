@@ -54,7 +54,10 @@ class Source:
         if self._code is None:
             try:
                 self._code = compile(self.data or b"", self.filename, "exec", dont_inherit=True)
-            except ValueError as error:
+            except (ValueError, SyntaxError) as error:
+                # Of a null byte Python says no place.
+                if isinstance(error, SyntaxError) and error.filename is not None:
+                    raise
                 raise SyntaxError(str(error), (self.filename, 1, 1, None)) from error
         return self._code
 

@@ -1,11 +1,10 @@
-"""Events: durable steps as they come (server-sent events). A reader that comes back with `Last-Event-ID` has missed none."""
+"""Events: durable steps as they come (SSE). A reader that comes back with `Last-Event-ID` has missed none."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -47,9 +46,9 @@ async def _lines(events: AsyncIterator[Event], stopping: asyncio.Event) -> Async
     upcoming: asyncio.Future[Event] | None = None
     try:
         while not stop.done():
-            if upcoming is None:
-                upcoming = asyncio.ensure_future(anext(events))
-            await asyncio.wait({upcoming, stop}, timeout=SILENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            upcoming = upcoming or asyncio.ensure_future(anext(events))
+            either: set[asyncio.Future[Any]] = {upcoming, stop}
+            await asyncio.wait(either, timeout=SILENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if upcoming.done():
                 yield _event_text(upcoming.result())
                 upcoming = None
@@ -60,8 +59,6 @@ async def _lines(events: AsyncIterator[Event], stopping: asyncio.Event) -> Async
         if upcoming is not None:
             upcoming.cancel()
             await asyncio.wait({upcoming})
-        async with aclosing(events):  # type: ignore[type-var]
-            pass
 
 
 def _event_text(event: Event) -> bytes:

@@ -77,7 +77,7 @@ def content_view(reader: Reader, content: ids.Id) -> Any:
         # As it is: a number of twenty digits would not survive being read and written again.
         return msgspec.Raw(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {"base64": msgspec.to_builtins(data)}
+        return {"base64": data}
 
 
 async def _send(request: Request, actor: ActorId, content: bytes, lane: str) -> MessageId:
@@ -105,7 +105,7 @@ def _accepted(actor: ActorId, message: MessageId, headers: dict[str, str]) -> Re
 
 def _answered(reader: Reader, message: MessageId, answer: Answer) -> Response:
     outcome = answer.outcome
-    place = {"head": str(answer.head), "step": str(answer.step), "message": str(message)}
+    place: dict[str, Any] = {"head": str(answer.head), "step": str(answer.step), "message": str(message)}
     if outcome is None or outcome.kind == NOOP:
         replies = [_reply_view(reader, reply) for reply in answer.replies]
         return json_answer({**place, "outcome": "ok" if outcome is None else outcome.kind, "replies": replies})

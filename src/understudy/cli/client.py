@@ -1,0 +1,95 @@
+"""The routes of a node as calls. They are the same over a socket and inside this process."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from understudy.cli.errors import CommandError
+
+_MARGIN_SECONDS: Final = 30.0  # how much longer than the node a client waits for the node's answer
+
+
+class Answered(Struct, frozen=True):
+    """What became of a message: `ok`, and the body of the answer. `step` is absent or null while there is no step."""
+
+    ok: bool
+    body: dict[str, Any]
+
+
+class Client:
+    """Talks to one node."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def actor(self, actor: str) -> dict[str, Any] | None:
+        """An actor, None if there is none."""
+        answer = await self._ask("GET", f"/actors/{quote(actor, safe='')}")
+        return None if answer.status_code == 404 else _good(answer)
+
+    async def create(self, name: str, files: Mapping[str, bytes]) -> dict[str, Any]:
+        """An actor with this name and core."""
+        body = msgspec.json.encode({"name": name, "core": {path: _file(data) for path, data in files.items()}})
+        return _good(await self._ask("POST", "/actors", content=body, headers={"Content-Type": "application/json"}))
+
+    async def patch(self, actor: str, patch: Mapping[str, bytes | None]) -> Answered:
+        """Update the core of an actor."""
+        body = {"patch": {path: None if data is None else _file(data) for path, data in patch.items()}}
+        return await self._send(actor, msgspec.json.encode(body), {"Message-Lane": "update"})
+
+    async def send(
+        self, actor: str, content: bytes, *, type: str, lane: str, key: str | None, wait_seconds: int
+    ) -> Answered:
+        """Send a message and wait for its answer."""
+        headers = {"Message-Type": type.encode(), "Message-Lane": lane, "Prefer": f"wait={wait_seconds}"}
+        if key is not None:
+            headers["Idempotency-Key"] = key.encode()
+        return await self._send(actor, content, headers, wait_seconds)
+
+    async def _send(
+        self, actor: str, content: bytes, headers: Mapping[str, str | bytes], wait_seconds: int = 60
+    ) -> Answered:
+        path = f"/actors/{quote(actor, safe='')}/messages"
+        timeout = wait_seconds + _MARGIN_SECONDS
+        answer = await self._ask("POST", path, content=content, headers=headers, timeout=timeout)
+        if answer.status_code in (422, 500) and "step" in _body(answer):
+            return Answered(False, _body(answer))
+        return Answered(True, _good(answer))
+
+    async def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        try:
+            return await self._http.request(method, path, **more)
+        except httpx.TimeoutException as error:
+            raise CommandError("the node does not answer; `understudy pending` shows what waits") from error
+        except httpx.TransportError as error:
+            raise CommandError(f"the node went away while it was asked ({error}); nothing acknowledged is lost") from error
+
+
+def _file(data: bytes) -> Any:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode()}
+
+
+def _good(answer: httpx.Response) -> dict[str, Any]:
+    body = _body(answer)
+    if answer.is_success:
+        return body
+    title, detail = body.get("title", answer.reason_phrase), body.get("detail", answer.text)
+    raise CommandError(f"{title}: {detail}")
+
+
+def _body(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        body = answer.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}

@@ -1,0 +1,15 @@
+"""How a command ends when it can't do what it was asked: with a sentence and an exit code, never with a traceback."""
+
+from __future__ import annotations
+
+
+class CommandError(Exception):
+    """The answer is no: exit code 1. The text says why and which command comes next."""
+
+    exit_code = 1
+
+
+class WrongUse(CommandError):
+    """The command was not understood as it was written: exit code 2."""
+
+    exit_code = 2

@@ -1,0 +1,91 @@
+"""The note that a serving node leaves in its store's directory, so that other commands find it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from understudy.cli.errors import CommandError
+from understudy.cli.store import store_directory
+
+NOTE: Final = "node.json"
+_ASK_SECONDS: Final = 5.0
+
+
+class Running(Struct, frozen=True, kw_only=True):
+    """A node that serves a store: where it answers, its process, its name."""
+
+    address: str
+    pid: int
+    node: str
+
+
+def leave_note(url: str, running: Running) -> None:
+    """Say that this process serves the store; readable by its owner only."""
+    path = _note_of(url)
+    if path is None:
+        return
+    fresh = path.with_suffix(f".{running.pid}")
+    with open(fresh, "wb", opener=_private) as file:
+        file.write(msgspec.json.encode(running))
+    # Renamed into place: a reader sees the whole note or none.
+    fresh.replace(path)
+
+
+def remove_note(url: str) -> None:
+    """Take the note away, if it is this process's."""
+    path = _note_of(url)
+    running = None if path is None else _read(path)
+    if path is not None and running is not None and running.pid == os.getpid():
+        path.unlink(missing_ok=True)
+
+
+def find_running(url: str, *, token: str | None) -> Running | None:
+    """The node that serves the store now, None if none does. Raises CommandError if one lives but does not answer."""
+    path = _note_of(url)
+    running = None if path is None else _read(path)
+    if running is None or not _lives(running.pid):
+        return None
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    try:
+        answer = httpx.get(f"{running.address}/healthz", headers=headers, timeout=_ASK_SECONDS, trust_env=False)
+        if answer.status_code == 401:
+            raise CommandError(f"the node at {running.address} wants its token: set UNDERSTUDY_TOKEN")
+        name = answer.json().get("node")
+    except httpx.TimeoutException as error:
+        raise CommandError(f"the node at {running.address} (process {running.pid}) does not answer") from error
+    except (httpx.TransportError, ValueError, AttributeError):
+        # A note that a killed node left behind, and a process that happens to have its number.
+        return None
+    return running if name == running.node else None
+
+
+def _note_of(url: str) -> Path | None:
+    directory = store_directory(url)
+    return None if directory is None else directory / NOTE
+
+
+def _read(path: Path) -> Running | None:
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(path.read_bytes(), type=Running)
+    return None
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

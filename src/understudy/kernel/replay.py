@@ -1,0 +1,141 @@
+"""Replay: one step made again from its record, without the world.
+
+The law: the same record and the same code give the same step id. In two halves around the engine, like a step itself:
+`prepare_replay`, run the plan's program, `finish_replay`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec import Struct
+
+from understudy.actors.contract import Calls, Delivery, Engine, Outgoing, StepResult
+from understudy.kernel.actor import Actor, actor_at, unborn
+from understudy.kernel.advance import Engines, Plan, prepare
+from understudy.kernel.retries import exhausted
+from understudy.kernel.seal import NO_SUCH_ACTOR, Sealed, seal
+from understudy.objects.ids import MessageId, StepId
+from understudy.objects.journal import Entry
+from understudy.objects.step import Outcome, Step
+from understudy.store.reader import Reader, Staging
+
+_NOBODY_PATH = "send/"
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """A step as it was recorded: the actor before it, the messages it took and gave, and what the world answered."""
+
+    id: StepId
+    step: Step
+    before: Actor
+    consumed: Sequence[Delivery]
+    sent: Sequence[Delivery]
+    journal: Sequence[Entry]
+
+    @property
+    def after(self) -> Actor:
+        """The actor after the step."""
+        return Actor(id=self.before.id, text=self.before.text, head=self.id, head_text=str(self.id), step=self.step)
+
+    @property
+    def answers(self) -> Sequence[Entry]:
+        """The journal's entries of calls, in the order of completion."""
+        return [entry for entry in self.journal if not _is_nobody(entry)]
+
+
+def read_record(reader: Reader, id: StepId, before: Actor | None = None) -> Record:
+    """The record of a step. `before` saves reading the parent again. Raises Missing, Corrupt, WrongKind."""
+    step = reader.step(id)
+    if before is None:
+        before = unborn(step.actor) if step.parent is None else actor_at(reader, step.parent)
+    return Record(
+        id=id,
+        step=step,
+        before=before,
+        consumed=_deliveries(reader, step.consumed),
+        sent=_deliveries(reader, step.sent),
+        journal=() if step.journal is None else reader.journal(step.journal),
+    )
+
+
+def prepare_replay(
+    record: Record,
+    *,
+    staging: Staging,
+    calls: Calls,
+    engines: Engines | Mapping[str, Engine],
+    owner: Callable[[], str],
+) -> Plan:
+    """Plan the step again, with time and seed as recorded. Raises StoreError."""
+    return prepare(
+        record.before,
+        record.consumed,
+        time=record.step.time,
+        seed=record.step.seed,
+        staging=staging,
+        calls=calls,
+        engines=engines,
+        owner=owner,
+    )
+
+
+def finish_replay(record: Record, plan: Plan, result: StepResult) -> Sealed:
+    """Make the step again out of what the engine returned; its id is the record's exactly if everything came out the same."""
+    nobody = {entry.path for entry in record.journal if _is_nobody(entry)}
+
+    def known(number: int, _: Outgoing) -> bool:
+        return f"{_NOBODY_PATH}{number}" not in nobody
+
+    return seal(plan, as_recorded(result, record.step), known=known)
+
+
+def cut_again(record: Record) -> StepResult:
+    """The result of a step that the host cut: nothing runs, and the outcome is taken as recorded."""
+    return StepResult(engine=record.step.engine, core=record.before.core, outcome=record.step.outcome)
+
+
+def as_recorded(result: StepResult, step: Step) -> StepResult:
+    """The result with the inputs of the replay that come from the record: the engine text, and the text of the outcome."""
+    if result.retry is not None:
+        result = exhausted(result)
+    return StepResult(
+        engine=step.engine if engine_name(result.engine) == engine_name(step.engine) else result.engine,
+        core=result.core,
+        sent=result.sent,
+        log=result.log,
+        outcome=_outcome_as_recorded(result.outcome, step.outcome),
+    )
+
+
+def engine_name(engine: str) -> str:
+    """`python` of `python/1;source=…`."""
+    return engine.partition("/")[0]
+
+
+def engine_abi(engine: str) -> str:
+    """`python/1` of `python/1;source=…`."""
+    return engine.partition(";")[0]
+
+
+def engine_source(engine: str) -> str | None:
+    """The digest of the source of external code in an engine text; None if no such code ran."""
+    for part in engine.split(";")[1:]:
+        key, _, value = part.partition("=")
+        if key == "source":
+            return value
+    return None
+
+
+def _outcome_as_recorded(outcome: Outcome | None, recorded: Outcome | None) -> Outcome | None:
+    if outcome is None or recorded is None or (outcome.kind, outcome.code) != (recorded.kind, recorded.code):
+        return outcome
+    return recorded
+
+
+def _deliveries(reader: Reader, ids: Sequence[MessageId]) -> list[Delivery]:
+    return [Delivery(id, reader.message(id)) for id in ids]
+
+
+def _is_nobody(entry: Entry) -> bool:
+    return entry.path.startswith(_NOBODY_PATH) and entry.error is not None and entry.error.code == NO_SUCH_ACTOR

@@ -1,0 +1,344 @@
+"""Trees and mailboxes of any size: reading, making and changing them.
+
+The law: the same entries have the same id, whatever the order and the history in which they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from typing import Any, NamedTuple, TypeVar, overload
+
+from understudy.objects import ids
+from understudy.objects.errors import BadName, WrongKind
+from understudy.objects.hamt import BigMap, open_big_map
+from understudy.objects.ids import Id, TreeId
+from understudy.objects.mailbox import (
+    MAX_INLINE,
+    Cursor,
+    Mailbox,
+    big_mailbox_block,
+    open_big_mailbox,
+    read_big_mailbox,
+    read_cursor,
+    split_key,
+)
+from understudy.objects.names import check_name, check_names
+from understudy.objects.patch import Patch
+from understudy.objects.tree import FLAT, big_tree_block, describe_kind, flat_tree_block, is_tree_node, read_tree_node
+from understudy.store import hamt
+from understudy.store.hamt import Nodes, Staged
+
+_T = TypeVar("_T")
+
+
+class TreeView(Mapping[str, Id]):
+    """A tree as a mapping of names to ids. A large one loads only what is touched.
+
+    A flat tree lists its entries by name. A large one lists them in the order of its HAMT, along the sha256 of the
+    names: just as fixed, and without loading all of it first.
+    """
+
+    __slots__ = ("_entries", "_nodes")
+
+    def __init__(self, nodes: Nodes, entries: dict[str, Id] | BigMap) -> None:
+        self._nodes = nodes
+        self._entries = entries
+
+    def __getitem__(self, name: str) -> Id:
+        found = self._find(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._find(name) is not None
+
+    def __len__(self) -> int:
+        return len(self._entries) if isinstance(self._entries, dict) else self._entries.count
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._pairs())
+
+    @overload
+    def get(self, name: str, /) -> Id | None: ...
+    @overload
+    def get(self, name: str, default: Id | _T, /) -> Id | _T: ...
+    def get(self, name: str, default: Any = None, /) -> Any:
+        """The id of an entry, or the default."""
+        found = self._find(name)
+        return default if found is None else found
+
+    def items(self) -> ItemsView[str, Id]:
+        """Names and ids, in the order of iteration; one pass over a large tree."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[Id]:
+        """The ids, in the order of iteration."""
+        return _Values(self)
+
+    def __repr__(self) -> str:
+        return f"<TreeView of {len(self):,} entries>"
+
+    def _find(self, name: str) -> Id | None:
+        if isinstance(self._entries, dict):
+            return self._entries.get(name)
+        return _find_big(self._nodes, self._entries, name)
+
+    def _pairs(self) -> Iterator[tuple[str, Id]]:
+        if isinstance(self._entries, dict):
+            return iter(sorted(self._entries.items()))
+        return _big_tree_items(self._nodes, self._entries)
+
+
+class _Items(ItemsView[str, Id]):
+    _mapping: TreeView
+
+    def __iter__(self) -> Iterator[tuple[str, Id]]:
+        return self._mapping._pairs()
+
+
+class _Values(ValuesView[Id]):
+    _mapping: TreeView
+
+    def __iter__(self) -> Iterator[Id]:
+        return (id for _, id in self._mapping._pairs())
+
+
+def tree_entry(nodes: Nodes, tree: bytes, name: str) -> Id | None:
+    """One entry of a tree, None if it is not there; looks at nothing else. Raises WrongKind if `tree` is none."""
+    entries = _entries(nodes, tree)
+    if isinstance(entries, BigMap):
+        return _find_big(nodes, entries, name)
+    found = entries.get(name)
+    return None if found is None else ids.from_bytes(found)
+
+
+def build_tree(staged: Staged, entries: Mapping[str, bytes]) -> TreeId:
+    """Stage a tree of any size; a million entries take some seconds. Raises BadName."""
+    check_names(entries)
+    return _stage_tree(staged, entries)
+
+
+def edit_tree(staged: Staged, tree: bytes, changes: Mapping[str, bytes | None]) -> TreeId:
+    """The tree with some entries set, or with None removed; removing what is not there changes nothing.
+
+    Costs the size of a flat tree, and one node per level of a large one. Entries that stay are not judged again.
+    Raises BadName for a new name, WrongKind if `tree` is no tree.
+    """
+    old = _entries(staged, tree)
+    if isinstance(old, BigMap):
+        return _edit_big_tree(staged, tree, old, changes)
+    new = dict(old)
+    for name, id in changes.items():
+        if id is None:
+            new.pop(name, None)
+        else:
+            if name not in new:
+                check_name(name)
+            new[name] = id
+    return TreeId(Id(tree)) if new == old else _stage_tree(staged, new)
+
+
+def patch_tree(staged: Staged, root: bytes, patch: Patch) -> TreeId:
+    """The tree with the paths of a patch set and removed, as docs/FORMAT.md section 8 says.
+
+    Raises WrongKind, naming the path, if an object that is no tree stands where a tree is needed; BadName.
+    """
+    return _patch(staged, root, _nested(patch), above="")
+
+
+def diff_trees(nodes: Nodes, a: bytes, b: bytes) -> Iterator[tuple[str, Id | None, Id | None]]:
+    """Each path at which two trees differ, with what stands there in both (None: nothing).
+
+    Goes down where both sides hold a tree and never into equal ids; a tree that only one side has is one difference.
+    Depth first, in the order in which a TreeView lists; for two objects that are not both trees the path is empty.
+    """
+    waiting: list[tuple[str, Id | None, Id | None]] = [("", Id(a), Id(b))]
+    while waiting:
+        path, ours, theirs = waiting.pop()
+        if ours == theirs:
+            continue
+        if ours is None or theirs is None or not (_is_tree(nodes, ours) and _is_tree(nodes, theirs)):
+            yield path, ours, theirs
+            continue
+        above = f"{path}/" if path else ""
+        below = [(above + name, left, right) for name, left, right in _differences(nodes, ours, theirs)]
+        waiting += reversed(below)
+
+
+def mailbox_get(nodes: Nodes, mailbox: Mailbox, key: str) -> Cursor | None:
+    """The cursor of a mailbox key, None if there was no message yet."""
+    if not isinstance(mailbox, bytes):
+        return mailbox.get(key)
+    value = hamt.get(nodes, open_big_mailbox(nodes.node(mailbox)).root, key.encode())
+    return None if value is None else read_cursor(value)
+
+
+def mailbox_set(staged: Staged, mailbox: Mailbox, changes: Mapping[str, Cursor]) -> Mailbox:
+    """The mailbox with some cursors moved. Keys come from `mailbox_key`; none is ever removed."""
+    if not isinstance(mailbox, bytes):
+        flat = {**mailbox, **changes}
+        if len(flat) <= MAX_INLINE:
+            return flat
+        root = hamt.build(staged, ((key.encode(), list(cursor)) for key, cursor in flat.items()))
+        return staged.put(big_mailbox_block(BigMap(len(flat), root)))
+    big = open_big_mailbox(staged.node(mailbox))
+    root, grown = hamt.update(staged, big.root, {key.encode(): list(cursor) for key, cursor in changes.items()})
+    return mailbox if root is big.root else staged.put(big_mailbox_block(BigMap(big.count + grown, root)))
+
+
+def mailbox_len(nodes: Nodes, mailbox: Mailbox) -> int:
+    """How many conversations a mailbox knows."""
+    return open_big_mailbox(nodes.node(mailbox)).count if isinstance(mailbox, bytes) else len(mailbox)
+
+
+def mailbox_items(nodes: Nodes, mailbox: Mailbox) -> Iterator[tuple[str, Cursor]]:
+    """All keys and cursors: by key when inline, along the sha256 of the keys when large."""
+    if not isinstance(mailbox, bytes):
+        yield from sorted(mailbox.items())
+        return
+    for key, value in hamt.items(nodes, open_big_mailbox(nodes.node(mailbox)).root):
+        yield _mailbox_key(key), read_cursor(value)
+
+
+def check_map(nodes: Nodes, id: bytes) -> None:
+    """Read all of a tree's or a mailbox's own entries and raise WrongKind unless each is good and in its place."""
+    node = nodes.node(id)
+    if is_tree_node(node):
+        big = read_tree_node(node)
+        if isinstance(big, BigMap):
+            hamt.check(nodes, big.root, big.count)
+            for _ in _big_tree_items(nodes, big):
+                pass
+    else:
+        big = read_big_mailbox(node)
+        hamt.check(nodes, big.root, big.count)
+        for _ in mailbox_items(nodes, Id(id)):
+            pass
+
+
+def _entries(nodes: Nodes, tree: bytes) -> dict[str, bytes] | BigMap:
+    """What a tree's node holds, with the least check: this is on the way of every step."""
+    node = nodes.node(tree)
+    if is_tree_node(node):
+        flat = node.get("tree")
+        if flat is None:
+            return open_big_map(node["bigtree"], above=FLAT)
+        if type(flat) is dict and len(flat) <= FLAT:
+            return flat
+    raise WrongKind(f"{Id(tree)} is not a tree: it is {describe_kind(node)}")
+
+
+def _stage_tree(staged: Staged, entries: Mapping[str, bytes]) -> TreeId:
+    if len(entries) <= FLAT:
+        return TreeId(staged.put(flat_tree_block(entries)))
+    root = hamt.build(staged, ((name.encode(), id) for name, id in entries.items()))
+    return TreeId(staged.put(big_tree_block(BigMap(len(entries), root))))
+
+
+def _edit_big_tree(staged: Staged, tree: bytes, big: BigMap, changes: Mapping[str, bytes | None]) -> TreeId:
+    for name, id in changes.items():
+        if id is not None:
+            check_name(name)
+    root, grown = hamt.update(staged, big.root, {_key(name): id for name, id in changes.items()})
+    if root is big.root:
+        return TreeId(Id(tree))
+    new = BigMap(big.count + grown, root)
+    if new.count > FLAT:
+        return TreeId(staged.put(big_tree_block(new)))
+    return _stage_tree(staged, dict(_big_tree_items(staged, new)))
+
+
+def _find_big(nodes: Nodes, big: BigMap, name: str) -> Id | None:
+    found = hamt.get(nodes, big.root, _key(name))
+    return None if found is None else _link(found)
+
+
+def _big_tree_items(nodes: Nodes, big: BigMap) -> Iterator[tuple[str, Id]]:
+    for key, value in hamt.items(nodes, big.root):
+        yield _tree_name(key), _link(value)
+
+
+def _key(name: str) -> bytes:
+    # Names that no tree can hold are asked for too, and are simply not there.
+    return name.encode("utf-8", "surrogatepass")
+
+
+def _link(value: Any) -> Id:
+    if not isinstance(value, bytes):
+        raise WrongKind(f"not a tree: the value {value!r} of an entry is no link")
+    return ids.from_bytes(value)
+
+
+def _tree_name(key: bytes) -> str:
+    try:
+        return check_name(key.decode())
+    except (UnicodeDecodeError, BadName) as error:
+        raise WrongKind(f"not a tree: {error}") from error
+
+
+def _mailbox_key(key: bytes) -> str:
+    try:
+        text = key.decode()
+        split_key(text)
+    except (UnicodeDecodeError, BadName) as error:
+        raise WrongKind(f"not a mailbox: {error}") from error
+    return text
+
+
+class _Changes(NamedTuple):
+    """A patch as a tree of its own: what happens in one directory, and in those below it."""
+
+    here: dict[str, Id | None]
+    below: dict[str, _Changes]
+
+    def adds(self) -> bool:
+        return any(id is not None for id in self.here.values()) or any(each.adds() for each in self.below.values())
+
+
+def _nested(patch: Patch) -> _Changes:
+    top = _Changes({}, {})
+    for path, id in patch.items():
+        *way, last = path.split("/")
+        at = top
+        for name in way:
+            at = at.below.setdefault(name, _Changes({}, {}))
+        at.here[last] = id
+    return top
+
+
+def _patch(staged: Staged, tree: bytes, changes: _Changes, *, above: str) -> TreeId:
+    new = dict(changes.here)
+    for name, inner in changes.below.items():
+        path = above + name
+        child = tree_entry(staged, tree, name)
+        if child is not None and _is_tree(staged, child):
+            new[name] = _patch(staged, child, inner, above=path + "/")
+        elif inner.adds():
+            if child is not None:
+                raise WrongKind(
+                    f"nothing can be put below {path!r}: {_describe(staged, child)} stands there, not a tree"
+                )
+            new[name] = _patch(staged, staged.put(flat_tree_block({})), inner, above=path + "/")
+    return edit_tree(staged, tree, new)
+
+
+def _is_tree(nodes: Nodes, id: Id) -> bool:
+    return not ids.is_raw(id) and is_tree_node(nodes.node(id))
+
+
+def _describe(nodes: Nodes, id: Id) -> str:
+    return "a blob" if ids.is_raw(id) else describe_kind(nodes.node(id))
+
+
+def _differences(nodes: Nodes, a: Id, b: Id) -> Iterator[tuple[str, Id | None, Id | None]]:
+    ours, theirs = read_tree_node(nodes.node(a)), read_tree_node(nodes.node(b))
+    if isinstance(ours, BigMap) and isinstance(theirs, BigMap):
+        for key, left, right in hamt.differences(nodes, ours.root, theirs.root):
+            yield _tree_name(key), None if left is None else _link(left), None if right is None else _link(right)
+        return
+    left_all, right_all = dict(TreeView(nodes, ours).items()), dict(TreeView(nodes, theirs).items())
+    for name in sorted({*left_all, *right_all}):
+        left, right = left_all.get(name), right_all.get(name)
+        if left != right:
+            yield name, left, right

@@ -1,0 +1,413 @@
+"""What every backend must do, as tests that a new backend inherits.
+
+Take `BackendSuite` into a test module as a base class, and give it a fixture `place` that is parameterised over
+places, one per backend:
+
+    class TestBackends(BackendSuite):
+        @pytest.fixture(params=["memory", "rocksdb"])
+        def place(self, request, tmp_path): ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from threading import Thread
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from understudy.objects.codec import Block, raw_block
+from understudy.objects.ids import StepId, node_id
+from understudy.store.errors import StoreClosed
+from understudy.store.keys import FEED, META, feed_row, head_ref
+from understudy.store.meta import FORMAT, FORMAT_ROW, NODE_ROW, SECRET_ROW
+from understudy.store.port import Backend, Move, Row, Unit
+from understudy.testing.faults import MOMENTS, Crash, CrashingStore, Moment
+
+
+class Place:
+    """Where a backend under test keeps its stores: `open(name)` makes one, or opens again the one that was closed.
+
+    `lasting` is false when nothing is left after `close`.
+    """
+
+    def __init__(self, open: Callable[[str], Backend], *, lasting: bool = True) -> None:
+        self._open = open
+        self._opened: list[Backend] = []
+        self.lasting = lasting
+
+    def open(self, name: str = "store") -> Backend:
+        backend = self._open(name)
+        self._opened.append(backend)
+        return backend
+
+    def close(self) -> None:
+        """Close whatever a test left open."""
+        for backend in self._opened:
+            backend.close()
+        self._opened.clear()
+
+
+class BackendSuite:
+    """The tests. A subclass has a fixture `place` that returns a Place."""
+
+    @pytest.fixture
+    def store(self, place: Place) -> Iterator[Backend]:
+        yield place.open()
+        place.close()
+
+    def test_an_empty_store_holds_nothing_but_its_own_description(self, store: Backend) -> None:
+        assert store.get([_id("a")]) == [None]
+        assert store.get([]) == []
+        assert store.ref(b"head/x") is None
+        assert store.row(b"x") is None
+        assert not list(store.ids()) and not list(store.refs(b""))
+        assert [key for key, _ in store.rows(b"")] == [FORMAT_ROW, NODE_ROW, SECRET_ROW]
+
+    def test_a_store_says_its_format_its_node_and_a_secret(self, store: Backend, place: Place) -> None:
+        assert store.row(FORMAT_ROW) == FORMAT
+        assert len(store.row(NODE_ROW) or b"") == 12 and (store.row(NODE_ROW) or b"").decode().isalnum()
+        assert len(store.row(SECRET_ROW) or b"") == 32
+        assert dict(place.open("another").rows(META))[SECRET_ROW] != store.row(SECRET_ROW)
+
+    def test_blocks_come_back_in_the_order_of_the_question(self, store: Backend) -> None:
+        one, two, empty, large = map(raw_block, (b"one", b"two", b"", b"x" * 1_500_000))
+        store.commit([Unit(blocks=[one, two]), Unit(blocks=[empty, large])])
+        asked = [two.id, _id("absent"), one.id, large.id, empty.id, two.id]
+        assert store.get(asked) == [b"two", None, b"one", large.data, b"", b"two"]
+        assert list(store.ids()) == sorted(block.id for block in (one, two, empty, large))
+
+    def test_a_block_that_is_written_twice_is_there_once(self, store: Backend) -> None:
+        block = raw_block(b"same")
+        store.commit([Unit(blocks=[block, block]), Unit(blocks=[block])])
+        store.commit([Unit(blocks=[block])])
+        assert list(store.ids()) == [block.id]
+
+    def test_no_units_make_no_receipts_and_an_empty_unit_makes_one(self, store: Backend) -> None:
+        assert store.commit([]) == []
+        (receipt,) = store.commit([Unit()])
+        assert (receipt.feed, receipt.conflict, receipt.found) == (0, None, None)
+
+    def test_a_move_from_the_expected_value_moves(self, store: Backend) -> None:
+        ref = head_ref(_id("actor"))
+        store.commit([Unit(moves=[Move(ref, None, _id("1"))])])
+        assert store.ref(ref) == _id("1")
+        store.commit([Unit(moves=[Move(ref, _id("1"), _id("2"))])])
+        assert store.ref(ref) == _id("2")
+        store.commit([Unit(moves=[Move(ref, _id("2"), None)])])
+        assert store.ref(ref) is None
+        assert store.commit([Unit(moves=[Move(ref, None, None)])])[0].conflict is None
+
+    @pytest.mark.parametrize("expected", [None, b"other"])
+    def test_a_move_from_another_value_leaves_nothing_of_its_unit(self, store: Backend, expected: bytes | None) -> None:
+        store.commit([Unit(moves=[Move(b"name/a", None, b"now")])])
+        bad = Move(b"name/a", expected, b"then")
+        (receipt,) = store.commit(
+            [
+                Unit(
+                    blocks=[raw_block(b"lost")],
+                    moves=[Move(b"name/b", None, b"b"), bad],
+                    rows=[Row(b"i1", b"lost")],
+                    feed=[_id("lost")],
+                )
+            ]
+        )
+        assert (receipt.feed, receipt.conflict, receipt.found) == (0, bad, b"now")
+        assert store.ref(b"name/a") == b"now" and store.ref(b"name/b") is None
+        assert store.get([raw_block(b"lost").id]) == [None]
+        assert store.row(b"i1") is None
+        assert list(store.rows(FEED)) == []
+
+    def test_a_unit_that_fails_does_not_fail_its_neighbours(self, store: Backend) -> None:
+        receipts = store.commit(
+            [
+                Unit(moves=[Move(b"name/a", None, b"1")], feed=[_id("1")]),
+                Unit(moves=[Move(b"name/a", None, b"2")], rows=[Row(b"i2", b"lost")], feed=[_id("2")]),
+                Unit(moves=[Move(b"name/a", b"1", b"3")], rows=[Row(b"i3", b"kept")], feed=[_id("3")]),
+            ]
+        )
+        assert [receipt.feed for receipt in receipts] == [1, 0, 2]
+        assert receipts[1].found == b"1"
+        assert store.ref(b"name/a") == b"3"
+        assert list(store.rows(b"i")) == [(b"i3", b"kept")]
+
+    def test_a_unit_may_move_one_ref_twice(self, store: Backend) -> None:
+        moves = [Move(b"name/a", None, b"1"), Move(b"name/a", b"1", b"2")]
+        assert store.commit([Unit(moves=moves)])[0].conflict is None
+        assert store.ref(b"name/a") == b"2"
+
+    def test_feed_numbers_begin_at_one_and_have_no_gaps(self, store: Backend) -> None:
+        receipts = store.commit([Unit(feed=[_id("1"), _id("2")]), Unit(), Unit(feed=[_id("3")])])
+        assert [receipt.feed for receipt in receipts] == [1, 0, 3]
+        assert store.commit([Unit(feed=[_id("4")])])[0].feed == 4
+        assert list(store.rows(FEED)) == [(feed_row(number), _id(str(number))) for number in range(1, 5)]
+
+    def test_the_feed_goes_on_where_it_was_after_opening_again(self, place: Place) -> None:
+        _want_lasting(place)
+        for number in range(1, 4):
+            store = place.open()
+            assert store.commit([Unit(feed=[_id(str(number))])])[0].feed == number
+            store.close()
+        assert [key for key, _ in place.open().rows(FEED)] == [feed_row(number) for number in range(1, 4)]
+        place.close()
+
+    def test_everything_is_there_after_opening_again(self, place: Place) -> None:
+        _want_lasting(place)
+        store = place.open()
+        block = raw_block(b"kept")
+        store.commit([Unit(blocks=[block], moves=[Move(b"name/a", None, b"1")], rows=[Row(b"i1", b"row")])])
+        meta = list(store.rows(META))
+        store.close()
+        store = place.open()
+        assert store.get([block.id]) == [b"kept"]
+        assert store.ref(b"name/a") == b"1"
+        assert store.row(b"i1") == b"row"
+        assert list(store.rows(META)) == meta
+        assert store.commit([Unit(moves=[Move(b"name/a", b"1", b"2")])])[0].conflict is None
+        place.close()
+
+    def test_the_last_row_of_a_unit_wins_and_none_deletes(self, store: Backend) -> None:
+        store.commit([Unit(rows=[Row(b"i1", b"a"), Row(b"i1", b"b"), Row(b"i2", b"x"), Row(b"i2", None)])])
+        assert list(store.rows(b"i")) == [(b"i1", b"b")]
+        store.commit([Unit(rows=[Row(b"i1", None), Row(b"i3", None), Row(b"i4", b"")])])
+        assert list(store.rows(b"i")) == [(b"i4", b"")]
+        assert store.row(b"i1") is None and store.row(b"i4") == b""
+
+    def test_a_scan_gives_its_prefix_from_start_on_in_either_direction(self, store: Backend) -> None:
+        keys = [b"h", b"ha", b"ha\x00", b"hb", b"hb\xff", b"hb\xff\xff", b"hc", b"i"]
+        store.commit([Unit(rows=[Row(key, key) for key in keys])])
+
+        def scan(prefix: bytes, start: bytes = b"", *, reverse: bool = False) -> list[bytes]:
+            return [key for key, _ in store.rows(prefix, start, reverse=reverse)]
+
+        assert scan(b"h") == keys[:-1]
+        assert scan(b"h", reverse=True) == keys[-2::-1]
+        assert scan(b"hb") == keys[3:6] == scan(b"hb", b"a") == scan(b"hb", b"hb")
+        assert scan(b"hb\xff") == keys[4:6] == scan(b"hb\xff", reverse=True)[::-1]
+        assert scan(b"h", b"hb") == keys[3:7] == scan(b"h", b"ha\x01")
+        assert scan(b"h", b"hb", reverse=True) == keys[3::-1] == scan(b"h", b"hb\x00", reverse=True)
+        assert scan(b"hb", b"z", reverse=True) == keys[5:2:-1]
+        assert scan(b"hb", b"z") == scan(b"hb", b"a", reverse=True) == scan(b"x") == scan(b"x", reverse=True) == []
+
+    def test_refs_are_scanned_like_rows_and_apart_from_them(self, store: Backend) -> None:
+        store.commit(
+            [
+                Unit(moves=[Move(name, None, b"v") for name in (b"name/a", b"name/b", b"head/a")]),
+                Unit(rows=[Row(b"name/row", b"v")], blocks=[raw_block(b"name/")]),
+            ]
+        )
+        assert [name for name, _ in store.refs(b"name/")] == [b"name/a", b"name/b"]
+        assert [name for name, _ in store.refs(b"name/", b"name/b")] == [b"name/b"]
+        assert [name for name, _ in store.refs(b"")] == [b"head/a", b"name/a", b"name/b"]
+
+    def test_a_long_scan_misses_and_repeats_nothing(self, store: Backend) -> None:
+        keys = [b"i" + number.to_bytes(4, "big") for number in range(5000)]
+        store.commit([Unit(rows=[Row(key, b"v") for key in keys])])
+        assert [key for key, _ in store.rows(b"i")] == keys
+        assert [key for key, _ in store.rows(b"i", reverse=True)] == keys[::-1]
+
+    def test_a_scan_that_nobody_finished_does_not_keep_the_store_open(self, place: Place) -> None:
+        store = place.open()
+        store.commit([Unit(rows=[Row(b"i" + bytes([number]), b"v") for number in range(200)])])
+        scan = store.rows(b"i")
+        next(scan)
+        store.close()
+        if place.lasting:
+            assert place.open().row(b"i\x00") == b"v"
+        place.close()
+
+    def test_a_closed_store_says_so(self, place: Place) -> None:
+        store = place.open()
+        store.commit([Unit(moves=[Move(b"name/a", None, b"1")])])
+        store.close()
+        store.close()
+        uses: list[Callable[[], Any]] = [
+            lambda: store.get([_id("a")]),
+            lambda: store.get([_id("a"), _id("b")]),
+            lambda: store.ref(b"name/a"),
+            lambda: store.row(b"i"),
+            lambda: list(store.rows(b"")),
+            lambda: list(store.refs(b"")),
+            lambda: list(store.ids()),
+            lambda: store.commit([Unit(rows=[Row(b"i", b"v")])]),
+        ]
+        for use in uses:
+            with pytest.raises(StoreClosed):
+                use()
+
+    def test_of_racing_moves_exactly_one_wins_each_round(self, store: Backend) -> None:
+        rounds, won = 30, list[int]()
+
+        def race(me: bytes) -> None:
+            for number in range(rounds):
+                ref = b"name/" + str(number).encode()
+                (receipt,) = store.commit([Unit(moves=[Move(ref, None, me)], feed=[_id(f"{me!r}{number}")])])
+                if receipt.conflict is None:
+                    won.append(number)
+                    assert store.ref(ref) == me
+
+        threads = [Thread(target=race, args=(bytes([number]),)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(won) == list(range(rounds))
+        assert len(list(store.rows(FEED))) == rounds
+
+    @pytest.mark.parametrize("moment", MOMENTS)
+    @pytest.mark.parametrize("at", [1, 2, 3, 4])
+    def test_a_crash_at_any_unit_leaves_each_unit_whole_or_absent(
+        self, store: Backend, at: int, moment: Moment
+    ) -> None:
+        dying = CrashingStore(store, at=at, moment=moment)
+        acknowledged = 0
+        with pytest.raises(Crash):
+            for commit in ((0,), (1, 2, 3)):
+                dying.commit([_chained(number) for number in commit])
+                acknowledged += len(commit)
+        survived = [_is_whole(dying.survivor(), number) for number in range(4)]
+        assert survived == sorted(survived, reverse=True)
+        assert sum(survived) >= acknowledged
+        assert survived[at - 1] == (moment is Moment.AFTER)
+        with pytest.raises(Crash):
+            dying.row(b"i")
+
+    def test_any_sequence_of_commits_agrees_with_a_dictionary(self, place: Place) -> None:
+        class Against(_Against):
+            place_of_all = place
+
+        run_state_machine_as_test(
+            Against,
+            settings=settings(
+                max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            ),
+        )
+        place.close()
+
+
+_KEYS = st.binary(min_size=0, max_size=3).map(lambda tail: b"i" + tail)
+_NAMES = st.sampled_from([b"name/a", b"name/b", b"head/\xff\xff"])
+_VALUES = st.sampled_from([b"1", b"2"])
+_UNITS = st.builds(
+    lambda blocks, moves, rows, feed: Unit(
+        blocks=[raw_block(data) for data in blocks], moves=moves, rows=rows, feed=[_id(text) for text in feed]
+    ),
+    st.lists(st.binary(max_size=2), max_size=2),
+    st.lists(st.builds(Move, _NAMES, st.none() | _VALUES, st.none() | _VALUES), max_size=2),
+    st.lists(st.builds(Row, _KEYS, st.none() | _VALUES), max_size=3),
+    st.lists(st.text("ab", max_size=1), max_size=2),
+)
+
+
+class _Against(RuleBasedStateMachine):
+    """A backend and three dictionaries that are told the same."""
+
+    place_of_all: Place
+    count = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._place = place = self.place_of_all
+        type(self).count += 1
+        self._name = f"model-{self.count}"
+        self._store = place.open(self._name)
+        self._blocks: dict[bytes, bytes] = {}
+        self._refs: dict[bytes, bytes] = {}
+        self._rows: dict[bytes, bytes] = dict(self._store.rows(META))
+        self._feed = 0
+
+    @rule(units=st.lists(_UNITS, max_size=4))
+    def commit(self, units: list[Unit]) -> None:
+        receipts = self._store.commit(units)
+        assert len(receipts) == len(units)
+        for unit, receipt in zip(units, receipts, strict=True):
+            refs = dict(self._refs)
+            for move in unit.moves:
+                if refs.get(move.ref) != move.expected:
+                    assert (receipt.conflict, receipt.found) == (move, refs.get(move.ref))
+                    break
+                _put(refs, move.ref, move.new)
+            else:
+                assert receipt.conflict is None
+                assert receipt.feed == (self._feed + 1 if unit.feed else 0)
+                self._refs = refs
+                self._blocks.update(unit.blocks)
+                for row in unit.rows:
+                    _put(self._rows, row.key, row.value)
+                for step in unit.feed:
+                    self._feed += 1
+                    self._rows[feed_row(self._feed)] = step
+
+    @precondition(lambda self: self._place.lasting)
+    @rule()
+    def open_again(self) -> None:
+        self._store.close()
+        self._store = self._place.open(self._name)
+
+    @rule(prefix=_KEYS, start=st.just(b"") | _KEYS, reverse=st.booleans())
+    def scan(self, prefix: bytes, start: bytes, reverse: bool) -> None:
+        expected = sorted(
+            (
+                (key, value)
+                for key, value in self._rows.items()
+                if key.startswith(prefix) and (not start or (key <= start if reverse else key >= start))
+            ),
+            reverse=reverse,
+        )
+        assert list(self._store.rows(prefix, start, reverse=reverse)) == expected
+
+    @invariant()
+    def they_agree(self) -> None:
+        assert list(self._store.ids()) == sorted(self._blocks)
+        assert self._store.get(list(self._blocks)) == list(self._blocks.values())
+        assert list(self._store.rows(b"")) == sorted(self._rows.items())
+        assert list(self._store.refs(b"")) == sorted(self._refs.items())
+        assert {ref: self._store.ref(ref) for ref in self._refs} == self._refs
+
+    def teardown(self) -> None:
+        self._store.close()
+
+
+def _put(table: dict[bytes, bytes], key: bytes, value: bytes | None) -> None:
+    if value is None:
+        table.pop(key, None)
+    else:
+        table[key] = value
+
+
+def _id(text: str) -> StepId:
+    return StepId(node_id(sha256(text.encode()).digest()))
+
+
+def _chained(number: int) -> Unit:
+    return Unit(
+        blocks=[_block(number, part) for part in range(3)],
+        moves=[Move(b"head/x", _id(str(number - 1)) if number else None, _id(str(number)))],
+        rows=[Row(b"i%d" % number, b"v"), Row(b"k%d" % number, b"v")],
+        feed=[_id(str(number))],
+    )
+
+
+def _is_whole(store: Backend, number: int) -> bool:
+    """Whether the unit is there; fails if only a part of it is."""
+    facts = [
+        *(data is not None for data in store.get([_block(number, part).id for part in range(3)])),
+        store.row(b"i%d" % number) is not None,
+        store.row(b"k%d" % number) is not None,
+        store.row(feed_row(number + 1)) == _id(str(number)),
+    ]
+    assert all(facts) or not any(facts)
+    return facts[0]
+
+
+def _block(number: int, part: int) -> Block:
+    return raw_block(f"{number}/{part}".encode())
+
+
+def _want_lasting(place: Place) -> None:
+    if not place.lasting:
+        pytest.skip("this backend keeps nothing when it is closed")

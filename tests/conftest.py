@@ -1,0 +1,40 @@
+"""One seed for a whole run: property tests and simulations draw from it, and the first line of the run prints it."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+SEED_VARIABLE = "UNDERSTUDY_TEST_SEED"
+
+# No deadlines anywhere: on a busy machine a slow example says nothing about the code. Hypothesis would by itself try
+# the same examples in every CI run; ours are new each time, and the printed seed gives them again.
+settings.register_profile("dev", deadline=None, print_blob=True)
+settings.register_profile(
+    "ci", deadline=None, print_blob=True, derandomize=False, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("thorough", parent=settings.get_profile("ci"), max_examples=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+
+# First, because hypothesis reads its option in a hook of the same name.
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.hypothesis_seed is None:
+        # Through the environment, so that the workers of xdist have the same one.
+        config.option.hypothesis_seed = os.environ.setdefault(
+            SEED_VARIABLE, str(random.SystemRandom().randrange(2**32))
+        )
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"seed: {config.option.hypothesis_seed} (again with {SEED_VARIABLE}={config.option.hypothesis_seed})"
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """The seed of this run, for simulations that draw their own random numbers."""
+    return int(request.config.option.hypothesis_seed)

@@ -1,0 +1,162 @@
+"""Wits behind `external:`: the registered first, then loaded modules, then sys.path; and what a step says of their source."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from hashlib import sha256
+
+import pytest
+
+from understudy.actors.errors import WitError
+from understudy.engines.python import resolver
+from understudy.engines.python.engine import PythonEngine
+from understudy.engines.python.resolver import Resolver
+from understudy.testing.engine_suite import Objects, delivery, run, step_input
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder for modules; sys.path and sys.modules are as before afterwards."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def step(engine, files):
+    objects = Objects()
+    core = objects.core(files)
+    given = step_input(objects, core, [delivery(objects, str(core), "x")])
+    return given, run(engine, given)
+
+
+def logged(engine, pointer):
+    result = step(engine, {"wit": pointer})[1]
+    assert result.outcome is None, result.outcome.text
+    return list(result.log)
+
+
+def test_the_whole_pointer_is_tried_in_the_table_first():
+    table = Resolver()
+    table.register_wit("greeter", lambda ctx: ctx.log("by name"))
+    table.register_wit("external:json:dumps", lambda ctx: ctx.log("not json"))
+    assert logged(PythonEngine(table), "external:greeter") == ["by name"]
+    assert logged(PythonEngine(table), " \n external:json:dumps\n") == ["not json"]
+
+
+def test_a_function_registered_anew_runs_at_the_next_step_and_one_taken_away_is_gone():
+    table = Resolver()
+    engine = PythonEngine(table)
+    for text in ("first", "second"):
+        table.register_wit("greeter", lambda ctx, text=text: ctx.log(text))
+        assert logged(engine, "external:greeter") == [text]
+    table.unregister_wit("greeter")
+    with pytest.raises(WitError, match="no wit is registered"):
+        logged(engine, "external:greeter")
+
+
+def test_two_engines_with_tables_of_their_own_do_not_see_each_other():
+    one, two = Resolver(), Resolver()
+    one.register_wit("greeter", lambda: None)
+    with pytest.raises(WitError):
+        logged(PythonEngine(two), "external:greeter")
+
+
+def test_the_table_of_the_process_is_what_an_engine_uses_by_default():
+    resolver.register_wit("test-of-the-default", lambda ctx: ctx.log("here"))
+    try:
+        assert logged(PythonEngine(), "external:test-of-the-default") == ["here"]
+    finally:
+        resolver.unregister_wit("test-of-the-default")
+
+
+def test_a_module_is_found_on_an_added_path(folder):
+    (folder / "outside_one.py").write_text("def wit(ctx): ctx.log('outside')")
+    engine = PythonEngine(Resolver())
+    with pytest.raises(WitError, match="add_wit_path"):
+        logged(engine, "external:outside_one:wit")
+    Resolver().add_wit_path(folder)
+    Resolver().add_wit_path(folder)
+    assert sys.path.count(str(folder.resolve())) == 1
+    assert logged(engine, "external:outside_one:wit") == ["outside"]
+
+
+def test_a_loaded_module_is_used_as_it_is(folder):
+    module = type(sys)("made_by_hand")
+    module.wit = lambda ctx: ctx.log("by hand")
+    sys.modules["made_by_hand"] = module
+    engine = PythonEngine(Resolver())
+    assert logged(engine, "external:made_by_hand:wit") == ["by hand"]
+    module.wit = lambda ctx: ctx.log("changed")
+    assert logged(engine, "external:made_by_hand:wit") == ["changed"]
+
+
+def test_a_reloaded_module_runs_at_the_next_step_and_the_engine_text_tells(folder):
+    file = folder / "outside_two.py"
+    Resolver().add_wit_path(folder)
+    engine, texts = PythonEngine(Resolver()), []
+    for number in range(2):
+        file.write_text(f"def wit(ctx): ctx.log('{'same length'[number:]}')")
+        importlib.invalidate_caches()
+        if number:
+            importlib.reload(sys.modules["outside_two"])
+        assert logged(engine, "external:outside_two:wit") == ["same length"[number:]]
+        texts.append(step(engine, {"wit": "external:outside_two:wit"})[1].engine)
+        assert texts[-1] == f"python/1;source={sha256(file.read_bytes()).hexdigest()}"
+    assert texts[0] != texts[1]
+
+
+def test_the_source_is_that_of_the_module_that_defines_the_function(folder):
+    (folder / "outside_three.py").write_text("from outside_four import wit, handlers")
+    (folder / "outside_four.py").write_text(
+        "from understudy import Wit\ndef wit(): pass\nhandlers = Wit()\n@handlers.message('text')\ndef f(): pass\n"
+    )
+    Resolver().add_wit_path(folder)
+    digest = sha256((folder / "outside_four.py").read_bytes()).hexdigest()
+    for function in ("wit", "handlers"):
+        result = step(PythonEngine(Resolver()), {"wit": f"external:outside_three:{function}"})[1]
+        assert (result.outcome, result.engine) == (None, f"python/1;source={digest}")
+
+
+def test_a_function_without_source_says_so():
+    table, made = Resolver(), {"__name__": "nowhere"}
+    exec("def wit(): pass", made)
+    table.register_wit("x", made["wit"])
+    assert step(PythonEngine(table), {"wit": "external:x"})[1].engine == "python/1;source=none"
+
+
+def test_a_failure_outside_shows_the_wits_own_lines_without_the_machines_paths(folder):
+    (folder / "outside_five").mkdir()
+    (folder / "outside_five" / "__init__.py").write_text("")
+    (folder / "outside_five" / "deep.py").write_text("import json\ndef go():\n    json.loads('{')\n")
+    (folder / "outside_five" / "top.py").write_text("from . import deep\ndef wit():\n    deep.go()\n")
+    Resolver().add_wit_path(folder)
+    result = step(PythonEngine(Resolver()), {"wit": "external:outside_five.top:wit"})[1]
+    assert result.outcome.code == "JSONDecodeError"
+    assert result.outcome.text.splitlines()[1:] == [
+        "at outside_five/deep.py:3 in go",
+        "    json.loads('{')",
+        "called from outside_five/top.py:3 in wit",
+        "    deep.go()",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "text"),
+    [
+        ("def wit(:", "SyntaxError", "outside_bad.py:1"),
+        ("import no_such_module", "ImportFailed", "No module named 'no_such_module'"),
+        ("1/0", "ImportFailed", "ZeroDivisionError"),
+        ("def wit(colour): pass", "WrongSignature", "outside_bad.py:1 in wit: parameter 'colour'"),
+    ],
+)
+def test_a_broken_module_outside_is_a_named_error(folder, source, code, text):
+    (folder / "outside_bad.py").write_text(source)
+    Resolver().add_wit_path(folder)
+    with pytest.raises(WitError) as caught:
+        logged(PythonEngine(Resolver()), "external:outside_bad:wit")
+    assert caught.value.code == code
+    assert text in caught.value.text
+    assert str(folder) not in caught.value.text

@@ -63,7 +63,9 @@ def test_modules_import_each_other_in_every_way(imports):
 
 
 def test_an_import_inside_a_function_finds_the_module_of_its_own_version():
-    wit = "def wit(core):\n    from helper import VALUE\n    import helper as again\n    core['kept'] = VALUE + again.VALUE\n"
+    wit = ("def wit(core):\n    from helper import VALUE\n")(
+        "    import helper as again\n"("    core['kept'] = VALUE + again.VALUE\n")
+    )
     engine, objects = PythonEngine(), Objects()
     for value in ("one ", "two "):
         files = {"wit": "/code:m:wit", "code/m.py": wit, "code/helper.py": f"VALUE = {value!r}"}
@@ -108,11 +110,14 @@ def test_modules_may_import_each_other_in_a_circle():
 
 
 def test_annotations_as_text_are_found_in_their_module():
-    code = (
-        "from __future__ import annotations\nfrom dataclasses import dataclass\nfrom typing import get_type_hints\n"
-        "from msgspec import Struct, json\nclass Inner(Struct):\n    n: int\n@dataclass\nclass Outer:\n    inner: Inner\n"
+    code = "from __future__ import annotations\nfrom dataclasses import dataclass\nfrom typing import get_type_hints\n"(
+        "from msgspec import Struct, json\nclass Inner(Struct):\n"(
+            "    n: int\n@dataclass\nclass Outer:\n    inner: Inner\n"
+        )
     )
-    body = KEEP.format("(json.decode(b'{\"inner\": {\"n\": 3}}', type=Outer).inner.n, get_type_hints(Outer)['inner'] is Inner)")
+    body = KEEP.format(
+        "(json.decode(b'{\"inner\": {\"n\": 3}}', type=Outer).inner.n, get_type_hints(Outer)['inner'] is Inner)"
+    )
     assert kept({"wit": "/code:m:wit", "code/m.py": code + body}) == "(3, True)"
     assert kept({"wit": code + body}) == "(3, True)"
 
@@ -124,7 +129,10 @@ def test_an_instance_of_a_class_in_the_core_can_be_pickled_within_its_version():
 
 def test_two_versions_live_side_by_side():
     engine, objects = PythonEngine(), Objects()
-    files = {"wit": "/code:m:wit", "code/m.py": "import h\nlast = []\n" + KEEP.format("(h.V, last.append(1), len(last))")}
+    files = {
+        "wit": "/code:m:wit",
+        "code/m.py": "import h\nlast = []\n" + KEEP.format("(h.V, last.append(1), len(last))"),
+    }
     one, two = {**files, "code/h.py": "V = 1"}, {**files, "code/h.py": "V = 2"}
     assert [kept(each, engine, objects) for each in (one, two, one, two, one)] == [
         "(1, None, 1)",
@@ -191,12 +199,22 @@ def test_a_traceback_shows_the_file_and_the_line_of_the_version_that_ran():
     engine, objects = PythonEngine(), Objects()
     texts = []
     for line in ("raise ValueError('first')", "pass; raise ValueError('second')"):
-        core = objects.core({"wit": "/code:m:wit", "code/m.py": f"import h\ndef wit():\n    h.go()\n", "code/h.py": f"def go():\n    {line}\n"})
+        core = objects.core(
+            {
+                "wit": "/code:m:wit",
+                "code/m.py": "import h\ndef wit():\n    h.go()\n",
+                "code/h.py": f"def go():\n    {line}\n",
+            }
+        )
         given = step_input(objects, core, [delivery(objects, str(core), "x")])
         texts.append(run(engine, given).outcome.text)
     assert texts == [
         "first\nat code/h.py:2 in go\n    raise ValueError('first')\ncalled from code/m.py:3 in wit\n    h.go()",
-        "second\nat code/h.py:2 in go\n    pass; raise ValueError('second')\ncalled from code/m.py:3 in wit\n    h.go()",
+        (
+            ("second\nat code/h.py:2 in go\n"("    pass; raise ValueError('second')\n"))(
+                "called from code/m.py:3 in wit\n    h.go()"
+            )
+        ),
     ]
 
 
@@ -205,7 +223,9 @@ def test_versions_no_longer_used_leave_memory():
     before = {name for name in sys.modules if name.startswith("understudy_core_")}
     watched, files = [], []
     for number in range(12):
-        core = objects.core({"wit": "/code:m:wit", "code/m.py": "import h\ndef wit(): h.go()", "code/h.py": f"def go(): 1/0 # {number}"})
+        core = objects.core(
+            {"wit": "/code:m:wit", "code/m.py": "import h\ndef wit(): h.go()", "code/h.py": f"def go(): 1/0 # {number}"}
+        )
         program = engine.load(core, "wit", objects)
         given = step_input(objects, core, [delivery(objects, str(core), "x")])
         assert program.run(given).outcome.code == "ZeroDivisionError"
@@ -247,13 +267,24 @@ def test_a_program_that_still_runs_keeps_its_modules_though_the_engine_has_dropp
 
 
 def test_a_new_engine_has_fresh_modules_and_a_fresh_one_has_them_at_every_load():
-    files = {"wit": "/code:m:wit", "code/m.py": "import h\n" + KEEP.format("h.next()"), "code/h.py": "n = 0\ndef next():\n    global n\n    n += 1\n    return n"}
+    files = {
+        "wit": "/code:m:wit",
+        "code/m.py": "import h\n" + KEEP.format("h.next()"),
+        "code/h.py": "n = 0\ndef next():\n    global n\n    n += 1\n    return n",
+    }
     objects, engine = Objects(), PythonEngine()
     assert [kept(files, engine, objects) for _ in range(3)] == ["1", "2", "3"]
     assert kept(files, PythonEngine(), objects) == "1"
     fresh = PythonEngine(fresh=True)
     assert [kept(files, fresh, objects) for _ in range(3)] == ["1", "1", "1"]
-    assert [kept({"wit": files["code/m.py"].replace("import h", files["code/h.py"]).replace("h.next", "next")}, fresh, objects) for _ in range(2)] == ["1", "1"]
+    assert [
+        kept(
+            {"wit": files["code/m.py"].replace("import h", files["code/h.py"]).replace("h.next", "next")},
+            fresh,
+            objects,
+        )
+        for _ in range(2)
+    ] == ["1", "1"]
 
 
 def test_wit_and_wit_update_of_one_version_share_their_modules():

@@ -13,7 +13,11 @@ LOW = {
     "log": "for m in messages: ctx.log(m.text())",
     "flood": "for _ in range(4096): ctx.log('x' * 1024)",
     "world": "core['kept'] = f'{ctx.time_us} {ctx.random.random()}'",
-    "fail": "core['kept'] = 'lost'; outbox.send('out/a/b', type='t', content=1); ctx.log('before'); raise ValueError('no')",
+    "fail": (
+        ("core['kept'] = 'lost'; outbox.send('out/a/b', type='t', ")(
+            "content=1); ctx.log('before'); raise ValueError('no')"
+        )
+    ),
     "broken": ")",
 }
 COMFORTABLE = {

@@ -30,7 +30,11 @@ CASES: dict[str, tuple[dict[str, str | bytes], str, str]] = {
     "several functions": ({"wit": "def a(): pass\ndef b(): pass"}, "AmbiguousWit", r"\(a, b\): name the wit 'wit'"),
     "code that is no Python": ({"wit": "def f(:\n  pass"}, "SyntaxError", r"wit:1: .*\n    def f\(:"),
     "a null byte in code": ({"wit": "def f(): pass\0"}, "SyntaxError", r"wit:1: .*null bytes"),
-    "code that raises": ({"wit": "def f(): pass\n1/0"}, "ImportFailed", r"ZeroDivisionError.*\n.*wit:2 in <module>\n    1/0"),
+    "code that raises": (
+        {"wit": "def f(): pass\n1/0"},
+        "ImportFailed",
+        r"ZeroDivisionError.*\n.*wit:2 in <module>\n    1/0",
+    ),
     "code that exits": ({"wit": "def f(): pass\nimport sys; sys.exit(3)"}, "ImportFailed", r"SystemExit: 3"),
     "only a slash": ({"wit": "/"}, "BadPointer", r"'/', which is no pointer: write /PATH:MODULE:FUNCTION"),
     "no function": ({"wit": "/code:m"}, "BadPointer", r"no pointer"),
@@ -44,7 +48,11 @@ CASES: dict[str, tuple[dict[str, str | bytes], str, str]] = {
     "unknown reference": ({"wit": "external:nobody"}, "UnknownReference", r"'external:nobody'.*register_wit"),
     "missing external module": ({"wit": "external:no_such_mod:f"}, "MissingModule", r"'no_such_mod'.*add_wit_path"),
     "missing external submodule": ({"wit": "external:json.nope:f"}, "MissingModule", r"'json.nope'"),
-    "missing external function": ({"wit": "external:json:nope"}, "MissingFunction", r"json has no 'nope'; it has .*dumps"),
+    "missing external function": (
+        {"wit": "external:json:nope"},
+        "MissingFunction",
+        r"json has no 'nope'; it has .*dumps",
+    ),
     "no such folder": ({"wit": "/code:m:f"}, "MissingModule", r"/code, and the core has no such folder"),
     "the folder is a blob": ({"wit": "/code:m:f", "code": "x"}, "MissingModule", r"/code, which is a blob"),
     "no code in the folder": ({"wit": "/code:m:f", "code/x.txt": "x"}, "MissingModule", r"no node there ends in \.py"),
@@ -57,10 +65,18 @@ CASES: dict[str, tuple[dict[str, str | bytes], str, str]] = {
         r"in /a and in /b: say which, e\.g\. /a:m:",
     ),
     "missing function": ({"wit": "/code:m:g", "code/m.py": GOOD}, "MissingFunction", r"m has no 'g'; it has f"),
-    "not callable": ({"wit": "/code:m:x", "code/m.py": "x = 3"}, "NotCallable", r"/wit names a int: it must be a function"),
+    "not callable": (
+        {"wit": "/code:m:x", "code/m.py": "x = 3"},
+        "NotCallable",
+        r"/wit names a int: it must be a function",
+    ),
     "a class": ({"wit": "/code:m:X", "code/m.py": "class X: pass"}, "NotCallable", r"names a class"),
     "a module": ({"wit": "/code:m:n", "code/m.py": "from . import n", "code/n.py": ""}, "NotCallable", r"a module"),
-    "syntax error": ({"wit": "/code:m:f", "code/m.py": "a = 1\nb = = 2\n"}, "SyntaxError", r"^code/m\.py:2: .*\n    b = = 2"),
+    "syntax error": (
+        {"wit": "/code:m:f", "code/m.py": "a = 1\nb = = 2\n"},
+        "SyntaxError",
+        r"^code/m\.py:2: .*\n    b = = 2",
+    ),
     "syntax error in an import": (
         {"wit": "/code:m:f", "code/m.py": "import n\n" + GOOD, "code/n.py": "x = ("},
         "SyntaxError",
@@ -77,8 +93,16 @@ CASES: dict[str, tuple[dict[str, str | bytes], str, str]] = {
         "ImportFailed",
         r"cannot import name 'nope' from 'n' \(code/n\.py\)",
     ),
-    "an unknown parameter": ({"wit": "def f(core, colour): pass"}, "WrongSignature", r"wit:1 in f: parameter 'colour' can't be"),
-    "an unknown annotation": ({"wit": "def f(x: int): pass"}, "WrongSignature", r"parameter 'x'.*possible are last_step_id"),
+    "an unknown parameter": (
+        {"wit": "def f(core, colour): pass"},
+        "WrongSignature",
+        r"wit:1 in f: parameter 'colour' can't be",
+    ),
+    "an unknown annotation": (
+        {"wit": "def f(x: int): pass"},
+        "WrongSignature",
+        r"parameter 'x'.*possible are last_step_id",
+    ),
     "an unresolvable annotation": ({"wit": "def f(x: 'Nope'): pass"}, "WrongSignature", r"parameter 'x'"),
     "handler: an unknown parameter": (
         {"wit": WIT + "@wit.message('t')\ndef f(ctx, colour): pass"},
@@ -130,8 +154,16 @@ CASES: dict[str, tuple[dict[str, str | bytes], str, str]] = {
         "AmbiguousWit",
         r"wit:7 in g: 'a' messages have a handler already, wit:5 in f",
     ),
-    "handler: no type": ({"wit": WIT + "@wit.message\ndef f(): pass"}, "WrongSignature", r'write @wit\.message\("type"\)'),
-    "handler: an impossible type": ({"wit": WIT + "@wit.message('')\ndef f(): pass"}, "WrongSignature", r"message type"),
+    "handler: no type": (
+        {"wit": WIT + "@wit.message\ndef f(): pass"},
+        "WrongSignature",
+        r'write @wit\.message\("type"\)',
+    ),
+    "handler: an impossible type": (
+        {"wit": WIT + "@wit.message('')\ndef f(): pass"},
+        "WrongSignature",
+        r"message type",
+    ),
     "the core is a blob's neighbour": ({"wit": "/code/deep:m:f", "code": "x"}, "MissingModule", r"no such folder"),
 }
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudy.objects import ids
-from understudy.objects.codec import MAX_BLOCK, Block, encode, node_block, raw_block
+from understudy.objects.codec import MAX_RAW, Block, encode, node_block, raw_block
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id
 from understudy.store.car import read_car, write_car
@@ -72,7 +72,7 @@ def test_a_file_without_roots_and_without_blocks_is_a_file() -> None:
 
 
 def test_an_empty_blob_and_the_largest_one_come_back() -> None:
-    blocks = [raw_block(b""), raw_block(bytes(MAX_BLOCK))]
+    blocks = [raw_block(b""), raw_block(bytes(MAX_RAW))]
     assert read(car([], blocks)) == ([], blocks)
 
 

@@ -22,13 +22,14 @@ NO_HEADERS: Mapping[str, str] = {}
 
 
 class Delivery(NamedTuple):
-    """A message and its id."""
+    """A message and its id, and the row that says that it waits, if the store has one for it."""
 
     id: MessageId
     message: Message
+    row: bytes | None = None
 
 
-class Outgoing(Struct, frozen=True, kw_only=True):
+class Outgoing(Struct, frozen=True, kw_only=True, gc=False):
     """A message that a wit wants to send; the kernel gives it its place in the conversation."""
 
     to: str

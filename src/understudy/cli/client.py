@@ -69,7 +69,9 @@ class Client:
         except httpx.TimeoutException as error:
             raise CommandError("the node does not answer; `understudy pending` shows what waits") from error
         except httpx.TransportError as error:
-            raise CommandError(f"the node went away while it was asked ({error}); nothing acknowledged is lost") from error
+            raise CommandError(
+                f"the node went away while it was asked ({error}); nothing acknowledged is lost"
+            ) from error
 
 
 def _file(data: bytes) -> Any:

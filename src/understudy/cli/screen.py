@@ -1,4 +1,4 @@
-"""What commands print: results on standard output, remarks and progress on standard error; colours only on a terminal."""
+"""What commands print: results on standard output, remarks and progress on standard error, colours on terminals."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 Advance = Callable[[int, int], None]
 
@@ -45,12 +45,10 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: list[str], rows: list[list[str]]) -> None:
     """A table; nothing is cut off, whatever the width of the terminal."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, no_wrap=True, overflow="ignore")
-    for row in rows:
-        table.add_row(*map(escape, row))
-    _out.print(table, soft_wrap=True, no_wrap=True, crop=False)
+    widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
+    for number, row in enumerate([columns, *rows]):
+        cells = [set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True)]
+        say("  ".join(cells).rstrip(), style=None if number else "bold")
 
 
 @contextmanager

@@ -44,11 +44,12 @@ def accept(
     )
     block = message_block(message)
     id = MessageId(block.id)
+    row = waiting_row_for(message)
     rows = [
-        Row(waiting_row_for(message), id),
+        Row(row, id),
         Row(outside_row(sender, mailbox_key(to, lane)), cursor_value(Cursor(message.seq, id))),
     ]
     if idempotency is not None:
         key, request = idempotency
         rows.append(Row(idempotency_row(sender, key), id + request))
-    return Delivery(id, message), Unit(blocks=[*blocks, block], rows=rows)
+    return Delivery(id, message, row), Unit(blocks=[*blocks, block], rows=rows)

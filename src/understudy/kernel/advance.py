@@ -5,7 +5,6 @@ The law: `prepare` and `seal` depend on their arguments alone, so a replay makes
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -17,11 +16,11 @@ from understudy.kernel.actor import Actor
 from understudy.kernel.core import check_core, runtime_of
 from understudy.kernel.policy import SELF, read_policy
 from understudy.objects.errors import ObjectError
-from understudy.objects.ids import StepId, TreeId
+from understudy.objects.ids import TreeId
 from understudy.objects.mailbox import UPDATE
 from understudy.objects.message import Message, is_genesis
 from understudy.objects.step import FAILED, NOOP, REFUSED, Outcome
-from understudy.store.maps import patch_tree
+from understudy.store.maps import patch_tree, tree_entry
 from understudy.store.reader import Staging
 
 KERNEL_ENGINE: Final = "kernel/1"  # the engine text of steps that need no engine
@@ -43,12 +42,6 @@ class Plan(Struct, frozen=True, kw_only=True):
     given: StepInput
     program: Program | None = None
     result: StepResult | None = None
-
-
-def step_seed(secret: bytes, parent: StepId | None, messages: Sequence[Delivery]) -> int:
-    """The seed of a step: 53 bits of an HMAC-SHA256, which senders can't choose and a restart does not change."""
-    text = (parent or b"") + b"".join([delivery.id for delivery in messages])
-    return int.from_bytes(hmac.digest(secret, text, "sha256")[:8], "big") >> 11
 
 
 def prepare(
@@ -110,7 +103,7 @@ def _plan_update(
     except WitError as error:
         return _decided(actor, given, Outcome(REFUSED, error.code, error.text))
     given = _with_core(given, patched)
-    if WIT_UPDATE in staging.tree(patched):
+    if tree_entry(staging, patched, WIT_UPDATE) is not None:
         return _load(actor, given, WIT_UPDATE, engines)
     return Plan(actor=actor, given=given, result=StepResult(engine=KERNEL_ENGINE, core=patched))
 

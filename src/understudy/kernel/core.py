@@ -8,6 +8,7 @@ from understudy.actors.errors import WitError
 from understudy.kernel.policy import read_policy
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import TreeId
+from understudy.store.maps import tree_entry
 from understudy.store.reader import Reader
 
 DEFAULT_RUNTIME: Final = "python"
@@ -30,7 +31,7 @@ def check_core(reader: Reader, core: TreeId) -> None:
 
 def runtime_of(reader: Reader, core: TreeId) -> str:
     """The name of the engine that runs a core: the text of `/runtime`, or "python". Raises WitError."""
-    id = reader.tree(core).get("runtime")
+    id = tree_entry(reader, core, "runtime")
     return DEFAULT_RUNTIME if id is None else _check_text(reader, id, "runtime").strip()
 
 

@@ -11,10 +11,12 @@ from itertools import chain
 from typing import Final
 
 from understudy.actors.contract import Delivery
+from understudy.objects import ids
 from understudy.objects.ids import MessageId
 from understudy.objects.mailbox import LANES, QUEUE, SIGNAL, UPDATE, Cursor, mailbox_key
 from understudy.objects.message import Message, is_genesis
 from understudy.objects.step import MAX_CONSUMED
+from understudy.store.reader import Reader
 
 MAX_WAITING: Final = 10_000  # deliveries of one actor held in memory; the store has the rest
 
@@ -44,6 +46,21 @@ def judge(id: MessageId, message: Message, cursor: Cursor | None) -> Judgement:
 def sender_key(message: Message) -> str:
     """The inbox key of a message."""
     return mailbox_key(message.sender, message.lane)
+
+
+def unpack_row(reader: Reader, row: bytes, id: MessageId, *, after: int) -> list[Delivery]:
+    """The messages that a waiting row stands for: the one it names, and before it those with a number above `after`.
+
+    A unit that sends several messages to one recipient writes a row for the last alone; the others are found along
+    `previous`. A message that is not in the store ends the list: its sender is not of this node.
+    """
+    found = [Delivery(id, reader.message(id), row)]
+    while (message := found[-1].message).previous is not None and message.seq > after + 1:
+        before = MessageId(ids.parse(message.previous))
+        if not reader.has(before):
+            break
+        found.append(Delivery(before, reader.message(before)))
+    return found[::-1]
 
 
 class Waiting:

@@ -11,6 +11,7 @@ from understudy.actors.errors import WitError
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import TreeId
 from understudy.objects.step import MAX_CONSUMED
+from understudy.store.maps import tree_entry
 from understudy.store.reader import Reader
 
 SELF: Final = "self"  # in `update`: the actor may update itself
@@ -43,7 +44,7 @@ _decoder = msgspec.json.Decoder(Policy)
 
 def read_policy(reader: Reader, core: TreeId) -> Policy:
     """The policy of a core. Raises WitError("BadPolicy") that says what is wrong in it."""
-    id = reader.tree(core).get("policy")
+    id = tree_entry(reader, core, "policy")
     if id is None:
         return DEFAULT
     try:

@@ -81,7 +81,7 @@ def prepare_replay(
 
 
 def finish_replay(record: Record, plan: Plan, result: StepResult) -> Sealed:
-    """Make the step again out of what the engine returned; its id is the record's exactly if everything came out the same."""
+    """Make the step again out of what the engine returned; it has the record's id exactly if all came out the same."""
     nobody = {entry.path for entry in record.journal if _is_nobody(entry)}
 
     def known(number: int, _: Outgoing) -> bool:
@@ -96,7 +96,7 @@ def cut_again(record: Record) -> StepResult:
 
 
 def as_recorded(result: StepResult, step: Step) -> StepResult:
-    """The result with the inputs of the replay that come from the record: the engine text, and the text of the outcome."""
+    """The result with what a replay takes from the record: the engine text, and the text of the outcome."""
     if result.retry is not None:
         result = exhausted(result)
     return StepResult(

@@ -95,7 +95,7 @@ def _bounded(outcome: Outcome) -> Outcome:
 
 def _word_of(outcome: Outcome, messages: Sequence[Delivery], staging: Staging) -> list[Outgoing]:
     """What the sender hears of a message that failed, if it is an actor. Nothing answers an error."""
-    message_id, message = messages[0]
+    message_id, message, _ = messages[0]
     if outcome.kind == NOOP or message.type == ERROR or is_outside(message.sender):
         return []
     about = {"code": outcome.code, "kind": outcome.kind, "message": str(message_id), "text": outcome.text, "type": message.type}
@@ -111,6 +111,7 @@ def _address(
     outbox = actor.outbox
     changes: dict[str, Cursor] = {}
     sent: list[Delivery] = []
+    last: dict[str, int] = {}
     for number, draft in enumerate(outgoing):
         if not known(number, draft):
             nobody.append((number, draft))
@@ -133,7 +134,13 @@ def _address(
         staging.put(block)
         id = MessageId(block.id)
         changes[key] = Cursor(message.seq, id)
+        last[key] = len(sent)
         sent.append(Delivery(id, message))
+    for place in last.values():
+        id, message, _ = sent[place]
+        if not is_outside(message.to):
+            # One row for the last of each conversation: those before it are found along `previous`.
+            sent[place] = Delivery(id, message, waiting_row_for(message))
     return sent, changes
 
 
@@ -152,11 +159,8 @@ def _unit(
     assert after.head is not None and after.step is not None
     head, actor = after.head, after.id
     rows = [Row(height_row(actor, after.step.height), head)]
-    for id, message in consumed:
-        rows.append(Row(waiting_row(actor, message.lane, message.sender, message.seq), None))
-    for id, message in sent:
-        if not is_outside(message.to):
-            rows.append(Row(waiting_row_for(message), id))
+    rows += [Row(delivery.row, None) for delivery in consumed if delivery.row is not None]
+    rows += [Row(delivery.row, delivery.id) for delivery in sent if delivery.row is not None]
     return Unit(blocks=blocks, moves=[Move(head_ref(actor), before.head, head)], rows=rows, feed=[head])
 
 

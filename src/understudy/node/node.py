@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from understudy.actors.contract import Capability, Engine
+from understudy.actors.contract import Capability, Delivery, Engine
 from understudy.actors.errors import WitError
 from understudy.capabilities.verify import VerifyCapability
 from understudy.engines.python.engine import PythonEngine
@@ -31,7 +32,7 @@ from understudy.node.verification import Target, verify_targets
 from understudy.objects.codec import Block
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
 from understudy.objects.mailbox import QUEUE, UPDATE
-from understudy.objects.message import GENESIS, Message
+from understudy.objects.message import GENESIS
 from understudy.objects.names import check_name
 from understudy.objects.step import Step
 from understudy.store.errors import StoreError
@@ -46,6 +47,9 @@ from understudy.version import VERSION
 LOCAL: Final = "local"  # the caller of all that comes through loopback or the command line
 # A computing wit gives the committer and the web a turn this often; the default of 5 ms starves them.
 SWITCH_SECONDS: Final = 0.0005
+# Steps make many objects that live until they are durable and hold no cycles: at the interpreter's own thresholds the
+# collector looked at them again and again, for half of the time of a step.
+GC_THRESHOLDS: Final = (50_000, 20, 100)
 
 _log = logging.getLogger("understudy.node")
 
@@ -107,6 +111,9 @@ class Node:
     async def start(self) -> None:
         """Find what is pending, and begin to step."""
         sys.setswitchinterval(SWITCH_SECONDS)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         await asyncio.to_thread(self._scheduler.start)
         self._live = True
 
@@ -320,8 +327,8 @@ class Node:
         step = self.reader.step(step_id)
         return answer_of(id, message, step_id, step.outcome, self._sent(step))
 
-    def _sent(self, step: Step) -> list[tuple[MessageId, Message]]:
-        return [(id, self.reader.message(id)) for id in step.sent]
+    def _sent(self, step: Step) -> list[Delivery]:
+        return [Delivery(id, self.reader.message(id)) for id in step.sent]
 
     def _check_core(self, staging: Staging, core: TreeId) -> None:
         """Load the wit too: who creates an actor from outside hears at once what its first step would fail of."""

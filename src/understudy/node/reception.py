@@ -221,13 +221,13 @@ def answer_of(
     message: Message,
     step: StepId,
     outcome: Outcome | None,
-    sent: Sequence[tuple[MessageId, Message]],
+    sent: Sequence[Delivery],
 ) -> Answer:
     """The answer that a step gives to one of the messages it consumed."""
     text = str(id)
     replies = [
         Reply(reply.type, reply.content)
-        for _, reply in sent
+        for reply in (delivery.message for delivery in sent)
         if reply.to == message.sender and (reply.re is None or reply.re == text)
     ]
     return Answer(head=step, step=step, outcome=outcome, replies=replies)

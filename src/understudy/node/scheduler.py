@@ -20,12 +20,13 @@ from msgspec import Struct
 from understudy.actors.contract import Delivery, Engine, Outgoing, StepResult
 from understudy.actors.errors import WitError
 from understudy.kernel.actor import Actor, load_actor
-from understudy.kernel.advance import Plan, prepare, step_seed
-from understudy.kernel.deliver import MAX_WAITING, Judgement, judge, sender_key
+from understudy.kernel.advance import Plan, prepare
+from understudy.kernel.deliver import MAX_WAITING, Judgement, judge, sender_key, unpack_row
 from understudy.kernel.evidence import evidence_unit
 from understudy.kernel.policy import DEFAULT, Policy, read_policy
 from understudy.kernel.retries import exhausted
 from understudy.kernel.seal import Sealed, seal
+from understudy.kernel.seeds import Seeds
 from understudy.node.calls import CapabilityTable, LiveCalls
 from understudy.node.cell import Cell, Stand
 from understudy.node.troubles import Troubles
@@ -38,7 +39,7 @@ from understudy.objects.names import actor_of, is_outside
 from understudy.objects.step import CUT, Outcome
 from understudy.store.errors import StoreError
 from understudy.store.keys import WAITING, head_ref, height_row, read_waiting_row, waiting_of
-from understudy.store.maps import mailbox_get
+from understudy.store.maps import mailbox_get, tree_entry
 from understudy.store.port import Backend, Unit
 from understudy.store.reader import Staging
 from understudy.store.verified import InFlight
@@ -96,7 +97,7 @@ class Scheduler:
         self._reader = reader
         self._engines = engines
         self._capabilities = capabilities
-        self._secret = secret
+        self._seeds = Seeds(secret)
         self._clock = clock
         self._on_durable = on_durable
         self._on_failure = on_failure
@@ -165,7 +166,7 @@ class Scheduler:
             cell = self._cell(read_waiting_row(key).actor)
             # Past the bound, the rest of an actor's mail stays in the store until there is room.
             if not cell.overflow:
-                self._offer(cell, self._read(value))
+                self._offer_row(cell, key, value)
                 self._make_ready(cell)
 
     def _hand_token_over(self) -> None:
@@ -279,7 +280,7 @@ class Scheduler:
             actor,
             taken,
             time=self._clock(),
-            seed=step_seed(self._secret, actor.head, taken),
+            seed=self._seeds.seed(actor.head, taken),
             staging=staging,
             calls=calls,
             engines=self._engines,
@@ -341,13 +342,14 @@ class Scheduler:
 
     def _known(self, actor: Actor, staging: Staging) -> Callable[[int, Outgoing], bool]:
         """Somebody is there if we talked before, if this message makes them, or if the store knows them."""
-        made: set[str] = set()
+        made: set[str] = set()  # by this step, or known already
 
         def known(_: int, draft: Outgoing) -> bool:
             to = draft.to
-            if mailbox_get(staging, actor.outbox, to) or mailbox_get(staging, actor.inbox, to):
+            if to in made or is_outside(to):
                 return True
-            if is_outside(to) or to in made:
+            if mailbox_get(staging, actor.outbox, to) or mailbox_get(staging, actor.inbox, to):
+                made.add(to)
                 return True
             recipient = actor_of(to)
             if recipient == draft.content:
@@ -369,7 +371,7 @@ class Scheduler:
                 self._deliver(tag)
             if not isinstance(tag, Sealed):
                 continue
-            self._reader.remove(unit.blocks)
+            self._reader.remove(unit.blocks, durable=receipt.conflict is None)
             cell = self._cells[tag.actor.id]
             cell.ahead -= 1
             if receipt.conflict is not None:
@@ -402,12 +404,11 @@ class Scheduler:
         self._make_ready(cell)
 
     def _offer(self, cell: Cell, delivery: Delivery) -> None:
-        id, message = delivery
+        id, message, _ = delivery
         if cell.overflow or len(cell.waiting) >= MAX_WAITING:
             cell.overflow = True
             return
-        key = sender_key(message)
-        cursor = cell.waiting.tails.get(key) or mailbox_get(self._reader, cell.actor.inbox, key)
+        cursor = self._cursor(cell, sender_key(message))
         judgement = judge(id, message, cursor)
         if judgement is Judgement.NEXT:
             cell.waiting.add(delivery)
@@ -421,15 +422,21 @@ class Scheduler:
     def _refill(self, cell: Cell) -> None:
         """Take waiting messages in from the store, up to the bound."""
         cell.overflow = False
-        for _, value in self._backend.rows(waiting_of(cell.actor.id)):
-            self._offer(cell, self._read(value))
+        for key, value in self._backend.rows(waiting_of(cell.actor.id)):
+            self._offer_row(cell, key, value)
             if cell.overflow:
                 break
         self._make_ready(cell)
 
-    def _read(self, value: bytes) -> Delivery:
+    def _offer_row(self, cell: Cell, row: bytes, value: bytes) -> None:
         id = MessageId(Id(value))
-        return Delivery(id, self._reader.message(id))
+        cursor = self._cursor(cell, sender_key(self._reader.message(id)))
+        for delivery in unpack_row(self._reader, row, id, after=0 if cursor is None else cursor.seq):
+            self._offer(cell, delivery)
+
+    def _cursor(self, cell: Cell, key: str) -> Cursor | None:
+        """The last message from a sender that was taken in, consumed or not."""
+        return cell.waiting.tails.get(key) or mailbox_get(self._reader, cell.actor.inbox, key)
 
     def _make_ready(self, cell: Cell) -> None:
         if cell.stand is Stand.IDLE and cell.ahead < self._run_ahead and (len(cell.waiting) or cell.overflow):
@@ -470,7 +477,7 @@ class Scheduler:
             del self._cells[actor]
 
     def _policy(self, cell: Cell) -> Policy:
-        id = self._reader.tree(cell.actor.core).get("policy") if cell.actor.step is not None else None
+        id = tree_entry(self._reader, cell.actor.core, "policy") if cell.actor.step is not None else None
         if cell.policy is None or cell.policy_id != id:
             cell.policy_id = id
             try:

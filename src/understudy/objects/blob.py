@@ -13,11 +13,11 @@ from typing import Any, Final
 from msgspec import Struct
 
 from understudy.objects import ids
-from understudy.objects.codec import Block, node_block, raw_block
+from understudy.objects.codec import MAX_RAW, Block, node_block, raw_block
 from understudy.objects.errors import ObjectError, TooLarge, WrongKind
 from understudy.objects.ids import BlobId, Id
 
-CHUNK: Final = 1024 * 1024
+CHUNK: Final = MAX_RAW
 MAX_CHUNKS: Final = 40_000
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -70,7 +70,8 @@ def read_blob_node(node: Any) -> BigBlob:
         fields = node["blob"]
         blob = BigBlob(fields["size"], fields["sha256"], tuple(ids.from_bytes(chunk) for chunk in fields["chunks"]))
         fits = (len(blob.chunks) - 1) * CHUNK < blob.size <= len(blob.chunks) * CHUNK
-        good = fits and len(blob.chunks) >= 2 and _HEX.match(blob.sha256) and all(map(ids.is_raw, blob.chunks))
+        fits = fits and 2 <= len(blob.chunks) <= MAX_CHUNKS and all(map(ids.is_raw, blob.chunks))
+        good = fits and _HEX.match(blob.sha256)
     except (KeyError, TypeError, ObjectError) as error:
         raise WrongKind(f"not a blob: {error}") from error
     if not good or blob_node(blob) != node:

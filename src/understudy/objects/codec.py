@@ -12,7 +12,8 @@ import libipld
 from understudy.objects.errors import NotCanonical, TooLarge
 from understudy.objects.ids import Id, node_id, raw_id
 
-MAX_BLOCK: Final = 2 * 1024 * 1024  # what every IPFS peer accepts; nodes stay far below it
+MAX_BLOCK: Final = 2 * 1024 * 1024  # what every IPFS peer accepts
+MAX_RAW: Final = 1024 * 1024  # above, a blob is a node of chunks: one form for the same bytes
 MAX_DEPTH: Final = 64
 _MIN_INT: Final = -(2**63)
 _MAX_INT: Final = 2**63 - 1
@@ -59,8 +60,8 @@ def node_block(node: Any) -> Block:
 
 def raw_block(data: bytes) -> Block:
     """Name a blob's bytes, or a chunk's. Raises TooLarge."""
-    if len(data) > MAX_BLOCK:
-        raise TooLarge(f"a raw block of {len(data):,} bytes: at most {MAX_BLOCK:,} are allowed")
+    if len(data) > MAX_RAW:
+        raise TooLarge(f"a raw block of {len(data):,} bytes: at most {MAX_RAW:,} are allowed")
     return Block(raw_id(data), data)
 
 

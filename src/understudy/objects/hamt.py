@@ -62,10 +62,16 @@ def check_hamt_node(node: Any) -> list[Any]:
     """The node, if each element is a link to a node or a bucket of 1 to 3 entries in order. Raises WrongKind."""
     bitmap_of(node)
     if not all(map(_is_element, node[1])):
-        raise WrongKind(
-            "not a node of a large map: an element is no link to a node and no bucket of 1 to 3 sorted entries"
-        )
+        raise WrongKind("not a node of a large map: elements are links to nodes and buckets of 1 to 3 sorted entries")
     checked: list[Any] = node
+    return checked
+
+
+def check_inner_node(node: Any) -> list[Any]:
+    """Like `check_hamt_node`, for a node below the root: three entries or fewer are no node. Raises WrongKind."""
+    checked = check_hamt_node(node)
+    if all(type(element) is list for element in checked[1]) and sum(map(len, checked[1])) <= BUCKET_SIZE:
+        raise WrongKind(f"not a node of a large map: {BUCKET_SIZE} entries or fewer are a bucket of the node above")
     return checked
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from understudy.objects import ids
 from understudy.objects.codec import Block, node_block
-from understudy.objects.errors import ObjectError, WrongKind
+from understudy.objects.errors import ObjectError, TooLarge, WrongKind
 from understudy.objects.ids import Id
 
 MAX_ENTRIES: Final = 10_000  # keeps the node below 2 MiB
@@ -35,8 +35,15 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 def journal_block(entries: Sequence[Entry]) -> Block:
-    """Encode a journal that is not empty."""
-    return node_block({"journal": [_entry_node(entry) for entry in entries]})
+    """Encode a journal of at least one entry. Raises TooLarge."""
+    if len(entries) > MAX_ENTRIES:
+        raise TooLarge(f"a journal of {len(entries):,} entries: at most {MAX_ENTRIES:,} are allowed")
+    return node_block(journal_node(entries))
+
+
+def journal_node(entries: Sequence[Entry]) -> dict[str, Any]:
+    """The node of a journal."""
+    return {"journal": [_entry_node(entry) for entry in entries]}
 
 
 def read_journal(node: Any) -> tuple[Entry, ...]:
@@ -66,11 +73,17 @@ def _read_entry(value: Any) -> Entry:
             request=value["request"],
             reply=None if reply is None else ids.from_bytes(reply),
             error=None if error is None else CallError(error["code"], error["text"]),
-            step=None if step is None else str(ids.parse(step)),
+            step=None if step is None else str(ids.node_from_bytes(ids.parse(step))),
         )
-        good = isinstance(entry.path, str) and _HEX.match(entry.request) and (reply is None) != (error is None)
+        good = _is_text(entry.path) and _HEX.match(entry.request) and (reply is None) != (error is None)
+        if entry.error is not None:
+            good = good and _is_text(entry.error.code) and isinstance(entry.error.text, str)
     except (KeyError, TypeError, AttributeError, ObjectError) as problem:
         raise WrongKind(f"not a journal entry: {problem}") from problem
     if not good or _entry_node(entry) != value:
         raise WrongKind(f"not a journal entry: {value!r}")
     return entry
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""

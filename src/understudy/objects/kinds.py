@@ -1,4 +1,7 @@
-"""The kinds of nodes: what a node says it is, with every rule of that kind checked."""
+"""All kinds of nodes in one place, for those who meet a node and do not know what it is.
+
+The law: a node that is none of these kinds, or breaks a rule of its kind, is refused.
+"""
 
 from __future__ import annotations
 
@@ -6,47 +9,45 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from understudy.objects.blob import read_blob_node
-from understudy.objects.errors import WrongKind
-from understudy.objects.hamt import check_hamt_node
+from understudy.objects.errors import ObjectError, WrongKind
+from understudy.objects.hamt import check_inner_node
 from understudy.objects.journal import read_journal
 from understudy.objects.mailbox import read_big_mailbox
 from understudy.objects.message import read_message
 from understudy.objects.patch import read_patch
 from understudy.objects.step import read_step
-from understudy.objects.tree import describe_kind, read_tree_node
+from understudy.objects.tree import read_tree_node
 
-BLOB: Final = "blob"
-TREE: Final = "tree"
-MAILBOX: Final = "mailbox"
-MESSAGE: Final = "message"
-STEP: Final = "step"
-PATCH: Final = "patch"
-JOURNAL: Final = "journal"
-MAP_NODE: Final = "map node"
-
-_BY_KEY: Final[dict[str, tuple[str, Callable[[Any], object]]]] = {
-    "blob": (BLOB, read_blob_node),
-    "tree": (TREE, read_tree_node),
-    "bigtree": (TREE, read_tree_node),
-    "bigmailbox": (MAILBOX, read_big_mailbox),
-    "message": (MESSAGE, read_message),
-    "patch": (PATCH, read_patch),
-    "journal": (JOURNAL, read_journal),
+_READERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "blob": read_blob_node,
+    "tree": read_tree_node,
+    "bigtree": read_tree_node,
+    "bigmailbox": read_big_mailbox,
+    "message": read_message,
+    "patch": read_patch,
+    "journal": read_journal,
 }
 
 
-def check_node(node: Any) -> str:
-    """The kind of a decoded node: one of the constants here. Raises WrongKind if it keeps not all rules of its kind."""
+def read_any(node: Any) -> Any:
+    """What a decoded node is, read by the rules of its kind; for inner nodes of large maps the node itself.
+
+    Judges this one block, not what it links to. Raises WrongKind.
+    """
+    try:
+        return _reader(node)(node)
+    except ObjectError as error:
+        raise error if isinstance(error, WrongKind) else WrongKind(str(error)) from error
+
+
+def _reader(node: Any) -> Callable[[Any], Any]:
     if isinstance(node, list):
-        check_hamt_node(node)
-        return MAP_NODE
-    if isinstance(node, dict) and node.keys() == {"parent", "data"}:
-        read_step(node)
-        return STEP
-    if isinstance(node, dict) and len(node) == 1:
-        found = _BY_KEY.get(next(iter(node)))
-        if found is not None:
-            kind, read = found
-            read(node)
-            return kind
-    raise WrongKind(f"{describe_kind(node)} is of no known kind")
+        return check_inner_node
+    if isinstance(node, dict):
+        if len(node) == 1:
+            kind = next(iter(node))
+            if kind in _READERS:
+                return _READERS[kind]
+        if set(node) == {"parent", "data"}:
+            return read_step
+    raise WrongKind(f"a node of no known kind: {str(node)[:80]}")

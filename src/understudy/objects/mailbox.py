@@ -68,15 +68,15 @@ def open_big_mailbox(node: Any) -> BigMap:
 def read_cursor(value: Any) -> Cursor:
     """A cursor out of its node. Raises WrongKind."""
     match value:
-        case [int(seq), bytes(message)] if seq >= 1:
-            return Cursor(seq, MessageId(ids.from_bytes(message)))
+        case [int(seq), bytes(message)] if seq >= 1 and len(message) == 36 and message[:4] == ids.NODE:
+            return Cursor(seq, MessageId(Id(message)))
     raise WrongKind(f"not a cursor: {value!r}; expected [seq from 1, message]")
 
 
 def read_mailbox(value: Any) -> Mailbox:
-    """The mailbox as it stands in a step. Raises WrongKind."""
+    """The mailbox as it stands in a step. Raises WrongKind, BadId."""
     if isinstance(value, bytes):
-        return ids.from_bytes(value)
+        return ids.node_from_bytes(value)
     if not isinstance(value, dict) or len(value) > MAX_INLINE:
         raise WrongKind(f"not a mailbox: expected a map of at most {MAX_INLINE} entries or a link")
     try:

@@ -23,7 +23,7 @@ ERROR: Final = "error"  # the type of the kernel's answer to a message that fail
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
-class Message(Struct, frozen=True, kw_only=True):
+class Message(Struct, frozen=True, kw_only=True, gc=False):
     """One message. `seq` counts from 1; `previous`, `after` and `re` are ids as text, or None."""
 
     to: str
@@ -95,13 +95,13 @@ def read_message(node: Any) -> Message:
         raise WrongKind(f"not a message: lane {message.lane!r}, seq {message.seq!r}")
     if (message.seq == 1) != (message.previous is None) or message_node(message) != node:
         raise WrongKind("not a message: 'previous' does not fit 'seq', or a field is unknown or empty")
+    if message.after is not None and is_outside(message.sender):
+        raise WrongKind("not a message: a sender from outside has no steps, so 'after' can name none")
     return message
 
 
 def check_type(type: str) -> str:
     """The message type, if allowed. Raises BadName."""
-    if not isinstance(type, str):
-        raise BadName(f"message type {type!r} is not text")
     check_text(type, what="message type", most=MAX_TYPE_BYTES)
     return type
 
@@ -112,10 +112,16 @@ def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
         raise BadName(f"{len(headers)} headers: at most {MAX_HEADERS} are allowed")
     for name, value in headers.items():
         check_text(name, what="header name", most=MAX_TYPE_BYTES)
-        if not isinstance(value, str) or len(value.encode()) > MAX_HEADER_BYTES:
-            raise BadName(f"header {name!r}: the value must be text of at most {MAX_HEADER_BYTES:,} bytes")
+        try:
+            fits = len(value.encode()) <= MAX_HEADER_BYTES
+        except (AttributeError, UnicodeEncodeError):
+            fits = False
+        if not fits:
+            raise BadName(f"header {name!r}: the value must be Unicode text of at most {MAX_HEADER_BYTES:,} bytes")
     return headers
 
 
 def _text_id(text: str | None) -> str | None:
-    return None if text is None else str(ids.parse(text))
+    if text is not None:
+        ids.node_from_bytes(ids.parse(text))
+    return text

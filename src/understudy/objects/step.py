@@ -104,19 +104,19 @@ def read_step(node: Any) -> Step:
 def _read(parent: Any, data: Any) -> Step:
     outcome, journal, log = data.get("outcome"), data.get("journal"), data.get("log")
     return Step(
-        parent=None if parent is None else StepId(ids.from_bytes(parent)),
-        actor=ActorId(TreeId(ids.from_bytes(data["actor"]))),
+        parent=None if parent is None else StepId(ids.node_from_bytes(parent)),
+        actor=ActorId(TreeId(ids.node_from_bytes(data["actor"]))),
         height=data["height"],
         time=data["time"],
         seed=data["seed"],
         engine=data["engine"],
-        core=TreeId(ids.from_bytes(data["core"])),
+        core=TreeId(ids.node_from_bytes(data["core"])),
         inbox=read_mailbox(data["inbox"]),
         outbox=read_mailbox(data["outbox"]),
-        consumed=tuple(MessageId(ids.from_bytes(id)) for id in data["consumed"]),
-        sent=tuple(MessageId(ids.from_bytes(id)) for id in data["sent"]),
+        consumed=tuple(MessageId(ids.node_from_bytes(id)) for id in data["consumed"]),
+        sent=tuple(MessageId(ids.node_from_bytes(id)) for id in data["sent"]),
         outcome=None if outcome is None else Outcome(outcome["kind"], outcome["code"], outcome["text"]),
-        journal=None if journal is None else ids.from_bytes(journal),
+        journal=None if journal is None else ids.node_from_bytes(journal),
         log=None if log is None else ids.from_bytes(log),
         component_hash=data.get("component-hash"),
     )

@@ -18,9 +18,9 @@ from understudy.objects.journal import Entry, read_journal
 from understudy.objects.message import Message, read_message
 from understudy.objects.patch import Patch, read_patch
 from understudy.objects.step import Step, read_step
-from understudy.objects.tree import describe_kind, read_tree_node
+from understudy.objects.tree import describe_kind, is_tree_node, read_tree_node
 from understudy.store.errors import Corrupt
-from understudy.store.maps import TreeView, build_tree
+from understudy.store.maps import TreeView, build_tree, tree_entry
 
 
 class Reader:
@@ -94,12 +94,9 @@ class Reader:
         """The id at a path below a tree, None if there is nothing. An empty path is the root itself."""
         at = Id(root)
         for name in path.split("/") if path else ():
-            if ids.is_raw(at):
+            if ids.is_raw(at) or not is_tree_node(self.node(at)):
                 return None
-            node = self.node(at)
-            if not isinstance(node, dict) or not ("tree" in node or "bigtree" in node):
-                return None
-            found = TreeView(self, read_tree_node(node)).get(name)
+            found = tree_entry(self, at, name)
             if found is None:
                 return None
             at = found

@@ -1,6 +1,7 @@
 """The backend `rocksdb:DIR`: one process writes, and a commit of many units costs one fdatasync.
 
-The law: the refs and rows that a reader sees are durable. They are read from a snapshot that moves on after the sync.
+The law: the refs and rows that a reader sees are durable, also while a commit waits for its sync. One is looked up in
+a snapshot that moves on after the sync; what the commit under way has touched is put right in a scan.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from threading import Lock
+from time import sleep
+from traceback import clear_frames
 from typing import Final, NamedTuple, NoReturn
 
 from rocksdict import (
@@ -73,6 +76,7 @@ class RocksBackend:
         self._stopped: tuple[type[StoreError], str] | None = None
         self._recent: dict[bytes, bytes] = {}
         self._feed = 0
+        self._under_way = _Commit((), range(0))
         try:
             self._db = _open(path, read_only=read_only)
             self._durable: Snapshot | None = self._db.snapshot()
@@ -106,6 +110,7 @@ class RocksBackend:
             except BaseException as error:
                 _raise_named(error, self._path)
             if not ready.batch.is_empty():
+                self._under_way = _Commit(units, range(self._feed + 1, ready.feed + 1))
                 try:
                     # Not one write with sync: that holds the GIL while the disk works.
                     self._db.write(ready.batch)
@@ -115,6 +120,7 @@ class RocksBackend:
                     # RocksDB may now hold in memory what is not on the disk: nobody shall see it.
                     self._stop(*_named(error, self._path))
                     _raise_named(error, self._path)
+                self._under_way = _Commit((), range(0))
                 self._feed = ready.feed
                 self._remember(ready.moved)
             return ready.receipts
@@ -143,7 +149,7 @@ class RocksBackend:
                 return
             self._stop(*closed)
             try:
-                self._db.close()
+                _close(self._db)
             except BaseException as error:
                 # Whoever saw a commit fail knows already that this store is not well.
                 if before is None:
@@ -225,41 +231,37 @@ class RocksBackend:
 
     def _scan(self, table: bytes, prefix: bytes, start: bytes, *, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
         # In pages: an iterator of RocksDB that somebody forgot would keep the database open after `close`.
-        low, skip, size = table + prefix, b"", _PAGES[0]
-        at = table + start if start else _after(low) if reverse else low
+        low = table + prefix
+        span = _Span(low, table + start if start else _after(low) if reverse else low, b"", reverse)
+        size = _PAGES[0]
         while True:
-            page = self._page(low, at, skip, size, reverse=reverse)
-            for key, value in page:
+            if self._stopped is not None:
+                self._refuse()
+            try:
+                page = _read_page(self._db, span, size)
+            except BaseException as error:
+                _raise_named(error, self._path)
+            last = page[-1][0] if len(page) == size else None
+            for key, value in page if table == _OBJECTS else self._settled(page, span, last):
                 yield key[1:], value
-            if len(page) < size:
+            if last is None:
                 return
-            at, skip, size = page[-1][0], page[-1][0], _PAGES[1]
+            span, size = _Span(low, last, last, reverse), _PAGES[1]
 
-    def _page(self, low: bytes, at: bytes, skip: bytes, size: int, *, reverse: bool) -> list[tuple[bytes, bytes]]:
-        found: list[tuple[bytes, bytes]] = []
-        try:
-            # Without this bound, a scan that finds little would walk over everything that was deleted behind it.
-            # A lower bound would be as good backwards, but rocksdict 0.3.29 sets the upper one instead.
-            bounds = ReadOptions()
-            bounds.set_iterate_upper_bound(_after(low))
-            cursor = self._snapshot().iter(bounds)
-            if reverse:
-                cursor.seek_for_prev(at)
+    def _settled(self, page: list[tuple[bytes, bytes]], span: _Span, last: bytes | None) -> list[tuple[bytes, bytes]]:
+        # An iterator sees what is written and not yet synced, and rocksdict 0.3.29 has none over a snapshot. Only
+        # one commit is under way at a time, so what it does not touch was durable when the page was read.
+        touched = [key for key in self._under_way.touched() if span.holds(key, last)]
+        if not touched:
+            return page
+        rows = dict(page)
+        for key in touched:
+            value = self._value(key)
+            if value is None:
+                rows.pop(key, None)
             else:
-                cursor.seek(max(at, low))
-            step = cursor.prev if reverse else cursor.next
-            while len(found) < size and cursor.valid():
-                key = cursor.key()
-                if not key.startswith(low):
-                    break
-                if key != skip:
-                    found.append((key, cursor.value()))
-                step()
-            # A cursor ends in the same way after the last key and at a block that it could not read.
-            cursor.status()
-        except BaseException as error:
-            _raise_named(error, self._path)
-        return found
+                rows[key] = value
+        return sorted(rows.items(), reverse=span.reverse)
 
     def _describe(self, entropy: Callable[[int], bytes]) -> None:
         found = self.row(FORMAT_ROW)
@@ -269,10 +271,10 @@ class RocksBackend:
             check_format(found, where=str(self._path))
 
     def _is_empty(self) -> bool:
-        cursor = self._db.iter()
-        cursor.seek_to_first()
-        cursor.status()
-        return not cursor.valid()
+        try:
+            return _holds_nothing(self._db)
+        except BaseException as error:
+            _raise_named(error, self._path)
 
     def _last_feed_number(self) -> int:
         for key, _ in self.rows(FEED, reverse=True):
@@ -300,6 +302,36 @@ class _Ready(NamedTuple):
     moved: dict[bytes, bytes | None]
     feed: int
     receipts: list[Receipt]
+
+
+class _Commit(NamedTuple):
+    units: Sequence[Unit]
+    feed: range
+
+    def touched(self) -> Iterator[bytes]:
+        for unit in self.units:
+            for move in unit.moves:
+                yield _REFS + move.ref
+            for row in unit.rows:
+                yield _ROWS + row.key
+        for number in self.feed:
+            yield _ROWS + feed_row(number)
+
+
+class _Span(NamedTuple):
+    """The keys that begin with `low`, from `at` on or back from it, without the key `skip`."""
+
+    low: bytes
+    at: bytes
+    skip: bytes
+    reverse: bool
+
+    def holds(self, key: bytes, last: bytes | None) -> bool:
+        if not key.startswith(self.low) or key == self.skip:
+            return False
+        if self.reverse:
+            return key <= self.at and (last is None or key >= last)
+        return key >= self.at and (last is None or key <= last)
 
 
 def _open(path: Path, *, read_only: bool) -> Rdict:
@@ -330,6 +362,7 @@ def _make_directory(path: Path) -> None:
 def _holds_database(path: Path) -> bool:
     names = sorted(entry.name for entry in path.iterdir())
     if "CURRENT" in names:
+        _check_mode(path / "rocksdict-config.json")
         return True
     strange = [name for name in names if not _BIRTH.match(name)]
     if any(name.endswith((".sst", ".log")) for name in strange):
@@ -340,6 +373,55 @@ def _holds_database(path: Path) -> bool:
             f"{path} is not empty (there is {strange[0]!r}) and holds no Understudy store: choose a new directory"
         )
     return False
+
+
+def _check_mode(config: Path) -> None:
+    # rocksdict would open the database all the same, after it has overwritten what says how to read it.
+    if config.exists() and b'"raw_mode":false' in config.read_bytes():
+        raise StoreFormat(f"{config.parent} holds a rocksdict database, but no Understudy store: choose another place")
+
+
+def _read_page(db: Rdict, span: _Span, size: int) -> list[tuple[bytes, bytes]]:
+    low, at, skip, reverse = span
+    found: list[tuple[bytes, bytes]] = []
+    # Without this bound, a scan that finds little would walk over everything that was deleted behind it.
+    # A lower bound would be as good backwards, but rocksdict 0.3.29 sets the upper one instead.
+    bounds = ReadOptions()
+    bounds.set_iterate_upper_bound(_after(low))
+    cursor = db.iter(bounds)
+    if reverse:
+        cursor.seek_for_prev(at)
+    else:
+        cursor.seek(max(at, low))
+    step = cursor.prev if reverse else cursor.next
+    while len(found) < size and cursor.valid():
+        key = cursor.key()
+        if not key.startswith(low):
+            break
+        if key != skip:
+            found.append((key, cursor.value()))
+        step()
+    # A cursor ends in the same way after the last key and at a block that it could not read.
+    cursor.status()
+    return found
+
+
+def _holds_nothing(db: Rdict) -> bool:
+    cursor = db.iter()
+    cursor.seek_to_first()
+    cursor.status()
+    return not cursor.valid()
+
+
+def _close(db: Rdict) -> None:
+    while True:
+        try:
+            return db.close()
+        except RuntimeError as error:
+            # A thread is in the middle of a read. It is the last one: nobody begins another.
+            if "borrowed" not in str(error):
+                raise
+            sleep(0.0005)
 
 
 def options() -> Options:
@@ -379,6 +461,8 @@ def _after(prefix: bytes) -> bytes:
 def _raise_named(error: BaseException, path: Path) -> NoReturn:
     """Raise what rocksdict or the system raised as an error of ours; what is neither passes as it is."""
     if _is_foreign(error):
+        # Whoever keeps the error would keep a cursor in one of its frames, and with it the database open.
+        clear_frames(error.__traceback__)
         kind, text = _named(error, path)
         raise kind(text) from error
     raise error
@@ -386,6 +470,8 @@ def _raise_named(error: BaseException, path: Path) -> NoReturn:
 
 def _is_foreign(error: BaseException) -> bool:
     # rocksdict raises plain Exceptions with RocksDB's text; a panic of its Rust code is a BaseException.
+    if isinstance(error, RuntimeError):
+        return "borrowed" in str(error)
     return type(error) is Exception or isinstance(error, OSError | DbClosedError) or _is_panic(error)
 
 
@@ -395,7 +481,7 @@ def _is_panic(error: BaseException) -> bool:
 
 def _named(error: BaseException, path: Path) -> tuple[type[StoreError], str]:
     text = str(error)
-    if isinstance(error, DbClosedError):
+    if isinstance(error, DbClosedError | RuntimeError):
         return StoreClosed, f"{path} was closed"
     if "lock hold by current process" in text or ("While lock file" in text and "temporarily unavailable" in text):
         return StoreInUse, f"{path} is in use by another process: stop it, or talk to it instead"

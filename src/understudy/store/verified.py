@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any, Final
 
 from understudy.objects import ids
-from understudy.objects.codec import MAX_BLOCK, Block, decode
+from understudy.objects.codec import MAX_BLOCK, MAX_RAW, Block, decode
 from understudy.objects.errors import ObjectError, TooLarge, WrongKind
 from understudy.objects.ids import Id
 from understudy.store.errors import Corrupt, Missing
@@ -20,8 +20,8 @@ from understudy.store.reader import Reader
 
 _MIB: Final = 1024 * 1024
 _CACHED_BLOB: Final = 64 * 1024  # a larger raw block would push out hundreds of nodes, and is seldom read twice
-_ENTRY: Final = 512  # the cache's own bytes per entry: key, links of the order, tuple
-_SWELL: Final = 8  # measured: how many bytes of Python objects one byte of a node becomes
+_ENTRY: Final = 300  # the cache's own bytes per entry: key, order, tuple
+_SWELL: Final = 5  # measured: one byte of a node becomes two to five bytes of Python objects
 
 
 def checked_block(id: bytes, data: bytes) -> Block:
@@ -29,9 +29,10 @@ def checked_block(id: bytes, data: bytes) -> Block:
 
     Raises Corrupt when the bytes do not hash to the id, TooLarge, NotCanonical.
     """
-    if len(data) > MAX_BLOCK:
-        raise TooLarge(f"a block of {len(data):,} bytes: at most {MAX_BLOCK:,} are allowed")
     good = ids.from_bytes(id)
+    most = MAX_RAW if ids.is_raw(good) else MAX_BLOCK
+    if len(data) > most:
+        raise TooLarge(f"{good} has {len(data):,} bytes: at most {most:,} are allowed")
     _check(good, data)
     if not ids.is_raw(good):
         decode(data)
@@ -86,6 +87,13 @@ class Grit(Reader):
     def has(self, id: bytes) -> bool:
         return self._cache.get(id) is not None or super().has(id)
 
+    def keep(self, block: Block, node: Any = None) -> None:
+        """Put a block that was just made durable into the cache, decoded as `node`: it is likely to be read next."""
+        if node is not None:
+            self._cache.put(block.id, node, _SWELL * len(block.data))
+        elif ids.is_raw(block.id) and len(block.data) <= _CACHED_BLOB:
+            self._cache.put(block.id, block.data, len(block.data))
+
 
 class InFlight(Reader):
     """A reader that also sees blocks which were submitted and are not durable yet.
@@ -93,37 +101,47 @@ class InFlight(Reader):
     For the one who submitted them: an actor that runs ahead reads its own steps. Thread-safe.
     """
 
-    def __init__(self, base: Reader) -> None:
+    def __init__(self, base: Grit) -> None:
         self._base = base
         self._lock = Lock()
-        self._held: dict[bytes, tuple[Block, int]] = {}
+        self._held: dict[bytes, _Held] = {}
 
     def add(self, blocks: Iterable[Block]) -> None:
         """Show these blocks until they were removed as often as they were added."""
+        held = self._held
         with self._lock:
             for block in blocks:
-                _, count = self._held.get(block.id, (block, 0))
-                self._held[block.id] = block, count + 1
-
-    def remove(self, blocks: Iterable[Block]) -> None:
-        """The blocks are durable, and the reader below has them; or nobody will ask for them."""
-        with self._lock:
-            for block in blocks:
-                held, count = self._held[block.id]
-                if count > 1:
-                    self._held[block.id] = held, count - 1
+                known = held.get(block.id)
+                if known is None:
+                    held[block.id] = _Held(block)
                 else:
-                    del self._held[block.id]
+                    known.count += 1
+
+    def remove(self, blocks: Iterable[Block], *, durable: bool) -> None:
+        """Their unit is durable, and the reader below has them; or it failed, and nobody will ask for them."""
+        held, keep = self._held, self._base.keep
+        with self._lock:
+            for block in blocks:
+                known = held[block.id]
+                known.count -= 1
+                if not known.count:
+                    del held[block.id]
+                    # What failed must not be found in the cache: it is in no store.
+                    if durable:
+                        keep(block, known.node)
 
     def block(self, id: bytes) -> bytes:
         held = self._held.get(id)
-        return self._base.block(id) if held is None else held[0].data
+        return self._base.block(id) if held is None else held.block.data
 
     def blocks(self, ids: Sequence[bytes]) -> list[bytes | None]:
         held = [self._held.get(id) for id in ids]
         rest = [id for id, entry in zip(ids, held, strict=True) if entry is None]
         below = iter(self._base.blocks(rest) if rest else ())
-        return [next(below) if entry is None else entry[0].data for entry in held]
+        return [next(below) if entry is None else entry.block.data for entry in held]
+
+    def has(self, id: bytes) -> bool:
+        return id in self._held or self._base.has(id)
 
     def node(self, id: bytes) -> Any:
         held = self._held.get(id)
@@ -131,7 +149,20 @@ class InFlight(Reader):
             return self._base.node(id)
         if ids.is_raw(id):
             raise WrongKind(f"{Id(id)} is a blob, not a node")
-        return decode(held[0].data)
+        if held.node is None:
+            held.node = decode(held.block.data)
+        return held.node
+
+
+class _Held:
+    """A block on its way to the store, how many units carry it, and the node in it once somebody asked."""
+
+    __slots__ = ("block", "count", "node")
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.count = 1
+        self.node: Any = None
 
 
 class _Cache:

@@ -75,7 +75,7 @@ class BackendSuite:
         assert dict(place.open("another").rows(META))[SECRET_ROW] != store.row(SECRET_ROW)
 
     def test_blocks_come_back_in_the_order_of_the_question(self, store: Backend) -> None:
-        one, two, empty, large = map(raw_block, (b"one", b"two", b"", b"x" * 1_500_000))
+        one, two, empty, large = map(raw_block, (b"one", b"two", b"", b"x" * 1_000_000))
         store.commit([Unit(blocks=[one, two]), Unit(blocks=[empty, large])])
         asked = [two.id, _id("absent"), one.id, large.id, empty.id, two.id]
         assert store.get(asked) == [b"two", None, b"one", large.data, b"", b"two"]
@@ -283,7 +283,7 @@ class BackendSuite:
         run_state_machine_as_test(
             Against,
             settings=settings(
-                max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
             ),
         )
         place.close()

@@ -59,7 +59,9 @@ class Objects(Reader):
     def core(self, files: Mapping[str, str | bytes | Id]) -> TreeId:
         """A tree of these files."""
         staging = Staging(self)
-        made = {path: value if isinstance(value, Id) else staging.put_blob(_bytes(value)) for path, value in files.items()}
+        made = {
+            path: value if isinstance(value, Id) else staging.put_blob(_bytes(value)) for path, value in files.items()
+        }
         root = build_tree(staging, {})
         root = patch_tree(staging, root, made) if made else root
         self.keep(staging)
@@ -69,7 +71,7 @@ class Objects(Reader):
 class WorldCalls:
     """Capabilities with prepared replies; a capability without one fails."""
 
-    def __init__(self, replies: Mapping[str, bytes] = {}) -> None:  # noqa: B006
+    def __init__(self, replies: Mapping[str, bytes] = {}) -> None:
         self.entries: Sequence[Entry] = ()
         self.blocks: Sequence[Block] = ()
         self.requests: list[tuple[str, bytes]] = []
@@ -92,7 +94,7 @@ def delivery(
     seq: int = 1,
     sender: str = CALLER,
     lane: str = QUEUE,
-    headers: Mapping[str, str] = {},  # noqa: B006
+    headers: Mapping[str, str] = {},
 ) -> Delivery:
     """A message whose content is in the objects."""
     if not isinstance(content, Id):
@@ -247,7 +249,9 @@ class EngineSuite:
         run(engine, given)
         assert objects.held == before
 
-    def _step(self, behaviour: str, contents: Sequence[str], **changes: Any) -> tuple[Objects, tuple[StepInput, StepResult]]:
+    def _step(
+        self, behaviour: str, contents: Sequence[str], **changes: Any
+    ) -> tuple[Objects, tuple[StepInput, StepResult]]:
         objects = Objects()
         core = objects.core(self.files(behaviour))
         messages = [delivery(objects, str(core), content, seq=seq) for seq, content in enumerate(contents, 1)]

@@ -146,8 +146,8 @@ class Context:
     ) -> None:
         """Answer the message that is being handled, or the one given. Raises ValueError for an error: nothing answers one."""
         if to is None:
-            id, message = self.delivery
-            sender, kind = message.sender, message.type
+            delivery = self.delivery
+            id, sender, kind = delivery.id, delivery.message.sender, delivery.message.type
         else:
             id, sender, kind = to.id, to.sender, to.type
         if kind == ERROR:

@@ -14,7 +14,7 @@ from understudy.objects.names import split_path
 from understudy.objects.tree import FLAT, flat_tree_block, is_tree_node
 from understudy.store.maps import edit_tree, patch_tree
 from understudy.store.reader import Staging
-from understudy.wit.content import encode_json, put_bytes
+from understudy.wit.content import encode_json, put_bytes, put_content
 
 Value = bytes | Id | None  # new bytes, a link, or nothing: the entry is removed
 
@@ -22,7 +22,8 @@ Value = bytes | Id | None  # new bytes, a link, or nothing: the entry is removed
 class Core:
     """A tree that can be read and changed by path: `core["data/x"]` is the bytes there, without or with a leading slash.
 
-    Reading what is not there raises KeyError, reading a tree as a blob WrongKind. `dir(path)` is the tree at a path,
+    Reading what is not there raises KeyError, reading a tree as a blob WrongKind; an id that is put into the core must
+    name something, or it is Missing. `dir(path)` is the tree at a path,
     seen in the same way; its changes are changes of this core.
     """
 
@@ -43,6 +44,8 @@ class Core:
             value = value.encode()
         elif not isinstance(value, (bytes, bytearray)):
             raise TypeError(f"core[{path!r}] takes bytes, text or an id, not {type(value).__name__}; see set_json")
+        if isinstance(value, Id):
+            value = put_content(self._changes.store, value)
         self._changes.write(self._path(path), value if isinstance(value, Id) else bytes(value))
 
     def __delitem__(self, path: str) -> None:
@@ -177,6 +180,8 @@ class Changes:
         """The names in the tree at a path, sorted; none if it is not there."""
         self.apply()
         id = self.find(path)
+        if id is not None and ids.is_raw(id):
+            raise WrongKind(f"/{path} is a blob, not a tree")
         return [] if id is None else sorted(self.store.tree(id))
 
     def apply(self) -> None:
@@ -219,7 +224,7 @@ class Changes:
     def _entry(self, name: str) -> Id | None:
         entries = self._entries or self._flat_entries()
         if entries is None:
-            return self.store.tree(self.root).get(name)
+            return self.store.find(self.root, name)
         found = entries.get(name)
         return None if found is None else Id(found)
 

@@ -92,6 +92,9 @@ def state_kind(function: Callable[..., Any]) -> Any:
 
 def _source(function: Callable[..., Any], parameter: Parameter) -> Source | None:
     source = find_source(parameter, SOURCES)
+    if source in (ACTOR, STEP) and parameter.name not in source.names:
+        # An id under another name is another actor's: a payload.
+        return None
     if source is None or parameter.kind is _EMPTY or isinstance(parameter.kind, str) or _fits(parameter, source):
         return source
     # A payload may well be called `message`; under our other names it would surely be a mistake.

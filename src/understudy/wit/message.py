@@ -24,7 +24,8 @@ class Message:
     id: MessageId
 
     def __init__(self, delivery: Delivery, store: Reader) -> None:
-        self.id, self._message = delivery
+        self.id = delivery.id
+        self._message = delivery.message
         self._store = store
 
     @property

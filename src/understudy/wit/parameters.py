@@ -50,8 +50,8 @@ STORE: Final = Source(("store", "object_store"), (Staging, Reader), lambda ctx: 
 MESSAGE: Final = Source(("message",), (Message,), lambda ctx: ctx.message)
 MESSAGES: Final = Source(
     ("messages", "new_messages"),
-    (list[Message], Sequence[Message], typing.List[Message]),
-    lambda ctx: ctx.messages(),  # noqa: UP006
+    (list[Message], Sequence[Message], list[Message]),
+    lambda ctx: ctx.messages(),
 )
 
 

@@ -8,14 +8,23 @@ from msgspec import Struct
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """MATCH, MISMATCH (with step, path and both values) or UNVERIFIABLE (with the reason), relative to `head`."""
+    """MATCH, MISMATCH or UNVERIFIABLE, relative to `head`, whose height is `height`; `steps` were replayed.
+
+    If it is not MATCH: the first bad `step` and its height, the cause in a word, the first path that differs with both
+    values, and the reason for a person.
+    """
 
     verdict: str
-    head: str | None = None
+    actor: str = ""
+    head: str = ""
+    height: int = -1
+    steps: int = 0
     step: str | None = None
+    at_height: int | None = None
+    cause: str | None = None
     path: str | None = None
     recorded: Any = None
-    computed: Any = None
+    replayed: Any = None
     reason: str | None = None
 
     @property

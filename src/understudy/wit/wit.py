@@ -128,7 +128,6 @@ class Wit:
         return None
 
     def _state_type(self) -> StateType:
-        declared: dict[int, tuple[Any, Callable[..., Any]]] = {}
         first: tuple[Any, Callable[..., Any]] | None = None
         for function in self.functions:
             kind = state_kind(function)

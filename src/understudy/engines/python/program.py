@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError, current_task
 from collections.abc import Awaitable, Sequence
 from inspect import isawaitable
 from typing import Any, Final
@@ -20,6 +21,7 @@ from understudy.wit.context import Context
 from understudy.wit.core import Core
 from understudy.wit.draft import Draft
 from understudy.wit.outbox import check_outgoing, check_sent_count
+from understudy.wit.parameters import Fill
 from understudy.wit.wit import Wit
 
 WIT_UPDATE: Final = "wit_update"
@@ -40,6 +42,7 @@ class PythonProgram:
         self.version = version
         self.stamp = 0
         self._belongs = belongs
+        self._call: Fill
         if isinstance(function, Wit):
             function.prepare()
             if entry == WIT_UPDATE and not function.has_update:
@@ -70,10 +73,13 @@ class PythonProgram:
     async def _await(self, ctx: Context, returned: Awaitable[Any]) -> StepResult:
         try:
             return self._result(ctx, await returned)
-        # A cancelled or closed step is stopped by the node, which knows why; neither is what the wit did.
-        except Exception as error:
-            return self._failed(ctx, error)
-        except (SystemExit, KeyboardInterrupt) as error:
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            task = current_task()
+            if isinstance(error, CancelledError) and (task is None or task.cancelling()):
+                # The node stopped it, and knows why. A wit that stumbles over a task it cancelled itself has failed.
+                raise
             return self._failed(ctx, error)
 
     def _result(self, ctx: Context, returned: Any) -> StepResult:

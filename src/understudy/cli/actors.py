@@ -1,0 +1,37 @@
+"""`understudy actors`: who is there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from understudy.cli.options import AsJson, Store
+from understudy.cli.screen import print_json, print_table, say
+from understudy.cli.store import looking
+from understudy.node.lookup import MAX_PAGE
+from understudy.node.node import Node
+from understudy.web.routes.actors import actor_view
+
+
+def actors(store: Store = None, as_json: AsJson = False) -> None:
+    """List the actors: name, id, height and engine.
+
+    Example: understudy actors
+    """
+    with looking(store) as node:
+        found = _all(node)
+    if as_json:
+        print_json({"actors": found, "next": None})
+    elif not found:
+        say("No actors yet. `understudy push` creates those of a project.")
+    else:
+        rows = [[actor["name"] or "", actor["id"], str(actor["height"]), actor["engine"]] for actor in found]
+        print_table(["NAME", "ID", "HEIGHT", "ENGINE"], rows)
+
+
+def _all(node: Node) -> list[dict[str, Any]]:
+    page = node.actors(limit=MAX_PAGE)
+    found = list(page.items)
+    while page.next is not None:
+        page = node.actors(after=page.next, limit=MAX_PAGE)
+        found += page.items
+    return [actor_view(info) for info in found]

@@ -1,0 +1,116 @@
+"""What changed in a project's folder since it was last pushed: the smallest patch that brings an actor up to date.
+
+The law: only what the folder holds, or what a push put there, is ever touched. What the wit made is the wit's.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from understudy.node.node import LOCAL, Node
+from understudy.objects import ids
+from understudy.objects.blob import blob_id
+from understudy.objects.ids import ActorId, Id, MessageId
+from understudy.objects.mailbox import UPDATE, mailbox_key
+from understudy.objects.patch import Patch
+from understudy.objects.tree import is_tree_node
+from understudy.store.maps import mailbox_get
+from understudy.store.reader import Reader
+
+_MAX_DIFF_BYTES: Final = 1024 * 1024  # of a file that is compared line by line
+
+
+class Change(Struct, frozen=True):
+    """One path of a patch: new bytes or None (removed), and what was there before (None: nothing, or no blob)."""
+
+    path: str
+    before: bytes | None
+    after: bytes | None
+
+    @property
+    def sign(self) -> str:
+        """`+` for new, `-` for removed, `~` for changed."""
+        return "-" if self.after is None else "+" if self.before is None else "~"
+
+    def lines(self) -> tuple[int, int] | None:
+        """How many lines came and went, None for what is no text."""
+        sides = [_lines(side) for side in (self.before, self.after)]
+        if sides[0] is None or sides[1] is None:
+            return None
+        marks = [line[0] for line in difflib.ndiff(sides[0], sides[1])] if sides[0] and sides[1] else None
+        return (marks.count("+"), marks.count("-")) if marks is not None else (len(sides[1]), len(sides[0]))
+
+
+def find_changes(node: Node, actor: ActorId, files: Mapping[str, bytes]) -> list[Change]:
+    """The changes since the last push, in the order of their paths."""
+    reader = node.reader
+    core = reader.step(node.actor(actor).head).core
+    pushed = _pushed(node, actor)
+    wanted = {path: Id(blob_id(data)) for path, data in files.items()}
+    found = []
+    for path, id in wanted.items():
+        # What was pushed and is unchanged in the folder stays as it is now: the wit may have changed its copy.
+        if pushed.get(path) != id and reader.find(core, path) != id:
+            found.append(Change(path, _blob(reader, reader.find(core, path)), files[path]))
+    for path in pushed:
+        there = reader.find(core, path)
+        if path not in wanted and there is not None and not _overlaps(path, wanted):
+            found.append(Change(path, _blob(reader, there), None))
+    return sorted(found, key=lambda change: change.path)
+
+
+def _pushed(node: Node, actor: ActorId) -> dict[str, Id]:
+    """What came into the core from outside: the files of the first core, then the updates in their order."""
+    found = dict(_files_of(node.reader, actor, ""))
+    for patch in reversed(list(_patches(node, actor))):
+        for path, id in patch.items():
+            for other in [other for other in found if other == path or other.startswith(f"{path}/")]:
+                del found[other]
+            if id is not None:
+                found.update(_files_of(node.reader, id, path))
+    return found
+
+
+def _patches(node: Node, actor: ActorId) -> Iterator[Patch]:
+    """The updates of this node's owner that took effect, newest first."""
+    head = node.reader.step(node.actor(actor).head)
+    cursor = mailbox_get(node.reader, head.inbox, mailbox_key(f"out/{node.name}/{LOCAL}", UPDATE))
+    id = None if cursor is None else cursor.message
+    while id is not None:
+        message = node.reader.message(id)
+        step = node.lookup.step_of(actor, message)
+        if step is not None and node.reader.step(step).outcome is None:
+            yield node.reader.patch(message.content)
+        id = None if message.previous is None else MessageId(ids.parse(message.previous))
+
+
+def _files_of(reader: Reader, id: Id, path: str) -> Iterator[tuple[str, Id]]:
+    if ids.is_raw(id) or not is_tree_node(reader.node(id)):
+        yield path, id
+        return
+    for name, entry in reader.tree(id).items():
+        yield from _files_of(reader, entry, f"{path}/{name}" if path else name)
+
+
+def _overlaps(path: str, wanted: Mapping[str, Id]) -> bool:
+    """True if a wanted file lies below the path, or the path below a wanted file: writing that one removes this one."""
+    return any(other.startswith(f"{path}/") or path.startswith(f"{other}/") for other in wanted)
+
+
+def _blob(reader: Reader, id: Id | None) -> bytes | None:
+    return reader.blob(id) if id is not None and reader.kind(id) == "a blob" else None
+
+
+def _lines(data: bytes | None) -> list[str] | None:
+    if data is None:
+        return []
+    if len(data) > _MAX_DIFF_BYTES or b"\0" in data:
+        return None
+    try:
+        return data.decode().splitlines()
+    except UnicodeDecodeError:
+        return None

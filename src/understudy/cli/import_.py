@@ -1,0 +1,69 @@
+"""`understudy import`: the actors of a CAR file, with their whole history."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from understudy.cli.access import node_token
+from understudy.cli.errors import CommandError, WrongUse
+from understudy.cli.options import AsJson, Store
+from understudy.cli.running import find_running
+from understudy.cli.screen import print_json, progress, say
+from understudy.cli.store import store_url
+from understudy.node.importing import Imported, import_car
+from understudy.node.node import Node
+
+CarFile = Annotated[Path, typer.Argument(metavar="F.car", show_default=False)]
+_WORDS = {
+    "new": "is here now",
+    "forward": "goes on from where it was",
+    "known": "was here already",
+    "object": "is no history; its blocks are in the store",
+}
+
+
+def import_(file: CarFile, store: Store = None, as_json: AsJson = False) -> None:
+    """Take actors in from a file. Every block is checked, and a head moves only forward along its own chain.
+
+    Example: understudy import greeter.car
+    """
+    url = store_url(store)
+    running = find_running(url, token=node_token())
+    if running is not None:
+        raise CommandError(
+            f"a node (process {running.pid}, {running.address}) works on this store; stop it first, then import"
+        )
+    imported = asyncio.run(_import(url, file))
+    if as_json:
+        print_json({"imported": [_view(one) for one in imported]})
+        return
+    for one in imported:
+        say(f"{one.actor or one.root}  {_WORDS[one.what]}" + ("" if one.height is None else f", height {one.height}"))
+    say("Names do not travel; an id, or its beginning, names an actor as well.")
+
+
+async def _import(url: str, path: Path) -> list[Imported]:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise WrongUse(f"{path} can't be read: {error.strerror}") from error
+    with file:
+        node = Node.open(url)
+        try:
+            with progress("checking") as advance:
+                return await import_car(node, file, progress=advance)
+        finally:
+            await node.stop()
+
+
+def _view(one: Imported) -> dict[str, Any]:
+    return {
+        "root": str(one.root),
+        "actor": None if one.actor is None else str(one.actor),
+        "height": one.height,
+        "what": one.what,
+    }

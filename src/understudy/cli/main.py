@@ -1,0 +1,73 @@
+"""The command `understudy`: its table of commands, and the one place where errors become sentences and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from understudy.cli.actors import actors
+from understudy.cli.chain import chain
+from understudy.cli.errors import CommandError
+from understudy.cli.export import export
+from understudy.cli.fsck import fsck
+from understudy.cli.import_ import import_
+from understudy.cli.init import init
+from understudy.cli.log import log
+from understudy.cli.pending import pending
+from understudy.cli.push import push
+from understudy.cli.screen import remark
+from understudy.cli.send import send
+from understudy.cli.serve import serve
+from understudy.cli.show import show
+from understudy.cli.verify import verify
+from understudy.node.errors import NodeError
+from understudy.objects.errors import ObjectError
+from understudy.store.errors import Missing, StoreError, StoreFull, StoreInUse
+from understudy.web.server import CannotListen
+
+app = typer.Typer(
+    name="understudy",
+    help="Actors whose every step can be replayed, and proved, by an understudy.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (init, serve, push, send, actors, log, show, chain, pending, verify, fsck, export):
+    app.command(command.__name__)(command)
+app.command("import")(import_)
+
+
+def main() -> NoReturn:
+    """Run the command of `sys.argv` and exit: 0 success, 1 the answer is no, 2 wrong use, 130 interrupted."""
+    try:
+        app()
+    except (CommandError, NodeError, StoreError, ObjectError) as error:
+        remark(f"understudy: {_sentence(error)}", style="red")
+        sys.exit(_exit_code(error))
+    except SystemExit as error:
+        if error.code == 130:
+            remark("understudy: interrupted; everything acknowledged is in the store")
+        raise
+    except OSError as error:
+        remark(f"understudy: {error}", style="red")
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _sentence(error: Exception) -> str:
+    match error:
+        case StoreInUse():
+            return f"{error}\nstop that process first, or let this one find it: `understudy actors` shows what it holds"
+        case StoreFull():
+            return f"{error}\nmake room; what was acknowledged is still there"
+        case Missing():
+            return f"{error}; `understudy actors` lists the actors, `understudy log ACTOR` their steps"
+    return str(error)
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, CommandError):
+        return error.exit_code
+    return 2 if isinstance(error, CannotListen) else 1

@@ -1,0 +1,123 @@
+"""`understudy push`: a project's folders become actors, and what changed in them becomes updates."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from msgspec import Struct
+
+from understudy.cli.access import Access, open_access
+from understudy.cli.changes import Change, find_changes
+from understudy.cli.errors import CommandError
+from understudy.cli.options import AsJson, Store
+from understudy.cli.project import Project, open_project
+from understudy.cli.screen import print_json, say
+from understudy.cli.store import store_url
+from understudy.objects.ids import ActorId
+
+_STYLES = {"+": "green", "-": "red", "~": "yellow"}
+Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="The project.", show_default=False)]
+
+
+class Pushed(Struct, frozen=True):
+    """What a push did to one actor. `what` is "created", "updated", "unchanged" or how it went wrong."""
+
+    name: str
+    id: str
+    what: str
+    changes: Sequence[Change] = ()
+    error: str | None = None
+    step: str | None = None
+
+
+def push(folder: Folder = Path(), store: Store = None, as_json: AsJson = False) -> None:
+    """Create the project's actors that are not there yet, and send the others what changed, deletions too.
+
+    Example: understudy push
+    """
+    project = open_project(folder)
+    asyncio.run(_push(project, store_url(store, folder), as_json))
+
+
+async def push_project(access: Access, project: Project) -> list[Pushed]:
+    """Push every actor of a project, one after the other."""
+    return [await _push_actor(access, project, name) for name in project.actors]
+
+
+def show_pushed(pushed: Sequence[Pushed]) -> None:
+    """Print what a push did, a line for each file that changed."""
+    for actor in pushed:
+        say(f"{actor.name}  {actor.what}  {actor.id}", style="red" if actor.error else None)
+        for change in actor.changes:
+            say(f"  {change.sign} {change.path}{_size(change)}", style=_STYLES[change.sign])
+        if actor.error:
+            say(f"  {actor.error}" + (f"\n  look at it: understudy show {actor.step}" if actor.step else ""))
+
+
+def check_pushed(pushed: Sequence[Pushed]) -> None:
+    """Raise CommandError if something was not taken."""
+    bad = [actor.name for actor in pushed if actor.error]
+    if bad:
+        raise CommandError(f"not taken: {', '.join(bad)}")
+
+
+async def _push(project: Project, url: str, as_json: bool) -> None:
+    async with open_access(url) as access:
+        pushed = await push_project(access, project)
+    if as_json:
+        print_json({"actors": [_view(actor) for actor in pushed]})
+    else:
+        show_pushed(pushed)
+        if not pushed:
+            say("The project names no actors yet: add [actors.NAME] to its understudy.toml.")
+    check_pushed(pushed)
+
+
+async def _push_actor(access: Access, project: Project, name: str) -> Pushed:
+    files = project.core_of(name)
+    known = access.node.names().get(name)
+    if known is None:
+        made = await access.client.create(name, files)
+        changes = [Change(path, None, data) for path, data in sorted(files.items())]
+        error = made.get("error")
+        text = None if error is None else f"its first step {made['outcome']}: {error['code']}: {error['text']}"
+        return Pushed(name, made["id"], "created", changes, text, made["head"])
+    return await _update(access, name, known, files)
+
+
+async def _update(access: Access, name: str, actor: ActorId, files: dict[str, bytes]) -> Pushed:
+    changes = find_changes(access.node, actor, files)
+    if not changes:
+        return Pushed(name, str(actor), "unchanged")
+    answer = await access.client.patch(str(actor), {change.path: change.after for change in changes})
+    step = answer.body.get("step")
+    if not answer.ok:
+        error = f"{answer.body['code']}: {answer.body['detail']}"
+        return Pushed(name, str(actor), answer.body["outcome"], changes, error, step)
+    what = "updated" if step else "sent; it waits, see: understudy pending"
+    return Pushed(name, str(actor), what, changes, step=step)
+
+
+def _size(change: Change) -> str:
+    lines = change.lines()
+    if lines is None:
+        return f"  ({len(change.after or change.before or b''):,} bytes)"
+    came, went = lines
+    parts = [f"+{came}"] * bool(came) + [f"-{went}"] * bool(went)
+    return f"  ({' '.join(parts)})" if parts else "  (line ends)" if change.sign == "~" else ""
+
+
+def _view(actor: Pushed) -> dict[str, Any]:
+    changes = [{"path": change.path, "change": change.sign} for change in actor.changes]
+    return {
+        "name": actor.name,
+        "id": actor.id,
+        "what": actor.what,
+        "changes": changes,
+        "error": actor.error,
+        "step": actor.step,
+    }

@@ -1,0 +1,102 @@
+"""`understudy send`: a message to an actor, and its replies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from understudy.cli.access import open_access
+from understudy.cli.client import Answered
+from understudy.cli.errors import CommandError, WrongUse
+from understudy.cli.options import ActorText, AsJson, Store
+from understudy.cli.screen import print_json, remark, say
+from understudy.cli.store import store_url
+from understudy.objects.mailbox import QUEUE, SIGNAL
+
+Content = Annotated[
+    str,
+    typer.Argument(
+        metavar="[JSON | - | @FILE]", help="JSON as it is, or bytes from standard input or a file.", show_default=False
+    ),
+]
+MessageType = Annotated[str, typer.Option("--type", help="The message type.")]
+Lane = Annotated[str, typer.Option("--lane", help="queue or signal.")]
+Key = Annotated[
+    str | None, typer.Option("--key", help="An idempotency key: the same message again is not a second one.")
+]
+Wait = Annotated[int, typer.Option("--wait", min=0, max=600, help="Seconds to wait for the answer.")]
+
+
+def send(
+    actor: ActorText,
+    content: Content = "",
+    message_type: MessageType = "message",
+    lane: Lane = QUEUE,
+    key: Key = None,
+    wait: Wait = 60,
+    store: Store = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a message and print the replies.
+
+    Example: understudy send greeter '{"name": "Ada"}' --type greet
+    """
+    if lane not in (QUEUE, SIGNAL):
+        raise WrongUse(f"--lane is queue or signal, not {lane!r}; updates are sent by `understudy push`")
+    data = _read_content(content)
+    answer = asyncio.run(_send(store_url(store), actor, data, message_type, lane, key, wait))
+    if as_json:
+        print_json(answer.body)
+    else:
+        _show(answer)
+    if not answer.ok:
+        body = answer.body
+        raise CommandError(
+            f"{body['outcome']}: {body['code']}: {body['detail']}\nlook at the step: understudy show {body['step']}"
+        )
+
+
+def _read_content(text: str) -> bytes:
+    if text == "-":
+        return sys.stdin.buffer.read()
+    if text.startswith("@"):
+        try:
+            return Path(text[1:]).read_bytes()
+        except OSError as error:
+            raise WrongUse(f"{text[1:]} can't be read: {error.strerror}") from error
+    if text:
+        try:
+            msgspec.json.decode(text)
+        except (ValueError, RecursionError) as error:
+            hint = f"a text needs its quotes: '{json.dumps(text)}'" if text.isprintable() else "@FILE sends any bytes"
+            raise WrongUse(f"the content is not JSON: {error}; {hint}") from error
+    return text.encode("utf-8", "surrogateescape")
+
+
+async def _send(
+    url: str, actor: str, content: bytes, message_type: str, lane: str, key: str | None, wait: int
+) -> Answered:
+    async with open_access(url) as access:
+        return await access.client.send(actor, content, type=message_type, lane=lane, key=key, wait_seconds=wait)
+
+
+def _show(answer: Answered) -> None:
+    body = answer.body
+    for reply in body.get("replies", ()):
+        say(_text_of(reply["content"]))
+    if not answer.ok:
+        return
+    if body.get("step") is None:
+        remark("accepted, not answered yet; see: understudy pending")
+    else:
+        remark(f"{body['outcome']}  step {body['step']}")
+
+
+def _text_of(content: Any) -> str:
+    return json.dumps(content, ensure_ascii=False)

@@ -1,0 +1,74 @@
+"""Code behind `external:`, run anew for each step, so that a replay sees nothing that a step before left in its modules."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import sysconfig
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from understudy.engines.python.failure import is_interrupt, load_error
+from understudy.engines.python.pointer import External
+from understudy.engines.python.resolver import Resolver, default_resolver
+
+_INSTALLED: Final = [
+    Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")
+]
+
+
+class FreshResolver(Resolver):
+    """Resolves with modules that were forgotten and imported again; `modules` are those that register wits.
+
+    Only modules loaded after this was made are forgotten: those of the author's own, and those of the top-level package
+    that a pointer names. Other installed libraries, and what is not Python source, stay.
+    """
+
+    def __init__(self, modules: Sequence[str] = ()) -> None:
+        super().__init__()
+        self._modules = modules
+        self._kept = frozenset(sys.modules)
+
+    def look_up(self, pointer: External) -> Any:
+        """What the reference names now."""
+        return default_resolver().look_up(pointer)
+
+    def resolve(self, pointer: External, *, node: str) -> Any:
+        """What the reference names, out of modules that are new. Raises WitError."""
+        self.forget(*self._modules, *([] if pointer.module is None else [pointer.module]))
+        for name in self._modules:
+            try:
+                importlib.import_module(name)
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
+                raise load_error(error, name) from error
+        return default_resolver().resolve(pointer, node=node)
+
+    def forget(self, *names: str) -> None:
+        """Drop the author's modules, and all of the top-level packages of these names."""
+        tops = {name.partition(".")[0] for name in names}
+        for name, module in list(sys.modules.items()):
+            if name not in self._kept and _is_source(module):
+                if name.partition(".")[0] in tops or not _is_installed(module):
+                    del sys.modules[name]
+
+
+def _is_source(module: ModuleType) -> bool:
+    # The modules of a core have relative file names, and their engine drops them itself.
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and file.endswith(".py") and os.path.isabs(file)
+
+
+def _is_installed(module: ModuleType) -> bool:
+    return _is_in_library(str(module.__file__))
+
+
+@cache
+def _is_in_library(file: str) -> bool:
+    path = Path(file).resolve()
+    return any(path.is_relative_to(folder) for folder in _INSTALLED)

@@ -1,0 +1,301 @@
+"""Verification: what can be wrong with a recorded step, found without trusting who made it.
+
+The law: what can't be judged is UNVERIFIABLE with its reason, and never MATCH.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from understudy.actors.contract import Delivery
+from understudy.kernel.closure import Closure
+from understudy.kernel.compare import JSON, Difference, first_difference
+from understudy.kernel.deliver import Judgement, judge, sender_key
+from understudy.kernel.replay import Record, engine_abi, engine_name, engine_source
+from understudy.kernel.seal import Sealed
+from understudy.objects import ids
+from understudy.objects.errors import ObjectError
+from understudy.objects.ids import ActorId, Id, StepId
+from understudy.objects.mailbox import UPDATE, Cursor, Mailbox, mailbox_key, mailbox_node
+from understudy.objects.message import is_genesis
+from understudy.objects.names import actor_of, is_outside
+from understudy.objects.step import FAILED
+from understudy.store.errors import Corrupt, Missing, StoreError
+from understudy.store.maps import mailbox_get, mailbox_set
+from understudy.store.reader import Reader, Staging
+
+MATCH: Final = "MATCH"
+MISMATCH: Final = "MISMATCH"
+UNVERIFIABLE: Final = "UNVERIFIABLE"
+
+INTEGRITY: Final = "integrity"  # a block is damaged or gone, or the chain breaks its own rules
+ORDER: Final = "order"  # a message was dropped, moved, doubled or redirected
+UNSENT: Final = "unsent"  # the sender's history does not hold a message that was consumed
+OUTPUT: Final = "output"  # the code does not give what is recorded: one of the two was changed
+CLOCK: Final = "clock"  # the code asks the clock, chance or the machine behind our back
+GLOBAL: Final = "global"  # the code keeps something between steps outside its core
+JOURNAL: Final = "journal"  # the code makes other calls than are recorded
+SOURCE: Final = "source"  # code behind `external:` is not here, or is another
+ENGINE: Final = "engine"  # no such engine here, or another version of it
+CUT: Final = "cut"  # stopped by the host
+MISSING: Final = "missing"  # a block is not in what we were given
+TIMEOUT: Final = "timeout"  # the replay took too long
+DIED: Final = "died"  # the code took the process of the replay down
+
+_NO_SOURCE: Final = "none"
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """What was found about one history, relative to `head`.
+
+    `height` is that of the head (-1 if it could not be read), `steps` counts those replayed. If the verdict is not
+    MATCH: `step` and `at_height` of the first bad one, the cause (a constant of this module), the first differing path
+    with both values, and the reason for a person. A MISMATCH anywhere goes before what is UNVERIFIABLE.
+    """
+
+    verdict: str
+    actor: str
+    head: str
+    height: int
+    steps: int = 0
+    step: str | None = None
+    at_height: int | None = None
+    cause: str | None = None
+    path: str | None = None
+    recorded: JSON = None
+    replayed: JSON = None
+    reason: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """True for MATCH."""
+        return self.verdict == MATCH
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """Why a step is not a match."""
+
+    verdict: str
+    cause: str
+    reason: str
+    step: str | None = None
+    height: int | None = None
+    path: str | None = None
+    recorded: JSON = None
+    replayed: JSON = None
+
+
+class Chains(Protocol):
+    """The other histories in the store."""
+
+    def head(self, actor: ActorId) -> StepId | None:
+        """The head of an actor, None if the store does not have it."""
+
+    def step_at(self, actor: ActorId, height: int) -> StepId | None:
+        """The step at a height in the history that the head of an actor stands for."""
+
+
+def check_record(reader: Reader, record: Record, closure: Closure) -> Problem | None:
+    """Check the step against its parent and its messages, and every object that it brings.
+
+    Raises Missing, Corrupt, WrongKind for what can't be read; see `reading_problem`.
+    """
+    problem = _check_chain(record) or _check_consumed(reader, record) or _check_sent(reader, record)
+    if problem is None:
+        _check_objects(record, closure)
+    return problem
+
+
+def check_senders(reader: Reader, record: Record, chains: Chains) -> Problem | None:
+    """Check that each consumed message of an actor whose history is here stands in that history."""
+    for number, (id, message) in enumerate(record.consumed):
+        if is_outside(message.sender):
+            continue
+        sender = actor_of(message.sender)
+        if chains.head(sender) is None:
+            continue
+        height, missing = 0, None
+        if message.after is not None:
+            try:
+                height = reader.step(ids.parse(message.after)).height + 1
+            except (StoreError, ObjectError):
+                missing = f"the step {message.after}, after which it says it was sent, is not here"
+        found = None if missing else chains.step_at(sender, height)
+        if found is None or id not in reader.step(found).sent:
+            reason = missing or f"the history of {message.sender} did not send it at height {height}"
+            return Problem(
+                verdict=MISMATCH,
+                cause=UNSENT,
+                path=f"data.consumed[{number}]",
+                recorded=str(Id(id)),
+                reason=f"message {id} was consumed, but {reason}",
+            )
+    return None
+
+
+def judge_replay(reader: Reader, record: Record, sealed: Sealed, *, engine: str) -> Problem | None:
+    """Compare a step with its replay, whose own engine text was `engine`. `reader` also sees what the replay made."""
+    recorded = record.step.engine
+    digest, here = engine_source(recorded), engine_source(engine)
+    if digest is not None and digest != here:
+        where = "is not here" if here is None else f"is another one here (sha256 {here})"
+        reason = f"the step ran external code with the source sha256 {digest}, which {where}"
+        return _unverifiable(SOURCE, reason, Difference(path="data.engine", recorded=recorded, replayed=engine))
+    difference = first_difference(reader, record, sealed)
+    if difference is None:
+        return None
+    if here is not None and (digest == _NO_SOURCE or _failed_to_load(record)):
+        reason = "the step ran external code whose source is not known, and the code that is here gives something else"
+        return _unverifiable(SOURCE, reason, difference)
+    if engine_name(recorded) == engine_name(engine) and engine_abi(recorded) != engine_abi(engine):
+        reason = f"the step was made by {engine_abi(recorded)}; {engine_abi(engine)} is here and gives something else"
+        return _unverifiable(ENGINE, reason, difference)
+    if _lacked_engine(record) and engine_name(engine) != engine_name(recorded):
+        return _unverifiable(ENGINE, "the node that made the step had no such engine", difference)
+    return _wrong(
+        OUTPUT,
+        difference.path,
+        difference.recorded,
+        difference.replayed,
+        "the code gives something else than what is recorded",
+    )
+
+
+def reading_problem(error: StoreError | ObjectError, *, whole: bool) -> Problem:
+    """What it means that an object could not be read. `whole` says that the store claims to hold all of the history."""
+    if isinstance(error, Missing) and not whole:
+        return Problem(verdict=UNVERIFIABLE, cause=MISSING, path=str(error.id), reason=str(error))
+    id = error.id if isinstance(error, Missing | Corrupt) else None
+    return Problem(verdict=MISMATCH, cause=INTEGRITY, path=None if id is None else str(id), reason=str(error))
+
+
+def worse(a: Problem | None, b: Problem | None) -> Problem | None:
+    """The one that a verdict names: a MISMATCH before what is UNVERIFIABLE, then the lower step."""
+    if a is None or b is None:
+        return a or b
+    return min(a, b, key=lambda each: (each.verdict != MISMATCH, -1 if each.height is None else each.height))
+
+
+def _check_chain(record: Record) -> Problem | None:
+    step, before = record.step, record.before.step
+    checks = [
+        ("data.actor", str(step.actor), record.before.text, "the step belongs to another actor than its parent"),
+        ("data.height", step.height, record.before.height + 1, "the height is not the parent's and one"),
+    ]
+    if before is not None:
+        checks.append(("data.time", step.time, max(step.time, before.time), "the time is before the parent's"))
+    for path, recorded, expected, reason in checks:
+        if recorded != expected:
+            return _wrong(INTEGRITY, path, recorded, expected, reason)
+    return None
+
+
+def _check_consumed(reader: Reader, record: Record) -> Problem | None:
+    messages = [message for _, message in record.consumed]
+    alone = any(message.lane == UPDATE or is_genesis(message) for message in messages)
+    if alone and len(messages) > 1:
+        return _wrong(ORDER, "data.consumed", len(messages), 1, "a genesis or an update goes alone")
+    if record.before.step is None and not is_genesis(messages[0]):
+        return _wrong(ORDER, "data.consumed[0].type", messages[0].type, "genesis", "the first message is no genesis")
+    cursors: dict[str, Cursor] = {}
+    for number, (id, message) in enumerate(record.consumed):
+        path = f"data.consumed[{number}]"
+        if message.to != record.before.text:
+            return _wrong(ORDER, f"{path}.to", message.to, record.before.text, "the message was sent to another actor")
+        key = sender_key(message)
+        cursor = cursors.get(key) or mailbox_get(reader, record.before.inbox, key)
+        judgement = judge(id, message, cursor)
+        if judgement is not Judgement.NEXT:
+            return _out_of_order(path, Delivery(id, message), cursor, judgement)
+        cursors[key] = Cursor(message.seq, id)
+    return _check_mailbox(reader, "inbox", record.before.inbox, cursors, record.step.inbox)
+
+
+def _out_of_order(path: str, delivery: Delivery, cursor: Cursor | None, judgement: Judgement) -> Problem:
+    seq, last = (0, None) if cursor is None else cursor
+    what = {
+        Judgement.DUPLICATE: "it was consumed before",
+        Judgement.EARLY: "messages between the last one and this one were left out",
+        Judgement.EVIDENCE: "it does not follow the last one",
+    }[judgement]
+    message = delivery.message
+    reason = f"message {message.seq} from {message.sender} was consumed after number {seq}: {what}"
+    expected = [seq + 1, None if last is None else str(Id(last))]
+    return _wrong(ORDER, path, [message.seq, message.previous], expected, reason)
+
+
+def _check_sent(reader: Reader, record: Record) -> Problem | None:
+    cursors: dict[str, Cursor] = {}
+    for number, (id, message) in enumerate(record.sent):
+        key = mailbox_key(message.to, message.lane)
+        cursor = cursors.get(key) or mailbox_get(reader, record.before.outbox, key)
+        checks = [
+            ("from", message.sender, record.before.text),
+            ("after", message.after, record.before.head_text),
+            ("seq", message.seq, 1 if cursor is None else cursor.seq + 1),
+            ("previous", message.previous, None if cursor is None else str(Id(cursor.message))),
+        ]
+        for name, recorded, expected in checks:
+            if recorded != expected:
+                reason = "a sent message does not follow the one before it to the same recipient"
+                return _wrong(ORDER, f"data.sent[{number}].{name}", recorded, expected, reason)
+        cursors[key] = Cursor(message.seq, id)
+    return _check_mailbox(reader, "outbox", record.before.outbox, cursors, record.step.outbox)
+
+
+def _check_mailbox(
+    reader: Reader, name: str, before: Mailbox, cursors: dict[str, Cursor], after: Mailbox
+) -> Problem | None:
+    expected = mailbox_set(Staging(reader), before, cursors) if cursors else before
+    if mailbox_node(expected) == mailbox_node(after):
+        return None
+    for key, cursor in cursors.items():
+        found = mailbox_get(reader, after, key)
+        if found != cursor:
+            reason = f"the {name} names another message"
+            return _wrong(ORDER, f"data.{name}.{key}", _shown(found), _shown(cursor), reason)
+    return _wrong(ORDER, f"data.{name}", None, None, f"the {name} does not follow from the messages")
+
+
+def _check_objects(record: Record, closure: Closure) -> None:
+    step, before, owner = record.step, record.before, record.id
+    closure.check(step.core, old=before.core if before.step is not None else None, owner=owner)
+    for mailbox, old in ((step.inbox, before.inbox), (step.outbox, before.outbox)):
+        if isinstance(mailbox, bytes):
+            closure.check(mailbox, old=old if isinstance(old, bytes) else None, owner=owner)
+    for id in (*step.consumed, *step.sent):
+        closure.check(id, owner=owner)
+    for link in (step.actor if before.step is None else None, step.journal, step.log):
+        if link is not None:
+            closure.check(link, owner=owner)
+
+
+def _failed_to_load(record: Record) -> bool:
+    """True for a step that failed before an engine ran: where it was made, external code may not have been there."""
+    step = record.step
+    return engine_name(step.engine) == "kernel" and step.outcome is not None and step.outcome.kind == FAILED
+
+
+def _lacked_engine(record: Record) -> bool:
+    return _failed_to_load(record) and record.step.outcome is not None and record.step.outcome.code == "UnknownRuntime"
+
+
+def _unverifiable(cause: str, reason: str, difference: Difference) -> Problem:
+    return Problem(
+        verdict=UNVERIFIABLE,
+        cause=cause,
+        reason=reason,
+        path=difference.path,
+        recorded=difference.recorded,
+        replayed=difference.replayed,
+    )
+
+
+def _wrong(cause: str, path: str, recorded: JSON, expected: JSON, reason: str) -> Problem:
+    return Problem(verdict=MISMATCH, cause=cause, path=path, recorded=recorded, replayed=expected, reason=reason)
+
+
+def _shown(cursor: Cursor | None) -> JSON:
+    return None if cursor is None else [cursor.seq, str(Id(cursor.message))]

@@ -1,0 +1,125 @@
+"""Import: the blocks of a CAR file, and the heads of the actors whose history it holds.
+
+The laws: nothing is stored of a file that is cut off or damaged; a head moves only forward along its own chain, and
+only to a history whose integrity was checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import BinaryIO, Final
+
+from msgspec import Struct
+
+from understudy.kernel.seal import waiting_row_for
+from understudy.node.errors import Conflict, Rejected
+from understudy.node.node import Node
+from understudy.node.verification import Target
+from understudy.objects.errors import WrongKind
+from understudy.objects.ids import ActorId, Id, StepId
+from understudy.objects.step import Step
+from understudy.store.car import read_car
+from understudy.store.keys import cursor_value, head_ref, height_row, outside_row, read_cursor_value
+from understudy.store.maps import mailbox_items
+from understudy.store.port import Move, Row, Unit
+from understudy.store.reader import Reader
+
+_BATCH: Final = 512  # blocks to a commit: at most 1 GiB, usually well under one MiB
+
+Progress = Callable[[int, int], None]
+
+
+class Imported(Struct, frozen=True, kw_only=True):
+    """What became of one root. `what` is "new", "forward", "known", or "object" for a root that is no step."""
+
+    root: Id
+    what: str
+    actor: ActorId | None = None
+    height: int | None = None
+
+
+async def import_car(node: Node, file: BinaryIO, *, progress: Progress | None = None) -> list[Imported]:
+    """Store a file's blocks and move the heads of its histories. The node must not be live.
+
+    `file` must be seekable: it is read twice. Raises BadCar, Corrupt and NotCanonical with nothing stored; Rejected for
+    a history that is not whole or not right, Conflict for one that is not the continuation of ours: then the blocks
+    are there and no head has moved.
+    """
+    roots = await asyncio.to_thread(_store_blocks, node, file)
+    return [await _take(node, root, progress) for root in dict.fromkeys(roots)]
+
+
+def _store_blocks(node: Node, file: BinaryIO) -> list[Id]:
+    start = file.tell()
+    roots, blocks = read_car(file)
+    for _ in blocks:
+        pass  # Reading checks each block; a file that is bad at its end must not leave its beginning behind.
+    file.seek(start)
+    _, blocks = read_car(file)
+    while batch := list(islice(blocks, _BATCH)):
+        node.backend.commit([Unit(blocks=batch)])
+    return roots
+
+
+async def _take(node: Node, root: Id, progress: Progress | None) -> Imported:
+    try:
+        step = node.reader.step(root)
+    except WrongKind:
+        return Imported(root=root, what="object")
+    head = StepId(root)
+    ours = node.lookup.head(step.actor)
+    known = node.step_at(step.actor, step.height) == head
+    if known:
+        return Imported(root=root, what="known", actor=step.actor, height=step.height)
+    verdict = (await node.verify([Target(step.actor, head)], integrity_only=True, progress=progress))[0]
+    if not verdict.ok:
+        raise Rejected(f"the history of {step.actor} up to {head} is not taken: {verdict.verdict}: {verdict.reason}")
+    unit = await asyncio.to_thread(_unit, node, head, step, ours)
+    receipt = (await asyncio.to_thread(node.backend.commit, [unit]))[0]
+    if receipt.conflict is not None:
+        raise Conflict(f"the head of {step.actor} moved while the file was read; import it again")
+    return Imported(root=root, what="new" if ours is None else "forward", actor=step.actor, height=step.height)
+
+
+def _unit(node: Node, head: StepId, step: Step, ours: StepId | None) -> Unit:
+    height = -1 if ours is None else node.reader.step(ours).height
+    steps = list(_above(node.reader, head, height))
+    last = steps[-1][1] if steps else step
+    if step.height <= height or last.parent != ours:
+        raise Conflict(
+            f"the file's history of {step.actor} (height {step.height}) is not the continuation of the one here "
+            f"(height {height}): they part somewhere, and only one of them can be this actor's"
+        )
+    steps.reverse()
+    rows = [Row(height_row(step.actor, each.height), id) for id, each in steps]
+    rows += _outside_rows(node, step)
+    if ours is not None:
+        messages = (node.reader.message(id) for _, each in steps for id in each.consumed)
+        rows += [Row(waiting_row_for(message), None) for message in messages]
+    return Unit(moves=[Move(head_ref(step.actor), ours, head)], rows=rows, feed=[id for id, _ in steps])
+
+
+def _above(reader: Reader, head: StepId, height: int) -> Iterator[tuple[StepId, Step]]:
+    """The steps of a chain above a height, newest first."""
+    at: StepId | None = head
+    while at is not None:
+        step = reader.step(at)
+        if step.height <= height:
+            return
+        yield at, step
+        at = step.parent
+
+
+def _outside_rows(node: Node, step: Step) -> Iterator[Row]:
+    """Our own callers go on where the history left them, or their next messages would count as duplicates."""
+    ours = f"out/{node.name}/"
+    for key, cursor in mailbox_items(node.reader, step.inbox):
+        lane, _, sender = key.rpartition(ours)
+        if not sender:
+            continue
+        row = outside_row(f"{ours}{sender}", f"{lane}{step.actor}")
+        known = node.backend.row(row)
+        if known is None or read_cursor_value(known).seq < cursor.seq:
+            yield Row(row, cursor_value(cursor))

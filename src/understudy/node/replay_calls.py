@@ -1,0 +1,97 @@
+"""Calls during a replay: answered from the journal, in its order of completion, and never by the world."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from hashlib import sha256
+
+from understudy.actors.errors import CallFailed, CallNeedsWorld, Retry
+from understudy.node.virtual_loop import VirtualLoop
+from understudy.objects.codec import Block
+from understudy.objects.journal import MAX_ENTRIES, Entry
+from understudy.store.reader import Reader
+
+
+class ReplayCalls:
+    """The calls of one replayed step.
+
+    `answers` are the journal's entries of calls. `exhausted` is the recorded text of a step that ended because the world
+    failed too often: then a call that has no entry is the one that the world failed. `problem` says what the code asked
+    for and the journal does not hold: what is recorded and what was asked.
+    """
+
+    def __init__(self, answers: Sequence[Entry], reader: Reader, *, exhausted: str | None = None) -> None:
+        self.entries: list[Entry] = []
+        self.blocks: Sequence[Block] = ()
+        self.problem: tuple[str, str | None, str] | None = None
+        self._answers = answers
+        self._by_path = {entry.path: entry for entry in answers}
+        self._reader = reader
+        self._exhausted = exhausted
+        self._digests: dict[str, str] = {}
+        self._started = 0
+        self._completed = 0
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+
+    async def call(self, capability: str, request: bytes) -> bytes:
+        """The journal's answer. Raises CallFailed as recorded, and CallNeedsWorld for a call that has none."""
+        path = f"{capability}/{self._started}"
+        self._started += 1
+        if self._started > MAX_ENTRIES:
+            raise CallFailed("TooManyCalls", f"a step may make {MAX_ENTRIES:,} calls")
+        digest = sha256(request).hexdigest()
+        self._digests[path] = digest
+        entry = self._by_path.get(path)
+        if entry is not None and entry.request != digest:
+            self._note(path, entry.request, digest)
+            raise CallNeedsWorld(f"the call {path} asks for something else than was recorded")
+        await self._turn(path)
+        assert entry is not None
+        self.entries.append(entry)
+        if entry.error is not None:
+            raise CallFailed(entry.error.code, entry.error.text)
+        assert entry.reply is not None
+        return self._reader.blob(entry.reply)
+
+    def complete_next(self) -> bool:
+        """Let the next call of the journal go on, if it was made; False if it was not."""
+        if self._completed == len(self._answers):
+            return False
+        waiting = self._waiting.pop(self._answers[self._completed].path, None)
+        if waiting is None:
+            return False
+        self._completed += 1
+        if not waiting.done():
+            waiting.set_result(None)
+        return True
+
+    def fail_one(self) -> bool:
+        """Nothing else can happen: fail the first call that the journal has no answer for; False if there is none."""
+        while self._waiting:
+            path = next(iter(self._waiting))
+            waiting = self._waiting.pop(path)
+            if not waiting.done():
+                waiting.set_exception(self._no_answer(path))
+                return True
+        return False
+
+    async def _turn(self, path: str) -> None:
+        loop = asyncio.get_running_loop()
+        if not isinstance(loop, VirtualLoop):
+            # A loop of the wit's own, which can't be told when it is this call's turn.
+            if path not in self._by_path:
+                raise self._no_answer(path)
+            return
+        waiting = self._waiting[path] = loop.create_future()
+        await waiting
+
+    def _no_answer(self, path: str) -> Exception:
+        if self._exhausted is not None:
+            return Retry(self._exhausted)
+        self._note(path, None, self._digests[path])
+        return CallNeedsWorld(f"the call {path} is not in the journal")
+
+    def _note(self, path: str, recorded: str | None, asked: str) -> None:
+        if self.problem is None:
+            self.problem = (path, recorded, asked)

@@ -1,0 +1,103 @@
+"""An event loop whose time is virtual: when nothing is left to do, the clock jumps to the next timer.
+
+The law: a wit that sleeps costs nothing, and what happens depends on its code and on `on_idle` alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+_SELF_PIPE: Final = 1  # the loop's own entry in its selector
+
+Result = TypeVar("Result")
+
+
+class Stuck(Exception):
+    """Everything waits, and nothing can come any more."""
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Before time moves, `on_idle` may make something happen (True: it did); before giving up, so may `on_stuck`.
+
+    Work that the loop handed to a thread, or a socket that it listens to, is waited for in real time.
+    """
+
+    def __init__(self, on_idle: Callable[[], bool], on_stuck: Callable[[], bool]) -> None:
+        self._virtual = _VirtualSelector(on_idle, on_stuck)
+        super().__init__(self._virtual)
+
+    def time(self) -> float:
+        """Seconds since the loop was made."""
+        return self._virtual.now
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """As asyncio has it."""
+        future: asyncio.Future[Any] = super().run_in_executor(executor, func, *args)
+        self._virtual.outside += 1
+        future.add_done_callback(self._back)
+        return future
+
+    def _back(self, _: asyncio.Future[Any]) -> None:
+        self._virtual.outside -= 1
+
+
+def run_virtually(
+    awaitable: Awaitable[Result], *, on_idle: Callable[[], bool], on_stuck: Callable[[], bool]
+) -> Result:
+    """Await something on a virtual loop of its own; what it leaves running is cancelled. Raises Stuck."""
+    loop = VirtualLoop(on_idle, on_stuck)
+    try:
+        return loop.run_until_complete(_as_coroutine(awaitable))
+    finally:
+        _close(loop)
+
+
+def _close(loop: VirtualLoop) -> None:
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    try:
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True) if left else _nothing())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    except Stuck:
+        # A task that takes no cancel: it ends with its loop.
+        pass
+    finally:
+        loop.close()
+
+
+async def _as_coroutine(awaitable: Awaitable[Result]) -> Result:
+    return await awaitable
+
+
+async def _nothing() -> None:
+    return None
+
+
+class _VirtualSelector(selectors.DefaultSelector):
+    def __init__(self, on_idle: Callable[[], bool], on_stuck: Callable[[], bool]) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.outside = 0
+        self._on_idle = on_idle
+        self._on_stuck = on_stuck
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        found = super().select(0)
+        if found or timeout == 0:
+            return found
+        if self.outside or len(self.get_map()) > _SELF_PIPE:
+            found = super().select(timeout)
+            if not found and timeout is not None:
+                self.now += timeout
+            return found
+        if self._on_idle():
+            return []
+        if timeout is not None:
+            self.now += timeout
+        elif not self._on_stuck():
+            raise Stuck("the wit waits for something that never comes")
+        return []

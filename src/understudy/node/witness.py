@@ -1,0 +1,105 @@
+"""A witness: watches code while it runs, and notes each time that it asks the clock, chance or the machine.
+
+It slows the code down several times, so it is asked only when a replay did not give what is recorded.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import random
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from datetime import date
+from types import FrameType, TracebackType
+from typing import Any, Final
+
+Belongs = Callable[[FrameType], str | None]
+
+MAX_NOTED: Final = 3  # the first is what to mend; more only to show that there are more
+_MAX_DEPTH: Final = 100  # frames between the wit and the call
+
+_CLOCK: Final = frozenset(
+    "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns thread_time "
+    "thread_time_ns localtime gmtime ctime asctime strftime clock_gettime clock_gettime_ns get_clock_info".split()
+)
+_DATES: Final = frozenset({"now", "utcnow", "today"})
+_WHOLE_MODULES: Final = frozenset({"posix", "nt", "_socket", "_posixsubprocess", "_winapi", "_uuid", "select"})
+_HARMLESS: Final = frozenset({"fspath"})
+_SHARED_RANDOM: Final = getattr(random.random, "__self__", None)
+_ENVIRONMENT: Final = type(os.environ)
+_PYTHON: Final = {
+    _ENVIRONMENT.__getitem__.__code__: "os.environ",
+    _ENVIRONMENT.__iter__.__code__: "os.environ",
+    _ENVIRONMENT.__len__.__code__: "os.environ",
+    socket.socket.__init__.__code__: "socket.socket",
+}
+
+
+class Witness:
+    """Watches while it is entered. `noted` says for each place what it asked, e.g. "code/clock.py:7 calls time.time".
+
+    `belongs` gives the path of the wit's code that a frame runs, None for other code.
+    """
+
+    def __init__(self, belongs: Belongs) -> None:
+        self.noted: list[str] = []
+        self._belongs = belongs
+
+    def __enter__(self) -> Witness:
+        threading.setprofile(self._see)
+        sys.setprofile(self._see)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        sys.setprofile(None)
+        # The stubs do not know that None is how one takes it back.
+        threading.setprofile(None)  # type: ignore[arg-type]
+
+    def _see(self, frame: FrameType, event: str, argument: Any) -> None:
+        if event == "c_call":
+            name = _asked(argument, direct=self._belongs(frame) is not None)
+            if name is not None:
+                self._note(name, frame)
+        elif event == "call":
+            name = _PYTHON.get(frame.f_code)
+            if name is not None and frame.f_back is not None:
+                self._note(name, frame.f_back, exact=True)
+
+    def _note(self, name: str, frame: FrameType, *, exact: bool = False) -> None:
+        at: FrameType | None = frame
+        for _ in range(_MAX_DEPTH):
+            if at is None or at.f_code.co_filename.startswith("<frozen importlib"):
+                return
+            path = self._belongs(at)
+            if path is not None:
+                line = f"{path}:{at.f_lineno} calls {name}"
+                if len(self.noted) < MAX_NOTED and line not in self.noted:
+                    self.noted.append(line)
+                return
+            if not exact:
+                # What the wit's own line names: `uuid.uuid4`, not the `os.urandom` inside it.
+                name = f"{at.f_globals.get('__name__', '?')}.{at.f_code.co_name}"
+            at = at.f_back
+
+
+def _asked(function: Any, *, direct: bool) -> str | None:
+    """How to call a built-in function that depends on more than its arguments; None for the others."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__name__", "")
+    owner = getattr(function, "__self__", None)
+    if module == "time" and name in _CLOCK:
+        return f"time.{name}"
+    if name in _DATES and isinstance(owner, type) and issubclass(owner, date):
+        return f"{owner.__name__}.{name}"
+    if owner is not None and owner is _SHARED_RANDOM:
+        return f"random.{name}"
+    if module in _WHOLE_MODULES and name not in _HARMLESS:
+        return f"{'os' if module in ('posix', 'nt') else module.lstrip('_')}.{name}"
+    if module in ("io", "_io") and name in ("open", "open_code"):
+        return "open"
+    # Addresses differ from run to run; inside the library `id` only tells objects apart.
+    return "id" if direct and function is builtins.id else None

@@ -1,0 +1,394 @@
+"""The comfortable form: handlers, their payloads, the state, and what becomes of what they return."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+
+from understudy.engines.python.engine import PythonEngine
+from understudy.objects.ids import node_id
+from understudy.testing.engine_suite import PARENT, Objects, WorldCalls, delivery, run, step_input
+
+HEAD = """
+from __future__ import annotations
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+from msgspec import Struct
+from understudy import *
+wit = Wit()
+class Greet(Struct):
+    name: str
+    times: int = 1
+class Counter(Struct):
+    count: int = 0
+    names: list[str] = []
+"""
+
+
+class Actor:
+    """A core that steps: each `send` is one step, and the next one goes on from there."""
+
+    def __init__(self, code, files={}, engine=None):  # noqa: B006
+        self.objects, self.engine = Objects(), engine or PythonEngine()
+        self.core = self.id = self.objects.core({"wit": "/code:m:wit", "code/m.py": HEAD + code, **files})
+        self.seq = 0
+
+    def send(self, *messages, parent=PARENT, entry="wit", calls=None, sender="out/test/caller"):
+        """Messages are (type, content)."""
+        deliveries = []
+        for type, content in messages:
+            self.seq += 1
+            deliveries.append(delivery(self.objects, str(self.id), content, type=type, seq=self.seq, sender=sender))
+        given = step_input(self.objects, self.core, deliveries, actor=self.id, parent=parent, calls=calls)
+        self.result = run(self.engine, given, entry)
+        self.objects.keep(given.store)
+        self.core = self.result.core
+        return self.result
+
+    def ok(self, *messages, **changes):
+        result = self.send(*messages, **changes)
+        assert result.outcome is None, result.outcome.text
+        return result
+
+    def genesis(self):
+        return self.send(("genesis", self.core), parent=None)
+
+    def read(self, path="state"):
+        found = self.objects.find(self.core, path)
+        return None if found is None else self.objects.blob(found)
+
+    @property
+    def sent(self):
+        return [(each.to, each.type, self.objects.blob(each.content)) for each in self.result.sent]
+
+
+def test_a_handler_gets_a_typed_payload_and_keeps_its_state():
+    actor = Actor(
+        "@wit.message('greet')\ndef f(greet: Greet, state: Counter):\n    state.count += greet.times\n    state.names.append(greet.name)"
+    )
+    actor.ok(("greet", '{"name": "Ann"}'))
+    actor.ok(("greet", '{"name": "Bob", "times": 3}'))
+    assert actor.read() == b'{"count":4,"names":["Ann","Bob"]}'
+
+
+def test_a_handler_by_payload_class_takes_messages_of_its_name():
+    actor = Actor("@wit.message(Greet)\ndef f(ctx, anything): ctx.log(anything.name)")
+    assert actor.ok(("Greet", '{"name": "Ann"}')).log == ["Ann"]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "content", "expected"),
+    [
+        ("p: Greet", '{"name": "Ann"}', "Greet(name='Ann', times=1)"),
+        ("p: Data", '{"n": 3}', "Data(n=3)"),
+        ("p: Typed", '{"n": 3}', "{'n': 3}"),
+        ("p: Model", '{"n": 3}', "n=3"),
+        ("p: list[Model]", '[{"n": 3}]', "[Model(n=3)]"),
+        ("p: int", "3", "3"),
+        ("p: str", '"x"', "x"),
+        ("p: list[int]", "[1, 2]", "[1, 2]"),
+        ("p: dict[str, Greet]", '{"a": {"name": "b"}}', "{'a': Greet(name='b', times=1)}"),
+        ("p: dict[int, int]", '{"1": 2}', "{1: 2}"),
+        ("p: int | None", "null", "None"),
+        ("p: Any", '{"a": [1]}', "{'a': [1]}"),
+        ("p: bytes", "as it is", "b'as it is'"),
+        ("p: ActorId", f'"{node_id(b"x")}"', str(node_id(b"x"))),
+        ("payload", "[1]", "[1]"),
+        ("content", "[1]", "[1]"),
+        ("message: Greet", '{"name": "Ann"}', "Greet(name='Ann', times=1)"),
+        ("*, p: int", "3", "3"),
+        ("p: int, colour='red'", "3", "3"),
+    ],
+)
+def test_a_payload_is_what_its_annotation_says(parameter, content, expected):
+    types = 
+        "from pydantic import BaseModel\nclass Model(BaseModel):\n    n: int\n"
+        "@dataclass\nclass Data:\n    n: int\nclass Typed(TypedDict):\n    n: int\n"
+    
+    name = parameter.removeprefix("*, ").partition(":")[0]
+    actor = Actor(f"{types}@wit.message('t')\ndef f(ctx, {parameter}): ctx.log({name})")
+    assert actor.ok(("t", content)).log == [expected]
+
+
+def test_a_handler_may_ask_for_everything_and_for_nothing():
+    actor = Actor(
+        "@wit.message('t')\ndef f(core: Core, ctx: Context, message: Message, inbox: Inbox, outbox: Outbox, actor_id: ActorId,"
+        " step_id: StepId, store: Reader, state: dict, payload: int):\n"
+        "    ctx.log([message.text(), len(inbox), len(outbox), actor_id == ctx.actor_id, step_id == ctx.step_id, 'wit' in core, state, payload])\n"
+        "@wit.message('nothing')\ndef g(): pass"
+    )
+    assert actor.ok(("t", "7")).log == ["['7', 1, 0, True, True, True, {}, 7]"]
+    assert actor.ok(("nothing", "no JSON")).outcome is None
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ('{"name": 3}', "the content of a 'greet' message: Expected `str`, got `int` - at `$.name`"),
+        ("{}", "missing required field `name`"),
+        ("", "truncated"),
+        ("{", "truncated"),
+        (b"\xff", "malformed"),
+        ("[" * 100_000, "the content of a 'greet' message: "),
+        (b'{"name": "\xff"}', "utf-8"),
+    ],
+)
+def test_a_payload_that_does_not_fit_is_refused_with_its_path(content, text):
+    actor = Actor("@wit.message('greet')\ndef f(greet: Greet, state: Counter): state.count += 1")
+    result = actor.send(("greet", content))
+    assert (result.outcome.kind, result.outcome.code) == ("refused", "BadPayload")
+    assert text.lower() in result.outcome.text.lower()
+    assert actor.read() is None
+
+
+def test_a_pydantic_payload_that_does_not_fit_is_refused_too():
+    actor = Actor("from pydantic import BaseModel\nclass M(BaseModel):\n    n: int\n@wit.message(M)\ndef f(m: M): pass")
+    result = actor.send(("M", '{"n": "x"}'))
+    assert (result.outcome.kind, result.outcome.code) == ("refused", "BadPayload")
+    assert "n\n  Input should be a valid integer" in result.outcome.text
+
+
+def test_a_content_that_is_a_tree_is_refused_where_a_payload_is_asked_for():
+    actor = Actor("@wit.message('greet')\ndef f(greet: Greet): pass")
+    result = actor.send(("greet", actor.objects.core({"x": "y"})))
+    assert (result.outcome.code, result.outcome.text) == (
+        "BadPayload",
+        "the content of a 'greet' message is a tree, not a blob",
+    )
+
+
+def test_an_unknown_type_is_refused_with_the_known_ones():
+    result = Actor("@wit.message('b')\ndef f(): pass\n@wit.message('a')\ndef g(): pass").send(("c", ""))
+    assert (result.outcome.kind, result.outcome.code) == ("refused", "NoHandler")
+    assert result.outcome.text == "there is no handler for messages of type 'c'; there are: a, b"
+
+
+def test_an_error_without_a_handler_passes_and_with_one_is_handled():
+    actor = Actor("@wit.message('a')\ndef f(): pass")
+    core = actor.core
+    assert actor.ok(("error", '{"code": "x"}')).core == core
+    handled = Actor("@wit.message('error')\ndef f(ctx, payload): ctx.log(payload['code'])")
+    assert handled.ok(("error", '{"code": "x"}')).log == ["x"]
+
+
+def test_nothing_answers_an_error():
+    for body in ("return 1", "ctx.reply(1)"):
+        result = Actor(f"@wit.message('error')\ndef f(ctx): {body}").send(("error", "{}"))
+        assert result.outcome.code == "ValueError"
+        assert "nothing answers a message of type 'error'" in result.outcome.text
+
+
+def test_a_batch_is_handled_in_order_against_one_state():
+    actor = Actor(
+        "@wit.message('t')\ndef f(state: Counter, core: Core, payload: str):\n    state.names.append(payload)\n    core['x'] = (core.get('x') or b'') + payload.encode()"
+    )
+    actor.ok(("t", '"a"'), ("t", '"b"'), ("t", '"c"'))
+    assert actor.read() == b'{"count":0,"names":["a","b","c"]}'
+    assert actor.read("x") == b"abc"
+
+
+def test_one_message_that_is_refused_refuses_its_whole_batch():
+    actor = Actor(
+        "@wit.message('t')\ndef f(state: Counter, payload: int, ctx): state.count += payload; ctx.reply(payload)"
+    )
+    core = actor.core
+    result = actor.send(("t", "1"), ("t", '"x"'), ("t", "2"))
+    assert (result.outcome.code, result.core, list(result.sent)) == ("BadPayload", core, [])
+
+
+@pytest.mark.parametrize(
+    ("declared", "first", "changed"),
+    [
+        ("Counter", "Counter(count=0, names=[])", "state.count = 5"),
+        ("dict", "{}", "state['a'] = 1"),
+        ("dict[str, int]", "{}", "state['a'] = 1"),
+        ("list[int]", "[]", "state.append(3)"),
+        ("Counter | None", "None", "pass"),
+        ("Data", "Data(n=0)", "state.n = 1"),
+        ("Model", "n=0", "state.n = 1"),
+        ("Any", "{}", "state['a'] = 1"),
+    ],
+)
+def test_a_missing_state_begins_as_the_types_own_default(declared, first, changed):
+    types = "from pydantic import BaseModel\nclass Model(BaseModel):\n    n: int = 0\n@dataclass\nclass Data:\n    n: int = 0\n"
+    actor = Actor(f"{types}@wit.message('t')\ndef f(state: {declared}, ctx):\n    ctx.log(state)\n    {changed}")
+    assert actor.ok(("t", "")).log == [first]
+    again = actor.ok(("t", "")).log
+    assert (again == [first]) is (changed == "pass")
+
+
+def test_a_state_without_a_type_is_a_dictionary():
+    actor = Actor("@wit.message('t')\ndef f(state): state['n'] = state.get('n', 0) + 1")
+    actor.ok(("t", ""))
+    actor.ok(("t", ""))
+    assert actor.read() == b'{"n":2}'
+
+
+def test_a_state_that_needs_arguments_comes_from_genesis():
+    code = "class Account(Struct):\n    owner: str\n    cents: int\n@wit.message('t')\ndef f(state: Account): state.cents += 1\n"
+    result = Actor(code).send(("t", ""))
+    assert result.outcome.code == "NoState"
+    assert "return the first one from @wit.genesis" in result.outcome.text
+    actor = Actor(code + "@wit.genesis\ndef born(): return Account('Ann', 10)")
+    assert actor.genesis().outcome is None
+    actor.ok(("t", ""))
+    assert actor.read() == b'{"owner":"Ann","cents":11}'
+
+
+def test_a_returned_instance_of_the_states_class_is_the_new_state():
+    actor = Actor(
+        "class Point(Struct, frozen=True):\n    x: int = 0\n@wit.message('t')\ndef f(state: Point): return Point(state.x + 1)"
+    )
+    actor.ok(("t", ""), ("t", ""))
+    assert (actor.read(), actor.sent) == (b'{"x":2}', [])
+
+
+def test_a_number_is_a_new_state_only_if_the_handler_says_that_it_returns_one():
+    actor = Actor(
+        "@wit.message('add')\ndef f(state: int, payload: int) -> int: return state + payload\n@wit.message('tell')\ndef g(state: int): return state"
+    )
+    actor.ok(("add", "3"))
+    actor.ok(("add", "4"))
+    assert (actor.read(), actor.sent) == (b"7", [])
+    actor.ok(("tell", ""))
+    assert (actor.read(), actor.sent) == (b"7", [("out/test/caller", "reply", b"7")])
+
+
+def test_a_state_that_was_only_read_is_not_written_again():
+    actor = Actor("@wit.message('t')\ndef f(state: Counter): pass", {"state": '{"count":1,"names":[]}'})
+    core = actor.core
+    assert actor.ok(("t", "")).core == core
+
+
+def test_a_state_that_does_not_fit_its_type_is_a_failure_that_says_so():
+    result = Actor("@wit.message('t')\ndef f(state: Counter): pass", {"state": '{"count": "x"}'}).send(("t", ""))
+    assert (result.outcome.kind, result.outcome.code) == ("failed", "BadState")
+    assert "mend it with an update: Expected `int`, got `str` - at `$.count`" in result.outcome.text
+
+
+def test_no_object_of_the_state_outlives_a_step():
+    actor = Actor(
+        "seen = []\n@wit.message('t')\ndef f(state: Counter, ctx):\n    seen.append(state)\n    ctx.log(len(set(map(id, seen))) == len(seen))"
+    )
+    assert [actor.ok(("t", "")).log for _ in range(3)] == [["True"]] * 3
+
+
+@pytest.mark.parametrize(
+    ("value", "content"),
+    [
+        ("{'b': 1, 'a': 2}", b'{"a":2,"b":1}'),
+        ("'text'", b'"text"'),
+        ("b'raw'", b"raw"),
+        ("b''", b""),
+        ("0", b"0"),
+        ("False", b"false"),
+        ("[]", b"[]"),
+        ("Greet('x')", b'{"name":"x","times":1}'),
+    ],
+)
+def test_what_a_handler_returns_goes_to_the_sender(value, content):
+    actor = Actor(f"@wit.message('t')\ndef f(): return {value}")
+    actor.ok(("t", ""))
+    assert actor.sent == [("out/test/caller", "reply", content)]
+    assert actor.result.sent[0].re is not None
+
+
+def test_genesis_needs_no_handler_and_its_handler_gets_the_args():
+    plain = Actor("@wit.message('t')\ndef f(): pass")
+    core = plain.core
+    assert (plain.genesis().outcome, plain.core) == (None, core)
+    code = "@wit.genesis\ndef born(args: Greet, state: Counter): state.names.append(args.name)"
+    actor = Actor(code, {"args": '{"name": "Ann"}'})
+    actor.genesis()
+    assert actor.read() == b'{"count":0,"names":["Ann"]}'
+    assert Actor(code).genesis().outcome.text == "the core has no /args, which the genesis handler asks for"
+    assert Actor(code, {"args": "3"}).genesis().outcome.code == "BadPayload"
+    other = Actor("@wit.genesis\ndef born(ctx, args: Greet = None): ctx.log(args)")
+    assert other.genesis().log == ["None"]
+
+
+def test_a_genesis_message_goes_to_no_other_handler():
+    actor = Actor("@wit.message('genesis')\ndef f(): raise ValueError")
+    assert actor.genesis().outcome is None
+
+
+def test_an_update_handler_gets_the_patched_core_and_the_old_state():
+    actor = Actor(
+        "@wit.update\ndef mend(core: Core, state: dict, ctx): state['version'] = core.text('version'); ctx.log('mended')",
+        {"wit_update": "/code:m:wit", "version": "2", "state": '{"version":"1"}'},
+    )
+    assert actor.ok(("update", ""), entry="wit_update").log == ["mended"]
+    assert actor.read() == b'{"version":"2"}'
+
+
+def test_asynchronous_and_plain_handlers_mix_in_one_batch_in_order():
+    actor = Actor(
+        "import asyncio\n@wit.message('slow')\n" "async def f(state: list, payload: int):\n" "    await asyncio.sleep(0)\n" "    state.append(payload)\n"
+        "@wit.message('fast')\ndef g(state: list, payload: int): state.append(payload)"
+    )
+    actor.ok(("fast", "1"), ("slow", "2"), ("fast", "3"), ("slow", "4"))
+    assert actor.read() == b"[1,2,3,4]"
+    program = actor.engine.load(actor.core, "wit", actor.objects)
+    given = step_input(actor.objects, actor.core, [delivery(actor.objects, str(actor.core), "5", type="fast")])
+    assert not asyncio.iscoroutine(program.run(given))
+
+
+def test_an_asynchronous_handler_may_be_decorated():
+    actor = Actor(
+        "import functools\ndef same(f):\n" "    @functools.wraps(f)\n" "    def g(*a, **k): " "return f(*a, **k)\n" "    return g\n" "@wit.message('t')\n@same\n" "async def f(payload: " "int): return payload + 1"
+    )
+    actor.ok(("t", "1"))
+    assert actor.sent == [("out/test/caller", "reply", b"2")]
+
+
+def test_a_capability_that_fails_fails_the_step_and_verify_gives_a_verdict():
+    code = "@wit.message('t')\n" "async def f(ctx, payload: ActorId):\n" "    v = await ctx.verify(payload)\n" "    ctx.log((v.verdict, " "v.ok, v.reason))"
+    id = node_id(b"x")
+    result = Actor(code).send(("t", f'"{id}"'))
+    assert (result.outcome.code, result.outcome.text.splitlines()[0]) == (
+        "CallFailed",
+        "NoSuchCapability: there is no verify",
+    )
+    calls = WorldCalls({"verify": b'{"verdict": "UNVERIFIABLE", "reason": "cut", "more": 1}'})
+    assert Actor(code).ok(("t", f'"{id}"'), calls=calls).log == ["('UNVERIFIABLE', False, 'cut')"]
+    assert calls.requests == [("verify", f'{{"actor":"{id}"}}'.encode())]
+
+
+def test_the_same_step_gives_the_same_bytes_under_every_hash_seed():
+    script = 
+        "from tests.wit.test_handlers import Actor\n"
+        "a = Actor('''class S(Struct):\n" "    tags: set[str] = set()\n" "    by: dict[str, set[int]] = {}\n" "    n: dict[int, str] = {}\n"
+        "@wit.message('t')\n" "def f(state: S, ctx):\n" "    words = {chr(n) * 3 " "for n in range(97, 120)}\n" "    state.tags = words\n"
+        "    state.by = {w: {1, " "2, 99} for w in words}\n" "    state.n = {hash(w) % 100: '' " "for w in ()} | {3: 'c', 1: 'a'}\n"
+        "    ctx.reply({w: words for w in words}); ctx.send('out/a/b', words, type='t')''')\n"
+        "a.ok(('t', ''))\nprint(a.core, a.sent)\n"
+    
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            cwd=os.getcwd(),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert len(outputs) == 1
+
+
+def test_a_handler_can_be_called_by_its_own_test():
+    # The decorators give the function back as it was.
+    from understudy import Wit
+
+    wit = Wit()
+
+    @wit.message("t")
+    def double(payload: int) -> int:
+        return payload * 2
+
+    assert double(4) == 8

@@ -1,4 +1,4 @@
-"""Actors whose every step can be replayed, and proved, by an understudy. Here is what the author of a Python actor imports."""
+"""Actors whose every step can be replayed, and proved. Here is what the author of a Python actor imports."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""Wits behind `external:`: the registered first, then loaded modules, then sys.path; and what a step says of their source."""
+"""Wits behind `external:`: registered ones, loaded modules, then sys.path; and what a step says of their source."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,7 @@ def test_a_module_is_found_on_an_added_path(folder):
 
 
 def test_a_loaded_module_is_used_as_it_is(folder):
-    module = type(sys)("made_by_hand")
+    module: Any = type(sys)("made_by_hand")
     module.wit = lambda ctx: ctx.log("by hand")
     sys.modules["made_by_hand"] = module
     engine = PythonEngine(Resolver())
@@ -121,7 +122,8 @@ def test_the_source_is_that_of_the_module_that_defines_the_function(folder):
 
 
 def test_a_function_without_source_says_so():
-    table, made = Resolver(), {"__name__": "nowhere"}
+    table = Resolver()
+    made: dict[str, Any] = {"__name__": "nowhere"}
     exec("def wit(): pass", made)
     table.register_wit("x", made["wit"])
     assert step(PythonEngine(table), {"wit": "external:x"})[1].engine == "python/1;source=none"

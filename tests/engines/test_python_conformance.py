@@ -14,9 +14,7 @@ LOW = {
     "flood": "for _ in range(4096): ctx.log('x' * 1024)",
     "world": "core['kept'] = f'{ctx.time_us} {ctx.random.random()}'",
     "fail": (
-        ("core['kept'] = 'lost'; outbox.send('out/a/b', type='t', ")(
-            "content=1); ctx.log('before'); raise ValueError('no')"
-        )
+        "core['kept'] = 'lost'; outbox.send('out/a/b', type='t', content=1); ctx.log('before'); raise ValueError('no')"
     ),
     "broken": ")",
 }

@@ -11,7 +11,7 @@ from understudy.actors.errors import WitError
 from understudy.engines.python import resolver
 from understudy.engines.python.engine import PythonEngine
 from understudy.kernel.core import check_core, runtime_of
-from understudy.testing.engine_suite import Objects, delivery, run, step_input
+from understudy.testing.engine_suite import PARENT, Objects, delivery, run, step_input
 
 GREETER = "def greet(ctx): ctx.log('hello from the core')\n"
 
@@ -31,7 +31,8 @@ def step(files, *, engine=None, genesis=False):
     objects = Objects()
     core = objects.core(files)
     content = core if genesis else "hello"
-    given = step_input(objects, core, [delivery(objects, str(core), content)], **({"parent": None} if genesis else {}))
+    parent = None if genesis else PARENT
+    given = step_input(objects, core, [delivery(objects, str(core), content)], parent=parent)
     result = run(engine or PythonEngine(), given)
     assert result.outcome is None, result.outcome.text
     return list(result.log)
@@ -174,11 +175,9 @@ def test_all_nodes_that_end_in_py_are_loaded():
     files = {
         "wit": "/code:greeter:greet",
         "code/greeter.py": (
-            "import sys\n"(
-                ("def greet(ctx): "("ctx.log(sorted(n.split('.', 1)[1] for "))(
-                    "n in sys.modules if n.startswith(__package__ + '.')))"
-                )
-            )
+            "import sys\n"
+            "def greet(ctx):\n"
+            "    ctx.log(sorted(n.split('.', 1)[1] for n in sys.modules if n.startswith(__package__ + '.')))\n"
         ),
         "code/other.py": "",
         "code/deep/er.py": "",

@@ -195,7 +195,7 @@ def test_a_changed_byte_in_any_file_is_named_or_changes_no_answer(crashed, seed)
 
 def test_a_log_that_was_cut_anywhere_in_its_last_record_opens_with_all_before_it(crashed):
     *_, before, whole = crashed.log_sizes
-    for length in range(before, whole):
+    for length in (*range(before, before + 9), *range(before + 9, whole, 5), whole - 1):
         found = crashed.after(lambda data, length=length: data.__delitem__(slice(length, None)), crashed.log)
         assert not isinstance(found, StoreError), (length, found)
         assert set(crashed.facts[1]) - set(found[1]) == {b"head/000084"}
@@ -376,10 +376,14 @@ def test_refs_and_rows_are_seen_only_after_the_sync(tmp_path, monkeypatch):
         seen.append(facts(store)[1:])
 
     before = facts(store)[1:]
+    first = unit(1).blocks[0].id
+    changed = Unit(moves=[Move(b"head/000001", first, b"other")], rows=[Row(b"i000001", None), Row(b"k", b"v")])
     monkeypatch.setattr(store, "_db", Disk(store._db, look))
-    store.commit([unit(2)])
+    store.commit([unit(2), changed])
     assert seen == [before]
-    assert store.row(b"i000002") == b"v"
+    assert store.row(b"i000001") is None
+    assert [key for key, _ in store.rows(b"i")] == [b"i000002"]
+    assert dict(store.refs(b"")) == {b"head/000001": b"other", b"head/000002": unit(2).blocks[0].id}
     assert len(list(store.rows(FEED))) == 2
     store.close()
 

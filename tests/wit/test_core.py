@@ -113,7 +113,9 @@ def test_only_what_is_touched_is_loaded():
     objects = Objects()
     root = objects.core({"state": "1", "data/a": "2"})
     for path in ("data/a", "data"):
-        del objects.held[objects.find(root, path)]
+        found = objects.find(root, path)
+        assert found is not None
+        del objects.held[found]
     core = Core(Staging(objects), root)
     core["state"] = core.text("state") + "!"
     assert core.seal()

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from understudy.engines.python.engine import PythonEngine
-from understudy.objects.ids import node_id
+from understudy.objects.ids import ActorId, node_id
 from understudy.testing.engine_suite import PARENT, Objects, WorldCalls, delivery, run, step_input
 
 HEAD = """
@@ -34,7 +34,8 @@ class Actor:
 
     def __init__(self, code, files={}, engine=None):  # noqa: B006
         self.objects, self.engine = Objects(), engine or PythonEngine()
-        self.core = self.id = self.objects.core({"wit": "/code:m:wit", "code/m.py": HEAD + code, **files})
+        self.core = self.objects.core({"wit": "/code:m:wit", "code/m.py": HEAD + code, **files})
+        self.id = ActorId(self.core)
         self.seq = 0
 
     def send(self, *messages, parent=PARENT, entry="wit", calls=None, sender="out/test/caller"):
@@ -68,7 +69,10 @@ class Actor:
 
 def test_a_handler_gets_a_typed_payload_and_keeps_its_state():
     actor = Actor(
-        "@wit.message('greet')\ndef f(greet: Greet, state: Counter):\n    state.count += greet.times\n    state.names.append(greet.name)"
+        "@wit.message('greet')\n"
+        "def f(greet: Greet, state: Counter):\n"
+        "    state.count += greet.times\n"
+        "    state.names.append(greet.name)"
     )
     actor.ok(("greet", '{"name": "Ann"}'))
     actor.ok(("greet", '{"name": "Bob", "times": 3}'))
@@ -105,10 +109,10 @@ def test_a_handler_by_payload_class_takes_messages_of_its_name():
     ],
 )
 def test_a_payload_is_what_its_annotation_says(parameter, content, expected):
-    types = 
+    types = (
         "from pydantic import BaseModel\nclass Model(BaseModel):\n    n: int\n"
         "@dataclass\nclass Data:\n    n: int\nclass Typed(TypedDict):\n    n: int\n"
-    
+    )
     name = parameter.removeprefix("*, ").partition(":")[0]
     actor = Actor(f"{types}@wit.message('t')\ndef f(ctx, {parameter}): ctx.log({name})")
     assert actor.ok(("t", content)).log == [expected]
@@ -116,12 +120,17 @@ def test_a_payload_is_what_its_annotation_says(parameter, content, expected):
 
 def test_a_handler_may_ask_for_everything_and_for_nothing():
     actor = Actor(
-        "@wit.message('t')\ndef f(core: Core, ctx: Context, message: Message, inbox: Inbox, outbox: Outbox, actor_id: ActorId,"
+        "@wit.message('t')\n"
+        "def f(core: Core, ctx: Context, message: Message, inbox: Inbox, outbox: Outbox, actor_id: ActorId,"
         " step_id: StepId, store: Reader, state: dict, payload: int):\n"
-        "    ctx.log([message.text(), len(inbox), len(outbox), actor_id == ctx.actor_id, step_id == ctx.step_id, 'wit' in core, state, payload])\n"
+        "    ctx.log([message.text(), len(inbox), len(outbox), actor_id == ctx.actor_id, step_id == ctx.step_id])\n"
+        "    ctx.log(['wit' in core, hasattr(store, 'blob'), state, payload])\n"
         "@wit.message('nothing')\ndef g(): pass"
     )
-    assert actor.ok(("t", "7")).log == ["['7', 1, 0, True, True, True, {}, 7]"]
+    assert actor.ok(("t", "7")).log == [
+        "['7', 1, 0, True, True]",
+        "[True, True, {}, 7]",
+    ]
     assert actor.ok(("nothing", "no JSON")).outcome is None
 
 
@@ -184,7 +193,10 @@ def test_nothing_answers_an_error():
 
 def test_a_batch_is_handled_in_order_against_one_state():
     actor = Actor(
-        "@wit.message('t')\ndef f(state: Counter, core: Core, payload: str):\n    state.names.append(payload)\n    core['x'] = (core.get('x') or b'') + payload.encode()"
+        "@wit.message('t')\n"
+        "def f(state: Counter, core: Core, payload: str):\n"
+        "    state.names.append(payload)\n"
+        "    core['x'] = (core.get('x') or b'') + payload.encode()"
     )
     actor.ok(("t", '"a"'), ("t", '"b"'), ("t", '"c"'))
     assert actor.read() == b'{"count":0,"names":["a","b","c"]}'
@@ -214,7 +226,14 @@ def test_one_message_that_is_refused_refuses_its_whole_batch():
     ],
 )
 def test_a_missing_state_begins_as_the_types_own_default(declared, first, changed):
-    types = "from pydantic import BaseModel\nclass Model(BaseModel):\n    n: int = 0\n@dataclass\nclass Data:\n    n: int = 0\n"
+    types = (
+        "from pydantic import BaseModel\n"
+        "class Model(BaseModel):\n"
+        "    n: int = 0\n"
+        "@dataclass\n"
+        "class Data:\n"
+        "    n: int = 0\n"
+    )
     actor = Actor(f"{types}@wit.message('t')\ndef f(state: {declared}, ctx):\n    ctx.log(state)\n    {changed}")
     assert actor.ok(("t", "")).log == [first]
     again = actor.ok(("t", "")).log
@@ -229,7 +248,13 @@ def test_a_state_without_a_type_is_a_dictionary():
 
 
 def test_a_state_that_needs_arguments_comes_from_genesis():
-    code = "class Account(Struct):\n    owner: str\n    cents: int\n@wit.message('t')\ndef f(state: Account): state.cents += 1\n"
+    code = (
+        "class Account(Struct):\n"
+        "    owner: str\n"
+        "    cents: int\n"
+        "@wit.message('t')\n"
+        "def f(state: Account): state.cents += 1\n"
+    )
     result = Actor(code).send(("t", ""))
     assert result.outcome.code == "NoState"
     assert "return the first one from @wit.genesis" in result.outcome.text
@@ -241,7 +266,10 @@ def test_a_state_that_needs_arguments_comes_from_genesis():
 
 def test_a_returned_instance_of_the_states_class_is_the_new_state():
     actor = Actor(
-        "class Point(Struct, frozen=True):\n    x: int = 0\n@wit.message('t')\ndef f(state: Point): return Point(state.x + 1)"
+        "class Point(Struct, frozen=True):\n"
+        "    x: int = 0\n"
+        "@wit.message('t')\n"
+        "def f(state: Point): return Point(state.x + 1)"
     )
     actor.ok(("t", ""), ("t", ""))
     assert (actor.read(), actor.sent) == (b'{"x":2}', [])
@@ -249,7 +277,10 @@ def test_a_returned_instance_of_the_states_class_is_the_new_state():
 
 def test_a_number_is_a_new_state_only_if_the_handler_says_that_it_returns_one():
     actor = Actor(
-        "@wit.message('add')\ndef f(state: int, payload: int) -> int: return state + payload\n@wit.message('tell')\ndef g(state: int): return state"
+        "@wit.message('add')\n"
+        "def f(state: int, payload: int) -> int: return state + payload\n"
+        "@wit.message('tell')\n"
+        "def g(state: int): return state"
     )
     actor.ok(("add", "3"))
     actor.ok(("add", "4"))
@@ -272,7 +303,11 @@ def test_a_state_that_does_not_fit_its_type_is_a_failure_that_says_so():
 
 def test_no_object_of_the_state_outlives_a_step():
     actor = Actor(
-        "seen = []\n@wit.message('t')\ndef f(state: Counter, ctx):\n    seen.append(state)\n    ctx.log(len(set(map(id, seen))) == len(seen))"
+        "seen = []\n"
+        "@wit.message('t')\n"
+        "def f(state: Counter, ctx):\n"
+        "    seen.append(state)\n"
+        "    ctx.log(len(set(map(id, seen))) == len(seen))"
     )
     assert [actor.ok(("t", "")).log for _ in range(3)] == [["True"]] * 3
 
@@ -318,7 +353,8 @@ def test_a_genesis_message_goes_to_no_other_handler():
 
 def test_an_update_handler_gets_the_patched_core_and_the_old_state():
     actor = Actor(
-        "@wit.update\ndef mend(core: Core, state: dict, ctx): state['version'] = core.text('version'); ctx.log('mended')",
+        "@wit.update\n"
+        "def mend(core: Core, state: dict, ctx): state['version'] = core.text('version'); ctx.log('mended')",
         {"wit_update": "/code:m:wit", "version": "2", "state": '{"version":"1"}'},
     )
     assert actor.ok(("update", ""), entry="wit_update").log == ["mended"]
@@ -327,7 +363,10 @@ def test_an_update_handler_gets_the_patched_core_and_the_old_state():
 
 def test_asynchronous_and_plain_handlers_mix_in_one_batch_in_order():
     actor = Actor(
-        "import asyncio\n@wit.message('slow')\n" "async def f(state: list, payload: int):\n" "    await asyncio.sleep(0)\n" "    state.append(payload)\n"
+        "import asyncio\n@wit.message('slow')\n"
+        "async def f(state: list, payload: int):\n"
+        "    await asyncio.sleep(0)\n"
+        "    state.append(payload)\n"
         "@wit.message('fast')\ndef g(state: list, payload: int): state.append(payload)"
     )
     actor.ok(("fast", "1"), ("slow", "2"), ("fast", "3"), ("slow", "4"))
@@ -339,14 +378,24 @@ def test_asynchronous_and_plain_handlers_mix_in_one_batch_in_order():
 
 def test_an_asynchronous_handler_may_be_decorated():
     actor = Actor(
-        "import functools\ndef same(f):\n" "    @functools.wraps(f)\n" "    def g(*a, **k): " "return f(*a, **k)\n" "    return g\n" "@wit.message('t')\n@same\n" "async def f(payload: " "int): return payload + 1"
+        "import functools\ndef same(f):\n"
+        "    @functools.wraps(f)\n"
+        "    def g(*a, **k): return f(*a, **k)\n"
+        "    return g\n"
+        "@wit.message('t')\n@same\n"
+        "async def f(payload: int): return payload + 1"
     )
     actor.ok(("t", "1"))
     assert actor.sent == [("out/test/caller", "reply", b"2")]
 
 
 def test_a_capability_that_fails_fails_the_step_and_verify_gives_a_verdict():
-    code = "@wit.message('t')\n" "async def f(ctx, payload: ActorId):\n" "    v = await ctx.verify(payload)\n" "    ctx.log((v.verdict, " "v.ok, v.reason))"
+    code = (
+        "@wit.message('t')\n"
+        "async def f(ctx, payload: ActorId):\n"
+        "    v = await ctx.verify(payload)\n"
+        "    ctx.log((v.verdict, v.ok, v.reason))"
+    )
     id = node_id(b"x")
     result = Actor(code).send(("t", f'"{id}"'))
     assert (result.outcome.code, result.outcome.text.splitlines()[0]) == (
@@ -359,14 +408,15 @@ def test_a_capability_that_fails_fails_the_step_and_verify_gives_a_verdict():
 
 
 def test_the_same_step_gives_the_same_bytes_under_every_hash_seed():
-    script = 
+    script = (
         "from tests.wit.test_handlers import Actor\n"
-        "a = Actor('''class S(Struct):\n" "    tags: set[str] = set()\n" "    by: dict[str, set[int]] = {}\n" "    n: dict[int, str] = {}\n"
-        "@wit.message('t')\n" "def f(state: S, ctx):\n" "    words = {chr(n) * 3 " "for n in range(97, 120)}\n" "    state.tags = words\n"
-        "    state.by = {w: {1, " "2, 99} for w in words}\n" "    state.n = {hash(w) % 100: '' " "for w in ()} | {3: 'c', 1: 'a'}\n"
+        "a = Actor('''class S(Struct):\n"
+        "    tags: set[str] = set()\n    by: dict[str, set[int]] = {}\n    n: dict[int, str] = {}\n"
+        "@wit.message('t')\ndef f(state: S, ctx):\n    words = {chr(n) * 3 for n in range(97, 120)}\n"
+        "    state.tags = words\n    state.by = {w: {1, 2, 99} for w in words}\n    state.n = {3: 'c', 1: 'a'}\n"
         "    ctx.reply({w: words for w in words}); ctx.send('out/a/b', words, type='t')''')\n"
         "a.ok(('t', ''))\nprint(a.core, a.sent)\n"
-    
+    )
     outputs = {
         subprocess.run(
             [sys.executable, "-c", script],

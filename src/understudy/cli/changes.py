@@ -5,8 +5,8 @@ The law: only what the folder holds, or what a push put there, is ever touched. 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
+from difflib import SequenceMatcher
 from typing import Final
 
 from msgspec import Struct
@@ -21,7 +21,7 @@ from understudy.objects.tree import is_tree_node
 from understudy.store.maps import mailbox_get
 from understudy.store.reader import Reader
 
-_MAX_DIFF_BYTES: Final = 1024 * 1024  # of a file that is compared line by line
+_MAX_DIFF_BYTES: Final = 128 * 1024  # of a file that is compared line by line, which takes the square of its length
 
 
 class Change(Struct, frozen=True):
@@ -38,11 +38,11 @@ class Change(Struct, frozen=True):
 
     def lines(self) -> tuple[int, int] | None:
         """How many lines came and went, None for what is no text."""
-        sides = [_lines(side) for side in (self.before, self.after)]
-        if sides[0] is None or sides[1] is None:
+        before, after = _lines(self.before), _lines(self.after)
+        if before is None or after is None:
             return None
-        marks = [line[0] for line in difflib.ndiff(sides[0], sides[1])] if sides[0] and sides[1] else None
-        return (marks.count("+"), marks.count("-")) if marks is not None else (len(sides[1]), len(sides[0]))
+        same = sum(block.size for block in SequenceMatcher(None, before, after).get_matching_blocks())
+        return len(after) - same, len(before) - same
 
 
 def find_changes(node: Node, actor: ActorId, files: Mapping[str, bytes]) -> list[Change]:

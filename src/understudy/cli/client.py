@@ -48,7 +48,11 @@ class Client:
         self, actor: str, content: bytes, *, type: str, lane: str, key: str | None, wait_seconds: int
     ) -> Answered:
         """Send a message and wait for its answer."""
-        headers = {"Message-Type": type.encode(), "Message-Lane": lane, "Prefer": f"wait={wait_seconds}"}
+        headers: dict[str, str | bytes] = {
+            "Message-Type": type.encode(),
+            "Message-Lane": lane,
+            "Prefer": f"wait={wait_seconds}",
+        }
         if key is not None:
             headers["Idempotency-Key"] = key.encode()
         return await self._send(actor, content, headers, wait_seconds)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import typer
 
@@ -26,6 +27,8 @@ from understudy.node.errors import NodeError
 from understudy.objects.errors import ObjectError
 from understudy.store.errors import Missing, StoreError, StoreFull, StoreInUse
 from understudy.web.server import CannotListen
+
+DEBUG: Final = "UNDERSTUDY_DEBUG"  # set, it lets tracebacks through
 
 app = typer.Typer(
     name="understudy",
@@ -50,8 +53,11 @@ def main() -> NoReturn:
         if error.code == 130:
             remark("understudy: interrupted; everything acknowledged is in the store")
         raise
-    except OSError as error:
-        remark(f"understudy: {error}", style="red")
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        fault = "" if isinstance(error, OSError) else f"\nthis is a fault of ours; {DEBUG}=1 shows where"
+        remark(f"understudy: {type(error).__name__}: {error}{fault}", style="red")
         sys.exit(1)
     sys.exit(0)
 

@@ -58,13 +58,6 @@ def show_pushed(pushed: Sequence[Pushed]) -> None:
             say(f"  {actor.error}" + (f"\n  look at it: understudy show {actor.step}" if actor.step else ""))
 
 
-def check_pushed(pushed: Sequence[Pushed]) -> None:
-    """Raise CommandError if something was not taken."""
-    bad = [actor.name for actor in pushed if actor.error]
-    if bad:
-        raise CommandError(f"not taken: {', '.join(bad)}")
-
-
 async def _push(project: Project, url: str, as_json: bool) -> None:
     async with open_access(url) as access:
         pushed = await push_project(access, project)
@@ -74,19 +67,27 @@ async def _push(project: Project, url: str, as_json: bool) -> None:
         show_pushed(pushed)
         if not pushed:
             say("The project names no actors yet: add [actors.NAME] to its understudy.toml.")
-    check_pushed(pushed)
+    bad = [actor.name for actor in pushed if actor.error]
+    if bad:
+        raise CommandError(f"not taken: {', '.join(bad)}")
 
 
 async def _push_actor(access: Access, project: Project, name: str) -> Pushed:
     files = project.core_of(name)
     known = access.node.names().get(name)
-    if known is None:
-        made = await access.client.create(name, files)
-        changes = [Change(path, None, data) for path, data in sorted(files.items())]
-        error = made.get("error")
-        text = None if error is None else f"its first step {made['outcome']}: {error['code']}: {error['text']}"
-        return Pushed(name, made["id"], "created", changes, text, made["head"])
-    return await _update(access, name, known, files)
+    try:
+        return await (_create(access, name, files) if known is None else _update(access, name, known, files))
+    except CommandError as error:
+        # The other actors of the project are not to blame.
+        return Pushed(name, "-" if known is None else str(known), "unchanged", error=str(error))
+
+
+async def _create(access: Access, name: str, files: dict[str, bytes]) -> Pushed:
+    made = await access.client.create(name, files)
+    changes = [Change(path, None, data) for path, data in sorted(files.items())]
+    error = made.get("error")
+    text = None if error is None else f"its first step {made['outcome']}: {error['code']}: {error['text']}"
+    return Pushed(name, made["id"], "created", changes, text, made["head"])
 
 
 async def _update(access: Access, name: str, actor: ActorId, files: dict[str, bytes]) -> Pushed:

@@ -18,7 +18,7 @@ from understudy.objects.message import Message, is_genesis
 from understudy.objects.step import MAX_CONSUMED
 from understudy.store.reader import Reader
 
-MAX_WAITING: Final = 10_000  # deliveries of one actor held in memory; the store has the rest
+MAX_WAITING: Final = 65_536  # deliveries of one actor held in memory, some 64 MB; the store has the rest
 
 
 class Judgement(Enum):

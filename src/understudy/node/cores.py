@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from understudy.actors.errors import WitError
 from understudy.node.errors import Rejected, TooLarge
+from understudy.objects.codec import Block
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id, TreeId
 from understudy.objects.patch import patch_block
+from understudy.store.errors import Missing
 from understudy.store.maps import build_tree, patch_tree
-from understudy.store.reader import Staging
+from understudy.store.reader import Reader, Staging
+from understudy.store.walk import walk
 
 MAX_FILES: Final = 10_000
 MAX_CORE_BYTES: Final = 256 * 1024 * 1024
@@ -36,6 +39,17 @@ def stage_core(staging: Staging, files: Mapping[str, bytes], *, nonce: str | Non
         return patch_tree(staging, empty, paths)
     except ObjectError as error:
         raise Rejected(f"this core can't be: {error}") from error
+
+
+def whole_core(reader: Reader, blocks: Sequence[Block], core: TreeId) -> list[Block]:
+    """Those blocks that belong to a core from elsewhere. Raises Rejected if something that it needs is nowhere."""
+    staging = Staging(reader)
+    for block in blocks:
+        staging.put(block)
+    try:
+        return [block for block in walk(staging, core) if block.id in staging.new]
+    except (Missing, ObjectError) as error:
+        raise Rejected(f"this core is not whole: {error}") from error
 
 
 def stage_patch(staging: Staging, patch: Mapping[str, bytes | None]) -> Id:

@@ -1,76 +1,54 @@
-"""A judge: the fresh process that replays steps. It gets blocks through its pipe and trusts none of them.
+"""A judge: the fresh process that verifies. It gets blocks through its pipe and trusts none of them.
 
-Run as `python -c` by `node/verification.py`, under a fixed hash seed and with nothing of the user's environment.
+`node/verification.py` starts it under a fixed hash seed and with nothing of the user's environment.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import traceback
-from collections.abc import Awaitable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, cast
 
-from understudy.actors.contract import Engine, StepResult
-from understudy.engines.python.engine import PythonEngine
-from understudy.engines.python.externals import FreshResolver
-from understudy.engines.python.failure import in_core, in_package
-from understudy.engines.python.program import PythonProgram
-from understudy.engines.python.resolver import default_resolver, home_of
-from understudy.kernel.advance import Plan
 from understudy.kernel.closure import Closure
-from understudy.kernel.replay import (
-    Record,
-    cut_again,
-    engine_name,
-    finish_replay,
-    prepare_replay,
-    read_record,
-)
-from understudy.kernel.retries import RETRIES_EXHAUSTED
-from understudy.kernel.seal import Sealed
+from understudy.kernel.replay import Record, read_record
 from understudy.kernel.verify import (
-    CLOCK,
-    CUT,
-    ENGINE,
-    GLOBAL,
-    JOURNAL,
+    INTEGRITY,
     MISMATCH,
+    MISSING,
     OUTPUT,
     UNVERIFIABLE,
     Problem,
     check_record,
     check_senders,
-    judge_replay,
     reading_problem,
     worse,
 )
+from understudy.node.chains import StoredChains
 from understudy.node.pipe_store import PipeStore
-from understudy.node.replay_calls import ReplayCalls
-from understudy.node.virtual_loop import Stuck, run_virtually
+from understudy.node.replayer import Replayer
 from understudy.node.wire import At, Broken, Done, HungUp, Pipe, Setup, Span
-from understudy.node.witness import Witness
+from understudy.objects import ids
 from understudy.objects.errors import ObjectError
-from understudy.objects.ids import Id, StepId
-from understudy.objects.step import CUT as CUT_KIND
-from understudy.objects.step import FAILED, Outcome, Step
-from understudy.store.errors import StoreError
-from understudy.store.reader import Reader, Staging
+from understudy.objects.ids import ActorId, Id, StepId, TreeId
+from understudy.objects.step import Step
+from understudy.store.errors import Missing, StoreError
+from understudy.store.port import Backend
+from understudy.store.reader import Reader
 from understudy.store.verified import Grit
 
-MAX_KEPT_STEPS: Final = 1024  # how far back a global that shows in a step is looked for
-_KERNEL: Final = "kernel"
-_STUCK: Final = "Stuck"
+BATCH: Final = 64  # steps whose objects are asked for at once
+_PARENT_SECONDS: Final = 1.0
 
-Engines = dict[str, Engine]
 Chain = list[tuple[StepId, Step]]
+Unread = StoreError | ObjectError
 
 
 def main() -> None:
-    """Judge spans from the pipe at stdin and stdout until the other side is gone."""
+    """Judge spans that come through stdin, and say so on stdout, until the other side is gone."""
     pipe = _take_pipe()
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     try:
         setup = pipe.receive_for_judge()
         assert isinstance(setup, Setup)
@@ -86,65 +64,168 @@ def main() -> None:
 
 
 class Judge:
-    """Judges spans of histories one after the other."""
+    """Judges spans of histories, one after the other."""
 
     def __init__(self, pipe: Pipe, setup: Setup) -> None:
         self._pipe = pipe
-        self._integrity_only = setup.integrity_only
         self._store = PipeStore(pipe)
-        self._reader = Grit(self._store)
+        # The door asks a backend for blocks only, and those are all that a pipe has.
+        self._reader: Reader = Grit(cast(Backend, self._store))
         self._closure = Closure(self._reader)
-        self._resolver = FreshResolver(setup.modules)
-        self._fresh: Engines = {"python": PythonEngine(self._resolver, fresh=True)}
+        self._chains = StoredChains(self._store, self._reader)
+        self._replayer = None if setup.integrity_only else Replayer(self._reader, setup.modules)
 
     def judge(self, span: Span) -> Done:
-        """Judge a span from its lowest step up, and stop at a MISMATCH."""
-        chain, below, problem = self._chain(span)
+        """Judge the steps of a span from the lowest up, as far as the first MISMATCH."""
+        chain, problem = self._chain(span)
+        below = chain[0][1].parent if chain and problem is None else None
+        lowest = chain[0][0] if chain and problem is None else None
         replayed = 0
-        before = None
-        for id, step in chain:
-            self._pipe.send(At(step.height))
-            found = None
-            try:
-                record = read_record(self._reader, id, before)
-                before = record.after
-                found = self._check(record, span)
-                if found is None and not self._integrity_only:
-                    found = self._replay(record, span)
-                    replayed += 1
-            except (StoreError, ObjectError) as error:
-                before = None
-                found = reading_problem(error, whole=span.whole)
-            problem = worse(problem, _at(found, id, step.height))
+        for record in self._records(span, chain):
+            if isinstance(record, Record):
+                found = self._judge_step(span, record)
+                replayed += self._replayer is not None
+            else:
+                found = record
+            problem = worse(problem, found)
             if problem is not None and problem.verdict == MISMATCH:
                 break
-        return Done(below=below, replayed=replayed, problem=problem)
+        return Done(lowest=lowest, below=below, replayed=replayed, problem=problem)
 
-    def _chain(self, span: Span) -> tuple[Chain, StepId | None, Problem | None]:
-        """The steps of a span from the lowest up, the parent of the lowest, and what kept us from going on, if anything."""
+    def _chain(self, span: Span) -> tuple[Chain, Problem | None]:
+        """The steps of a span from the lowest up, and what kept us from reaching the lowest."""
+        actor = ActorId(TreeId(Id(span.actor)))
+        self._store.fetch(self._store.steps(actor, low=span.low, high=span.high))
         found: Chain = []
+        problem = None
         at: StepId | None = StepId(Id(span.top))
-        height = span.high
-        for near in self._near(span):
-            self._store.fetch_steps(near)
-            while at is not None and height >= span.low and (len(found) == 0 or height >= near.low):
-                try:
-                    step = self._reader.step(at)
-                except (StoreError, ObjectError) as error:
-                    found.reverse()
-                    return found, None, _at(reading_problem(error, whole=span.whole), at, height)
-                if step.height != height:
-                    problem = Problem(
-                        verdict=MISMATCH,
-                        cause="integrity",
-                        path="data.height",
-                        recorded=step.height,
-                        replayed=height,
-                        reason="the height is not one less than that of the step after it",
-                    )
-                    found.reverse()
-                    return found, None, _at(problem, at, height)
-                found.append((at, step))
-                at, height = step.parent, height - 1
+        for height in range(span.high, span.low - 1, -1):
+            assert at is not None
+            try:
+                step = self._reader.step(at)
+            except (StoreError, ObjectError) as error:
+                problem = _at(_unreadable(error, span), at, height)
+                break
+            if step.height != height or step.actor != actor:
+                problem = _at(_foreign(step, height, actor), at, height)
+                break
+            found.append((at, step))
+            at = step.parent
         found.reverse()
-        return found, at, None
+        return found, problem
+
+    def _records(self, span: Span, chain: Chain) -> Iterator[Record | Problem]:
+        """The records of the steps, or why one can't be read."""
+        before = None
+        for number, (id, step) in enumerate(chain):
+            if number % BATCH == 0:
+                self._fetch(chain[number : number + BATCH])
+            self._pipe.send(At(step.height))
+            try:
+                record = read_record(self._reader, id, before)
+            except (StoreError, ObjectError) as error:
+                before = None
+                yield _at(_unreadable(error, span), id, step.height)
+                continue
+            before = record.after
+            yield record
+
+    def _judge_step(self, span: Span, record: Record) -> Problem | None:
+        self._store.missing.clear()
+        try:
+            found = check_record(self._reader, record, self._closure)
+            found = found or check_senders(self._reader, record, self._chains)
+            if found is None and self._replayer is not None:
+                found = self._replayer.judge(record, lambda: self._owner(span))
+        except (StoreError, ObjectError) as error:
+            found = _unreadable(error, span)
+        if found is not None and found.cause == OUTPUT and self._store.missing and not span.whole:
+            some = Id(min(self._store.missing))
+            found = Problem(verdict=UNVERIFIABLE, cause=MISSING, path=str(some), reason=f"the code asks for {some}")
+        return None if found is None else _at(found, record.id, record.step.height)
+
+    def _owner(self, span: Span) -> str:
+        """The sender of the genesis. That `span.genesis` is the first step of this history, our caller checks."""
+        genesis = StepId(Id(span.genesis))
+        step = self._reader.step(genesis)
+        if step.height != 0 or step.actor != span.actor:
+            raise Missing(genesis)
+        return self._reader.message(step.consumed[0]).sender
+
+    def _fetch(self, chain: Chain) -> None:
+        """Ask for what the steps need, in two rounds: what they link to, then what that links to."""
+        first = [*_direct(chain), *(step.parent for _, step in chain[:1] if step.parent is not None)]
+        self._store.fetch(first)
+        self._store.fetch(self._second(chain))
+
+    def _second(self, chain: Chain) -> Iterator[bytes]:
+        for _, step in chain:
+            for id in (*step.consumed, *step.sent):
+                try:
+                    message = self._reader.message(id)
+                except (StoreError, ObjectError):
+                    continue
+                yield message.content
+                if message.after is not None and message.after != str(step.parent):
+                    yield ids.parse(message.after)
+            try:
+                tree = self._reader.node(step.core).get("tree", {})
+                yield from tree.values()
+            except (StoreError, ObjectError, AttributeError):
+                continue
+
+
+def _direct(chain: Chain) -> Iterator[bytes]:
+    for _, step in chain:
+        yield step.core
+        yield from step.consumed
+        yield from step.sent
+        for link in (step.journal, step.log, step.inbox, step.outbox):
+            if isinstance(link, bytes):
+                yield link
+
+
+def _unreadable(error: Unread, span: Span) -> Problem:
+    return reading_problem(error, whole=span.whole)
+
+
+def _foreign(step: Step, height: int, actor: ActorId) -> Problem:
+    return Problem(
+        verdict=MISMATCH,
+        cause=INTEGRITY,
+        path="data.height" if step.actor == actor else "data.actor",
+        recorded=step.height if step.actor == actor else str(step.actor),
+        replayed=height if step.actor == actor else str(actor),
+        reason="the step that the chain leads to is not the one before",
+    )
+
+
+def _at(problem: Problem, step: StepId, height: int) -> Problem:
+    return Problem(
+        verdict=problem.verdict,
+        cause=problem.cause,
+        reason=problem.reason,
+        step=str(step),
+        height=height,
+        path=problem.path,
+        recorded=problem.recorded,
+        replayed=problem.replayed,
+    )
+
+
+def _take_pipe() -> Pipe:
+    """Take stdin and stdout for ourselves, and give the wits' `print` and `input` a place where they do no harm."""
+    pipe = Pipe(os.dup(0), os.dup(1))
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    os.close(nothing)
+    return pipe
+
+
+def _end_with_parent(parent: int) -> None:
+    """End when the process that started us is gone, also in the middle of a step."""
+    pause = threading.Event()
+    while os.getppid() == parent:
+        pause.wait(_PARENT_SECONDS)
+    os._exit(1)

@@ -7,8 +7,7 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -23,7 +22,7 @@ from understudy.kernel.seal import Sealed
 from understudy.kernel.verify import Verdict
 from understudy.node.committer import Done
 from understudy.node.cores import rejected, stage_core, stage_patch
-from understudy.node.errors import Conflict, NodeFailed, NotFound, Rejected
+from understudy.node.errors import Conflict, NodeFailed, NotFound
 from understudy.node.feed import Event, Feed
 from understudy.node.lookup import ActorInfo, Evidence, Lookup, Page, Pending
 from understudy.node.reception import Answer, Reception, answer_of
@@ -36,7 +35,7 @@ from understudy.objects.message import GENESIS
 from understudy.objects.names import check_name
 from understudy.objects.step import Step
 from understudy.store.errors import StoreError
-from understudy.store.keys import head_ref, meta_row, name_ref
+from understudy.store.keys import meta_row, name_ref
 from understudy.store.open import open_store
 from understudy.store.port import Backend, Move, Unit
 from understudy.store.reader import Reader, Staging

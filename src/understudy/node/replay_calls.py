@@ -16,9 +16,9 @@ from understudy.store.reader import Reader
 class ReplayCalls:
     """The calls of one replayed step.
 
-    `answers` are the journal's entries of calls. `exhausted` is the recorded text of a step that ended because the world
-    failed too often: then a call that has no entry is the one that the world failed. `problem` says what the code asked
-    for and the journal does not hold: what is recorded and what was asked.
+    `answers` are the journal's entries of calls. `exhausted` is the recorded text of a step that ended because the
+    world failed too often: then a call that has no entry is the one that the world failed. `problem` says what the code
+    asked for and the journal does not hold: the path, the digest that is recorded, and the one asked for.
     """
 
     def __init__(self, answers: Sequence[Entry], reader: Reader, *, exhausted: str | None = None) -> None:

@@ -27,11 +27,11 @@ from understudy.kernel.policy import DEFAULT, Policy, read_policy
 from understudy.kernel.retries import exhausted
 from understudy.kernel.seal import Sealed, seal
 from understudy.kernel.seeds import Seeds
+from understudy.node.async_wits import AsyncWits
 from understudy.node.calls import CapabilityTable, LiveCalls
 from understudy.node.cell import Cell, Stand
-from understudy.node.troubles import Troubles
 from understudy.node.committer import MAX_QUEUED, Committer, Done
-from understudy.node.async_wits import AsyncWits
+from understudy.node.troubles import Troubles
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.mailbox import Cursor
 from understudy.objects.message import is_genesis

@@ -82,8 +82,9 @@ class At(Struct, tag=True, frozen=True):
 
 
 class Done(Struct, tag=True, frozen=True, kw_only=True):
-    """From a judge: a span is judged. `below` is the parent of its lowest step, None at genesis or if it was not reached."""
+    """From a judge: a span is judged. `lowest` is its lowest step, `below` the parent of that; None if not reached."""
 
+    lowest: bytes | None
     below: bytes | None
     replayed: int
     problem: Problem | None
@@ -96,7 +97,8 @@ class Broken(Struct, tag=True, frozen=True):
 
 
 ToJudge = Setup | Span | Blocks | Value | Values
-FromJudge = GetBlocks | GetHead | GetSteps | At | Done | Broken
+Question = GetBlocks | GetHead | GetSteps
+FromJudge = Question | At | Done | Broken
 
 
 class HungUp(Exception):
@@ -118,10 +120,10 @@ class Pipe:
     def send(self, message: ToJudge | FromJudge) -> None:
         """Send a message. Raises HungUp."""
         data = _encoder.encode(message)
-        data = memoryview(len(data).to_bytes(4, "big") + data)
+        left = memoryview(len(data).to_bytes(4, "big") + data)
         try:
-            while data:
-                data = data[os.write(self._write_fd, data) :]
+            while left:
+                left = left[os.write(self._write_fd, left) :]
         except OSError as error:
             raise HungUp from error
 
@@ -154,5 +156,5 @@ class Pipe:
 
 
 _encoder = msgspec.msgpack.Encoder()
-_for_judge: msgspec.msgpack.Decoder[ToJudge] = msgspec.msgpack.Decoder(ToJudge)  # type: ignore[arg-type]
-_from_judge: msgspec.msgpack.Decoder[FromJudge] = msgspec.msgpack.Decoder(FromJudge)  # type: ignore[arg-type]
+_for_judge: msgspec.msgpack.Decoder[ToJudge] = msgspec.msgpack.Decoder(ToJudge)
+_from_judge: msgspec.msgpack.Decoder[FromJudge] = msgspec.msgpack.Decoder(FromJudge)

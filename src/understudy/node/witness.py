@@ -22,8 +22,11 @@ MAX_NOTED: Final = 3  # the first is what to mend; more only to show that there 
 _MAX_DEPTH: Final = 100  # frames between the wit and the call
 
 _CLOCK: Final = frozenset(
-    "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns thread_time "
-    "thread_time_ns localtime gmtime ctime asctime strftime clock_gettime clock_gettime_ns get_clock_info".split()
+    {
+        *("time", "monotonic", "perf_counter", "process_time", "thread_time", "clock_gettime"),
+        *("time_ns", "monotonic_ns", "perf_counter_ns", "process_time_ns", "thread_time_ns", "clock_gettime_ns"),
+        *("localtime", "gmtime", "ctime", "asctime", "strftime"),
+    }
 )
 _DATES: Final = frozenset({"now", "utcnow", "today"})
 _WHOLE_MODULES: Final = frozenset({"posix", "nt", "_socket", "_posixsubprocess", "_winapi", "_uuid", "select"})
@@ -57,8 +60,7 @@ class Witness:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         sys.setprofile(None)
-        # The stubs do not know that None is how one takes it back.
-        threading.setprofile(None)  # type: ignore[arg-type]
+        threading.setprofile(None)
 
     def _see(self, frame: FrameType, event: str, argument: Any) -> None:
         if event == "c_call":

@@ -76,7 +76,7 @@ def check_inner_node(node: Any) -> list[Any]:
 
 
 def _is_element(element: Any) -> bool:
-    if type(element) is bytes:
+    if isinstance(element, bytes):
         return len(element) == 36 and element[:4] == NODE
     if type(element) is not list or not 1 <= len(element) <= BUCKET_SIZE:
         return False

@@ -46,9 +46,14 @@ def split_key(key: str) -> tuple[str, str]:
     return check_party(key), QUEUE
 
 
+def big_mailbox_node(big: BigMap) -> dict[str, Any]:
+    """The node of a mailbox above 64 entries."""
+    return {"bigmailbox": big_map_node(big)}
+
+
 def big_mailbox_block(big: BigMap) -> Block:
     """The block of a mailbox above 64 entries."""
-    return node_block({"bigmailbox": big_map_node(big)})
+    return node_block(big_mailbox_node(big))
 
 
 def read_big_mailbox(node: Any) -> BigMap:

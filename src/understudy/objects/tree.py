@@ -15,14 +15,24 @@ from understudy.objects.names import check_names
 FLAT: Final = 64  # above, changing one entry of a HAMT is cheaper than writing the flat map again
 
 
+def flat_tree_node(entries: Mapping[str, bytes]) -> dict[str, Any]:
+    """The node of a tree of at most 64 entries whose names were checked."""
+    return {"tree": dict(entries)}
+
+
 def flat_tree_block(entries: Mapping[str, bytes]) -> Block:
     """The block of a tree of at most 64 entries whose names were checked."""
-    return node_block({"tree": dict(entries)})
+    return node_block(flat_tree_node(entries))
+
+
+def big_tree_node(big: BigMap) -> dict[str, Any]:
+    """The node of a tree above 64 entries."""
+    return {"bigtree": big_map_node(big)}
 
 
 def big_tree_block(big: BigMap) -> Block:
     """The block of a tree above 64 entries."""
-    return node_block({"bigtree": big_map_node(big)})
+    return node_block(big_tree_node(big))
 
 
 def is_tree_node(node: Any) -> bool:

@@ -14,7 +14,6 @@ from hashlib import sha256
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, Protocol
 
-from understudy.objects.codec import Block, node_block
 from understudy.objects.errors import WrongKind
 from understudy.objects.hamt import BUCKET_SIZE, MAX_LEVELS, bitmap_of, check_hamt_node
 from understudy.objects.ids import NODE, Id
@@ -34,8 +33,8 @@ class Nodes(Protocol):
 class Staged(Nodes, Protocol):
     """Where inner nodes come from and new ones go."""
 
-    def put(self, block: Block) -> Id:
-        """Stage a block."""
+    def put_node(self, node: Any) -> Id:
+        """Encode and stage a node; it must not change afterwards."""
 
 
 class _Entry(NamedTuple):
@@ -149,7 +148,7 @@ def _change_element(staged: Staged, element: Any, entries: list[_Entry], level: 
         left = [entry for bucket in check_hamt_node(new)[1] for entry in bucket]
         if len(left) <= BUCKET_SIZE:
             return sorted(left, key=itemgetter(0)), grown
-    return staged.put(node_block(new)), grown
+    return staged.put_node(new), grown
 
 
 def _change_bucket(staged: Staged, bucket: list[Any], entries: list[_Entry], level: int) -> tuple[Any, int]:
@@ -158,7 +157,7 @@ def _change_bucket(staged: Staged, bucket: list[Any], entries: list[_Entry], lev
     kept = [[key, value] for key, value in sorted(new.items()) if value is not None]
     if len(kept) > BUCKET_SIZE:
         digests = [_Entry(sha256(key).digest(), key, value) for key, value in kept]
-        return staged.put(node_block(_new_node(staged, digests, level + 1))), len(kept) - len(old)
+        return staged.put_node(_new_node(staged, digests, level + 1)), len(kept) - len(old)
     return kept, len(kept) - len(old)
 
 
@@ -170,7 +169,7 @@ def _new_node(staged: Staged, entries: list[_Entry], level: int) -> list[Any]:
     for nibble, group in _grouped(entries, level):
         bitmap |= 1 << nibble
         if len(group) > BUCKET_SIZE:
-            elements.append(staged.put(node_block(_new_node(staged, group, level + 1))))
+            elements.append(staged.put_node(_new_node(staged, group, level + 1)))
         else:
             elements.append(sorted([key, value] for _, key, value in group))
     return [bitmap.to_bytes(2, "little"), elements]

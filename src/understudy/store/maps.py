@@ -16,7 +16,7 @@ from understudy.objects.mailbox import (
     MAX_INLINE,
     Cursor,
     Mailbox,
-    big_mailbox_block,
+    big_mailbox_node,
     open_big_mailbox,
     read_big_mailbox,
     read_cursor,
@@ -24,7 +24,7 @@ from understudy.objects.mailbox import (
 )
 from understudy.objects.names import check_name, check_names
 from understudy.objects.patch import Patch
-from understudy.objects.tree import FLAT, big_tree_block, describe_kind, flat_tree_block, is_tree_node, read_tree_node
+from understudy.objects.tree import FLAT, big_tree_node, describe_kind, flat_tree_node, is_tree_node, read_tree_node
 from understudy.store import hamt
 from understudy.store.hamt import Nodes, Staged
 
@@ -181,10 +181,10 @@ def mailbox_set(staged: Staged, mailbox: Mailbox, changes: Mapping[str, Cursor])
         if len(flat) <= MAX_INLINE:
             return flat
         root = hamt.build(staged, ((key.encode(), list(cursor)) for key, cursor in flat.items()))
-        return staged.put(big_mailbox_block(BigMap(len(flat), root)))
+        return staged.put_node(big_mailbox_node(BigMap(len(flat), root)))
     big = open_big_mailbox(staged.node(mailbox))
     root, grown = hamt.update(staged, big.root, {key.encode(): list(cursor) for key, cursor in changes.items()})
-    return mailbox if root is big.root else staged.put(big_mailbox_block(BigMap(big.count + grown, root)))
+    return mailbox if root is big.root else staged.put_node(big_mailbox_node(BigMap(big.count + grown, root)))
 
 
 def mailbox_len(nodes: Nodes, mailbox: Mailbox) -> int:
@@ -231,9 +231,9 @@ def _entries(nodes: Nodes, tree: bytes) -> dict[str, bytes] | BigMap:
 
 def _stage_tree(staged: Staged, entries: Mapping[str, bytes]) -> TreeId:
     if len(entries) <= FLAT:
-        return TreeId(staged.put(flat_tree_block(entries)))
+        return TreeId(staged.put_node(flat_tree_node(entries)))
     root = hamt.build(staged, ((name.encode(), id) for name, id in entries.items()))
-    return TreeId(staged.put(big_tree_block(BigMap(len(entries), root))))
+    return TreeId(staged.put_node(big_tree_node(BigMap(len(entries), root))))
 
 
 def _edit_big_tree(staged: Staged, tree: bytes, big: BigMap, changes: Mapping[str, bytes | None]) -> TreeId:
@@ -245,7 +245,7 @@ def _edit_big_tree(staged: Staged, tree: bytes, big: BigMap, changes: Mapping[st
         return TreeId(Id(tree))
     new = BigMap(big.count + grown, root)
     if new.count > FLAT:
-        return TreeId(staged.put(big_tree_block(new)))
+        return TreeId(staged.put_node(big_tree_node(new)))
     return _stage_tree(staged, dict(_big_tree_items(staged, new)))
 
 
@@ -319,7 +319,7 @@ def _patch(staged: Staged, tree: bytes, changes: _Changes, *, above: str) -> Tre
                 raise WrongKind(
                     f"nothing can be put below {path!r}: {_describe(staged, child)} stands there, not a tree"
                 )
-            new[name] = _patch(staged, staged.put(flat_tree_block({})), inner, above=path + "/")
+            new[name] = _patch(staged, staged.put_node(flat_tree_node({})), inner, above=path + "/")
     return edit_tree(staged, tree, new)
 
 

@@ -113,6 +113,7 @@ class Staging(Reader):
     def __init__(self, base: Reader) -> None:
         self.base = base
         self.new: dict[bytes, Block] = {}
+        self.nodes: dict[bytes, Any] = {}  # the new nodes as they were before they were encoded
 
     def block(self, id: bytes) -> bytes:
         staged = self.new.get(id)
@@ -124,9 +125,13 @@ class Staging(Reader):
         return [self.new[id].data if id in self.new else found[id] for id in ids]
 
     def node(self, id: bytes) -> Any:
-        if id in self.new:
-            return decode(self.new[id].data)
-        return self.base.node(id)
+        node = self.nodes.get(id)
+        if node is not None:
+            return node
+        staged = self.new.get(id)
+        if staged is None or ids.is_raw(id):
+            return self.base.node(id)
+        return decode(staged.data)
 
     def put(self, block: Block) -> Id:
         """Stage a block."""
@@ -134,8 +139,11 @@ class Staging(Reader):
         return block.id
 
     def put_node(self, node: Any) -> Id:
-        """Encode and stage a node."""
-        return self.put(node_block(node))
+        """Encode and stage a node; it must not change afterwards."""
+        block = node_block(node)
+        self.new[block.id] = block
+        self.nodes[block.id] = node
+        return block.id
 
     def put_blob(self, data: bytes) -> BlobId:
         """Stage a blob of any size."""

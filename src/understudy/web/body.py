@@ -57,6 +57,8 @@ def read_object(value: Any, fields: Mapping[str, type | tuple[type, ...]], *, re
     for name, kind in fields.items():
         if value.get(name) is not None and not isinstance(value[name], kind):
             raise Rejected(f"the field {name!r} is {_kind(value[name])}, which it can't be")
+        if isinstance(value.get(name), str):
+            _utf8(value[name], f"the field {name!r}")
     return value
 
 

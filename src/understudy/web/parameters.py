@@ -53,8 +53,10 @@ def step_in(request: Request) -> tuple[StepId, Step]:
     id = StepId(ids.parse(request.path_params["step"]))
     try:
         return id, node_of(request).reader.step(id)
-    except (Missing, WrongKind) as error:
-        raise NotFound(f"there is no step {id} here: {error}") from error
+    except Missing as error:
+        raise NotFound(f"there is no step {id} here; GET /actors/ACTOR/steps lists those of an actor") from error
+    except WrongKind as error:
+        raise NotFound(f"{id} is {node_of(request).reader.kind(id)}, not a step") from error
 
 
 def allow_only(request: Request, names: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ Decode = Callable[[bytes], Any]
 
 
 def encode_json(value: Any) -> bytes:
-    """The JSON of a value: plain values, Structs, dataclasses, TypedDicts, pydantic models, ids (as text). Raises TypeError."""
+    """The JSON of plain values, Structs, dataclasses, TypedDicts, pydantic models, ids (as text). Raises TypeError."""
     try:
         return _encoder.encode(value)
     except TypeError:
@@ -47,7 +47,7 @@ def decoder_for(kind: Any) -> Decode:
 
 
 def decode_or_refuse(decode: Decode, data: bytes, what: str) -> Any:
-    """The decoded value. Raises Refusal("BadPayload") that names what was decoded and the path of what is wrong in it."""
+    """The decoded value. Raises Refusal("BadPayload") that names what it was and the path of what is wrong in it."""
     try:
         return decode(data)
     except (ValueError, msgspec.MsgspecError, RecursionError) as error:
@@ -65,7 +65,7 @@ def read_content(store: Reader, id: Id, what: str) -> bytes:
 
 
 def put_content(store: Staging, value: Any) -> Id:
-    """Stage what is to be sent: an id as a link, bytes as they are, everything else as JSON. Raises Missing, TypeError."""
+    """Stage what is to be sent: an id as a link, bytes as they are, the rest as JSON. Raises Missing, TypeError."""
     if not isinstance(value, _BYTES):
         return put_bytes(store, encode_json(value))
     if not isinstance(value, Id):
@@ -102,7 +102,7 @@ def _from_json(kind: type, value: Any) -> Any:
 
 
 def _encode_with_text_keys(value: Any) -> bytes:
-    # The encoder sorts only dicts whose keys are text; here the keys become text first, which costs about twice as much.
+    # The encoder sorts only dicts whose keys are text; here the keys become text first, at about twice the cost.
     plain = msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=_to_json)
     return _encoder.encode(plain)
 

@@ -144,7 +144,7 @@ class Context:
         *,
         to: Message | None = None,
     ) -> None:
-        """Answer the message that is being handled, or the one given. Raises ValueError for an error: nothing answers one."""
+        """Answer the message that is being handled, or the one given. Raises ValueError for one of type `error`."""
         if to is None:
             delivery = self.delivery
             id, sender, kind = delivery.id, delivery.message.sender, delivery.message.type
@@ -165,7 +165,7 @@ class Context:
     ) -> None:
         """Send to an actor, or to a party outside: bytes as they are, an id as a link, anything else as JSON.
 
-        Without a type, it is the name of the content's class: `send(to, Greet("Ann"))` is handled by `@wit.message(Greet)`.
+        Without a type, it is the name of the content's class: `@wit.message(Greet)` handles `send(to, Greet("Ann"))`.
         """
         if type is None:
             type = _type_of(content)
@@ -188,7 +188,7 @@ class Context:
 
         The prototype is a core: paths and what is there, a tree's id, a `core.dir(…)`, or a path in the own core.
         `args` is put at `/args` as JSON, for the new actor's `@wit.genesis`. `/nonce` makes it an actor of its own;
-        with a nonce of your own, the same prototype, args and nonce are the same actor, and spawning it again is harmless.
+        with a nonce of your own, the same prototype, args and nonce are the same actor, and doing it again is harmless.
         """
         store = self.given.store
         if nonce is None:

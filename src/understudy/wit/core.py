@@ -1,4 +1,4 @@
-"""The core as a wit's author sees it: a small file system that loads what is touched and keeps changes until the step ends."""
+"""The core as a wit's author sees it: a small file system that loads what is touched and keeps what is changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from understudy.objects import ids
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import Id, TreeId
 from understudy.objects.names import split_path
-from understudy.objects.tree import FLAT, flat_tree_block, is_tree_node
+from understudy.objects.tree import FLAT, flat_tree_node, is_tree_node
 from understudy.store.maps import edit_tree, patch_tree
 from understudy.store.reader import Staging
 from understudy.wit.content import encode_json, put_bytes, put_content
@@ -20,7 +20,7 @@ Value = bytes | Id | None  # new bytes, a link, or nothing: the entry is removed
 
 
 class Core:
-    """A tree that can be read and changed by path: `core["data/x"]` is the bytes there, without or with a leading slash.
+    """A tree that can be read and changed by path: `core["data/x"]` is the bytes there. A leading slash is allowed.
 
     Reading what is not there raises KeyError, reading a tree as a blob WrongKind; an id that is put into the core must
     name something, or it is Missing. `dir(path)` is the tree at a path,
@@ -64,7 +64,10 @@ class Core:
 
     def get(self, path: str, default: bytes | None = None) -> bytes | None:
         """The bytes at a path, or the default if there is nothing."""
-        return self[path] if path in self else default
+        found = self._changes.find(self._path(path))
+        if found is None:
+            return default
+        return self._changes.read(found, path) if isinstance(found, Id) else found
 
     def text(self, path: str) -> str:
         """The UTF-8 text at a path. Raises KeyError, UnicodeDecodeError."""
@@ -163,10 +166,7 @@ class Changes:
 
     def read_top(self, name: str) -> bytes | None:
         """The bytes of a blob in the root, None if there is nothing. Cheaper than `find` and `read`."""
-        if name in self.edits or name in self.above:
-            found = self.find(name)
-        else:
-            found = self._entry(name)
+        found = self.find(name) if self.edits else self._entry(name)
         return self.read(found, name) if isinstance(found, Id) else found
 
     def write_top(self, name: str, data: bytes) -> None:
@@ -208,7 +208,7 @@ class Changes:
                 after.pop(name, None)
             else:
                 after[name] = put_bytes(self.store, value) if type(value) is bytes else value
-        return TreeId(self.store.put(flat_tree_block(after)))
+        return TreeId(self.store.put_node(flat_tree_node(after)))
 
     def _stage(self, value: Value) -> Id | None:
         return put_bytes(self.store, value) if type(value) is bytes else value  # type: ignore[return-value]

@@ -75,7 +75,7 @@ class Message:
             raise Refusal("BadPayload", f"the content of a {self.type!r} message is not UTF-8: {error}") from error
 
     def json(self, kind: Any = None) -> Any:
-        """The content's JSON, as a type if one is given. Raises Refusal("BadPayload") with the path of what is wrong."""
+        """The content's JSON, as a type if one is given. Raises Refusal("BadPayload") with the path of the fault."""
         decode = _plain if kind is None else decoder_for(kind)
         return decode_or_refuse(decode, self.bytes(), f"the content of a {self.type!r} message")
 

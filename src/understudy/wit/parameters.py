@@ -56,7 +56,7 @@ MESSAGES: Final = Source(
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[list[Parameter], Any]:
-    """A function's parameters but `*args` and `**kwargs`, and what it says that it returns. Raises WitError("WrongSignature")."""
+    """A function's parameters but `*args` and `**kwargs`, and its return annotation. Raises WitError."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
@@ -156,7 +156,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _hints_one_by_one(function: Callable[..., Any]) -> dict[str, Any]:
-    """The annotations that can be resolved; one that can't stays text, which matters only if the parameter's name says nothing."""
+    """The annotations that can be resolved; one that can't stays text, which may not matter: names count too."""
     hints: dict[str, Any] = {}
     for name, annotation in getattr(function, "__annotations__", {}).items():
         hints[name] = annotation

@@ -73,5 +73,5 @@ class StateType:
         try:
             return make()
         except TypeError as error:
-            text = f"the core has no /state and {make!r} can't be made without arguments: return the first one from @wit.genesis"
-            raise WitError("NoState", text) from error
+            text = f"the core has no /state and {make!r} can't be made without arguments"
+            raise WitError("NoState", f"{text}: return the first one from @wit.genesis") from error

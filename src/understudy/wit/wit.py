@@ -24,7 +24,7 @@ class Wit:
     """A wit made of handlers; `/wit` points to the instance, e.g. `/code:greeter:wit`.
 
     A handler asks for what it needs: a payload by its annotated type (JSON; `bytes` gets the content as it is), `state`
-    (JSON at `/state`, of the annotated type; what the handler changes in it, or the new state that it returns, is kept),
+    (JSON at `/state`, of the annotated type; what the handler changes in it or the new state that it returns is kept),
     and `core: Core`, `ctx: Context`, `message: Message`, `inbox`, `outbox`, `actor_id`, `step_id`, `store`.
     It returns None, a new state (an instance of the state's class, or anything if it is annotated to return the state's
     type), or an answer, which goes to the sender as a message of type `reply`.
@@ -68,7 +68,7 @@ class Wit:
         return function
 
     def update(self, function: Function) -> Function:
-        """Handle an update message when `/wit_update` points to this wit: the core is already patched, the state still old."""
+        """Handle an update when `/wit_update` points to this wit: the core is already patched, the state still old."""
         if self._update is not None:
             raise WitError(
                 "AmbiguousWit", f"{place_of(function)}: there is an update handler already, {place_of(self._update)}"
@@ -134,8 +134,9 @@ class Wit:
             if kind is Parameter.empty:
                 continue
             if first is not None and first[0] != kind:
-                text = f"parameter 'state' is a {describe_kind(kind)}, but a {describe_kind(first[0])} in {place_of(first[1])}"
-                raise WitError("WrongSignature", f"{place_of(function)}: {text}: a wit has one type of state")
+                here, there = describe_kind(kind), f"{describe_kind(first[0])} in {place_of(first[1])}"
+                text = f"parameter 'state' is a {here}, but a {there}: a wit has one type of state"
+                raise WitError("WrongSignature", f"{place_of(function)}: {text}")
             first = (kind, function)
         if first is None:
             return StateType()

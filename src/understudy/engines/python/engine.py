@@ -80,7 +80,7 @@ class PythonEngine:
         return program
 
     def _code(self, pointer: Pointer, entries: Entries, store: Reader, entry: str) -> object:
-        """What the program depends on beside the text of the pointer; the same value as long as the code is the same."""
+        """What the program depends on beside the pointer's text; the same value as long as the code is the same."""
         if not isinstance(pointer, InCore):
             return None
         if pointer.path == "":
@@ -183,7 +183,7 @@ class PythonEngine:
         return nodes, folder
 
     def _version(self, id: Id, path: str, known: PythonProgram | None, read: Callable[[], Code]) -> Version:
-        """The namespace of some code: the one that another program of it uses, or a new one where fresh ones are wanted."""
+        """The namespace of some code: that of another program of it, or a new one where fresh ones are wanted."""
         if self._fresh:
             return Version(id, path, known.version.code if known is not None and known.version is not None else read())
         for program in self._programs.values():

@@ -1,4 +1,4 @@
-"""Code behind `external:`, run anew for each step, so that a replay sees nothing that a step before left in its modules."""
+"""Code behind `external:`, run anew for each step: a replay sees nothing that a step before left in its modules."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class FreshResolver(Resolver):
         super().__init__()
         self._modules = modules
         self._kept = frozenset(sys.modules)
+        self._tops = {name.partition(".")[0] for name in modules}
 
     def look_up(self, pointer: External) -> Any:
         """What the reference names now."""
@@ -39,7 +40,9 @@ class FreshResolver(Resolver):
 
     def resolve(self, pointer: External, *, node: str) -> Any:
         """What the reference names, out of modules that are new. Raises WitError."""
-        self.forget(*self._modules, *([] if pointer.module is None else [pointer.module]))
+        if pointer.module is not None:
+            self._tops.add(pointer.module.partition(".")[0])
+        self.forget_all()
         for name in self._modules:
             try:
                 importlib.import_module(name)
@@ -49,13 +52,13 @@ class FreshResolver(Resolver):
                 raise load_error(error, name) from error
         return default_resolver().resolve(pointer, node=node)
 
-    def forget(self, *names: str) -> None:
-        """Drop the author's modules, and all of the top-level packages of these names."""
-        tops = {name.partition(".")[0] for name in names}
+    def forget_all(self) -> None:
+        """Drop the author's modules, and all of the top-level packages that were resolved so far."""
         for name, module in list(sys.modules.items()):
-            if name not in self._kept and _is_source(module):
-                if name.partition(".")[0] in tops or not _is_installed(module):
-                    del sys.modules[name]
+            if name in self._kept or not _is_source(module):
+                continue
+            if name.partition(".")[0] in self._tops or not _is_installed(module):
+                del sys.modules[name]
 
 
 def _is_source(module: ModuleType) -> bool:

@@ -38,7 +38,7 @@ def in_core(frame: FrameType) -> str | None:
 
 
 def in_package(package: str) -> Belongs:
-    """Like `in_core` for code outside: the frames of modules in one top-level package, with paths made of their names."""
+    """Like `in_core` for code outside: the modules of one top-level package, with paths made of their names."""
 
     def belongs(frame: FrameType) -> str | None:
         name = str(frame.f_globals.get("__name__", ""))

@@ -69,7 +69,7 @@ class Version:
 
 
 class Loader(importlib.abc.InspectLoader):
-    """Runs one module's source. It does not hold the version: its modules hold it, and nothing would ever be dropped."""
+    """Runs one module's source. It does not hold the version, which its modules would then never let go."""
 
     def __init__(self, source: Source, own_builtins: dict[str, Any]) -> None:
         self._source = source
@@ -83,6 +83,8 @@ class Loader(importlib.abc.InspectLoader):
         """Run the source in the module's namespace."""
         module.__dict__["__builtins__"] = self._builtins
         if self._source.data is not None:
+            # Set here and not through the spec, which would also invent a place for compiled code.
+            module.__file__ = self._source.filename
             exec(self._source.code(), module.__dict__)
 
     def get_source(self, fullname: str) -> str:
@@ -119,8 +121,6 @@ class Finder(importlib.abc.MetaPathFinder):
             return None
         loader = Loader(source, version.builtins)
         spec = importlib.machinery.ModuleSpec(fullname, loader, origin=source.filename, is_package=source.is_package)
-        spec.has_location = source.data is not None
-        spec.cached = None
         return spec
 
 
@@ -159,7 +159,7 @@ def _import_within(prefix: str, tops: frozenset[str]) -> Any:
             return original(name, globals, locals, fromlist or (), level)
         if fromlist:
             return original(f"{prefix}.{name}", globals, locals, fromlist, 0)
-        importlib.import_module(f"{prefix}.{name}")
+        original(f"{prefix}.{name}")
         return sys.modules[f"{prefix}.{top}"]
 
     return import_module

@@ -1,4 +1,4 @@
-"""The low-level form: a function that declares any subset of what a step is made of, and gets what it names or annotates."""
+"""The low-level form: a function that declares any part of what a step is made of, and gets it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Code that stands in `/wit` itself: run once per version in one fresh namespace; its only public function is the wit."""
+"""Code in `/wit` itself: run once per version in one fresh namespace; its only public function is the wit."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def find_wit(module: ModuleType, node: str) -> Any:
     if found:
         raise WitError(
             "AmbiguousWit",
-            f"the code in /{node} has several public functions ({', '.join(found)}): name the wit {node!r} or {WIT_CODE!r}, "
-            "or let the names of the others begin with an underscore",
+            f"the code in /{node} has several public functions ({', '.join(found)}): name the wit {node!r} or "
+            f"{WIT_CODE!r}, or let the names of the others begin with an underscore",
         )
     raise WitError("MissingFunction", f"the code in /{node} defines no public function, so there is no wit to run")

@@ -63,7 +63,7 @@ class Source:
 
 
 class Search:
-    """Finds `.py` nodes. Remembers what it found below each tree, so that looking again costs little while code stays."""
+    """Finds `.py` nodes. Remembers what is below each tree, so that looking again costs little."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, Nodes] = {}

@@ -17,7 +17,7 @@ _REFERENCE = re.compile(r"[^\s]+\Z")
 
 
 class External(NamedTuple):
-    """`external:REF`, or `external:MODULE:FUNCTION`; `module` is None when the reference can only be a registered one."""
+    """`external:REF` or `external:MODULE:FUNCTION`; `module` is None if only a registered function can be meant."""
 
     ref: str
     module: str | None

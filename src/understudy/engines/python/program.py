@@ -92,8 +92,8 @@ class PythonProgram:
             return StepResult(engine=self.engine, core=core, sent=sent, log=ctx.logged())
         if isinstance(returned, Id) and returned == given.parent:
             if ctx.core_changed() or ctx.sent():
-                text = "it returned the last step's id, which says that nothing changed, but it changed the core or sent messages"
-                raise WitError("BadResult", f"{text}: return None instead")
+                text = "the wit returned the last step's id, which says that nothing changed, but it changed the core"
+                raise WitError("BadResult", f"{text} or sent messages: return None instead")
             return StepResult(engine=self.engine, core=given.core, log=ctx.logged())
         text = f"the wit returned {_describe(returned)}; return None, a Draft, or the last step's id if nothing changed"
         raise WitError("BadResult", text)

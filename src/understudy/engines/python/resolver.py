@@ -59,7 +59,7 @@ class Resolver:
             known = ", ".join(sorted(self._registered)) or "none"
             raise WitError(
                 "UnknownReference",
-                f"/{node} says 'external:{pointer.ref}', and no wit is registered under that name (registered: {known}); "
+                f"/{node} says 'external:{pointer.ref}', and no wit is registered under that name (only {known}); "
                 "call resolver.register_wit, or write external:MODULE:FUNCTION",
             )
         module = sys.modules.get(pointer.module)

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 from starlette.requests import Request
 from starlette.responses import Response
 
+from understudy.node.cores import whole_core
 from understudy.node.errors import Rejected
 from understudy.node.lookup import ActorInfo
 from understudy.node.node import Created
@@ -85,7 +86,9 @@ async def _create_from_car(request: Request) -> Created:
     allow_only(request, ("name",))
     with await spool_body(request, most=limits_of(request).car_bytes) as file:
         root, blocks = await asyncio.to_thread(_parse_car, file)
-    return await node_of(request).create_from(blocks, root, name=request.query_params.get("name"))
+    node = node_of(request)
+    whole = await asyncio.to_thread(whole_core, node.reader, blocks, root)
+    return await node.create_from(whole, root, name=request.query_params.get("name"))
 
 
 def _parse_car(file: BinaryIO) -> tuple[TreeId, list[Block]]:

@@ -1,0 +1,71 @@
+"""A judge's view of the store: blocks and index entries that come through its pipe. Nothing of it is trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from understudy.node.wire import Blocks, GetBlocks, GetHead, GetSteps, Pipe, Value, Values
+from understudy.objects.ids import ActorId, Id, StepId
+from understudy.store.errors import Corrupt
+
+MAX_FETCH: Final = 512  # blocks asked for at once: at 2 MiB each the most is a gigabyte, as a rule it is some 200 KB
+MAX_AHEAD: Final = 64 * 1024 * 1024  # bytes that were fetched and not asked for yet
+MAX_REMEMBERED: Final = 200_000  # ids that were fetched; their blocks are in the cache of the door
+
+
+class PipeStore:
+    """Asks the process that verifies. `missing` collects the blocks that were needed and not there."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self.missing: set[bytes] = set()
+        self._pipe = pipe
+        self._ahead: dict[bytes, bytes] = {}
+        self._fetched: set[bytes] = set()
+
+    def get(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        """The blocks with these ids, as a backend gives them. Raises Corrupt for one that could not be read."""
+        found: dict[bytes, bytes | None] = {}
+        wanted = [id for id in ids if id not in self._ahead]
+        for start in range(0, len(wanted), MAX_FETCH):
+            part = wanted[start : start + MAX_FETCH]
+            reply = self._ask(part)
+            for number, text in reply.damaged.items():
+                raise Corrupt(text, Id(part[number]))
+            found.update(zip(part, reply.data, strict=True))
+        self.missing.update(id for id, data in found.items() if data is None)
+        return [self._ahead.pop(id) if id in self._ahead else found.get(id) for id in ids]
+
+    def fetch(self, ids: Iterable[bytes]) -> None:
+        """Get blocks before they are needed; those that are not there or can't be read are left out."""
+        wanted = [id for id in dict.fromkeys(ids) if id not in self._fetched]
+        if len(self._fetched) > MAX_REMEMBERED:
+            self._fetched.clear()
+        if sum(map(len, self._ahead.values())) > MAX_AHEAD:
+            self._ahead.clear()
+        for start in range(0, len(wanted), MAX_FETCH):
+            part = wanted[start : start + MAX_FETCH]
+            self._fetched.update(part)
+            for id, data in zip(part, self._ask(part).data, strict=True):
+                if data is not None:
+                    self._ahead[id] = data
+
+    def head(self, actor: ActorId) -> StepId | None:
+        """The head that the store has for an actor."""
+        self._pipe.send(GetHead(actor))
+        reply = self._pipe.receive_for_judge()
+        assert isinstance(reply, Value)
+        return None if reply.value is None else StepId(Id(reply.value))
+
+    def steps(self, actor: ActorId, *, low: int, high: int) -> list[StepId]:
+        """What the store's index says are the steps at these heights, as far as it has them."""
+        self._pipe.send(GetSteps(actor=actor, low=low, high=high))
+        reply = self._pipe.receive_for_judge()
+        assert isinstance(reply, Values)
+        return [StepId(Id(value)) for value in reply.values]
+
+    def _ask(self, ids: Sequence[bytes]) -> Blocks:
+        self._pipe.send(GetBlocks(ids))
+        reply = self._pipe.receive_for_judge()
+        assert isinstance(reply, Blocks)
+        return reply

@@ -1,0 +1,157 @@
+"""actors, log, show, chain, pending, export and import."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+
+import pytest
+
+from tests.cli.conftest import Shell
+from understudy.objects.ids import digest, parse
+
+ADA = '{"name": "Ada"}'
+
+
+@pytest.fixture
+def greeted(project: Shell) -> Shell:
+    """A greeter that greeted once and failed once."""
+    project.run("push")
+    project.run("send", "greeter", ADA, "--type", "greet")
+    project.run("send", "greeter", "{}", "--type", "fail", code=1)
+    return project
+
+
+def test_without_a_store_the_next_command_is_named(shell: Shell) -> None:
+    for args in (("actors",), ("pending",), ("log", "greeter"), ("export", "greeter", "-o", "x.car")):
+        assert "understudy serve" in shell.run(*args, code=1)
+    assert list(shell.folder.iterdir()) == []
+
+
+def test_a_store_that_no_backend_knows_is_named(shell: Shell) -> None:
+    assert "mongodb" in shell.run("actors", "--store", "mongodb:x", code=1)
+
+
+def test_a_log_reads_like_a_diary(greeted: Shell) -> None:
+    said = greeted.run("log", "greeter")
+    first, second, third = said.index("#2"), said.index("#1"), said.index("#0")
+    assert first < second < third
+    assert "failed" in said[first:second]
+    assert "the wit is broken" in said[first:second]
+    assert "-> greet from out/" in said[second:third]
+    assert "<- reply to out/" in said[second:third]
+    assert "-> genesis" in said[third:]
+    assert "2 earlier steps" in greeted.run("log", "greeter", "-n", "1")
+
+
+def test_no_colours_and_no_broken_lines_where_it_is_no_terminal(greeted: Shell) -> None:
+    id = greeted.json("actors")["actors"][0]["id"]
+    for args in (("actors",), ("log", "greeter"), ("chain", "greeter")):
+        said = greeted.run(*args)
+        assert "\x1b" not in said
+        assert id in said or greeted.json("actors")["actors"][0]["head"] in said
+
+
+def test_the_digest_of_a_raw_block_is_in_its_id(greeted: Shell) -> None:
+    for entry in greeted.json("chain", "greeter")["entries"]:
+        block = greeted.bytes("show", entry["id"], "--raw")
+        assert hashlib.sha256(block).digest() == digest(parse(entry["id"]))
+
+
+def test_a_path_goes_through_steps_trees_and_messages(greeted: Shell) -> None:
+    assert greeted.json("show", "greeter/core/state")["text"] == '{"greeted":1}'
+    assert greeted.json("show", "greeter")["kind"] == "step"
+    assert greeted.json("show", "greeter/consumed.0/content")["text"] == "{}"
+    assert greeted.json("show", "greeter/parent/parent/core")["kind"] == "tree"
+    assert "it has code, state, wit" in greeted.run("show", "greeter/core/gone", code=1)
+
+
+def test_what_can_not_be_shown_as_text_is_described(greeted: Shell) -> None:
+    (greeted.folder / "greeter" / "logo").write_bytes(b"\xff\x00")
+    greeted.run("push")
+    assert "no text" in greeted.run("show", "greeter/core/logo")
+    assert greeted.json("show", "greeter/core/logo")["base64"] == "/wA="
+    assert greeted.bytes("show", "greeter/core/logo", "--raw") == b"\xff\x00"
+
+
+def test_a_chain_in_json_is_that_of_the_web(greeted: Shell) -> None:
+    chain = greeted.json("chain", "greeter", "--limit", "2")
+    assert set(chain) == {"actor", "head", "entries", "next"}
+    assert set(chain["entries"][0]) == {"id", "parent", "data"}
+    rest = greeted.json("chain", "greeter", "--before", chain["next"])
+    assert rest["entries"][0]["id"] == chain["entries"][-1]["parent"]
+
+
+def test_nothing_waits_after_everything_was_answered(greeted: Shell) -> None:
+    assert "Nothing waits" in greeted.run("pending")
+    assert greeted.json("pending", "greeter") == {"pending": [], "evidence": []}
+
+
+def test_an_export_is_imported_elsewhere_and_goes_on_there(greeted: Shell) -> None:
+    head = greeted.json("actors")["actors"][0]["head"]
+    id = greeted.json("export", "greeter", "-o", "g.car")["actor"]
+    elsewhere = ("--store", "rocksdb:elsewhere")
+    assert greeted.json("import", "g.car", *elsewhere)["imported"][0]["what"] == "new"
+    assert greeted.json("import", "g.car", *elsewhere)["imported"][0]["what"] == "known"
+    assert greeted.json("actors", *elsewhere)["actors"][0]["head"] == head
+    assert "number 2" in greeted.run("send", id, ADA, "--type", "greet", *elsewhere)
+
+
+def test_a_longer_history_moves_a_head_forward_and_another_history_does_not(greeted: Shell) -> None:
+    elsewhere = ("--store", "rocksdb:elsewhere")
+    id = greeted.json("export", "greeter", "-o", "short.car")["actor"]
+    greeted.run("import", "short.car", *elsewhere)
+    greeted.run("send", "greeter", ADA, "--type", "greet")
+    greeted.run("export", "greeter", "-o", "long.car")
+    assert greeted.json("import", "long.car", *elsewhere)["imported"][0]["what"] == "forward"
+    assert greeted.json("import", "short.car", *elsewhere)["imported"][0]["what"] == "known"
+    assert greeted.json("actors", *elsewhere)["actors"][0]["height"] == 3
+    assert len(greeted.json("chain", id, *elsewhere)["entries"]) == 4
+    greeted.run("send", id, '{"name": "there"}', "--type", "greet", *elsewhere)
+    greeted.run("send", "greeter", '{"name": "here"}', "--type", "greet")
+    greeted.run("export", "greeter", "-o", "other.car")
+    assert "not the continuation" in greeted.run("import", "other.car", *elsewhere, code=1)
+    assert greeted.json("actors", *elsewhere)["actors"][0]["height"] == 4
+
+
+def test_our_own_callers_go_on_after_an_import_into_a_copy_of_the_store(greeted: Shell) -> None:
+    greeted.run("send", "greeter", ADA, "--type", "greet")
+    greeted.run("export", "greeter", "-o", "g.car")
+    import_ = greeted.json("import", "g.car")
+    assert import_["imported"][0]["what"] == "known"
+    assert "number 3" in greeted.run("send", "greeter", ADA, "--type", "greet")
+
+
+def test_a_damaged_file_leaves_nothing_behind(greeted: Shell) -> None:
+    greeted.run("export", "greeter", "-o", "g.car")
+    data = bytearray((greeted.folder / "g.car").read_bytes())
+    data[len(data) // 2] ^= 1
+    (greeted.folder / "flipped.car").write_bytes(data)
+    (greeted.folder / "cut.car").write_bytes(data[:-10])
+    for name in ("flipped.car", "cut.car", "understudy.toml"):
+        greeted.run("import", name, "--store", "rocksdb:elsewhere", code=1)
+    assert greeted.json("actors", "--store", "rocksdb:elsewhere")["actors"] == []
+
+
+def test_an_export_that_can_not_be_written_leaves_no_file(greeted: Shell) -> None:
+    assert "can't be written" in greeted.run("export", "greeter", "-o", "gone/g.car", code=1)
+    assert not list(greeted.folder.glob("**/*.tmp"))
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.getuid() == 0, reason="root may write anywhere")
+def test_a_directory_that_can_not_be_written_is_named(shell: Shell) -> None:
+    shell.folder.chmod(0o500)
+    try:
+        assert ".understudy" in shell.run("serve", "--listen", "127.0.0.1:0", code=1)
+    finally:
+        shell.folder.chmod(0o700)
+
+
+def test_every_command_has_help_with_an_example(shell: Shell) -> None:
+    names = "init serve push send actors log show chain pending verify fsck export import".split()
+    for name in names:
+        said = shell.run(name, "--help")
+        assert f"understudy {name}" in said.replace("\n", " ")
+        assert "Example" in said
+        assert "--json" in said

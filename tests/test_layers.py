@@ -113,6 +113,8 @@ def _imports_but_for_types(node: ast.AST) -> Iterator[ast.Import | ast.ImportFro
 
 def _room_of(path: Path) -> str:
     relative = path.relative_to(SOURCE)
+    if relative.name == "__main__.py":
+        return "cli"  # the command, by another way
     return relative.parts[0] if len(relative.parts) > 1 else TOP
 
 

@@ -149,7 +149,7 @@ def test_a_directory_that_can_not_be_written_is_named(shell: Shell) -> None:
 
 
 def test_every_command_has_help_with_an_example(shell: Shell) -> None:
-    names = "init serve push send actors log show chain pending verify fsck export import".split()
+    names = ["init", "serve", "push", "send", "actors", "log", "show", "chain", "pending", "verify", "fsck", "export", "import"]
     for name in names:
         said = shell.run(name, "--help")
         assert f"understudy {name}" in said.replace("\n", " ")

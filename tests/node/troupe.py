@@ -12,10 +12,11 @@ from understudy.actors.contract import Capability, Delivery, Engine, Outgoing, S
 from understudy.engines.python.engine import PythonEngine
 from understudy.kernel.accept import accept
 from understudy.kernel.actor import Actor, load_actor
-from understudy.kernel.advance import Plan, prepare, step_seed
-from understudy.kernel.deliver import Judgement, Waiting, judge, sender_key
+from understudy.kernel.advance import Plan, prepare
+from understudy.kernel.deliver import Judgement, Waiting, judge, sender_key, unpack_row
 from understudy.kernel.retries import exhausted
 from understudy.kernel.seal import Sealed, seal
+from understudy.kernel.seeds import Seeds
 from understudy.node.calls import LiveCalls
 from understudy.node.verification import Target
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
@@ -31,7 +32,6 @@ from understudy.store.port import Backend, Move, Row, Unit
 from understudy.store.reader import Staging
 from understudy.store.verified import Grit
 
-SECRET = b"s" * 32
 OWNER = "out/test/owner"
 
 
@@ -51,6 +51,7 @@ class Troupe:
         self.engines = engines or {"python": PythonEngine()}
         self.capabilities = capabilities or {}
         self.batch = batch
+        self._seeds = Seeds(b"s" * 32)
         self.time = 1_700_000_000_000_000
 
     def create(self, files: Mapping[str, str | bytes], *, play: bool = True) -> ActorId:
@@ -161,12 +162,12 @@ class Troupe:
         head = self.backend.ref(head_ref(id))
         actor = load_actor(self.reader, id, None if head is None else StepId(Id(head)))
         waiting = Waiting()
-        for _, value in self.backend.rows(waiting_of(id)):
-            message = self.reader.message(value)
-            key = sender_key(message)
-            cursor = waiting.tails.get(key) or mailbox_get(self.reader, actor.inbox, key)
-            if judge(MessageId(Id(value)), message, cursor) is Judgement.NEXT:
-                waiting.add(Delivery(MessageId(Id(value)), message))
+        for row, value in self.backend.rows(waiting_of(id)):
+            for delivery in unpack_row(self.reader, row, MessageId(Id(value)), after=0):
+                key = sender_key(delivery.message)
+                cursor = waiting.tails.get(key) or mailbox_get(self.reader, actor.inbox, key)
+                if judge(delivery.id, delivery.message, cursor) is Judgement.NEXT:
+                    waiting.add(delivery)
         taken = waiting.take(born=head is not None, limit=self.batch)
         if not taken:
             return False
@@ -180,7 +181,7 @@ class Troupe:
             actor,
             taken,
             time=self.time,
-            seed=step_seed(SECRET, actor.head, taken),
+            seed=self._seeds.seed(actor.head, taken),
             staging=Staging(self.reader),
             calls=LiveCalls(self.capabilities, actor, taken, lambda _, action: action()),
             engines=self.engines,

@@ -97,7 +97,7 @@ def _cores(reader: Reader, ours: Step, theirs: Step) -> Difference | None:
 
 def _sent(reader: Reader, ours: Sequence[Delivery], theirs: Sequence[Delivery]) -> Difference | None:
     for number, (left, right) in enumerate(zip_longest(ours, theirs)):
-        if left == right:
+        if left is not None and right is not None and left.id == right.id:
             continue
         path = f"data.sent[{number}]"
         if left is None or right is None:

@@ -17,7 +17,6 @@ from understudy.kernel.actor import Actor
 from understudy.kernel.advance import Plan
 from understudy.kernel.deliver import sender_key
 from understudy.kernel.log import log_text
-from understudy.objects.blob import blob_blocks
 from understudy.objects.codec import Block
 from understudy.objects.ids import Id, MessageId, StepId
 from understudy.objects.journal import CallError, Entry, journal_block

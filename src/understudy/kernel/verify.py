@@ -110,7 +110,7 @@ def check_record(reader: Reader, record: Record, closure: Closure) -> Problem | 
 
 def check_senders(reader: Reader, record: Record, chains: Chains) -> Problem | None:
     """Check that each consumed message of an actor whose history is here stands in that history."""
-    for number, (id, message) in enumerate(record.consumed):
+    for number, (id, message, _) in enumerate(record.consumed):
         if is_outside(message.sender):
             continue
         sender = actor_of(message.sender)
@@ -193,14 +193,14 @@ def _check_chain(record: Record) -> Problem | None:
 
 
 def _check_consumed(reader: Reader, record: Record) -> Problem | None:
-    messages = [message for _, message in record.consumed]
+    messages = [delivery.message for delivery in record.consumed]
     alone = any(message.lane == UPDATE or is_genesis(message) for message in messages)
     if alone and len(messages) > 1:
         return _wrong(ORDER, "data.consumed", len(messages), 1, "a genesis or an update goes alone")
     if record.before.step is None and not is_genesis(messages[0]):
         return _wrong(ORDER, "data.consumed[0].type", messages[0].type, "genesis", "the first message is no genesis")
     cursors: dict[str, Cursor] = {}
-    for number, (id, message) in enumerate(record.consumed):
+    for number, (id, message, _) in enumerate(record.consumed):
         path = f"data.consumed[{number}]"
         if message.to != record.before.text:
             return _wrong(ORDER, f"{path}.to", message.to, record.before.text, "the message was sent to another actor")
@@ -228,7 +228,7 @@ def _out_of_order(path: str, delivery: Delivery, cursor: Cursor | None, judgemen
 
 def _check_sent(reader: Reader, record: Record) -> Problem | None:
     cursors: dict[str, Cursor] = {}
-    for number, (id, message) in enumerate(record.sent):
+    for number, (id, message, _) in enumerate(record.sent):
         key = mailbox_key(message.to, message.lane)
         cursor = cursors.get(key) or mailbox_get(reader, record.before.outbox, key)
         checks = [

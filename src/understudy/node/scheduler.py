@@ -337,7 +337,7 @@ class Scheduler:
         cell.waiting.forget(list(sealed.consumed))
         cell.actor = sealed.actor
         cell.ahead += 1
-        self._reader.add(sealed.unit.blocks)
+        self._reader.add(sealed.unit.blocks, plan.given.store.nodes)
         self._units.append((sealed, sealed.unit))
 
     def _known(self, actor: Actor, staging: Staging) -> Callable[[int, Outgoing], bool]:

@@ -155,6 +155,7 @@ class Pipe:
         return taken
 
 
-_encoder = msgspec.msgpack.Encoder()
+# Ids are a subclass of bytes, which msgpack does not know.
+_encoder = msgspec.msgpack.Encoder(enc_hook=bytes)
 _for_judge: msgspec.msgpack.Decoder[ToJudge] = msgspec.msgpack.Decoder(ToJudge)
 _from_judge: msgspec.msgpack.Decoder[FromJudge] = msgspec.msgpack.Decoder(FromJudge)

@@ -6,7 +6,7 @@ The law: nobody above sees bytes that do not hash to the id they asked for.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ _MIB: Final = 1024 * 1024
 _CACHED_BLOB: Final = 64 * 1024  # a larger raw block would push out hundreds of nodes, and is seldom read twice
 _ENTRY: Final = 300  # the cache's own bytes per entry: key, order, tuple
 _SWELL: Final = 5  # measured: one byte of a node becomes two to five bytes of Python objects
+
+NO_NODES: Final[Mapping[bytes, Any]] = {}
 
 
 def checked_block(id: bytes, data: bytes) -> Block:
@@ -87,11 +89,12 @@ class Grit(Reader):
     def has(self, id: bytes) -> bool:
         return self._cache.get(id) is not None or super().has(id)
 
-    def keep(self, block: Block, node: Any = None) -> None:
-        """Put a block that was just made durable into the cache, decoded as `node`: it is likely to be read next."""
-        if node is not None:
-            self._cache.put(block.id, node, _SWELL * len(block.data))
-        elif ids.is_raw(block.id) and len(block.data) <= _CACHED_BLOB:
+    def keep(self, block: Block) -> None:
+        """Put a small blob that was just made durable into the cache: it is likely to be read next.
+
+        Not a node: as it was before it was encoded, its maps may stand in another order than in the block.
+        """
+        if ids.is_raw(block.id) and len(block.data) <= _CACHED_BLOB:
             self._cache.put(block.id, block.data, len(block.data))
 
 
@@ -106,14 +109,14 @@ class InFlight(Reader):
         self._lock = Lock()
         self._held: dict[bytes, _Held] = {}
 
-    def add(self, blocks: Iterable[Block]) -> None:
-        """Show these blocks until they were removed as often as they were added."""
+    def add(self, blocks: Iterable[Block], nodes: Mapping[bytes, Any] = NO_NODES) -> None:
+        """Show these blocks until they were removed as often as they were added; `nodes` are some of them, decoded."""
         held = self._held
         with self._lock:
             for block in blocks:
                 known = held.get(block.id)
                 if known is None:
-                    held[block.id] = _Held(block)
+                    held[block.id] = _Held(block, nodes.get(block.id))
                 else:
                     known.count += 1
 
@@ -128,7 +131,7 @@ class InFlight(Reader):
                     del held[block.id]
                     # What failed must not be found in the cache: it is in no store.
                     if durable:
-                        keep(block, known.node)
+                        keep(block)
 
     def block(self, id: bytes) -> bytes:
         held = self._held.get(id)
@@ -159,10 +162,10 @@ class _Held:
 
     __slots__ = ("block", "count", "node")
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: Block, node: Any) -> None:
         self.block = block
         self.count = 1
-        self.node: Any = None
+        self.node = node
 
 
 class _Cache:

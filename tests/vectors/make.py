@@ -1,0 +1,223 @@
+"""Write the golden vectors: `python -m tests.vectors.make`. A test fails when they are not what this would write.
+
+They are a promise: a vector that exists never changes; new ones are added.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import structs
+
+from tests.vectors.refused import refused_vectors
+from tests.vectors.sample import *
+
+from understudy.objects.blob import MAX_CHUNKS, BigBlob, blob_blocks, blob_node
+from understudy.objects.codec import Block, decode, encode, node_block, raw_block
+from understudy.objects.hamt import BigMap, big_map_node
+from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId, node_id
+from understudy.objects.journal import CallError, Entry, journal_node
+from understudy.objects.mailbox import SIGNAL, UPDATE, Cursor, mailbox_key
+from understudy.objects.message import Message, message_node
+from understudy.objects.step import MAX_SEED, Outcome, Step, step_node
+from understudy.store import hamt
+from understudy.store.maps import build_tree, mailbox_set, patch_tree
+
+HERE: Final = Path(__file__).parent
+_MIB: Final = 1024 * 1024
+
+Vector = dict[str, Any]
+
+
+def described(value: Any) -> Any:
+    """A node as DAG-JSON writes it: a link as {"/": text}, bytes as {"/": {"bytes": base64}}."""
+    if isinstance(value, bytes):
+        if len(value) == 36:
+            return {"/": str(Id(value))}
+        return {"/": {"bytes": b64encode(value).decode().rstrip("=")}}
+    if isinstance(value, dict):
+        return {key: described(item) for key, item in value.items()}
+    return [described(item) for item in value] if isinstance(value, list) else value
+
+
+def tree_node(count: int) -> Vector:
+    """A tree of so many entries, with the inner nodes that it needs."""
+    return collected(f"a tree of {count} entries", lambda place: build_tree(place, entries(count)))
+
+
+def mailbox_node(count: int) -> Vector:
+    """A large mailbox, with the inner nodes that it needs."""
+    cursors = {
+        mailbox_key(f"out/node/caller-{number}", ("queue", "signal", "update")[number % 3]): Cursor(
+            number + 1, MessageId(node_id(b"%d" % number))
+        )
+        for number in range(count)
+    }
+    return collected(f"a mailbox of {count} entries", lambda place: mailbox_set(place, {}, cursors))
+
+
+def collected(name: str, make: Any) -> Vector:
+    """A vector of the object that is made, and of what it is made of."""
+    place = Place()
+    id = make(place)
+    inner = {str(block.id): block.data.hex() for block in place.blocks.values() if block.id != id}
+    found = vector(name, place.blocks[id])
+    return found | {"inner": dict(sorted(inner.items()))} if inner else found
+
+
+def vector(name: str, block: Block) -> Vector:
+    """The vector of a node."""
+    return {
+        "name": name,
+        "node": described(decode(block.data)),
+        "block": block.data.hex(),
+        "id": str(block.id),
+    }
+
+
+def object_vectors() -> list[Vector]:
+    """One or more of each kind of node."""
+    sentence = {"tree": {"é": blob("2"), "e\u0301": blob("1"), "🎭": blob("3"), "aa": blob("4"), "b": EMPTY_TREE}}
+    nodes: list[tuple[str, Any]] = [
+        ("a tree whose names are sorted by length and then bytewise, not normalised", sentence),
+        ("the smallest core", {"tree": {"wit": raw_block(WIT).id}}),
+        ("a patch with a link and a deletion", {"patch": PATCH}),
+        ("a journal with a reply, an error and a message to nobody", journal_node(JOURNAL)),
+        ("a genesis message", message_node(GENESIS)),
+        ("a message in the queue lane", message_node(GREETING)),
+        ("a reply with after, re and headers, one of them empty", message_node(REPLY)),
+        ("a message in the signal lane", message_node(ALARM)),
+        ("a message in the update lane", message_node(CHANGE)),
+        ("a genesis step", step_node(BIRTH)),
+        ("a step that is ok, with journal and log", step_node(OK)),
+        ("a step that failed", step_node(FAILED)),
+        ("a step of a component", step_node(structs.replace(OK, component_hash=sha256(b"wasm").hexdigest()))),
+        ("a step with large mailboxes", step_node(structs.replace(OK, inbox=node_id(b"in"), outbox=node_id(b"out")))),
+        ("the latest and farthest numbers", step_node(structs.replace(OK, time=2**63 - 1, height=2**63 - 1))),
+    ]
+    return [
+        *(tree_node(count) for count in (0, 1, 64, 65, 200)),
+        mailbox_node(70),
+        *(vector(name, node_block(node)) for name, node in nodes),
+    ]
+
+
+def blob_vectors() -> list[Vector]:
+    """Blobs whose byte i is i mod 251: what their blocks are."""
+    return [blob_vector(size) for size in (0, 1, 300, _MIB, _MIB + 1, 3 * _MIB)]
+
+
+def blob_vector(size: int) -> Vector:
+    """The blob of so many bytes."""
+    data = bytes(number % 251 for number in range(251)) * (size // 251 + 1)
+    *chunks, last = blob_blocks(data[:size])
+    found = {"size": size, "sha256": sha256(data[:size]).hexdigest(), "id": str(last.id)}
+    if not chunks:
+        return found
+    return found | {"block": last.data.hex(), "chunks": [str(chunk.id) for chunk in chunks]}
+
+
+# Ten keys whose digests begin alike, the first six and the last four with the same six nibbles.
+DEEP: Final = [
+    *("k1016443", "k1225321", "k1286096", "k2029443", "k2047153", "k2436636"),
+    *("k999450", "k1669960", "k1697499", "k2551954"),
+]
+
+
+def hamt_vectors() -> list[Vector]:
+    """Maps, each after a list of operations, with the root as a block of its own."""
+    some = [f"key-{number}" for number in range(40)]
+    return [
+        hamt_vector("an empty map", []),
+        hamt_vector("a map of one", [("set", "one")]),
+        hamt_vector("a map of forty", [("set", key) for key in some]),
+        hamt_vector("keys that collide six levels deep", [("set", key) for key in DEEP]),
+        hamt_vector(
+            "deletions that make nodes buckets again",
+            [*(("set", key) for key in [*DEEP, *some]), *(("delete", key) for key in [*DEEP[2:], *some[5:]])],
+        ),
+        hamt_vector(
+            "deletions that leave a deep node",
+            [*(("set", key) for key in DEEP), *(("delete", key) for key in DEEP[4:])],
+        ),
+        hamt_vector("a map that was emptied", [*(("set", key) for key in DEEP), *(("delete", key) for key in DEEP)]),
+        hamt_vector(
+            "names beyond ASCII", [("set", name) for name in ("é", "e\u0301", "🎭", "z", "Ω", "a b", "signal/x")]
+        ),
+    ]
+
+
+def hamt_vector(name: str, operations: Sequence[tuple[str, str]]) -> Vector:
+    """Do the operations one after the other; the value of a key is the link to the blob of its name."""
+    place, root, left = Place(), hamt.EMPTY, dict[str, Id]()
+    for verb, key in operations:
+        root, _ = hamt.update(place, root, {key.encode(): blob(key) if verb == "set" else None})
+        left = {**left, key: blob(key)} if verb == "set" else {each: id for each, id in left.items() if each != key}
+    block = node_block(big_map_node(BigMap(len(left), root))[1])
+    return {
+        "name": name,
+        "operations": [list(operation) for operation in operations],
+        "entries": {key: str(id) for key, id in sorted(left.items())},
+        "root": block.data.hex(),
+        "id": str(block.id),
+        "inner": {str(id): place.blocks[id].data.hex() for id in sorted(_inner(place, root))},
+    }
+
+
+def _inner(place: Place, node: list[Any]) -> set[bytes]:
+    children = {element for element in node[1] if isinstance(element, bytes)}
+    return children.union(*(_inner(place, place.node(child)) for child in children))
+
+
+def patch_vectors() -> list[Vector]:
+    """A tree, a patch and the tree after it."""
+    place = Place()
+    empty = build_tree(place, {})
+    before = patch_tree(place, empty, {"a/b": blob("a/b"), "c": blob("c"), "d/e/f": blob("d/e/f")})
+    patches: list[tuple[str, Mapping[str, Id | None]]] = [
+        ("a link makes the trees on its way", {"x/y/z": blob("new")}),
+        ("a link replaces what is there", {"c": blob("new"), "a": blob("now a blob")}),
+        ("a removal leaves the empty tree", {"a/b": None}),
+        ("a removal takes a tree with all that is in it", {"d": None}),
+        ("removing what is not there changes nothing", {"nothing": None, "n/o": None, "c/below/a/blob": None}),
+    ]
+    return [
+        {
+            "name": name,
+            "before": str(before),
+            "patch": described(patch),
+            "after": str(after),
+            "inner": {str(block.id): block.data.hex() for block in sorted(place.blocks.values())},
+        }
+        for name, patch in patches
+        for after in [patch_tree(place, before, patch)]
+    ]
+
+
+FILES: Final = {
+    "objects.json": object_vectors,
+    "blobs.json": blob_vectors,
+    "hamts.json": hamt_vectors,
+    "patches.json": patch_vectors,
+    "refused.json": refused_vectors,
+}
+
+
+def text_of(file: str) -> str:
+    """What a file of vectors holds."""
+    return json.dumps(FILES[file](), indent=1, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write all files."""
+    for file in FILES:
+        (HERE / file).write_text(text_of(file), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

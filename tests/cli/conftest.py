@@ -57,7 +57,7 @@ class Shell:
         assert done.returncode == code, said
         return said
 
-    def bytes(self, *args: str) -> bytes:
+    def raw(self, *args: str) -> bytes:
         """The bytes of standard output."""
         done = self._run(args, None, {})
         assert done.returncode == 0, done.stderr.decode()

@@ -55,7 +55,7 @@ def test_no_colours_and_no_broken_lines_where_it_is_no_terminal(greeted: Shell) 
 
 def test_the_digest_of_a_raw_block_is_in_its_id(greeted: Shell) -> None:
     for entry in greeted.json("chain", "greeter")["entries"]:
-        block = greeted.bytes("show", entry["id"], "--raw")
+        block = greeted.raw("show", entry["id"], "--raw")
         assert hashlib.sha256(block).digest() == digest(parse(entry["id"]))
 
 
@@ -72,7 +72,7 @@ def test_what_can_not_be_shown_as_text_is_described(greeted: Shell) -> None:
     greeted.run("push")
     assert "no text" in greeted.run("show", "greeter/core/logo")
     assert greeted.json("show", "greeter/core/logo")["base64"] == "/wA="
-    assert greeted.bytes("show", "greeter/core/logo", "--raw") == b"\xff\x00"
+    assert greeted.raw("show", "greeter/core/logo", "--raw") == b"\xff\x00"
 
 
 def test_a_chain_in_json_is_that_of_the_web(greeted: Shell) -> None:
@@ -149,7 +149,21 @@ def test_a_directory_that_can_not_be_written_is_named(shell: Shell) -> None:
 
 
 def test_every_command_has_help_with_an_example(shell: Shell) -> None:
-    names = ["init", "serve", "push", "send", "actors", "log", "show", "chain", "pending", "verify", "fsck", "export", "import"]
+    names = [
+        "init",
+        "serve",
+        "push",
+        "send",
+        "actors",
+        "log",
+        "show",
+        "chain",
+        "pending",
+        "verify",
+        "fsck",
+        "export",
+        "import",
+    ]
     for name in names:
         said = shell.run(name, "--help")
         assert f"understudy {name}" in said.replace("\n", " ")

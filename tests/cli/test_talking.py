@@ -44,7 +44,7 @@ def test_a_push_sends_only_what_changed_and_leaves_the_state_alone(project: Shel
     assert "  + data/c  (+1)" in said
     assert "data/b" not in said
     assert "Hi Ada, number 2" in project.run("send", "greeter", ADA, "--type", "greet")
-    assert "  b " in project.run("show", "greeter/core/data")
+    assert project.raw("show", "greeter/core/data/b") == b"2\n"
     assert project.json("push")["actors"][0]["what"] == "unchanged"
 
 

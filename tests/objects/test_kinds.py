@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from understudy.objects.blob import blob_node, read_blob_node
+from understudy.objects.blob import CHUNK, MAX_CHUNKS, BigBlob, blob_node, read_blob_node
 from understudy.objects.codec import decode, encode
 from understudy.objects.errors import BadName, NotCanonical, TooLarge, WrongKind
-from understudy.objects.ids import node_id, raw_id
+from understudy.objects.ids import MessageId, node_id, raw_id
 from understudy.objects.journal import MAX_ENTRIES, Entry, journal_block, journal_node, read_journal
 from understudy.objects.kinds import read_any
 from understudy.objects.mailbox import LANES, mailbox_key, mailbox_node, read_mailbox, split_key
 from understudy.objects.message import Message, check_headers, is_genesis, message_node, read_message
 from understudy.objects.patch import patch_block, read_patch
-from understudy.objects.step import read_step, step_node
+from understudy.objects.step import MAX_SENT, read_step, step_node
 from understudy.objects.tree import flat_tree_block, is_tree_node, read_tree_node
 from understudy.testing import strategies as some
 
@@ -127,6 +127,24 @@ def test_a_journal_has_at_most_ten_thousand_entries():
     assert len(read_journal(decode(journal_block([entry] * MAX_ENTRIES).data))) == MAX_ENTRIES
     with pytest.raises(TooLarge):
         journal_block([entry] * (MAX_ENTRIES + 1))
+
+
+def test_a_blob_of_too_many_chunks_is_refused():
+    chunk = raw_id(b"")
+    for count, good in ((MAX_CHUNKS, True), (MAX_CHUNKS + 1, False)):
+        node = decode(encode(blob_node(BigBlob(count * CHUNK, "0" * 64, (chunk,) * count))))
+        with nullcontext() if good else pytest.raises(WrongKind):
+            read_blob_node(node)
+
+
+@settings(max_examples=5)
+@given(some.steps())
+def test_a_step_that_sent_too_many_messages_is_refused(step):
+    message = MessageId(node_id(b"message"))
+    for count, good in ((MAX_SENT, True), (MAX_SENT + 1, False)):
+        node = step_node(structs.replace(step, sent=[message] * count))
+        with nullcontext() if good else pytest.raises(WrongKind):
+            read_step(node)
 
 
 @pytest.mark.parametrize("value", ["\ud800", "x" * 8193, 5, None])

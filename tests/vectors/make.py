@@ -15,16 +15,31 @@ from typing import Any, Final
 from msgspec import structs
 
 from tests.vectors.refused import refused_vectors
-from tests.vectors.sample import *
-
-from understudy.objects.blob import MAX_CHUNKS, BigBlob, blob_blocks, blob_node
-from understudy.objects.codec import Block, decode, encode, node_block, raw_block
+from tests.vectors.sample import (
+    ALARM,
+    BIRTH,
+    CHANGE,
+    EMPTY_TREE,
+    FAILED,
+    GENESIS,
+    GREETING,
+    JOURNAL,
+    OK,
+    PATCH,
+    REPLY,
+    WIT,
+    Place,
+    blob,
+    entries,
+)
+from understudy.objects.blob import blob_blocks
+from understudy.objects.codec import Block, decode, node_block, raw_block
 from understudy.objects.hamt import BigMap, big_map_node
-from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId, node_id
-from understudy.objects.journal import CallError, Entry, journal_node
-from understudy.objects.mailbox import SIGNAL, UPDATE, Cursor, mailbox_key
-from understudy.objects.message import Message, message_node
-from understudy.objects.step import MAX_SEED, Outcome, Step, step_node
+from understudy.objects.ids import Id, MessageId, node_id
+from understudy.objects.journal import journal_node
+from understudy.objects.mailbox import Cursor, mailbox_key
+from understudy.objects.message import message_node
+from understudy.objects.step import step_node
 from understudy.store import hamt
 from understudy.store.maps import build_tree, mailbox_set, patch_tree
 
@@ -145,6 +160,14 @@ def hamt_vectors() -> list[Vector]:
             "deletions that leave a deep node",
             [*(("set", key) for key in DEEP), *(("delete", key) for key in DEEP[4:])],
         ),
+        hamt_vector(
+            "a deletion that brings a bucket up six levels",
+            [*(("set", key) for key in [*some, *DEEP[6:]]), ("delete", DEEP[7])],
+        ),
+        hamt_vector(
+            "deletions that bring buckets up and leave others alone",
+            [*(("set", key) for key in [*some, *DEEP]), ("delete", DEEP[6]), *(("set", key) for key in some[:3])],
+        ),
         hamt_vector("a map that was emptied", [*(("set", key) for key in DEEP), *(("delete", key) for key in DEEP)]),
         hamt_vector(
             "names beyond ASCII", [("set", name) for name in ("é", "e\u0301", "🎭", "z", "Ω", "a b", "signal/x")]
@@ -165,7 +188,7 @@ def hamt_vector(name: str, operations: Sequence[tuple[str, str]]) -> Vector:
         "entries": {key: str(id) for key, id in sorted(left.items())},
         "root": block.data.hex(),
         "id": str(block.id),
-        "inner": {str(id): place.blocks[id].data.hex() for id in sorted(_inner(place, root))},
+        "inner": {str(Id(id)): place.blocks[id].data.hex() for id in sorted(_inner(place, root))},
     }
 
 

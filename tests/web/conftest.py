@@ -103,7 +103,7 @@ class Face:
             if b"".join(pieces).count(b"\ndata: ") >= count:
                 enough.set()
 
-        await self.app(scope, receive, send)  # type: ignore[arg-type]
+        await self.app(scope, receive, send)
         return list(map(_event, b"".join(pieces).split(b"\n\n")))[1:-1][:count]
 
 

@@ -36,7 +36,7 @@ def test_our_own_page_may_ask(face: Face) -> None:
 @pytest.mark.parametrize("shown", [None, "Bearer wrong", "Bearer ", "Basic open sesame", "open sesame", "Bearer ÿ"])
 def test_without_the_token_there_is_no_answer(public_face: Face, shown: str | None) -> None:
     headers = {} if shown is None else {"Authorization": shown.encode("latin-1")}
-    answer = public_face.get("/actors", headers={"Host": "node.example", **headers})  # type: ignore[dict-item]
+    answer = public_face.get("/actors", headers={"Host": "node.example", **headers})
     problem_of(answer, 401)
     assert answer.headers["www-authenticate"].startswith("Bearer")
 

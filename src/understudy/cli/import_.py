@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,7 +36,7 @@ def import_(file: CarFile, store: Store = None, as_json: AsJson = False) -> None
         raise CommandError(
             f"a node (process {running.pid}, {running.address}) works on this store; stop it first, then import"
         )
-    imported = asyncio.run(_import(url, file))
+    imported = _import(url, file)
     if as_json:
         print_json({"imported": [_view(one) for one in imported]})
         return
@@ -46,7 +45,7 @@ def import_(file: CarFile, store: Store = None, as_json: AsJson = False) -> None
     say("Names do not travel; an id, or its beginning, names an actor as well.")
 
 
-async def _import(url: str, path: Path) -> list[Imported]:
+def _import(url: str, path: Path) -> list[Imported]:
     try:
         file = path.open("rb")
     except OSError as error:
@@ -55,9 +54,9 @@ async def _import(url: str, path: Path) -> list[Imported]:
         node = Node.open(url)
         try:
             with progress("checking") as advance:
-                return await import_car(node, file, progress=advance)
+                return import_car(node, file, progress=advance)
         finally:
-            await node.stop()
+            node.backend.close()
 
 
 def _view(one: Imported) -> dict[str, Any]:

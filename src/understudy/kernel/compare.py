@@ -84,7 +84,7 @@ def _outcomes(ours: Outcome | None, theirs: Outcome | None) -> Difference | None
 def _outcome(outcome: Outcome | None) -> JSON:
     if outcome is None:
         return "ok"
-    return {"kind": outcome.kind, "code": outcome.code, "text": _shown(outcome.text)}
+    return {"kind": outcome.kind, "code": outcome.code, "text": _line(outcome.text)}
 
 
 def _cores(reader: Reader, ours: Step, theirs: Step) -> Difference | None:
@@ -143,8 +143,12 @@ def _logs(reader: Reader, ours: Id | None, theirs: Id | None) -> Difference | No
         return None
     for number, (left, right) in enumerate(zip_longest(_lines(reader, ours), _lines(reader, theirs))):
         if left != right:
-            return Difference(path=f"data.log[{number}]", recorded=_shown(left), replayed=_shown(right))
+            return Difference(path=f"data.log[{number}]", recorded=_line(left), replayed=_line(right))
     return Difference(path="data.log", recorded=str(ours), replayed=str(theirs))
+
+
+def _line(line: str | None) -> str | None:
+    return line if line is None or len(line) <= MAX_PREVIEW else line[:MAX_PREVIEW] + "…"
 
 
 def _lines(reader: Reader, log: Id | None) -> list[str]:
@@ -183,10 +187,8 @@ def _text(reader: Reader, id: Id | None) -> JSON:
 
 
 def _shown(value: JSON) -> JSON:
-    if not isinstance(value, str):
-        return value
-    if len(value) > MAX_PREVIEW:
-        return value[:MAX_PREVIEW] + "…"
+    if not isinstance(value, str) or len(value) > MAX_PREVIEW:
+        return _line(value) if isinstance(value, str) else value
     try:
         return msgspec.json.decode(value)
     except msgspec.DecodeError:

@@ -5,7 +5,7 @@ The law: what can't be judged is UNVERIFIABLE with its reason, and never MATCH.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -17,7 +17,7 @@ from understudy.kernel.replay import Record, engine_abi, engine_name, engine_sou
 from understudy.kernel.seal import Sealed
 from understudy.objects import ids
 from understudy.objects.errors import ObjectError
-from understudy.objects.ids import ActorId, Id, StepId
+from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.mailbox import UPDATE, Cursor, Mailbox, mailbox_key, mailbox_node
 from understudy.objects.message import is_genesis
 from understudy.objects.names import actor_of, is_outside
@@ -87,6 +87,14 @@ class Problem(Struct, frozen=True, kw_only=True):
     replayed: JSON = None
 
 
+class StepFacts(NamedTuple):
+    """Whose step it is, where in the history it stands, and what it sent."""
+
+    actor: ActorId
+    height: int
+    sent: frozenset[MessageId]
+
+
 class Chains(Protocol):
     """The other histories in the store."""
 
@@ -95,6 +103,9 @@ class Chains(Protocol):
 
     def step_at(self, actor: ActorId, height: int) -> StepId | None:
         """The step at a height in the history that the head of an actor stands for."""
+
+    def facts(self, step: Id) -> StepFacts:
+        """What a step says of itself. Raises what reading it raises."""
 
 
 def check_record(reader: Reader, record: Record, closure: Closure) -> Problem | None:
@@ -108,7 +119,7 @@ def check_record(reader: Reader, record: Record, closure: Closure) -> Problem | 
     return problem
 
 
-def check_senders(reader: Reader, record: Record, chains: Chains) -> Problem | None:
+def check_senders(record: Record, chains: Chains) -> Problem | None:
     """Check that each consumed message of an actor whose history is here stands in that history."""
     for number, (id, message, _) in enumerate(record.consumed):
         if is_outside(message.sender):
@@ -119,11 +130,11 @@ def check_senders(reader: Reader, record: Record, chains: Chains) -> Problem | N
         height, missing = 0, None
         if message.after is not None:
             try:
-                height = reader.step(ids.parse(message.after)).height + 1
+                height = chains.facts(ids.parse(message.after)).height + 1
             except (StoreError, ObjectError):
                 missing = f"the step {message.after}, after which it says it was sent, is not here"
         found = None if missing else chains.step_at(sender, height)
-        if found is None or id not in reader.step(found).sent:
+        if found is None or id not in chains.facts(found).sent:
             reason = missing or f"the history of {message.sender} did not send it at height {height}"
             return Problem(
                 verdict=MISMATCH,

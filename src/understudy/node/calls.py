@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
@@ -12,11 +13,10 @@ from understudy.actors.errors import CallFailed
 from understudy.kernel.actor import Actor
 from understudy.objects.blob import blob_blocks
 from understudy.objects.codec import Block
-from understudy.objects.ids import ActorId
 from understudy.objects.journal import MAX_ENTRIES, CallError, Entry
 
 CapabilityTable = Mapping[str, Capability]
-WhenDurable = Callable[[ActorId, Callable[[], None]], None]
+WhenDurable = Callable[[Callable[[], None]], None]
 
 _NOTHING: Final[Sequence[Entry]] = ()
 _NO_BLOCKS: Final[Sequence[Block]] = ()
@@ -80,7 +80,9 @@ class LiveCalls:
                 durable.set_result(None)
 
         def say() -> None:
-            loop.call_soon_threadsafe(settle)
+            # The node stops: nobody waits any more.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(settle)
 
-        self._when_durable(self._actor.id, say)
+        self._when_durable(say)
         await durable

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from understudy.kernel.verify import StepFacts
 from understudy.node.pipe_store import PipeStore
 from understudy.objects.errors import ObjectError
-from understudy.objects.ids import ActorId, StepId
+from understudy.objects.ids import ActorId, Id, StepId
 from understudy.store.errors import StoreError
 from understudy.store.reader import Reader
 
 AHEAD: Final = 32  # steps of a sender asked for at once: the next messages come from the steps that follow
 MAX_ACTORS: Final = 10_000
+MAX_FACTS: Final = 256  # steps; one that sent the most it may send takes about a megabyte
 
 
 class StoredChains:
@@ -22,6 +24,7 @@ class StoredChains:
         self._reader = reader
         self._heads: dict[bytes, StepId | None] = {}
         self._steps: dict[bytes, dict[int, StepId]] = {}
+        self._facts: dict[bytes, StepFacts] = {}
 
     def head(self, actor: ActorId) -> StepId | None:
         """The head of an actor when it was first asked for, None if the store does not have it."""
@@ -47,12 +50,22 @@ class StoredChains:
         self._steps[actor] = dict(enumerate(found, height))
         return self._steps[actor]
 
+    def facts(self, step: Id) -> StepFacts:
+        """What a step says of itself. A sender's step is asked for once for each message that it sent."""
+        known = self._facts.get(step)
+        if known is None:
+            if len(self._facts) >= MAX_FACTS:
+                self._facts.clear()
+            read = self._reader.step(step)
+            known = self._facts[step] = StepFacts(read.actor, read.height, frozenset(read.sent))
+        return known
+
     def _is_step(self, id: StepId, actor: ActorId, height: int) -> bool:
         try:
-            step = self._reader.step(id)
+            facts = self.facts(id)
         except (StoreError, ObjectError):
             return False
-        return step.actor == actor and step.height == height
+        return facts.actor == actor and facts.height == height
 
     def _walk(self, actor: ActorId, height: int) -> StepId | None:
         at = self._store.head(actor)

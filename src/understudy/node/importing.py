@@ -6,7 +6,6 @@ only to a history whose integrity was checked.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import BinaryIO, Final
@@ -16,14 +15,14 @@ from msgspec import Struct
 from understudy.kernel.seal import waiting_row_for
 from understudy.node.errors import Conflict, Rejected
 from understudy.node.node import Node
-from understudy.node.verification import Target
+from understudy.node.verification import Target, verify_targets
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import ActorId, Id, StepId
 from understudy.objects.step import Step
 from understudy.store.car import read_car
 from understudy.store.keys import cursor_value, head_ref, height_row, outside_row, read_cursor_value
 from understudy.store.maps import mailbox_items
-from understudy.store.port import Move, Row, Unit
+from understudy.store.port import Backend, Move, Row, Unit
 from understudy.store.reader import Reader
 
 _BATCH: Final = 512  # blocks to a commit: at most 1 GiB, usually well under one MiB
@@ -40,18 +39,18 @@ class Imported(Struct, frozen=True, kw_only=True):
     height: int | None = None
 
 
-async def import_car(node: Node, file: BinaryIO, *, progress: Progress | None = None) -> list[Imported]:
+def import_car(node: Node, file: BinaryIO, *, progress: Progress | None = None) -> list[Imported]:
     """Store a file's blocks and move the heads of its histories. The node must not be live.
 
     `file` must be seekable: it is read twice. Raises BadCar, Corrupt and NotCanonical with nothing stored; Rejected for
     a history that is not whole or not right, Conflict for one that is not the continuation of ours: then the blocks
     are there and no head has moved.
     """
-    roots = await asyncio.to_thread(_store_blocks, node, file)
-    return [await _take(node, root, progress) for root in dict.fromkeys(roots)]
+    return [_take(node, root, progress) for root in dict.fromkeys(store_blocks(node.backend, file))]
 
 
-def _store_blocks(node: Node, file: BinaryIO) -> list[Id]:
+def store_blocks(backend: Backend, file: BinaryIO) -> list[Id]:
+    """Store the blocks of a CAR file and give its roots. Raises BadCar, Corrupt and NotCanonical with nothing stored."""
     start = file.tell()
     roots, blocks = read_car(file)
     for _ in blocks:
@@ -59,11 +58,11 @@ def _store_blocks(node: Node, file: BinaryIO) -> list[Id]:
     file.seek(start)
     _, blocks = read_car(file)
     while batch := list(islice(blocks, _BATCH)):
-        node.backend.commit([Unit(blocks=batch)])
+        backend.commit([Unit(blocks=batch)])
     return roots
 
 
-async def _take(node: Node, root: Id, progress: Progress | None) -> Imported:
+def _take(node: Node, root: Id, progress: Progress | None) -> Imported:
     try:
         step = node.reader.step(root)
     except WrongKind:
@@ -73,11 +72,10 @@ async def _take(node: Node, root: Id, progress: Progress | None) -> Imported:
     known = node.step_at(step.actor, step.height) == head
     if known:
         return Imported(root=root, what="known", actor=step.actor, height=step.height)
-    verdict = (await node.verify([Target(step.actor, head)], integrity_only=True, progress=progress))[0]
+    [verdict] = verify_targets(node.backend, [Target(step.actor, head)], integrity_only=True, progress=progress)
     if not verdict.ok:
         raise Rejected(f"the history of {step.actor} up to {head} is not taken: {verdict.verdict}: {verdict.reason}")
-    unit = await asyncio.to_thread(_unit, node, head, step, ours)
-    receipt = (await asyncio.to_thread(node.backend.commit, [unit]))[0]
+    [receipt] = node.backend.commit([_unit(node, head, step, ours)])
     if receipt.conflict is not None:
         raise Conflict(f"the head of {step.actor} moved while the file was read; import it again")
     return Imported(root=root, what="new" if ours is None else "forward", actor=step.actor, height=step.height)
@@ -116,8 +114,8 @@ def _outside_rows(node: Node, step: Step) -> Iterator[Row]:
     """Our own callers go on where the history left them, or their next messages would count as duplicates."""
     ours = f"out/{node.name}/"
     for key, cursor in mailbox_items(node.reader, step.inbox):
-        lane, _, sender = key.rpartition(ours)
-        if not sender:
+        lane, ours_too, sender = key.rpartition(ours)
+        if not ours_too:
             continue
         row = outside_row(f"{ours}{sender}", f"{lane}{step.actor}")
         known = node.backend.row(row)

@@ -31,7 +31,7 @@ from understudy.node.replay_calls import ReplayCalls
 from understudy.node.virtual_loop import Stuck, run_virtually
 from understudy.node.witness import Belongs, Witness
 from understudy.objects import step as steps
-from understudy.objects.step import FAILED, Outcome
+from understudy.objects.step import FAILED, Outcome, step_node
 from understudy.store.reader import Reader, Staging
 
 MAX_KEPT_STEPS: Final = 1024  # how far back is looked for a global that shows in a step
@@ -79,7 +79,7 @@ class Replayer:
         )
         sealed = finish_replay(record, plan, cut_again(record))
         # The log holds what the wit wrote before it was stopped: here it is an input.
-        ours, theirs = (msgspec.structs.replace(step, log=None) for step in (record.step, sealed.step))
+        ours, theirs = (step_node(msgspec.structs.replace(step, log=None)) for step in (record.step, sealed.step))
         assert record.step.outcome is not None
         if ours != theirs:
             replay = _Replay(plan=plan, sealed=sealed, engine=record.step.engine, calls=calls)

@@ -13,13 +13,14 @@ import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
+from itertools import count
 from typing import Final
 
 from msgspec import Struct
 
 from understudy.actors.contract import Delivery, Engine, Outgoing, StepResult
 from understudy.actors.errors import WitError
-from understudy.kernel.actor import Actor, load_actor
+from understudy.kernel.actor import Actor, load_actor, unborn
 from understudy.kernel.advance import Plan, prepare
 from understudy.kernel.deliver import MAX_WAITING, Judgement, judge, sender_key, unpack_row
 from understudy.kernel.evidence import evidence_unit
@@ -32,12 +33,13 @@ from understudy.node.calls import CapabilityTable, LiveCalls
 from understudy.node.cell import Cell, Stand
 from understudy.node.committer import MAX_QUEUED, Committer, Done
 from understudy.node.troubles import Troubles
+from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
-from understudy.objects.mailbox import Cursor
+from understudy.objects.mailbox import UPDATE, Cursor
 from understudy.objects.message import is_genesis
 from understudy.objects.names import actor_of, is_outside
 from understudy.objects.step import CUT, Outcome
-from understudy.store.errors import StoreError
+from understudy.store.errors import Missing, StoreError
 from understudy.store.keys import WAITING, head_ref, height_row, read_waiting_row, waiting_of
 from understudy.store.maps import mailbox_get, tree_entry
 from understudy.store.port import Backend, Unit
@@ -45,10 +47,12 @@ from understudy.store.reader import Staging
 from understudy.store.verified import InFlight
 
 MAX_BURST: Final = 512  # steps between two looks at the mail: long enough to be cheap, short enough to be fair
+BURST_SECONDS: Final = 0.02  # the same for wits that compute: what a burst made waits for its end to be committed
 MAX_AHEAD: Final = 512  # undurable steps of one actor: bounds what a crash undoes and what memory holds
 MAX_CELLS: Final = 50_000  # an idle actor kept decoded costs about 1.4 KB
 MAX_THREADS: Final = 64  # wits that never return keep their thread; beyond this the token stays where it is
 TOKEN_SECONDS: Final = 0.02  # how long a wit may hold the token while others are ready
+STOP_SECONDS: Final = 5.0  # how long a stop waits for the token-holder
 NAME_SECONDS: Final = 10.0  # how often a wit that still runs is named in the log
 
 Tag = Sealed | Delivery | None  # a step, a message from outside, or something that nobody waits for
@@ -63,11 +67,12 @@ class Committed(Struct, frozen=True):
 
 
 class Finished(Struct, frozen=True):
-    """A wit that ran elsewhere (asynchronously, or on a thread that lost the token) is done."""
+    """What became of taken messages: a result, a wit that must be awaited, or what the host failed of (perhaps without a plan)."""
 
     cell: Cell
-    plan: Plan
-    result: StepResult | Exception
+    taken: list[Delivery]
+    plan: Plan | None
+    result: StepResult | Awaitable[StepResult] | Exception
 
 
 class _TokenLost(Exception):
@@ -92,6 +97,8 @@ class Scheduler:
         on_durable: Callable[[Sequence[Done[Tag]]], None],
         on_failure: Callable[[BaseException], None],
         run_ahead: int = MAX_AHEAD,
+        monotonic: Callable[[], float] = time.monotonic,
+        async_wits: AsyncWits | None = None,
     ) -> None:
         self._backend = backend
         self._reader = reader
@@ -102,10 +109,12 @@ class Scheduler:
         self._on_durable = on_durable
         self._on_failure = on_failure
         self._run_ahead = run_ahead
+        self._monotonic = monotonic
         self._cells: dict[ActorId, Cell] = {}
         self._ready: deque[Cell] = deque()
         self._units: list[tuple[Tag, Unit]] = []
         self._parked: list[tuple[float, int, Cell, str]] = []
+        self._parkings = count()
         self._awaited: dict[ActorId, list[Callable[[], None]]] = {}
         self._mail: deque[Committed | Finished | Callable[[], None]] = deque()
         self._wake = threading.Condition()
@@ -114,8 +123,9 @@ class Scheduler:
         self._threads = 0
         self._running: tuple[Cell, float] | None = None
         self._stopping = False
+        self._failed = False
         self._stopped = threading.Event()
-        self._loop = AsyncWits()
+        self._async_wits = async_wits or AsyncWits()
         self.committer: Committer[Tag] = Committer(
             backend, on_done=lambda done: self._post(Committed(done)), on_failure=self._fail
         )
@@ -125,18 +135,23 @@ class Scheduler:
     def start(self) -> None:
         """Deliver what the store says is pending, then step."""
         self.committer.start()
-        self._loop.start()
-        self._recover()
-        self._hand_token_over()
+        self._async_wits.start()
+        self.recover()
+        with self._token:
+            self._hand_token_over()
         threading.Thread(target=self._watch, name="understudy-watch", daemon=True).start()
 
     def stop(self) -> None:
-        """Finish the running burst, commit everything, end all threads. Wits that still run are left behind."""
+        """Finish the running step, commit everything, end all threads. Wits that still run are left behind."""
         self._stopping = True
         self._post(lambda: None)
-        self._stopped.wait(timeout=5.0)
-        self._loop.stop()
+        self._stopped.wait(timeout=STOP_SECONDS)
+        self._async_wits.stop()
         self.committer.stop()
+        # What became durable during the stop was not told to anybody yet.
+        for item in list(self._mail):
+            if isinstance(item, Committed):
+                self._on_durable(item.done)
 
     def call(self, action: Callable[[], None]) -> None:
         """Run something on the token-holder's thread, where cells may be looked at."""
@@ -161,13 +176,26 @@ class Scheduler:
             self._mail.append(item)
             self._wake.notify()
 
-    def _recover(self) -> None:
+    def recover(self) -> None:
+        """Take in what waits in the store. `start` does it."""
         for key, value in self._backend.rows(WAITING):
             cell = self._cell(read_waiting_row(key).actor)
             # Past the bound, the rest of an actor's mail stays in the store until there is room.
-            if not cell.overflow:
+            if cell.overflow:
+                continue
+            try:
                 self._offer_row(cell, key, value)
-                self._make_ready(cell)
+            except (StoreError, ObjectError) as error:
+                self._stick(cell, error)
+            self._make_ready(cell)
+
+    def turn(self, epoch: int = 0, *, wait: bool = True, burst: int = MAX_BURST) -> None:
+        """One round of the token-holder: hand over what was made, look at the mail (wait for some), step."""
+        # First: a thread that takes the token over finds units that the one before it could not hand over.
+        self._submit()
+        self._take_mail(wait=wait)
+        self._unpark_due()
+        self._burst(epoch, burst)
 
     def _hand_token_over(self) -> None:
         self._epoch += 1
@@ -178,13 +206,10 @@ class Scheduler:
     def _hold_token(self, epoch: int) -> None:
         try:
             while not self._stopping:
-                # First: a thread that takes the token over finds units that the one before it could not hand over.
+                self.turn(epoch)
+            if not self._stopped.is_set():
                 self._submit()
-                self._take_mail()
-                self._unpark_due()
-                self._burst(epoch)
-            self._submit()
-            self._stopped.set()
+                self._stopped.set()
         except _TokenLost:
             pass
         except BaseException as error:
@@ -192,17 +217,23 @@ class Scheduler:
             _log.critical("the scheduler died", exc_info=error)
             self._fail(error)
         finally:
-            self._threads -= 1
+            with self._token:
+                self._threads -= 1
 
     def _fail(self, error: BaseException) -> None:
-        self._stopping = True
-        self._stopped.set()
-        self._on_failure(error)
-
-    def _take_mail(self) -> None:
         with self._wake:
-            while not self._mail and not self._may_step() and not self._stopping:
-                pause = self._parked[0][0] - time.monotonic() if self._parked else None
+            again, self._failed = self._failed, True
+            self._stopping = True
+            self._stopped.set()
+            self._wake.notify_all()
+        # What fails because of the first failure says nothing new.
+        if not again:
+            self._on_failure(error)
+
+    def _take_mail(self, *, wait: bool) -> None:
+        with self._wake:
+            while wait and not self._mail and not self._may_step() and not self._stopping:
+                pause = self._parked[0][0] - self._monotonic() if self._parked else None
                 if pause is not None and pause <= 0:
                     break
                 self._wake.wait(pause)
@@ -219,11 +250,15 @@ class Scheduler:
     def _may_step(self) -> bool:
         return bool(self._ready) and self.committer.queued < MAX_QUEUED
 
-    def _burst(self, epoch: int) -> None:
-        for _ in range(MAX_BURST):
-            if not self._ready or self.committer.queued >= MAX_QUEUED:
+    def _burst(self, epoch: int, most: int) -> None:
+        until = self._monotonic() + BURST_SECONDS
+        for _ in range(most):
+            if not self._ready or self._stopping or self.committer.queued >= MAX_QUEUED or self._monotonic() > until:
                 return
             cell = self._ready.popleft()
+            if cell.stand is not Stand.READY:
+                # It lost its head while it was in line.
+                continue
             cell.stand = Stand.IDLE
             try:
                 self._step(cell, epoch)
@@ -238,44 +273,40 @@ class Scheduler:
             self.committer.submit(units)
 
     def _step(self, cell: Cell, epoch: int) -> None:
-        policy = self._policy(cell)
-        taken = cell.waiting.take(born=cell.actor.step is not None, limit=1 if cell.singles else policy.batch)
+        limit = 1 if cell.singles else self._policy(cell).batch
+        taken = cell.waiting.take(born=cell.actor.step is not None, limit=limit)
         if not taken:
             if cell.overflow:
                 self._refill(cell)
             return
+        self._running = (cell, self._monotonic())
+        finished = self._run(cell, taken)
+        with self._token:
+            lost = self._epoch != epoch
+            if not lost:
+                # After a loss, it is what the new holder of the token runs: without it nobody would watch that one.
+                self._running = None
+        if lost:
+            self._post(finished)
+            raise _TokenLost
+        self._settle(finished)
+
+    def _run(self, cell: Cell, taken: list[Delivery]) -> Finished:
+        """Load the wit, which runs its modules, and run it: all of this may take for ever, so it is watched."""
+        plan: Plan | None = None
         try:
             plan = self._plan(cell, taken)
-        except Exception:
-            cell.waiting.put_back(taken)
-            raise
-        if plan.program is None:
-            assert plan.result is not None
-            self._finish(cell, plan, plan.result)
-            return
-        self._running = (cell, time.monotonic())
-        try:
-            result: StepResult | Awaitable[StepResult] | Exception = plan.program.run(plan.given)
+            if plan.program is None:
+                assert plan.result is not None
+                return Finished(cell, taken, plan, plan.result)
+            return Finished(cell, taken, plan, plan.program.run(plan.given))
         except Exception as error:
-            result = error
-        with self._token:
-            self._running = None
-            lost = self._epoch != epoch
-        if isinstance(result, StepResult | Exception):
-            if lost:
-                self._post(Finished(cell, plan, result))
-                raise _TokenLost
-            self._settle(cell, plan, result)
-            return
-        cell.stand = Stand.RUNNING
-        self._run_async(cell, plan, result, policy)
-        if lost:
-            raise _TokenLost
+            return Finished(cell, taken, plan, error)
 
     def _plan(self, cell: Cell, taken: list[Delivery]) -> Plan:
         staging = Staging(self._reader)
         actor = cell.actor
-        calls = LiveCalls(self._capabilities, actor, taken, self._when_durable)
+        calls = LiveCalls(self._capabilities, actor, taken, lambda action: self._when_durable(cell, action))
         return prepare(
             actor,
             taken,
@@ -287,29 +318,40 @@ class Scheduler:
             owner=lambda: self._owner(cell),
         )
 
-    def _run_async(self, cell: Cell, plan: Plan, awaitable: Awaitable[StepResult], policy: Policy) -> None:
-        def done(result: StepResult | Exception) -> None:
-            if isinstance(result, TimeoutError) and policy.deadline_ms is not None:
-                assert plan.program is not None
-                outcome = Outcome(CUT, "Deadline", f"the wit was stopped after {policy.deadline_ms:,} ms")
-                result = StepResult(engine=plan.program.engine, core=plan.actor.core, outcome=outcome)
-            self._post(Finished(cell, plan, result))
+    def _run_async(self, cell: Cell, plan: Plan, awaitable: Awaitable[StepResult]) -> None:
+        deadline_ms = self._policy(cell).deadline_ms
+        taken = list(plan.given.messages)
 
-        seconds = None if policy.deadline_ms is None else policy.deadline_ms / 1000
-        self._loop.run(awaitable, seconds=seconds, done=done)
+        def done(result: StepResult | Exception) -> None:
+            if isinstance(result, TimeoutError) and deadline_ms is not None:
+                assert plan.program is not None
+                outcome = Outcome(CUT, "Deadline", f"the wit was stopped after {deadline_ms:,} ms")
+                result = StepResult(engine=plan.program.engine, core=plan.actor.core, outcome=outcome)
+            self._post(Finished(cell, taken, plan, result))
+
+        cell.stand = Stand.RUNNING
+        self._async_wits.run(awaitable, seconds=None if deadline_ms is None else deadline_ms / 1000, done=done)
 
     def _finished(self, item: Finished) -> None:
+        if item.cell.stand is not Stand.RUNNING:
+            # It ran on a head that was lost; its messages were taken in again by the cell that came after.
+            return
         item.cell.stand = Stand.IDLE
         try:
-            self._settle(item.cell, item.plan, item.result)
+            self._settle(item)
         except Exception as error:
             self._stick(item.cell, error)
 
-    def _settle(self, cell: Cell, plan: Plan, result: StepResult | Exception) -> None:
+    def _settle(self, item: Finished) -> None:
+        cell, plan, result = item.cell, item.plan, item.result
         if isinstance(result, Exception):
-            cell.waiting.put_back(list(plan.given.messages))
+            cell.waiting.put_back(item.taken)
             raise result
-        self._finish(cell, plan, result)
+        assert plan is not None
+        if isinstance(result, StepResult):
+            self._finish(cell, plan, result)
+        else:
+            self._run_async(cell, plan, result)
 
     def _finish(self, cell: Cell, plan: Plan, result: StepResult) -> None:
         taken = list(plan.given.messages)
@@ -361,13 +403,16 @@ class Scheduler:
 
     def _exists(self, actor: ActorId) -> bool:
         cell = self._cells.get(actor)
-        if cell is not None and (cell.actor.step is not None or any(is_genesis(d.message) for d in cell.waiting.all())):
+        if cell is not None and (cell.actor.step is not None or cell.stand is Stand.RUNNING):
+            # Before its first step, what an actor runs is its genesis.
+            return True
+        if cell is not None and any(is_genesis(delivery.message) for delivery in cell.waiting.all()):
             return True
         return self._backend.ref(head_ref(actor)) is not None
 
     def _committed(self, done: Sequence[Done[Tag]]) -> None:
         for tag, unit, receipt in done:
-            if isinstance(tag, Delivery):
+            if isinstance(tag, Delivery) and receipt.conflict is None:
                 self._deliver(tag)
             if not isinstance(tag, Sealed):
                 continue
@@ -391,16 +436,30 @@ class Scheduler:
     def _lose_head(self, cell: Cell) -> None:
         """Somebody else moved the head: begin again from what the store says, once nothing of ours is under way."""
         _log.warning("the head of %s was moved by somebody else; starting again from it", cell.actor.text)
-        if cell.stand is Stand.RUNNING:
-            return
         cell.stand = Stand.STUCK
         if cell.ahead == 0:
-            del self._cells[cell.actor.id]
-            self._refill(self._cell(cell.actor.id))
+            # The effects of a wit that still runs wait for a parent that will never be durable.
+            self._awaited.pop(cell.actor.id, None)
+            self._begin_again(cell)
+
+    def _begin_again(self, cell: Cell) -> None:
+        """Forget what we know of an actor, and take it in from the store."""
+        del self._cells[cell.actor.id]
+        cell = self._cell(cell.actor.id)
+        try:
+            self._refill(cell)
+        except (StoreError, ObjectError) as error:
+            self._stick(cell, error)
 
     def _deliver(self, delivery: Delivery) -> None:
         cell = self._cell(actor_of(delivery.message.to))
-        self._offer(cell, delivery)
+        if cell.stand is Stand.STUCK and delivery.message.lane == UPDATE and not cell.ahead:
+            self._begin_again(cell)
+            return
+        try:
+            self._offer(cell, delivery)
+        except (StoreError, ObjectError) as error:
+            self._stick(cell, error)
         self._make_ready(cell)
 
     def _offer(self, cell: Cell, delivery: Delivery) -> None:
@@ -421,12 +480,15 @@ class Scheduler:
 
     def _refill(self, cell: Cell) -> None:
         """Take waiting messages in from the store, up to the bound."""
+        before = len(cell.waiting)
         cell.overflow = False
         for key, value in self._backend.rows(waiting_of(cell.actor.id)):
             self._offer_row(cell, key, value)
             if cell.overflow:
                 break
-        self._make_ready(cell)
+        # While everything that fits in waits for a retry, there is nothing to do.
+        if len(cell.waiting) > before:
+            self._make_ready(cell)
 
     def _offer_row(self, cell: Cell, row: bytes, value: bytes) -> None:
         id = MessageId(Id(value))
@@ -446,11 +508,11 @@ class Scheduler:
     def _park(self, cell: Cell, taken: list[Delivery], key: str, delay_ms: int) -> None:
         cell.waiting.put_back(taken)
         cell.waiting.park(key)
-        heappush(self._parked, (time.monotonic() + delay_ms / 1000, id(cell), cell, key))
+        heappush(self._parked, (self._monotonic() + delay_ms / 1000, next(self._parkings), cell, key))
         self._make_ready(cell)
 
     def _unpark_due(self) -> None:
-        now = time.monotonic()
+        now = self._monotonic()
         while self._parked and self._parked[0][0] <= now:
             _, _, cell, key = heappop(self._parked)
             cell.waiting.unpark(key)
@@ -460,14 +522,22 @@ class Scheduler:
         """The host failed this actor, not its wit: nothing is consumed, and it stands still until a restart or an update."""
         cell.stand = Stand.STUCK
         cell.trouble = f"{type(error).__name__}: {error}"
+        # What is delivered from now on is read from the store once the actor begins again.
+        cell.overflow = True
         level = logging.ERROR if isinstance(error, StoreError) else logging.CRITICAL
-        _log.log(level, "actor %s stands still: %s\n%s", cell.actor.text, cell.trouble, traceback.format_exc())
+        text = "".join(traceback.format_exception(error))
+        _log.log(level, "actor %s stands still: %s\n%s", cell.actor.text, cell.trouble, text)
 
     def _cell(self, actor: ActorId) -> Cell:
         cell = self._cells.get(actor)
         if cell is None:
             head = self._backend.ref(head_ref(actor))
-            cell = Cell(load_actor(self._reader, actor, None if head is None else StepId(Id(head))))
+            try:
+                cell = Cell(load_actor(self._reader, actor, None if head is None else StepId(Id(head))))
+            except (StoreError, ObjectError) as error:
+                # One damaged head must not keep the others from their mail.
+                cell = Cell(unborn(actor))
+                self._stick(cell, error)
             self._cells[actor] = cell
         return cell
 
@@ -477,13 +547,17 @@ class Scheduler:
             del self._cells[actor]
 
     def _policy(self, cell: Cell) -> Policy:
-        id = tree_entry(self._reader, cell.actor.core, "policy") if cell.actor.step is not None else None
+        try:
+            id = tree_entry(self._reader, cell.actor.core, "policy")
+        except (ObjectError, Missing):
+            # The core of an actor whose genesis is still to come, or was refused.
+            id = None
         if cell.policy is None or cell.policy_id != id:
             cell.policy_id = id
             try:
                 cell.policy = DEFAULT if id is None else read_policy(self._reader, cell.actor.core)
             except WitError as error:
-                # Only a wit that writes its own /policy gets here; its next steps follow the default.
+                # Only a genesis that will be refused and a wit that writes its own /policy get here.
                 _log.warning("actor %s: %s", cell.actor.text, error)
                 cell.policy = DEFAULT
         return cell.policy
@@ -499,15 +573,17 @@ class Scheduler:
             cell.owner = self._reader.message(step.consumed[0]).sender
         return cell.owner
 
-    def _when_durable(self, actor: ActorId, action: Callable[[], None]) -> None:
+    def _when_durable(self, cell: Cell, action: Callable[[], None]) -> None:
         """Run the action once every step of the actor is durable; a running wit's parent is the last of them. From any thread."""
 
         def look() -> None:
-            cell = self._cells.get(actor)
-            if cell is None or cell.ahead == 0:
+            if self._cells.get(cell.actor.id) is not cell:
+                # The head it runs on was lost: its effects must never start.
+                return
+            if cell.ahead == 0:
                 action()
             else:
-                self._awaited.setdefault(actor, []).append(action)
+                self._awaited.setdefault(cell.actor.id, []).append(action)
 
         self.call(look)
 
@@ -521,7 +597,7 @@ class Scheduler:
             if running is None:
                 continue
             cell, since = running
-            held = time.monotonic() - since
+            held = self._monotonic() - since
             if held < TOKEN_SECONDS or not (self._mail or self._ready or self._units or self._parked):
                 continue
             with self._token:
@@ -530,6 +606,6 @@ class Scheduler:
                 self._running = None
                 cell.stand = Stand.RUNNING
                 self._hand_token_over()
-            if time.monotonic() - named > NAME_SECONDS:
-                named = time.monotonic()
+            if self._monotonic() - named > NAME_SECONDS:
+                named = self._monotonic()
                 _log.info("actor %s computes for a while; others go on", cell.actor.text)

@@ -135,10 +135,12 @@ class _Case:
         """Cut the history into spans: along the index of the store, or along the parents where that does not help."""
         self._done.clear()
         self._replayed = 0
-        tops = {self.height: self.target.head}
         highs = range(self.height, -1, -SPAN)
+        tops: dict[int, StepId] = {}
         if not by_walking and self._whole:
-            tops.update({high: id for high in (*highs[1:], 0) if (id := self._indexed(high)) is not None})
+            tops = {high: id for high in (*highs[1:], 0) if (id := self._indexed(high)) is not None}
+        # The index may be wrong about the head, too; what is judged is the one that was asked for.
+        tops[self.height] = self.target.head
         if tops.keys() < {*highs, 0}:
             tops = self._walk({*highs, 0})
         self.spans = [

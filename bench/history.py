@@ -1,0 +1,100 @@
+"""`history`: a step, a look at height 10 and a verification, with 10^2, 10^4 and 10^6 steps behind the head.
+
+Prints the resident memory of the process at each height too: it must not grow with the history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from pathlib import Path
+from time import perf_counter
+
+import msgspec
+
+from bench.hot import COUNTER, SENDER
+from bench.node import open_node, state_of, wait_until
+from bench.result import Params, Result
+from understudy.node.node import Node
+from understudy.node.verification import Target
+from understudy.objects.ids import ActorId
+from understudy.store.verified import Grit
+
+HEIGHTS = (100, 10_000, 1_000_000)
+STEPS = 2_000
+LOOKS = 2_000
+BURST = 5_000
+
+
+def run(params: Params) -> list[Result]:
+    """Rates at each height; the ceiling is the same at the lowest height, taken in the same run."""
+    heights = [height for height in HEIGHTS if height <= params.get("height", HEIGHTS[-1])]
+    return asyncio.run(_run(heights))
+
+
+async def _run(heights: list[int]) -> list[Result]:
+    results: list[Result] = []
+    lowest: dict[str, float] = {}
+    async with open_node("history") as node:
+        files = {"wit": b"/code:counter:wit", "code/counter.py": COUNTER, "policy": b'{"batch": 1}'}
+        counter = (await node.create(files)).id
+        sender = (await node.create({"wit": b"/code:sender:wit", "code/sender.py": SENDER})).id
+        for height in heights:
+            await _grow(node, sender, counter, to=height)
+            rates = {"step": await _steps(node, sender, counter), "look": _looks(node, counter)}
+            rates["verify"] = await _verify(node, counter)
+            for what, rate in rates.items():
+                lowest.setdefault(what, rate)
+                results.append(
+                    Result(
+                        benchmark="history",
+                        rate=rate,
+                        unit=f"{what}s/s" if what != "verify" else "verified steps/s",
+                        params={"what": what, "height": height, "resident_mb": _resident_mb()},
+                        ceiling=lowest[what],
+                        ceiling_is=f"the same at height {heights[0]}",
+                    )
+                )
+    return results
+
+
+async def _grow(node: Node, sender: ActorId, counter: ActorId, *, to: int) -> None:
+    while (missing := to - node.actor(counter).height) > 0:
+        await _say(node, sender, counter, min(missing, BURST))
+
+
+async def _steps(node: Node, sender: ActorId, counter: ActorId) -> float:
+    start = perf_counter()
+    await _say(node, sender, counter, STEPS)
+    return STEPS / (perf_counter() - start)
+
+
+def _looks(node: Node, counter: ActorId) -> float:
+    reader = Grit(node.backend, cache_bytes=0)
+    start = perf_counter()
+    for number in range(LOOKS):
+        id = node.step_at(counter, 10 + number % 50)
+        assert id is not None
+        state = reader.find(reader.step(id).core, "state")
+        assert state is not None and reader.blob(state)
+    return LOOKS / (perf_counter() - start)
+
+
+async def _verify(node: Node, counter: ActorId) -> float:
+    info = node.actor(counter)
+    start = perf_counter()
+    verdict = (await node.verify([Target(counter, info.head)]))[0]
+    if verdict.verdict != "MATCH":
+        raise RuntimeError(f"the history does not verify: {verdict}")
+    return (info.height + 1) / (perf_counter() - start)
+
+
+async def _say(node: Node, sender: ActorId, counter: ActorId, count: int) -> None:
+    before = int(state_of(node, counter).get("total", 0))
+    await node.send(sender, msgspec.json.encode({"to": str(counter), "count": count}), type="go")
+    await wait_until(lambda: state_of(node, counter).get("total", 0) == before + count)
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return round(pages * resource.getpagesize() / 1e6, 1)

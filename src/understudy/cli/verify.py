@@ -1,0 +1,146 @@
+"""`understudy verify`: judge histories by running them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from understudy.cli.errors import CommandError, WrongUse
+from understudy.cli.options import AsJson, Store
+from understudy.cli.project import find_project
+from understudy.cli.screen import Advance, print_json, print_table, progress, say
+from understudy.cli.store import looking
+from understudy.kernel.verify import MATCH, UNVERIFIABLE, Verdict
+from understudy.node.foreign import verify_car
+from understudy.node.held import check_held
+from understudy.node.node import Node
+from understudy.node.verification import Target, verify_targets
+from understudy.objects import ids
+from understudy.objects.ids import StepId
+
+_STYLES = {MATCH: "green", UNVERIFIABLE: "yellow"}
+Targets = Annotated[
+    list[str] | None, typer.Argument(metavar="ACTOR… | FILE.car", help="Whom to judge.", show_default=False)
+]
+All = Annotated[bool, typer.Option("--all", help="Every actor of the store.")]
+Head = Annotated[
+    str | None, typer.Option("--head", metavar="ID", help="The head that you hold: the history must go through it.")
+]
+IntegrityOnly = Annotated[bool, typer.Option("--integrity-only", help="Check hashes, links and order; run nothing.")]
+
+
+def verify(
+    targets: Targets = None,
+    every: All = False,
+    head: Head = None,
+    integrity_only: IntegrityOnly = False,
+    store: Store = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every object of a history, run each step again in a fresh process and compare.
+
+    MATCH, MISMATCH (with the first differing path) or UNVERIFIABLE (with the reason). Exits 1 unless all match.
+
+    Example: understudy verify greeter
+    """
+    texts = targets or []
+    if bool(texts) == every:
+        raise WrongUse("name actors or a FILE.car, or say --all")
+    if head is not None and len(texts) != 1:
+        raise WrongUse("--head is about one actor or file: name that one")
+    held = None if head is None else StepId(ids.parse(head))
+    modules = _project_modules()
+    with progress("steps") as advance:
+        verdicts = [*_judge_files(texts, held, integrity_only, modules, advance)]
+        actors = [text for text in texts if not _is_file(text)]
+        if actors or every:
+            verdicts += _judge_actors(actors, held, integrity_only, modules, advance, store)
+    if as_json:
+        print_json({"verdicts": verdicts})
+    else:
+        _show(verdicts)
+    bad = sum(not verdict.ok for verdict in verdicts)
+    if bad:
+        raise CommandError(f"{bad} of {len(verdicts)} do not match")
+
+
+def _project_modules() -> list[str]:
+    project = find_project(Path())
+    if project is None:
+        return []
+    project.make_importable()
+    return project.python.modules
+
+
+def _is_file(text: str) -> bool:
+    return text.endswith(".car")
+
+
+def _judge_files(
+    texts: list[str], held: StepId | None, integrity_only: bool, modules: list[str], advance: Advance
+) -> Iterator[Verdict]:
+    for text in filter(_is_file, texts):
+        try:
+            file = Path(text).open("rb")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise WrongUse(f"{text} can't be read: {error.strerror}") from error
+        with file:
+            yield from verify_car(file, held=held, integrity_only=integrity_only, progress=advance, modules=modules)
+
+
+def _judge_actors(
+    texts: list[str],
+    held: StepId | None,
+    integrity_only: bool,
+    modules: list[str],
+    advance: Advance,
+    store: str | None,
+) -> list[Verdict]:
+    with looking(store) as node:
+        targets = _targets(node, texts)
+        verdicts = verify_targets(
+            node.backend, targets, integrity_only=integrity_only, progress=advance, modules=modules
+        )
+        if held is not None:
+            verdicts = [check_held(node.reader, verdicts[0], targets[0], held)]
+    return verdicts
+
+
+def _targets(node: Node, texts: list[str]) -> list[Target]:
+    if not texts:
+        return [Target(actor, head) for actor, head in node.lookup.all_actors()]
+    actors = dict.fromkeys(node.resolve(text) for text in texts)
+    return [Target(actor, node.actor(actor).head) for actor in actors]
+
+
+def _show(verdicts: list[Verdict]) -> None:
+    if not verdicts:
+        say("There is nobody to judge: the store has no actors.")
+        return
+    rows = [[one.actor or "-", one.verdict, str(one.height), str(one.steps)] for one in verdicts]
+    print_table(["ACTOR", "VERDICT", "HEIGHT", "STEPS RUN"], rows)
+    for one in verdicts:
+        if not one.ok:
+            _explain(one)
+    matched = sum(one.ok for one in verdicts)
+    say(f"{matched} of {len(verdicts)} match", style="green" if matched == len(verdicts) else "red")
+
+
+def _explain(one: Verdict) -> None:
+    say()
+    say(f"{one.verdict}  {one.actor or one.head or 'the file'}", style=_STYLES.get(one.verdict, "red"))
+    facts: dict[str, Any] = {"why": one.reason, "cause": one.cause, "height": one.at_height, "step": one.step}
+    facts["path"] = one.path
+    if one.path is not None:
+        facts.update(recorded=_value(one.recorded), replayed=_value(one.replayed))
+    for name, fact in facts.items():
+        if fact is not None:
+            say(f"  {name + ':':10}{fact}")
+
+
+def _value(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,72 @@
+"""Histories from elsewhere: a CAR file judged in a store of its own, which is gone afterwards."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
+
+from understudy.kernel.verify import INTEGRITY, MISMATCH, UNVERIFIABLE, Verdict
+from understudy.node.held import check_held
+from understudy.node.importing import store_blocks
+from understudy.node.verification import Target, verify_targets
+from understudy.objects.errors import NotCanonical, WrongKind
+from understudy.objects.ids import Id, StepId
+from understudy.store.errors import BadCar, Corrupt, Missing
+from understudy.store.open import open_store
+from understudy.store.port import Backend
+from understudy.store.reader import Reader
+from understudy.store.verified import Grit
+
+
+def verify_car(
+    file: BinaryIO,
+    *,
+    held: StepId | None = None,
+    integrity_only: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    modules: Sequence[str] = (),
+) -> list[Verdict]:
+    """Judge the histories that a CAR file's roots are heads of. A file that is no CAR, or is damaged, is a MISMATCH."""
+    # On disk: a history may be larger than memory.
+    with tempfile.TemporaryDirectory(prefix="understudy-") as folder:
+        backend = open_store(f"rocksdb:{folder}/store")
+        try:
+            return _verify(backend, file, held, integrity_only, progress, modules)
+        except (BadCar, Corrupt, NotCanonical) as error:
+            return [_no_history("", MISMATCH, str(error))]
+        finally:
+            backend.close()
+
+
+def _verify(
+    backend: Backend,
+    file: BinaryIO,
+    held: StepId | None,
+    integrity_only: bool,
+    progress: Callable[[int, int], None] | None,
+    modules: Sequence[str],
+) -> list[Verdict]:
+    reader = Grit(backend)
+    verdicts = []
+    for root in dict.fromkeys(store_blocks(backend, file)):
+        target = _target(reader, root)
+        if isinstance(target, Verdict):
+            verdicts.append(target)
+            continue
+        [verdict] = verify_targets(backend, [target], integrity_only=integrity_only, progress=progress, modules=modules)
+        verdicts.append(verdict if held is None else check_held(reader, verdict, target, held))
+    return verdicts or [_no_history("", UNVERIFIABLE, "the file has no root: it holds no history")]
+
+
+def _target(reader: Reader, root: Id) -> Target | Verdict:
+    try:
+        return Target(reader.step(root).actor, StepId(root))
+    except WrongKind:
+        return _no_history(str(root), UNVERIFIABLE, f"the root is {reader.kind(root)}, not a step: it has no history")
+    except Missing:
+        return _no_history(str(root), UNVERIFIABLE, "the root is not in the file")
+
+
+def _no_history(head: str, verdict: str, reason: str) -> Verdict:
+    return Verdict(verdict=verdict, actor="", head=head, height=-1, cause=INTEGRITY, reason=reason)

@@ -1,0 +1,260 @@
+"""fsck: everything that a store holds, read once and checked; nothing is changed.
+
+The law: what is damaged, missing or does not fit is named with its place, and the search goes on behind it.
+Whether a history is *true* is another question, which `understudy verify` answers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+from msgspec import Struct
+
+from understudy.objects import ids
+from understudy.objects.codec import decode
+from understudy.objects.errors import ObjectError
+from understudy.objects.ids import ActorId, Id, StepId
+from understudy.objects.kinds import read_any
+from understudy.objects.message import Message
+from understudy.objects.step import Step
+from understudy.store.errors import Missing, StoreError
+from understudy.store.keys import (
+    EVIDENCE,
+    FEED,
+    HEADS,
+    HEIGHTS,
+    IDEMPOTENCY,
+    META,
+    NAMES,
+    OUTSIDE,
+    WAITING,
+    actor_of_head,
+    party_digest,
+    read_cursor_value,
+    read_waiting_row,
+)
+from understudy.store.port import Backend
+from understudy.store.verified import Grit
+from understudy.store.walk import links
+
+MAX_FINDINGS: Final = 1000  # that are spelt out; all are counted
+_BATCH: Final = 256  # blocks read at once
+_EVERY: Final = 1000  # items between two words to `progress`
+
+
+class Finding(Struct, frozen=True):
+    """Something that is wrong: where, and what."""
+
+    where: str
+    what: str
+
+
+class FsckReport(Struct, frozen=True, kw_only=True):
+    """What was looked at, and what is wrong; `count` is the number of findings, of which the first are in `findings`."""
+
+    blocks: int
+    actors: int
+    rows: int
+    count: int
+    findings: Sequence[Finding]
+
+    @property
+    def ok(self) -> bool:
+        """True if nothing is wrong."""
+        return self.count == 0
+
+
+def fsck(backend: Backend, *, progress: Callable[[int, int], None] | None = None) -> FsckReport:
+    """Check every block, ref and row. `progress(done, 0)` counts them; how many there are is not known before.
+
+    Raises StoreError only if the store can't be read as a whole.
+    """
+    return _Check(backend, progress).run()
+
+
+class _Check:
+    def __init__(self, backend: Backend, progress: Callable[[int, int], None] | None) -> None:
+        self._backend = backend
+        self._reader = Grit(backend)
+        self._progress = progress
+        self._seen = 0
+        self._count = 0
+        self._findings: list[Finding] = []
+        self._heads: dict[bytes, StepId] = {}
+        self._last: tuple[ActorId, int, StepId | None] | None = None
+        self._feed = 0
+
+    def run(self) -> FsckReport:
+        blocks = self._each(self._blocks())
+        actors = self._each(self._refs())
+        rows = self._each(self._rows())
+        self._end_of_heights()
+        return FsckReport(blocks=blocks, actors=actors, rows=rows, count=self._count, findings=self._findings)
+
+    def _each(self, work: Iterator[int]) -> int:
+        """Do the work, which gives how many things it looked at, and count them."""
+        total = 0
+        try:
+            for count in work:
+                total += count
+                before, self._seen = self._seen, self._seen + count
+                if self._progress is not None and before // _EVERY != self._seen // _EVERY:
+                    self._progress(self._seen, 0)
+        except StoreError as error:
+            self._find("the store", str(error))
+        return total
+
+    def _find(self, where: str, what: str) -> None:
+        self._count += 1
+        if len(self._findings) < MAX_FINDINGS:
+            self._findings.append(Finding(where, what))
+
+    def _blocks(self) -> Iterator[int]:
+        all_ids = self._backend.ids()
+        while batch := list(islice(all_ids, _BATCH)):
+            wanted: dict[Id, Id] = {}
+            for id, data in zip(batch, self._get(batch), strict=True):
+                if data is not None:
+                    wanted.update(dict.fromkeys(self._check_block(id, data), id))
+            targets = list(wanted)
+            for start in range(0, len(targets), _BATCH):
+                some = targets[start : start + _BATCH]
+                for id, data in zip(some, self._get(some), strict=True):
+                    if data is None:
+                        self._find(f"block {wanted[id]}", f"it links to {id}, which is not in the store")
+            yield len(batch)
+
+    def _get(self, batch: Sequence[Id]) -> list[bytes | None]:
+        try:
+            return self._backend.get(batch)
+        except StoreError as error:
+            if len(batch) == 1:
+                self._find(f"block {batch[0]}", str(error))
+                return [b""]
+        return [self._get([id])[0] for id in batch]
+
+    def _check_block(self, id: Id, data: bytes) -> list[Id]:
+        """What a good node links to."""
+        if not ids.matches(id, data):
+            self._find(f"block {id}", f"its {len(data):,} bytes are not those that its id names")
+        elif not ids.is_raw(id):
+            try:
+                node = decode(data)
+                read_any(node)
+                return list(links(node))
+            except ObjectError as error:
+                self._find(f"block {id}", str(error))
+        return []
+
+    def _refs(self) -> Iterator[int]:
+        for ref, value in self._backend.refs(HEADS):
+            actor = actor_of_head(ref)
+            step = self._step(f"head of {actor}", value)
+            if step is not None and step.actor != actor:
+                self._find(f"head of {actor}", f"{Id(value)} is a step of {step.actor}")
+            self._heads[actor] = StepId(Id(value))
+            yield 1
+        for ref, value in self._backend.refs(NAMES):
+            if value not in self._heads:
+                self._find(f"name {ref[len(NAMES) :].decode(errors='replace')!r}", f"there is no actor {Id(value)}")
+
+    def _rows(self) -> Iterator[int]:
+        checks: dict[bytes, Callable[[bytes, bytes], None]] = {
+            FEED: self._feed_row,
+            HEIGHTS: self._height_row,
+            WAITING: self._waiting_row,
+            OUTSIDE: self._outside_row,
+            IDEMPOTENCY: self._key_row,
+            EVIDENCE: self._evidence_row,
+            META: lambda key, value: None,
+        }
+        for key, value in self._backend.rows(b""):
+            check = checks.get(key[:1])
+            try:
+                if check is None:
+                    self._find(_row(key), "no row begins so")
+                else:
+                    check(key, value)
+            except (ObjectError, ValueError, IndexError) as error:
+                self._find(_row(key), f"it can't be read: {error}")
+            yield 1
+
+    def _feed_row(self, key: bytes, value: bytes) -> None:
+        number = int.from_bytes(key[1:], "big")
+        if number != self._feed + 1:
+            self._find(f"feed {number}", f"the number before it is {self._feed}")
+        self._feed = number
+        self._step(f"feed {number}", value)
+
+    def _height_row(self, key: bytes, value: bytes) -> None:
+        actor, height = actor_of_head(HEADS + key[1:33]), int.from_bytes(key[33:], "big")
+        if self._last is None or self._last[0] != actor:
+            self._end_of_heights()
+            self._last = (actor, -1, None)
+        where = f"height {height} of {actor}"
+        _, before, parent = self._last
+        step = self._step(where, value)
+        if height != before + 1:
+            self._find(where, f"the height before it is {before}")
+        elif step is not None and (step.actor, step.height, step.parent) != (actor, height, parent):
+            self._find(where, f"{Id(value)} is not the step that follows {parent}")
+        self._last = (actor, height, StepId(Id(value)))
+
+    def _end_of_heights(self) -> None:
+        """The last height of an actor is its head's."""
+        if self._last is None:
+            return
+        actor, height, step = self._last
+        head = self._heads.get(actor)
+        if head != step:
+            self._find(f"head of {actor}", f"it is {head}, but the last step in the index is {step} at height {height}")
+
+    def _waiting_row(self, key: bytes, value: bytes) -> None:
+        place = read_waiting_row(key)
+        message = self._message(f"message that waits for {place.actor}", value)
+        if message is None:
+            return
+        said = (str(place.actor), place.lane, place.sender_digest, place.seq)
+        if said != (message.to, message.lane, party_digest(message.sender), message.seq):
+            self._find(f"message that waits for {place.actor}", f"{Id(value)} belongs to another place")
+        if place.actor not in self._heads and message.to != str(message.content):
+            self._find(f"message that waits for {place.actor}", "there is no such actor")
+
+    def _outside_row(self, key: bytes, value: bytes) -> None:
+        sender = key[1:].partition(b"\0")[0].decode()
+        cursor = read_cursor_value(value)
+        message = self._message(f"last message of {sender}", cursor.message)
+        if message is not None and (message.sender, message.seq) != (sender, cursor.seq):
+            self._find(f"last message of {sender}", f"{cursor.message} is number {message.seq} of {message.sender}")
+
+    def _key_row(self, key: bytes, value: bytes) -> None:
+        self._message(f"idempotency key {key[1:].partition(bytes(1))[2].decode()!r}", value[:36])
+
+    def _evidence_row(self, key: bytes, value: bytes) -> None:
+        json.loads(value)
+        self._message("evidence", key[1:])
+
+    def _step(self, where: str, value: bytes) -> Step | None:
+        try:
+            return self._reader.step(ids.from_bytes(value))
+        except (StoreError, ObjectError) as error:
+            self._find(where, _reason(error))
+            return None
+
+    def _message(self, where: str, value: bytes) -> Message | None:
+        try:
+            return self._reader.message(ids.from_bytes(value))
+        except (StoreError, ObjectError) as error:
+            self._find(where, _reason(error))
+            return None
+
+
+def _reason(error: Exception) -> str:
+    return f"{error.id} is not in the store" if isinstance(error, Missing) else str(error)
+
+
+def _row(key: bytes) -> str:
+    return f"row {key[:1].decode(errors='replace')}:{key[1:].hex()}"

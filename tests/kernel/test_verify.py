@@ -1,0 +1,139 @@
+"""The rules of a chain, checked step by step without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.kernel.test_replay import chain
+from tests.node.troupe import Troupe
+from understudy.kernel.closure import Closure
+from understudy.kernel.replay import read_record
+from understudy.kernel.verify import MISMATCH, UNVERIFIABLE, Problem, check_record, reading_problem, worse
+from understudy.objects.codec import node_block, raw_block
+from understudy.objects.ids import ActorId, Id, raw_id
+from understudy.objects.mailbox import Cursor
+from understudy.store.errors import Corrupt, Missing
+from understudy.store.maps import edit_tree
+from understudy.store.reader import Reader, Staging
+
+KEEP = """
+def wit(ctx):
+    ctx.core["data/last"] = str(ctx.height)
+"""
+
+
+class CountingReader(Reader):
+    """Counts the blocks that are asked for."""
+
+    def __init__(self, below: Reader) -> None:
+        self.below = below
+        self.count = 0
+
+    def block(self, id: bytes) -> bytes:
+        self.count += 1
+        return self.below.block(id)
+
+    def blocks(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        self.count += len(ids)
+        return self.below.blocks(ids)
+
+
+@pytest.fixture
+def troupe() -> Troupe:
+    return Troupe()
+
+
+@pytest.fixture
+def keeper(troupe: Troupe) -> ActorId:
+    actor = troupe.create({"wit": KEEP})
+    troupe.tell(actor, "go")
+    return actor
+
+
+def test_a_good_chain_has_no_problem(troupe: Troupe, keeper: ActorId):
+    closure = Closure(troupe.reader)
+    assert [check_record(troupe.reader, record, closure) for record in chain(troupe, keeper)] == [None, None]
+
+
+def test_a_wrong_height_is_a_problem(troupe: Troupe, keeper: ActorId):
+    troupe.forge(keeper, height=7)
+    problem = check_record(troupe.reader, read_record(troupe.reader, troupe.head(keeper)), Closure(troupe.reader))
+    assert problem is not None
+    assert (problem.path, problem.recorded, problem.replayed) == ("data.height", 7, 1)
+
+
+def test_an_outbox_that_names_what_was_never_sent_is_a_problem(troupe: Troupe, keeper: ActorId):
+    told = troupe.step(keeper).consumed[0]
+    troupe.forge(keeper, outbox={"out/test/owner": Cursor(9, told)})
+    problem = check_record(troupe.reader, read_record(troupe.reader, troupe.head(keeper)), Closure(troupe.reader))
+    assert problem is not None
+    assert (problem.cause, problem.path) == ("order", "data.outbox")
+
+
+def test_a_step_costs_what_it_changed_however_large_its_core_is(troupe: Troupe):
+    large = {f"data/{number}": str(number) for number in range(3000)}
+    actor = troupe.create({"wit": KEEP, **large})
+    troupe.tell(actor, "go")
+    reader = CountingReader(troupe.reader)
+    assert check_record(reader, chain(troupe, actor)[-1], Closure(reader)) is None
+    assert 0 < reader.count < 60
+
+
+def test_a_closure_names_who_links_to_what_is_missing(troupe: Troupe):
+    staging = Staging(troupe.reader)
+    gone = raw_id(b"gone")
+    tree = staging.put_tree({"here": staging.put_blob(b"here"), "gone": gone})
+    with pytest.raises(Missing) as caught:
+        Closure(staging).check(tree)
+    assert (caught.value.id, caught.value.owner) == (gone, tree)
+
+
+def test_what_is_equal_at_its_place_is_not_read_again(troupe: Troupe):
+    staging = Staging(troupe.reader)
+    many = {f"n{number}": staging.put_blob(str(number).encode()) for number in range(500)}
+    old = staging.put_tree(many)
+    new = edit_tree(staging, old, {"n7": staging.put_blob(b"seven"), "more": staging.put_blob(b"more")})
+    reader = CountingReader(staging)
+    Closure(reader).check(new, old=old)
+    assert reader.count < 20
+
+
+def test_a_node_that_breaks_the_rules_of_its_kind_is_damage(troupe: Troupe):
+    staging = Staging(troupe.reader)
+    bad = staging.put(node_block({"message": {"to": "nobody"}}))
+    tree = staging.put_tree({"bad": bad})
+    with pytest.raises(Corrupt) as caught:
+        Closure(staging).check(tree)
+    assert caught.value.id == bad
+
+
+def test_a_large_blob_whose_chunks_are_not_its_own_is_damage(troupe: Troupe):
+    staging = Staging(troupe.reader)
+    good = staging.put_blob(b"x" * (1024 * 1024 + 5))
+    info = staging.blob_info(good)
+    assert info is not None
+    other = staging.put(raw_block(b"y" * 5))
+    node = {"blob": {"size": info.size, "sha256": info.sha256, "chunks": [info.chunks[0], other]}}
+    Closure(staging).check(good)
+    with pytest.raises(Corrupt):
+        Closure(staging).check(staging.put(node_block(node)))
+
+
+def test_what_can_not_be_read_is_damage_unless_it_is_only_not_here():
+    gone, damaged = Missing(Id(raw_id(b"x"))), Corrupt("broken", Id(raw_id(b"y")))
+    assert reading_problem(gone, whole=True).verdict == MISMATCH
+    assert reading_problem(gone, whole=False).verdict == UNVERIFIABLE
+    assert reading_problem(damaged, whole=False).verdict == MISMATCH
+
+
+def test_a_mismatch_goes_before_what_is_unverifiable_and_a_lower_step_before_a_higher():
+    cut, wrong, later = (
+        Problem(verdict=verdict, cause="x", reason="y", height=height)
+        for verdict, height in ((UNVERIFIABLE, 1), (MISMATCH, 5), (MISMATCH, 9))
+    )
+    assert worse(cut, later) is later
+    assert worse(later, wrong) is wrong
+    assert worse(None, cut) is cut
+    assert worse(None, None) is None

@@ -1,0 +1,159 @@
+"""fsck: a store in order has no findings, and each kind of damage is named with its place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from understudy.node.node import Node
+from understudy.objects.codec import Block
+from understudy.objects.ids import Id, StepId, node_id
+from understudy.store.errors import Corrupt
+from understudy.store.fsck import FsckReport, fsck
+from understudy.store.keys import feed_row, head_ref, height_row, name_ref, waiting_row
+from understudy.store.memory import MemoryBackend
+from understudy.store.port import Move, Row, Unit
+
+WIT = """
+from understudy import Core, Wit
+
+wit = Wit()
+
+
+@wit.message("set")
+def set(core: Core, data: bytes) -> bytes:
+    core["data"] = data
+    return data
+"""
+
+
+class Damaged(MemoryBackend):
+    """A backend whose blocks may be gone, changed or unreadable."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wrong: dict[bytes, bytes | None | Corrupt] = {}
+
+    def get(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        found = super().get(ids)
+        for number, id in enumerate(ids):
+            wrong = self.wrong.get(id, found[number])
+            if isinstance(wrong, Corrupt):
+                raise wrong
+            found[number] = wrong
+        return found
+
+
+@pytest.fixture
+def backend() -> Damaged:
+    """A store with one actor of three steps, named "ada"."""
+    backend = Damaged()
+
+    async def live() -> None:
+        node = Node(backend)
+        await node.start()
+        made = await node.create({"wit": WIT.encode()}, name="ada")
+        for data in (b"one", b"two"):
+            await node.answer(made.id, await node.send(made.id, data, type="set", idempotency_key=data.decode()))
+        await asyncio.to_thread(node._scheduler.stop)
+
+    asyncio.run(live())
+    return backend
+
+
+def _findings(backend: MemoryBackend) -> str:
+    report = fsck(backend)
+    assert not report.ok
+    return "\n".join(f"{finding.where}: {finding.what}" for finding in report.findings)
+
+
+def _head(backend: MemoryBackend) -> tuple[bytes, StepId]:
+    [(ref, head)] = backend.refs(b"head/")
+    return ref, StepId(Id(head))
+
+
+def test_a_store_in_order_has_no_findings(backend: Damaged) -> None:
+    report = fsck(backend)
+    assert report.findings == []
+    assert report.ok
+    assert report.actors == 1
+    assert report.blocks == len(list(backend.ids()))
+
+
+def test_an_empty_store_is_in_order() -> None:
+    assert fsck(MemoryBackend()) == FsckReport(blocks=0, actors=0, rows=3, count=0, findings=[])
+
+
+def test_a_flipped_bit_in_any_block_is_found_and_named(backend: Damaged) -> None:
+    for id in list(backend.ids()):
+        data = bytearray(backend.get([id])[0] or b"")
+        if not data:
+            continue
+        data[-1] ^= 1
+        backend.wrong = {id: bytes(data)}
+        assert f"block {id}: its" in _findings(backend)
+
+
+def test_a_block_that_can_not_be_read_is_named_and_the_others_are_still_read(backend: Damaged) -> None:
+    id = next(iter(backend.ids()))
+    backend.wrong = {id: Corrupt("checksum", id)}
+    assert str(id) in _findings(backend)
+    assert fsck(backend).blocks == len(list(backend.ids()))
+
+
+def test_a_block_that_is_gone_is_named_with_who_links_to_it(backend: Damaged) -> None:
+    _, head = _head(backend)
+    core = Node(backend).reader.step(head).core
+    backend.wrong = {core: None}
+    assert f"block {head}: it links to {core}" in _findings(backend)
+
+
+def test_a_block_of_no_known_kind_is_named(backend: Damaged) -> None:
+    data = b"\xa1\x61a\x01"
+    id = node_id(data)
+    backend.commit([Unit(blocks=[Block(id, data)])])
+    assert f"block {id}" in _findings(backend)
+
+
+def test_a_head_that_is_behind_the_index_is_named(backend: Damaged) -> None:
+    ref, head = _head(backend)
+    reader = Node(backend).reader
+    parent = reader.step(head).parent
+    backend.commit([Unit(moves=[Move(ref, head, parent)])])
+    assert "the last step in the index" in _findings(backend)
+
+
+def test_a_gap_in_the_heights_or_in_the_feed_is_named(backend: Damaged) -> None:
+    actor = Node(backend).resolve("ada")
+    backend.commit([Unit(rows=[Row(height_row(actor, 1), None), Row(feed_row(2), None)])])
+    found = _findings(backend)
+    assert f"height 2 of {actor}: the height before it is 0" in found
+    assert "feed 3: the number before it is 1" in found
+
+
+def test_a_head_that_is_no_step_and_a_name_of_nobody_are_named(backend: Damaged) -> None:
+    actor = Node(backend).resolve("ada")
+    _, head = _head(backend)
+    nobody = Id(bytes(actor[:-1]) + bytes([actor[-1] ^ 1]))
+    moves = [Move(head_ref(actor), head, actor), Move(name_ref("eve"), None, nobody)]
+    backend.commit([Unit(moves=moves)])
+    found = _findings(backend)
+    assert f"head of {actor}: not a step" in found
+    assert f"name 'eve': there is no actor {nobody}" in found
+
+
+def test_a_message_that_waits_in_the_wrong_place_is_named(backend: Damaged) -> None:
+    actor = Node(backend).resolve("ada")
+    _, head = _head(backend)
+    message = Node(backend).reader.step(head).consumed[0]
+    backend.commit([Unit(rows=[Row(waiting_row(actor, "queue", "out/other/one", 7), message)])])
+    assert "belongs to another place" in _findings(backend)
+
+
+def test_a_row_that_nobody_knows_is_named(backend: Damaged) -> None:
+    backend.commit([Unit(rows=[Row(b"zebra", b"1"), Row(b"ishort", b"1")])])
+    found = _findings(backend)
+    assert "no row begins so" in found
+    assert "it can't be read" in found

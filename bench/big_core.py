@@ -14,11 +14,11 @@ from understudy.store.maps import build_tree, patch_tree
 from understudy.store.port import Unit
 from understudy.store.reader import Staging
 
-WIT = b'''
+WIT = b"""
 def change(core, new_messages):
     for message in new_messages:
         core["data/" + message.text()] = message.id.hex()
-'''
+"""
 SMALL = 10
 
 
@@ -85,5 +85,3 @@ def _groups(names: Iterator[bytes], size: int) -> Iterator[list[bytes]]:
             group = []
     if group:
         yield group
-
-

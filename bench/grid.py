@@ -16,7 +16,7 @@ from bench.result import Params, Result
 from understudy.node.node import Node
 from understudy.objects.ids import ActorId
 
-TOP = b'''
+TOP = b"""
 from msgspec import Struct
 from understudy import Context, Wit
 
@@ -53,9 +53,9 @@ def go(order: Go, state: Top, ctx: Context) -> None:
 @wit.message("round")
 def answer(round: Round, state: Top) -> None:
     state.answers += 1
-'''
+"""
 
-CELL = b'''
+CELL = b"""
 from msgspec import Struct
 from understudy import Context, Wit
 
@@ -79,7 +79,7 @@ def begin(args: Args, state: Cell) -> None:
 def forward(round: Round, state: Cell, ctx: Context) -> None:
     state.passed += 1
     ctx.send(state.below, round, type="round")
-'''
+"""
 
 FILES = {
     "wit": b"/code:top:wit",

@@ -14,7 +14,7 @@ from bench.node import open_node, state_of, wait_until
 from bench.result import Params, Result
 from understudy.node.scheduler import MAX_AHEAD
 
-SENDER = b'''
+SENDER = b"""
 from msgspec import Struct
 from understudy import Context, Wit
 
@@ -31,9 +31,9 @@ wit = Wit()
 def go(order: Go, ctx: Context) -> None:
     for _ in range(order.count):
         ctx.send(order.to, Add(1), type="add")
-'''
+"""
 
-COUNTER = b'''
+COUNTER = b"""
 from msgspec import Struct
 from understudy import Wit
 
@@ -48,7 +48,7 @@ wit = Wit()
 @wit.message("add")
 def add(order: Add, state: Counter) -> None:
     state.total += order.amount
-'''
+"""
 
 
 def run(params: Params) -> list[Result]:

@@ -84,7 +84,9 @@ def main() -> int:
         verdict = subprocess.run([*UNDERSTUDY, "verify", "--all"], cwd=project).returncode
     for problem in problems:
         console.print(f"[red]broken:[/] {problem}")
-    console.print("[green]The ledger holds, and can prove it.[/]" if not problems and not verdict else "[red]Not good.[/]")
+    console.print(
+        "[green]The ledger holds, and can prove it.[/]" if not problems and not verdict else "[red]Not good.[/]"
+    )
     return 1 if problems or verdict else 0
 
 
@@ -106,7 +108,9 @@ def _work(project: Path, orders: list[Order]) -> dict[str, Order]:
     node = NodeProcess(project)
     for order in accounts:
         _send(node.client, order)
-    console.print(f"{len(accounts)} account actors opened by the bank actor; {len(moves)} orders from transactions.csv follow.")
+    console.print(
+        f"{len(accounts)} account actors opened by the bank actor; {len(moves)} orders from transactions.csv follow."
+    )
     with _progress() as progress:
         task = progress.add_task("orders acknowledged", total=len(moves))
         half = len(moves) // 2
@@ -123,7 +127,9 @@ def _work(project: Path, orders: list[Order]) -> dict[str, Order]:
     return acknowledged
 
 
-def _send_all(node: NodeProcess, orders: list[Order], acknowledged: dict[str, Order], advance: Any, kill_after: int = -1) -> None:
+def _send_all(
+    node: NodeProcess, orders: list[Order], acknowledged: dict[str, Order], advance: Any, kill_after: int = -1
+) -> None:
     def one(order: Order) -> None:
         try:
             _send(node.client, order)
@@ -187,7 +193,9 @@ def _state(client: httpx.Client, actor: str) -> dict[str, Any]:
 
 
 def _progress() -> Progress:
-    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console)
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+    )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from understudy.cli.main import main
+from understudy.cli.start import start
 
 if __name__ == "__main__":
-    main()
+    start()

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.node.troupe import OWNER, Troupe
+from tests.node.troupe import OWNER, Troupe, chain
 from understudy.kernel.compare import MAX_PREVIEW, Difference, first_difference, preview_pair
-from understudy.kernel.replay import Record, engine_abi, engine_name, engine_source, read_record
+from understudy.kernel.replay import engine_abi, engine_name, engine_source
 from understudy.kernel.seal import Sealed
 from understudy.node.replay_calls import ReplayCalls
 from understudy.node.replayer import Replayer
-from understudy.objects.ids import ActorId, Id, StepId, blob_id
+from understudy.objects.blob import blob_id
+from understudy.objects.ids import ActorId, Id, StepId
 from understudy.objects.mailbox import LANES, UPDATE
 from understudy.objects.step import Outcome, step_block
 from understudy.store.reader import Staging
@@ -47,15 +48,6 @@ def troupe() -> Troupe:
 
 def notes(troupe: Troupe) -> ActorId:
     return troupe.create({"wit": "/code:notes:wit", "code/notes.py": NOTES})
-
-
-def chain(troupe: Troupe, actor: ActorId) -> list[Record]:
-    found: list[Record] = []
-    at: StepId | None = troupe.head(actor)
-    while at is not None:
-        found.append(read_record(troupe.reader, at))
-        at = found[-1].step.parent
-    return found[::-1]
 
 
 @settings(max_examples=25)

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.kernel.test_replay import chain
-from tests.node.troupe import Troupe
+from tests.node.troupe import Troupe, chain
 from understudy.kernel.closure import Closure
 from understudy.kernel.replay import read_record
 from understudy.kernel.verify import MISMATCH, UNVERIFIABLE, Problem, check_record, reading_problem, worse

@@ -43,7 +43,8 @@ def run(calls: ReplayCalls, work: Callable[[], Awaitable[Any]]) -> Any:
 
 def test_calls_complete_in_the_order_of_the_journal_whatever_the_order_of_their_start(store: Staging):
     calls = ReplayCalls(
-        [entry(store, "a/1", b"two", b"2"), entry(store, "b/2", b"three", None), entry(store, "a/0", b"one", b"1")], store
+        [entry(store, "a/1", b"two", b"2"), entry(store, "b/2", b"three", None), entry(store, "a/0", b"one", b"1")],
+        store,
     )
     seen: list[object] = []
 

@@ -63,11 +63,14 @@ def lots(count: int, ctx) -> None:
     for number in range(count):
         ctx.core[f"lots/{number}"] = str(number * count).encode()
 """
-UPDATED = COUNTER.replace("+ number", "+ 10 * number") + """
+UPDATED = (
+    COUNTER.replace("+ number", "+ 10 * number")
+    + """
 @wit.update
 def update(state: dict) -> None:
     state["updated"] = True
 """
+)
 CORE = {
     "wit": "/code:counter:wit",
     "code/counter.py": COUNTER,
@@ -306,7 +309,9 @@ def test_a_missing_block_is_damage_in_a_store_and_unverifiable_in_an_export(trou
 def test_an_export_without_its_oldest_steps_is_unverifiable(troupe: Troupe, counter: ActorId):
     genesis = troupe.backend.row(height_row(counter, 0))
     assert genesis is not None
-    verdict = verify_targets(_exported(troupe, counter, leave_out=Id(genesis)), [troupe.target(counter)], processes=1)[0]
+    verdict = verify_targets(_exported(troupe, counter, leave_out=Id(genesis)), [troupe.target(counter)], processes=1)[
+        0
+    ]
     assert found(verdict) == ("UNVERIFIABLE", "missing", str(Id(genesis)))
 
 
@@ -395,9 +400,7 @@ def test_a_history_made_with_other_code_than_its_core_holds_is_found(troupe: Tro
     actor = troupe.create(CORE)
     troupe.tell(actor, "add", 1)
     staging = Staging(troupe.reader)
-    swapped = patch_tree(
-        staging, troupe.step(actor).core, {"code/counter.py": staging.put_blob(UPDATED.encode())}
-    )
+    swapped = patch_tree(staging, troupe.step(actor).core, {"code/counter.py": staging.put_blob(UPDATED.encode())})
     troupe.forge(actor, staging=staging, core=swapped)
     troupe.tell(actor, "add", 2)
     assert verify(troupe, actor).at_height == 1
@@ -557,9 +560,7 @@ def test_external_code_that_changed_or_is_gone_is_unverifiable(troupe: Troupe, e
     assert (verdict.at_height, "is not here" in str(verdict.reason)) == (0, True)
 
 
-def test_a_step_that_failed_for_want_of_external_code_is_unverifiable_where_the_code_is(
-    troupe: Troupe, tmp_path: Path
-):
+def test_a_step_that_failed_for_want_of_external_code_is_unverifiable_where_the_code_is(troupe: Troupe, tmp_path: Path):
     (tmp_path / "came_later.py").write_text("def wit(ctx):\n    ctx.log('here')\n")
     actor = troupe.create({"wit": "external:came_later:wit"})
     assert verify(troupe, actor).ok

@@ -14,14 +14,15 @@ from understudy.kernel.accept import accept
 from understudy.kernel.actor import Actor, load_actor
 from understudy.kernel.advance import Plan, prepare
 from understudy.kernel.deliver import Judgement, Waiting, judge, sender_key, unpack_row
+from understudy.kernel.replay import Record, read_record
 from understudy.kernel.retries import exhausted
 from understudy.kernel.seal import Sealed, seal
 from understudy.kernel.seeds import Seeds
 from understudy.node.calls import LiveCalls
 from understudy.node.verification import Target
-from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
+from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.mailbox import QUEUE, UPDATE, mailbox_key
-from understudy.objects.message import GENESIS, Message, is_genesis
+from understudy.objects.message import GENESIS
 from understudy.objects.names import actor_of, is_outside
 from understudy.objects.patch import patch_block
 from understudy.objects.step import Step, step_block
@@ -63,7 +64,9 @@ class Troupe:
             self.play()
         return ActorId(core)
 
-    def send(self, actor: ActorId, type: str, content: Any = None, *, lane: str = QUEUE, sender: str = OWNER) -> MessageId:
+    def send(
+        self, actor: ActorId, type: str, content: Any = None, *, lane: str = QUEUE, sender: str = OWNER
+    ) -> MessageId:
         """Accept a message with JSON content; `play` makes the steps."""
         staging = Staging(self.reader)
         return self._accept(str(actor), type, staging.put_blob(msgspec.json.encode(content)), staging, lane, sender)
@@ -101,18 +104,10 @@ class Troupe:
         """The actor's newest step."""
         return self.reader.step(self.head(actor))
 
-    def forge(self, actor: ActorId, *, height: int | None = None, staging: Staging | None = None, **changes: Any) -> StepId:
+    def forge(self, actor: ActorId, *, staging: Staging | None = None, **changes: Any) -> StepId:
         """Put another step in the place of the newest one, with the index and the head as if it had always been so."""
         block = step_block(msgspec.structs.replace(self.step(actor), **changes))
         return self._put_head(actor, StepId(block.id), [block, *(staging.new.values() if staging else ())])
-
-    def take_back(self, actor: ActorId) -> Sealed | None:
-        """Move the head back to the parent, as if the newest step had not been made."""
-        step = self.step(actor)
-        assert step.parent is not None
-        rows = [Row(height_row(actor, step.height), None)]
-        self.backend.commit([Unit(moves=[Move(head_ref(actor), self.head(actor), step.parent)], rows=rows)])
-        return None
 
     def play_these(self, actor: ActorId, messages: list[MessageId]) -> StepId:
         """Make a step out of these messages, whatever the order of their lanes says."""
@@ -183,7 +178,7 @@ class Troupe:
             time=self.time,
             seed=self._seeds.seed(actor.head, taken),
             staging=Staging(self.reader),
-            calls=LiveCalls(self.capabilities, actor, taken, lambda _, action: action()),
+            calls=LiveCalls(self.capabilities, actor, taken, lambda action: action()),
             engines=self.engines,
             owner=lambda: OWNER,
         )
@@ -224,7 +219,11 @@ def _staged(staging: Staging, files: Mapping[str, str | bytes | None]) -> dict[s
     }
 
 
-def genesis_of(message: Message) -> TreeId:
-    """The core that a genesis message carries."""
-    assert is_genesis(message)
-    return TreeId(message.content)
+def chain(troupe: Troupe, actor: ActorId) -> list[Record]:
+    """The records of an actor's history, the genesis first."""
+    found: list[Record] = []
+    at: StepId | None = troupe.head(actor)
+    while at is not None:
+        found.append(read_record(troupe.reader, at))
+        at = found[-1].step.parent
+    return found[::-1]

@@ -34,7 +34,7 @@ class Damaged(MemoryBackend):
 
     def __init__(self) -> None:
         super().__init__()
-        self.wrong: dict[bytes, bytes | None | Corrupt] = {}
+        self.wrong: dict[bytes, bytes | Corrupt | None] = {}
 
     def get(self, ids: Sequence[bytes]) -> list[bytes | None]:
         found = super().get(ids)

@@ -73,9 +73,12 @@ class Face:
 
     def follow(self, path: str, count: int, last: str | None = None) -> list[dict[str, Any]]:
         """The first events of a stream, after which the reader hangs up."""
-        return self.runner.run(asyncio.wait_for(self._follow(path, count, last), 30))
+        return self.runner.run(asyncio.wait_for(self.listen(path, count, last), 30))
 
-    async def _follow(self, path: str, count: int, last: str | None) -> list[dict[str, Any]]:
+    async def listen(
+        self, path: str, count: int, last: str | None = None, listening: asyncio.Event | None = None
+    ) -> list[dict[str, Any]]:
+        """The same, for a story with several voices; `listening` is set once the stream has begun."""
         headers = [(b"host", b"localhost")] + ([(b"last-event-id", last.encode())] if last is not None else [])
         scope = {
             "type": "http",
@@ -100,6 +103,8 @@ class Face:
 
         async def send(message: Mapping[str, Any]) -> None:
             pieces.append(message.get("body", b""))
+            if listening is not None and pieces[-1]:
+                listening.set()
             if b"".join(pieces).count(b"\ndata: ") >= count:
                 enough.set()
 

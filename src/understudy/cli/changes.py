@@ -5,7 +5,7 @@ The law: only what the folder holds, or what a push put there, is ever touched. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Final
 
@@ -58,9 +58,22 @@ def find_changes(node: Node, actor: ActorId, files: Mapping[str, bytes]) -> list
             found.append(Change(path, _blob(reader, reader.find(core, path)), files[path]))
     for path in pushed:
         there = reader.find(core, path)
-        if path not in wanted and there is not None and not _overlaps(path, wanted):
+        if path not in wanted and there is not None and not any(path.startswith(f"{other}/") for other in wanted):
             found.append(Change(path, _blob(reader, there), None))
     return sorted(found, key=lambda change: change.path)
+
+
+def patches_of(changes: Sequence[Change]) -> list[dict[str, bytes | None]]:
+    """The changes as patches to send one after the other: a file that becomes a folder has to go first."""
+    written = [change.path for change in changes if change.after is not None]
+    in_the_way = {
+        change.path
+        for change in changes
+        if change.after is None and any(path.startswith(f"{change.path}/") for path in written)
+    }
+    first: dict[str, bytes | None] = dict.fromkeys(sorted(in_the_way))
+    rest = {change.path: change.after for change in changes if change.path not in in_the_way}
+    return [patch for patch in (first, rest) if patch]
 
 
 def _pushed(node: Node, actor: ActorId) -> dict[str, Id]:
@@ -94,11 +107,6 @@ def _files_of(reader: Reader, id: Id, path: str) -> Iterator[tuple[str, Id]]:
         return
     for name, entry in reader.tree(id).items():
         yield from _files_of(reader, entry, f"{path}/{name}" if path else name)
-
-
-def _overlaps(path: str, wanted: Mapping[str, Id]) -> bool:
-    """True if a wanted file lies below the path, or the path below a wanted file: writing that one removes this one."""
-    return any(other.startswith(f"{path}/") or path.startswith(f"{other}/") for other in wanted)
 
 
 def _blob(reader: Reader, id: Id | None) -> bytes | None:

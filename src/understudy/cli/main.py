@@ -28,6 +28,7 @@ from understudy.objects.errors import ObjectError
 from understudy.store.errors import Missing, StoreError, StoreFull, StoreInUse
 from understudy.web.server import CannotListen
 
+INTERRUPTED: Final = 130  # what shells say of a command that Ctrl-C ended
 DEBUG: Final = "UNDERSTUDY_DEBUG"  # set, it lets tracebacks through
 
 app = typer.Typer(
@@ -49,9 +50,11 @@ def main() -> NoReturn:
     except (CommandError, NodeError, StoreError, ObjectError) as error:
         remark(f"understudy: {_sentence(error)}", style="red")
         sys.exit(_exit_code(error))
+    except KeyboardInterrupt:
+        _interrupted()
     except SystemExit as error:
-        if error.code == 130:
-            remark("understudy: interrupted; everything acknowledged is in the store")
+        if error.code == INTERRUPTED:
+            _interrupted()
         raise
     except Exception as error:
         if os.environ.get(DEBUG):
@@ -60,6 +63,11 @@ def main() -> NoReturn:
         remark(f"understudy: {type(error).__name__}: {error}{fault}", style="red")
         sys.exit(1)
     sys.exit(0)
+
+
+def _interrupted() -> NoReturn:
+    remark("understudy: interrupted; everything acknowledged is in the store")
+    sys.exit(INTERRUPTED)
 
 
 def _sentence(error: Exception) -> str:

@@ -11,7 +11,7 @@ import typer
 from msgspec import Struct
 
 from understudy.cli.access import Access, open_access
-from understudy.cli.changes import Change, find_changes
+from understudy.cli.changes import Change, find_changes, patches_of
 from understudy.cli.errors import CommandError
 from understudy.cli.options import AsJson, Store
 from understudy.cli.project import Project, open_project
@@ -94,11 +94,13 @@ async def _update(access: Access, name: str, actor: ActorId, files: dict[str, by
     changes = find_changes(access.node, actor, files)
     if not changes:
         return Pushed(name, str(actor), "unchanged")
-    answer = await access.client.patch(str(actor), {change.path: change.after for change in changes})
-    step = answer.body.get("step")
-    if not answer.ok:
-        error = f"{answer.body['code']}: {answer.body['detail']}"
-        return Pushed(name, str(actor), answer.body["outcome"], changes, error, step)
+    step = None
+    for patch in patches_of(changes):
+        answer = await access.client.patch(str(actor), patch)
+        step = answer.body.get("step")
+        if not answer.ok:
+            error = f"{answer.body['code']}: {answer.body['detail']}"
+            return Pushed(name, str(actor), answer.body["outcome"], changes, error, step)
     what = "updated" if step else "sent; it waits, see: understudy pending"
     return Pushed(name, str(actor), what, changes, step=step)
 

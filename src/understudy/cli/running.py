@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -78,6 +79,9 @@ def _read(path: Path) -> Running | None:
 
 
 def _lives(pid: int) -> bool:
+    if sys.platform == "win32":
+        # There, "signal 0" is Ctrl-C to a process; whether it lives is seen by asking it.
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

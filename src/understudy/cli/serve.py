@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -71,8 +72,9 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 async def _serve(url: str, project: Project | None, opened: socket.socket, *, loopback: bool, as_json: bool) -> None:
     task = asyncio.current_task()
     assert task is not None
-    # Ctrl-C cancels this task by itself; a polite kill does the same.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    # Ctrl-C cancels this task by itself; a polite kill does the same, where the system knows one.
+    with contextlib.suppress(NotImplementedError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     if project is not None:
         project.make_importable()
     node = Node.open(url)

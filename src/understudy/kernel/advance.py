@@ -99,7 +99,9 @@ def _plan_update(
         patched = patch_tree(staging, given.core, staging.patch(message.content))
         check_core(staging, patched)
     except ObjectError as error:
-        return _decided(actor, given, Outcome(REFUSED, "BadPatch", f"the update carries no patch of this core: {error}"))
+        return _decided(
+            actor, given, Outcome(REFUSED, "BadPatch", f"the update carries no patch of this core: {error}")
+        )
     except WitError as error:
         return _decided(actor, given, Outcome(REFUSED, error.code, error.text))
     given = _with_core(given, patched)
@@ -130,10 +132,10 @@ def _load(actor: Actor, given: StepInput, entry: str, engines: Engines | Mapping
 
 
 def _decided(actor: Actor, given: StepInput, outcome: Outcome) -> Plan:
-    return Plan(
-        actor=actor, given=given, result=StepResult(engine=KERNEL_ENGINE, core=actor.core, outcome=outcome)
-    )
+    return Plan(actor=actor, given=given, result=StepResult(engine=KERNEL_ENGINE, core=actor.core, outcome=outcome))
 
 
 def _with_core(given: StepInput, core: TreeId) -> StepInput:
-    return StepInput(**{name: getattr(given, name) for name in StepInput.__struct_fields__ if name != "core"}, core=core)
+    return StepInput(
+        **{name: getattr(given, name) for name in StepInput.__struct_fields__ if name != "core"}, core=core
+    )

@@ -51,7 +51,13 @@ def read_policy(reader: Reader, core: TreeId) -> Policy:
         policy = _decoder.decode(reader.blob(id))
     except (msgspec.DecodeError, WrongKind, UnicodeDecodeError) as error:
         raise WitError("BadPolicy", f"/policy is not the JSON of a policy: {error}") from error
-    numbers = (policy.retry.attempts, policy.retry.first_ms, policy.retry.most_ms, policy.batch, policy.deadline_ms or 1)
+    numbers = (
+        policy.retry.attempts,
+        policy.retry.first_ms,
+        policy.retry.most_ms,
+        policy.batch,
+        policy.deadline_ms or 1,
+    )
     if min(numbers) < 1:
         raise WitError("BadPolicy", "/policy: attempts, first_ms, most_ms, batch and deadline_ms are 1 or more")
     return policy

@@ -44,9 +44,10 @@ class Record(Struct, frozen=True, kw_only=True):
         return [entry for entry in self.journal if not _is_nobody(entry)]
 
 
-def read_record(reader: Reader, id: StepId, before: Actor | None = None) -> Record:
-    """The record of a step. `before` saves reading the parent again. Raises Missing, Corrupt, WrongKind."""
-    step = reader.step(id)
+def read_record(reader: Reader, id: StepId, *, step: Step | None = None, before: Actor | None = None) -> Record:
+    """The record of a step; `step` and `before` save reading it and its parent. Raises Missing, Corrupt, WrongKind."""
+    if step is None:
+        step = reader.step(id)
     if before is None:
         before = unborn(step.actor) if step.parent is None else actor_at(reader, step.parent)
     return Record(

@@ -59,9 +59,7 @@ def seal(plan: Plan, result: StepResult, *, known: Known) -> Sealed:
     sent, outbox_changes = _address(plan, outgoing, staging, known, nobody)
     entries = (*given.calls.entries, *(_nobody_entry(number, message) for number, message in nobody))
     log = log_text(result.log, [_nobody_note(number, message) for number, message in nobody])
-    inbox_changes = {
-        sender_key(delivery.message): Cursor(delivery.message.seq, delivery.id) for delivery in messages
-    }
+    inbox_changes = {sender_key(delivery.message): Cursor(delivery.message.seq, delivery.id) for delivery in messages}
     step = Step(
         parent=actor.head,
         actor=actor.id,
@@ -97,7 +95,13 @@ def _word_of(outcome: Outcome, messages: Sequence[Delivery], staging: Staging) -
     message_id, message, _ = messages[0]
     if outcome.kind == NOOP or message.type == ERROR or is_outside(message.sender):
         return []
-    about = {"code": outcome.code, "kind": outcome.kind, "message": str(message_id), "text": outcome.text, "type": message.type}
+    about = {
+        "code": outcome.code,
+        "kind": outcome.kind,
+        "message": str(message_id),
+        "text": outcome.text,
+        "type": message.type,
+    }
     content = staging.put_blob(msgspec.json.encode(about))
     return [Outgoing(to=message.sender, type=ERROR, content=content, re=str(message_id))]
 
@@ -145,7 +149,9 @@ def _address(
 
 def _nobody_entry(number: int, draft: Outgoing) -> Entry:
     request = sha256(f"{draft.to}\n{draft.type}\n{Id(draft.content)}".encode()).hexdigest()
-    return Entry(path=f"send/{number}", request=request, error=CallError(NO_SUCH_ACTOR, f"there is no actor {draft.to}"))
+    return Entry(
+        path=f"send/{number}", request=request, error=CallError(NO_SUCH_ACTOR, f"there is no actor {draft.to}")
+    )
 
 
 def _nobody_note(number: int, draft: Outgoing) -> str:

@@ -276,8 +276,9 @@ def _check_objects(record: Record, closure: Closure) -> None:
     for mailbox, old in ((step.inbox, before.inbox), (step.outbox, before.outbox)):
         if isinstance(mailbox, bytes):
             closure.check(mailbox, old=old if isinstance(old, bytes) else None, owner=owner)
-    for id in (*step.consumed, *step.sent):
-        closure.check(id, owner=owner)
+    # The messages themselves were read with the record.
+    for id, message, _ in (*record.consumed, *record.sent):
+        closure.check(message.content, owner=id)
     for link in (step.actor if before.step is None else None, step.journal, step.log):
         if link is not None:
             closure.check(link, owner=owner)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from understudy.store.errors import StoreError
+from understudy.store.errors import StoreClosed, StoreError
 from understudy.store.port import Backend, Receipt, Unit
 
 MAX_BATCH: Final = 512  # units to a commit: one sync of 100 units costs about 1.5 times that of one
@@ -63,28 +63,37 @@ class Committer(Generic[Tag]):
         return len(self._queue)
 
     def submit(self, tagged: Sequence[tuple[Tag, Unit]]) -> None:
-        """Queue units. Raises StoreError if the committer has failed."""
+        """Queue units. Raises StoreError if the committer has failed or was stopped."""
         with self._changed:
             if self.failure is not None:
                 raise StoreError(f"the store failed before: {self.failure}") from self.failure
+            if self._stopping:
+                raise StoreClosed("the node was stopped")
             self._queue.extend(tagged)
             self._changed.notify_all()
 
+    def commit(self, *, most: int = MAX_BATCH) -> int:
+        """Wait for units and make at most so many durable; gives how many, 0 when stopped. The thread's work, or a simulator's."""
+        batch = self._next_batch(most)
+        if batch:
+            receipts = self._backend.commit([unit for _, unit in batch])
+            self._on_done([Done(tag, unit, receipt) for (tag, unit), receipt in zip(batch, receipts, strict=True)])
+        return len(batch)
+
     def _run(self) -> None:
         try:
-            while batch := self._next_batch():
-                receipts = self._backend.commit([unit for _, unit in batch])
-                self._on_done([Done(tag, unit, receipt) for (tag, unit), receipt in zip(batch, receipts, strict=True)])
+            while self.commit():
+                pass
         except BaseException as error:
             # A committer that dies silently would leave everybody waiting for ever.
             with self._changed:
                 self.failure = error
             self._on_failure(error)
 
-    def _next_batch(self) -> list[tuple[Tag, Unit]]:
+    def _next_batch(self, most: int) -> list[tuple[Tag, Unit]]:
         with self._changed:
             while not self._queue and not self._stopping:
                 self._changed.wait()
-            batch = self._queue[:MAX_BATCH]
-            del self._queue[:MAX_BATCH]
+            batch = self._queue[:most]
+            del self._queue[:most]
             return batch

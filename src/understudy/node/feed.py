@@ -6,6 +6,7 @@ The law: a reader never loses an event, however slow it is, because it reads the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator
 from typing import Final
@@ -47,7 +48,8 @@ class Feed:
         with self._lock:
             sleepers, self._sleepers = self._sleepers, set()
         for loop, event in sleepers:
-            if not loop.is_closed():
+            # A loop that was closed meanwhile has no reader.
+            with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(event.set)
 
     async def follow(self, *, actor: ActorId | None, after: int | None) -> AsyncIterator[Event]:

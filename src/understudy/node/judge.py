@@ -122,7 +122,7 @@ class Judge:
                 self._fetch(chain[number : number + BATCH])
             self._pipe.send(At(step.height))
             try:
-                record = read_record(self._reader, id, before)
+                record = read_record(self._reader, id, step=step, before=before)
             except (StoreError, ObjectError) as error:
                 before = None
                 yield _at(_unreadable(error, span), id, step.height)
@@ -162,12 +162,13 @@ class Judge:
         for _, step in chain:
             for id in (*step.consumed, *step.sent):
                 try:
-                    message = self._reader.message(id)
-                except (StoreError, ObjectError):
+                    fields = self._reader.node(id)["message"]
+                    yield fields["content"]
+                    if "after" in fields and id in step.consumed:
+                        yield ids.parse(fields["after"])
+                except (StoreError, ObjectError, KeyError, TypeError):
+                    # It is wrong, and will be read once more, strictly.
                     continue
-                yield message.content
-                if message.after is not None and message.after != str(step.parent):
-                    yield ids.parse(message.after)
             try:
                 tree = self._reader.node(step.core).get("tree", {})
                 yield from tree.values()

@@ -128,9 +128,7 @@ class Lookup:
 
     def names(self) -> dict[str, ActorId]:
         """All names."""
-        return {
-            ref[len(NAMES) :].decode(): ActorId(TreeId(Id(actor))) for ref, actor in self._backend.refs(NAMES)
-        }
+        return {ref[len(NAMES) :].decode(): ActorId(TreeId(Id(actor))) for ref, actor in self._backend.refs(NAMES)}
 
     def named(self, name: str) -> ActorId | None:
         """The actor of a name."""
@@ -231,7 +229,9 @@ class Lookup:
             some = ", ".join(ids.short(actor) for actor in found)
             raise Ambiguous(f"{text!r} is the beginning of several actors' ids ({some}, …): give more characters")
         if not found:
-            raise NotFound(f"there is no actor {text!r} here, neither name nor id; `understudy actors` lists those there are")
+            raise NotFound(
+                f"there is no actor {text!r} here, neither name nor id; `understudy actors` lists those there are"
+            )
         return found[0]
 
     def _with_prefix(self, text: str) -> Iterator[ActorId]:

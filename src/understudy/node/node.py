@@ -335,7 +335,9 @@ class Node:
             check_core(staging, core)
             engine = self._engines.get(runtime_of(staging, core))
             if engine is None:
-                raise WitError("UnknownRuntime", f"/runtime names none of this node's engines: {', '.join(self._engines)}")
+                raise WitError(
+                    "UnknownRuntime", f"/runtime names none of this node's engines: {', '.join(self._engines)}"
+                )
             engine.load(core, WIT, staging)
         except WitError as error:
             raise rejected(error) from error

@@ -6,6 +6,7 @@ The laws: a message is acknowledged only once it is durable; the same idempotenc
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +31,9 @@ from understudy.store.errors import StoreError
 from understudy.store.keys import idempotency_row, outside_row, read_cursor_value
 from understudy.store.port import Backend, Move, Unit
 
-MAX_CURSORS: Final = 4 * MAX_QUEUED  # more than can be under way, so that one that is not yet durable is never forgotten
+MAX_CURSORS: Final = (
+    4 * MAX_QUEUED
+)  # more than can be under way, so that one that is not yet durable is never forgotten
 MAX_RECENT: Final = 4096  # answers kept for callers that ask a little later
 MAX_KEY_BYTES: Final = 255
 
@@ -63,6 +66,8 @@ class Reception:
         self._accepting: dict[MessageId, list[_Waiter]] = {}
         self._answering: dict[MessageId, list[_Waiter]] = {}
         self._recent: OrderedDict[MessageId, Answer] = OrderedDict()
+        self._held: dict[tuple[str, str], list[_Waiter]] = {}
+        self._failure: NodeFailed | None = None
 
     async def accept(
         self,
@@ -84,18 +89,27 @@ class Reception:
         if idempotency_key is not None:
             check_text(idempotency_key, what="idempotency key", most=MAX_KEY_BYTES)
         request = sha256(f"{to}\n{lane}\n{type}\n{content}\n{sorted((headers or {}).items())}".encode()).digest()
-        waiter = _Waiter(asyncio.get_running_loop())
-        with self._lock:
-            known = None if idempotency_key is None else self._known(sender, idempotency_key)
-            if known is not None:
-                if known[1] != request:
-                    raise KeyReused(f"the idempotency key {idempotency_key!r} was used before, for another request")
-                under_way = self._accepting.get(known[0])
-                if under_way is None:
-                    return known[0]
-                under_way.append(waiter)
-            else:
-                self._submit(to, sender, type, content, blocks, lane, headers, idempotency_key, request, moves, waiter)
+        while True:
+            waiter = _Waiter(asyncio.get_running_loop())
+            with self._lock:
+                self._check_alive()
+                known = None if idempotency_key is None else self._known(sender, idempotency_key)
+                if known is not None:
+                    if known[1] != request:
+                        raise KeyReused(f"the idempotency key {idempotency_key!r} was used before, for another request")
+                    under_way = self._accepting.get(known[0])
+                    if under_way is None:
+                        return known[0]
+                    under_way.append(waiter)
+                    break
+                held = self._held.get((sender, mailbox_key(to, lane)))
+                if held is None:
+                    self._submit(
+                        to, sender, type, content, blocks, lane, headers, idempotency_key, request, moves, waiter
+                    )
+                    break
+                held.append(waiter)
+            await waiter.future
         accepted: MessageId = await waiter.future
         return accepted
 
@@ -109,7 +123,11 @@ class Reception:
             self._answering.setdefault(message, []).append(waiter)
         try:
             found = find()
-            answer: Answer = found if found is not None else await waiter.future
+            if found is not None:
+                return found
+            with self._lock:
+                self._check_alive()
+            answer: Answer = await waiter.future
             return answer
         finally:
             with self._lock:
@@ -130,17 +148,24 @@ class Reception:
                 elif tag is not None:
                     result = tag.id if receipt.conflict is None else _conflict(receipt.conflict, receipt.found)
                     told += [(waiter, result) for waiter in self._accepting.pop(tag.id, ())]
+                    told += [(waiter, None) for waiter in self._held.pop(_place(tag), ())]
                     self._forget_keys(tag, unit, failed=receipt.conflict is not None)
         _tell(told)
 
     def fail(self, error: BaseException) -> None:
-        """The store failed: everybody who waits hears it."""
+        """The node works no more: everybody who waits hears it, and everybody who comes after."""
         problem = NodeFailed(f"the node stopped working: {error}")
         with self._lock:
-            waiters = [waiter for some in (self._accepting, self._answering) for each in some.values() for waiter in each]
-            self._accepting.clear()
-            self._answering.clear()
+            self._failure = problem
+            tables = (self._accepting, self._answering, self._held)
+            waiters = [waiter for table in tables for some in table.values() for waiter in some]
+            for table in tables:
+                table.clear()
         _tell([(waiter, problem) for waiter in waiters])
+
+    def _check_alive(self) -> None:
+        if self._failure is not None:
+            raise NodeFailed(str(self._failure))
 
     def _known(self, sender: str, key: str) -> tuple[MessageId, bytes] | None:
         row = idempotency_row(sender, key)
@@ -178,10 +203,13 @@ class Reception:
             idempotency=None if key is None else (key, request),
         )
         if moves:
+            # It may fail, and then what follows it would follow a message that is nowhere: that has to wait.
+            self._held[place] = []
             unit = Unit(blocks=unit.blocks, moves=moves, rows=unit.rows)
         try:
             self._committer.submit([(delivery, unit)])
         except StoreError as error:
+            self._held.pop(place, None)
             raise NodeFailed(str(error)) from error
         self._cursors[place] = Cursor(delivery.message.seq, delivery.id)
         self._cursors.move_to_end(place)
@@ -202,8 +230,7 @@ class Reception:
         for row in unit.rows:
             self._keys.pop(row.key, None)
         if failed:
-            # What was submitted after it counted on its number: they stay unanswered gaps only if this stayed too.
-            self._cursors.pop((accepted.message.sender, mailbox_key(accepted.message.to, accepted.message.lane)), None)
+            self._cursors.pop(_place(accepted), None)
 
     def _answer_all(self, sealed: Sealed, told: list[tuple[_Waiter, object]]) -> None:
         for delivery in sealed.consumed:
@@ -243,12 +270,19 @@ class _Waiter:
         self.future: asyncio.Future[Any] = loop.create_future()
 
 
+def _place(delivery: Delivery) -> tuple[str, str]:
+    """The conversation of a message: who sends, and the key in its outbox."""
+    message = delivery.message
+    return message.sender, mailbox_key(message.to, message.lane)
+
+
 def _tell(told: Sequence[tuple[_Waiter, object]]) -> None:
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiter, object]]] = {}
     for waiter, result in told:
         by_loop.setdefault(waiter.loop, []).append((waiter, result))
     for loop, waiting in by_loop.items():
-        if not loop.is_closed():
+        # A loop that was closed meanwhile has nobody who waits.
+        with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(_set_all, waiting)
 
 

@@ -74,9 +74,7 @@ class Replayer:
         """Nothing runs, but what the kernel makes of a step that was cut is still compared."""
         calls = ReplayCalls(record.answers, self._reader)
         calls.entries.extend(record.answers)
-        plan = prepare_replay(
-            record, staging=Staging(self._reader), calls=calls, engines={}, owner=owner
-        )
+        plan = prepare_replay(record, staging=Staging(self._reader), calls=calls, engines={}, owner=owner)
         sealed = finish_replay(record, plan, cut_again(record))
         # The log holds what the wit wrote before it was stopped: here it is an input.
         ours, theirs = (step_node(msgspec.structs.replace(step, log=None)) for step in (record.step, sealed.step))
@@ -90,9 +88,7 @@ class Replayer:
     def _replay(self, record: Record, owner: Owner, engines: Engines, witness: Witness | None = None) -> _Replay:
         calls = ReplayCalls(record.answers, self._reader, exhausted=_exhausted(record))
         with nullcontext() if witness is None else witness:
-            plan = prepare_replay(
-                record, staging=Staging(self._reader), calls=calls, engines=engines, owner=owner
-            )
+            plan = prepare_replay(record, staging=Staging(self._reader), calls=calls, engines=engines, owner=owner)
             result = plan.result if plan.program is None else _run(plan, plan.program, calls)
         assert result is not None
         sealed = finish_replay(record, plan, result)
@@ -165,9 +161,7 @@ def _run(plan: Plan, program: Program, calls: ReplayCalls) -> StepResult:
     try:
         return run_virtually(result, on_idle=calls.complete_next, on_stuck=calls.fail_one)
     except Stuck as error:
-        return StepResult(
-            engine=program.engine, core=plan.actor.core, outcome=Outcome(FAILED, "Stuck", str(error))
-        )
+        return StepResult(engine=program.engine, core=plan.actor.core, outcome=Outcome(FAILED, "Stuck", str(error)))
 
 
 def _exhausted(record: Record) -> str | None:

@@ -146,6 +146,8 @@ class Scheduler:
         self._stopping = True
         self._post(lambda: None)
         self._stopped.wait(timeout=STOP_SECONDS)
+        # Who holds the token after that must not hand over anything any more.
+        self._stopped.set()
         self._async_wits.stop()
         self.committer.stop()
         # What became durable during the stop was not told to anybody yet.
@@ -160,6 +162,11 @@ class Scheduler:
     def cells(self) -> Iterable[Cell]:
         """The living actors. Only within `call`."""
         return self._cells.values()
+
+    @property
+    def busy(self) -> bool:
+        """True if a turn has something to do, now or after a while."""
+        return bool(self._mail or self._ready or self._units or self._parked)
 
     def troubles(self) -> Troubles:
         """What holds actors up at this moment."""
@@ -569,7 +576,9 @@ class Scheduler:
                 first = self._backend.row(height_row(cell.actor.id, 0))
                 step = None if first is None else self._reader.step(first)
             if step is None:
-                raise StoreError(f"the first step of {cell.actor.text} is not in the store's index; run: understudy fsck")
+                raise StoreError(
+                    f"the first step of {cell.actor.text} is not in the store's index; run: understudy fsck"
+                )
             cell.owner = self._reader.message(step.consumed[0]).sender
         return cell.owner
 
@@ -598,7 +607,7 @@ class Scheduler:
                 continue
             cell, since = running
             held = self._monotonic() - since
-            if held < TOKEN_SECONDS or not (self._mail or self._ready or self._units or self._parked):
+            if held < TOKEN_SECONDS or not self.busy:
                 continue
             with self._token:
                 if self._running is not running or self._threads >= MAX_THREADS:

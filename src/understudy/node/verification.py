@@ -390,9 +390,7 @@ class _Court:
 
     def _steps(self, actor: bytes, low: int, high: int) -> list[bytes]:
         found: list[bytes] = []
-        for height, (key, value) in enumerate(
-            self._backend.rows(heights_of(actor), height_row(actor, low)), low
-        ):
+        for height, (key, value) in enumerate(self._backend.rows(heights_of(actor), height_row(actor, low)), low):
             if height > high or key != height_row(actor, height):
                 break
             found.append(value)

@@ -12,6 +12,9 @@ from concurrent.futures import Executor
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
 _SELF_PIPE: Final = 1  # the loop's own entry in its selector
+# A jump goes a little beyond the timer: after a year, its exact time and the loop's resolution are one float, and asyncio
+# would wait for a later one for ever.
+_BEYOND: Final = 1e-6
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
@@ -48,9 +51,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._virtual.outside -= 1
 
 
-def run_virtually(
-    awaitable: Awaitable[Result], *, on_idle: Callable[[], bool], on_stuck: Callable[[], bool]
-) -> Result:
+def run_virtually(awaitable: Awaitable[Result], *, on_idle: Callable[[], bool], on_stuck: Callable[[], bool]) -> Result:
     """Await something on a virtual loop of its own; what it leaves running is cancelled. Raises Stuck."""
     loop = VirtualLoop(on_idle, on_stuck)
     try:
@@ -96,12 +97,12 @@ class _VirtualSelector(selectors.DefaultSelector):
         if self.outside or len(self.get_map()) > _SELF_PIPE:
             found = super().select(timeout)
             if not found and timeout is not None:
-                self.now += timeout
+                self.now += timeout + _BEYOND
             return found
         if self._on_idle():
             return []
         if timeout is not None:
-            self.now += timeout
+            self.now += timeout + _BEYOND
         elif not self._on_stuck():
             raise Stuck("the wit waits for something that never comes")
         return []

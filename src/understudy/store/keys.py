@@ -74,7 +74,9 @@ class WaitingKey(NamedTuple):
 
 def read_waiting_row(key: bytes) -> WaitingKey:
     """Take the key of a waiting row apart."""
-    return WaitingKey(ActorId(TreeId(Id(NODE + key[1:33]))), LANES[key[33]], key[34:66], int.from_bytes(key[66:74], "big"))
+    return WaitingKey(
+        ActorId(TreeId(Id(NODE + key[1:33]))), LANES[key[33]], key[34:66], int.from_bytes(key[66:74], "big")
+    )
 
 
 def outside_row(sender: str, mailbox_key: str) -> bytes:
@@ -110,4 +112,3 @@ def meta_row(name: str) -> bytes:
 def actor_of_head(ref: bytes) -> ActorId:
     """The actor whose head a ref is."""
     return ActorId(TreeId(Id(NODE + ref[len(HEADS) :])))
-

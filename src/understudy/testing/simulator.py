@@ -1,0 +1,190 @@
+"""A node without threads: every turn of its scheduler, every commit and every crash is one call of a test.
+
+The law: the same calls on the same store give the same history, so a bad day that was found once can be had again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from understudy.actors.contract import Capability, Engine, StepResult
+from understudy.engines.python.engine import PythonEngine
+from understudy.node.async_wits import AsyncWits, OnDone
+from understudy.node.committer import MAX_BATCH, Done
+from understudy.node.lookup import Lookup
+from understudy.node.reception import Reception
+from understudy.node.scheduler import MAX_AHEAD, MAX_BURST, Scheduler, Tag
+from understudy.objects.codec import Block
+from understudy.objects.ids import Id, MessageId
+from understudy.objects.mailbox import QUEUE
+from understudy.store.keys import meta_row
+from understudy.store.port import Backend, Move
+from understudy.store.verified import Grit, InFlight
+from understudy.testing.faults import Crash
+
+STEP_US: Final = 1000  # how far the simulated clock goes at each look
+MAX_ROUNDS: Final = 10_000  # after so many a node that is not at rest never will be
+
+
+class Simulator:
+    """A node on a backend, at rest until it is told to go on. `crashed` is true once its store raised Crash."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        engines: Mapping[str, Engine] | None = None,
+        capabilities: Mapping[str, Capability] | None = None,
+        run_ahead: int = MAX_AHEAD,
+        start_us: int = 1_700_000_000_000_000,
+    ) -> None:
+        self.backend = backend
+        self.reader = Grit(backend)
+        self.lookup = Lookup(backend, self.reader)
+        self.name = (backend.row(meta_row("node")) or b"").decode()
+        self.crashed = False
+        self.failure: BaseException | None = None
+        self._time_us = start_us
+        self._loop = asyncio.new_event_loop()
+        self._tasks: list[asyncio.Task[MessageId]] = []
+        self._wits = _LoopWits(self._loop)
+        self._scheduler = Scheduler(
+            backend=backend,
+            reader=InFlight(self.reader),
+            engines=engines or {"python": PythonEngine()},
+            capabilities=capabilities or {},
+            secret=backend.row(meta_row("secret")) or b"",
+            clock=self._clock,
+            on_durable=self._on_durable,
+            on_failure=self._on_failure,
+            run_ahead=run_ahead,
+            monotonic=lambda: self._time_us / 1_000_000,
+            async_wits=self._wits,
+        )
+        self._reception = Reception(backend, self._scheduler.committer)
+        self._try(self._scheduler.recover)
+
+    @property
+    def busy(self) -> bool:
+        """True if a turn or a commit has something to do, now or once the clock has gone on."""
+        return self._scheduler.busy or bool(self._scheduler.committer.queued or self._wits.running)
+
+    def send(
+        self,
+        to: str,
+        *,
+        type: str,
+        content: Id,
+        blocks: Sequence[Block],
+        lane: str = QUEUE,
+        headers: Mapping[str, str] | None = None,
+        caller: str = "local",
+        key: str | None = None,
+        moves: Sequence[Move] = (),
+    ) -> asyncio.Task[MessageId]:
+        """Submit a message from outside; the task is done once it is acknowledged."""
+        accepted = self._reception.accept(
+            to=to,
+            sender=f"out/{self.name}/{caller}",
+            type=type,
+            content=content,
+            blocks=blocks,
+            lane=lane,
+            headers=headers,
+            idempotency_key=key,
+            moves=moves,
+        )
+        task = self._loop.create_task(accepted)
+        self._tasks.append(task)
+        self.look_around()
+        return task
+
+    def turn(self, *, burst: int = MAX_BURST) -> None:
+        """Let the scheduler step at most `burst` actors."""
+        self._try(lambda: self._scheduler.turn(wait=False, burst=burst))
+        self.look_around()
+
+    def commit(self, *, most: int = MAX_BATCH) -> None:
+        """Make the oldest units durable, at most so many, with one sync."""
+        if self._scheduler.committer.queued:
+            self._try(lambda: self._scheduler.committer.commit(most=most))
+        self.look_around()
+
+    def look_around(self) -> None:
+        """Let everything go on that waits in the event loop: callers, asynchronous wits, calls."""
+        for _ in range(4):
+            self._loop.run_until_complete(asyncio.sleep(0))
+
+    def pass_time(self, us: int) -> None:
+        """Let the clock go on."""
+        self._time_us += us
+
+    def settle(self) -> None:
+        """Go on until nothing is left to do, or the store crashed. Raises AssertionError if that does not come about."""
+        for _ in range(MAX_ROUNDS):
+            if self.crashed or not self.busy:
+                return
+            self.turn()
+            self.commit()
+            self.pass_time(STEP_US)
+        raise AssertionError("the node does not come to rest")
+
+    def abandon(self) -> None:
+        """The process is gone: nothing of it goes on."""
+        self.crashed = True
+        self._loop.run_until_complete(_cancel_all(self._loop))
+        self._loop.close()
+
+    def _try(self, action: Callable[[], Any]) -> None:
+        if self.crashed:
+            return
+        try:
+            action()
+        except Crash:
+            self.crashed = True
+
+    def _clock(self) -> int:
+        self._time_us += 1
+        return self._time_us
+
+    def _on_durable(self, done: Sequence[Done[Tag]]) -> None:
+        self._reception.on_durable(done)
+
+    def _on_failure(self, error: BaseException) -> None:
+        self.failure = error
+
+
+class _LoopWits(AsyncWits):
+    """Asynchronous wits on the simulator's own loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._own = loop
+        self.running: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def run(self, awaitable: Awaitable[StepResult], *, seconds: float | None, done: OnDone) -> None:
+        task = self._own.create_task(_drive(awaitable, done))
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+
+
+async def _drive(awaitable: Awaitable[StepResult], done: OnDone) -> None:
+    try:
+        result: StepResult | Exception = await awaitable
+    except Exception as error:
+        result = error
+    done(result)
+
+
+async def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = [task for task in asyncio.all_tasks(loop) if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -82,6 +82,7 @@ def main() -> int:
         console.rule("[bold]3. The verdict")
         console.print("Every step of every history is run again in fresh processes, and compared.")
         verdict = subprocess.run([*UNDERSTUDY, "verify", "--all"], cwd=project).returncode
+        problems += _lie(project)
     for problem in problems:
         console.print(f"[red]broken:[/] {problem}")
     console.print(
@@ -183,6 +184,22 @@ def _check(client: httpx.Client, acknowledged: dict[str, Order]) -> list[str]:
     }
     for rule, holds in rules.items():
         console.print(("[green]holds[/]  " if holds else "[red]broken[/] ") + rule)
+    return [rule for rule, holds in rules.items() if not holds]
+
+
+def _lie(project: Path) -> list[str]:
+    """Export the bank's history, change one digit in the file, and see whether anybody notices."""
+    console.rule("[bold]4. And if somebody lies")
+    honest, forged = project / "bank.car", project / "forged.car"
+    subprocess.run([*UNDERSTUDY, "export", "bank", "-o", honest], cwd=project, check=True, stdout=subprocess.DEVNULL)
+    console.print("The bank's history went into a file, which anybody can judge without the store:")
+    believed = subprocess.run([*UNDERSTUDY, "verify", honest], cwd=project.parent).returncode == 0
+    data = honest.read_bytes()
+    place = data.rindex(b'"deposited_cents":') + len(b'"deposited_cents":')
+    forged.write_bytes(data[:place] + (b"1" if data[place : place + 1] != b"1" else b"2") + data[place + 1 :])
+    console.print("One digit of its books is changed in a copy of the file:")
+    caught = subprocess.run([*UNDERSTUDY, "verify", forged], cwd=project.parent).returncode == 1
+    rules = {"an honest file verifies": believed, "a forged one is caught": caught}
     return [rule for rule, holds in rules.items() if not holds]
 
 

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -26,7 +26,7 @@ from understudy.objects.message import GENESIS, Message
 from understudy.objects.names import actor_of, is_outside
 from understudy.objects.patch import patch_block
 from understudy.store.fsck import fsck
-from understudy.store.keys import FEED, OUTSIDE, read_cursor_value
+from understudy.store.keys import FEED, OUTSIDE, head_ref, read_cursor_value
 from understudy.store.maps import mailbox_items
 from understudy.store.memory import MemoryBackend
 from understudy.store.reader import Staging
@@ -55,10 +55,38 @@ TARGETS = (*ROOTS, *((kind, name) for kind in KINDS for name in NAMES), None)
 roots = st.sampled_from(ROOTS)
 targets = st.sampled_from(TARGETS)
 callers = st.sampled_from(CALLERS)
-orders = st.sampled_from(["add", "ask", "fail", "refuse", "never", "patient", "relay", "spawn", "renew", "put"])
+TYPES = ("add", "add", "ask", "fail", "refuse", "never", "patient", "relay", "relay", "spawn", "spawn", "renew", "put")
 patches = st.dictionaries(
     st.sampled_from(["data/x", "data/y", "data/x/deep", "wit", "wit_update"]), st.none() | st.just(BROKEN), min_size=1
 ).filter(lambda patch: not {"data/x", "data/x/deep"} <= patch.keys() and patch.get("wit") is None)
+
+
+class Order(NamedTuple):
+    """A message to send; what of it counts depends on the type."""
+
+    to: Any
+    type: str
+    lane: str
+    caller: str
+    keyed: bool
+    whom: Any
+    kind: str
+    name: str
+    count: int
+
+
+orders = st.builds(
+    Order,
+    to=st.one_of(roots, targets),
+    type=st.sampled_from(TYPES),
+    lane=st.sampled_from([QUEUE, QUEUE, SIGNAL]),
+    caller=callers,
+    keyed=st.booleans(),
+    whom=targets,
+    kind=st.sampled_from(KINDS),
+    name=st.sampled_from(NAMES),
+    count=st.integers(0, 4),
+)
 
 
 class World:
@@ -177,35 +205,31 @@ class Programs(RuleBasedStateMachine):
         return not self.simulator.crashed
 
     @precondition(lambda self: self.alive)
-    @rule(
-        to=roots,
-        caller=callers,
-        order=orders,
-        lane=st.sampled_from([QUEUE, QUEUE, SIGNAL]),
-        keyed=st.booleans(),
-        whom=targets,
-        kind=st.sampled_from(KINDS),
-        name=st.sampled_from(NAMES),
-        count=st.integers(0, 4),
-    )
-    def send(
-        self, to: int, caller: str, order: str, lane: str, keyed: bool, whom: Any, kind: str, name: str, count: int
-    ) -> None:
+    @rule(some=st.lists(orders, min_size=1, max_size=8))
+    def send(self, some: list[Order]) -> None:
+        for order in some:
+            if self.alive:
+                self.send_one(order)
+
+    def send_one(self, order: Order) -> None:
         self.numbers += 1
         number = self.numbers
-        numbers = [number * 10 + place for place in range(count)]
+        numbers = [number * 10 + place for place in range(order.count)]
         content: Any = {
-            "patient": {"key": str(number), "times": count, "number": number},
-            "relay": {"to": self.id_of(whom), "lane": lane, "numbers": numbers},
-            "spawn": {"kind": kind, "name": name, "numbers": numbers},
-            "renew": {"to": self.id_of(whom), "files": {"data/x": str(number)}},
-            "put": {"path": "data/x/deep" if count % 2 else "data/y", "text": str(number)},
-        }.get(order, number)
-        key = f"key {number}" if keyed else None
-        self.commands[str(key)] = (self.roots[to], order, content, lane, caller)
-        submission = self.submit(self.roots[to], order, content, lane=lane, caller=caller, key=key, number=number)
+            "patient": {"key": str(number), "times": order.count, "number": number},
+            "relay": {"to": self.id_of(order.whom), "lane": order.lane, "numbers": numbers},
+            "spawn": {"kind": order.kind, "name": order.name, "numbers": numbers},
+            "renew": {"to": self.id_of(order.whom), "files": {"data/x": str(number)}},
+            "put": {"path": "data/x/deep" if order.count % 2 else "data/y", "text": str(number)},
+        }.get(order.type, number)
+        to = self.id_of(order.to)
+        if self.inner.ref(head_ref(actor_of(to))) is None:
+            to = self.roots[0]
+        key = f"key {number}" if order.keyed else None
+        submission = self.submit(to, order.type, content, lane=order.lane, caller=order.caller, key=key, number=number)
         if key is not None:
             self.keyed[key] = submission
+            self.commands[key] = (to, order.type, content, order.lane, order.caller)
 
     @precondition(lambda self: self.alive)
     @rule(to=roots, caller=callers, patch=patches)
@@ -375,6 +399,6 @@ def _conversation(sender: str, key: str) -> tuple[str, str]:
 
 
 Programs.TestCase.settings = settings(
-    max_examples=EXAMPLES, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=EXAMPLES, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestPrograms = pytest.mark.filterwarnings("ignore:coroutine")(Programs.TestCase)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Coroutine, Mapping
+import time
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from tests.node.stage import PATIENCE, WIT, ClogStore
 from understudy.node.node import Created, Node
 from understudy.node.reception import Answer
+from understudy.node.scheduler import Scheduler
 from understudy.objects.ids import ActorId, MessageId, StepId
 from understudy.objects.mailbox import QUEUE
 from understudy.objects.step import Outcome, Step
@@ -60,13 +63,13 @@ class Living:
         return Living(self.backend, **self.options)
 
     def create(self, *, nonce: str = "", **files: str) -> ActorId:
-        """An actor with the stage's wit, or another one."""
+        """An actor with the stage's wit, or another one. Two underscores in a name stand for a slash."""
         return self.made(nonce=nonce, **files).id
 
     def made(self, *, nonce: str = "", **files: str) -> Created:
         """The same, with how its genesis ended."""
         core = {"wit": WIT, **files}
-        return self.run(self.node.create({path: text.encode() for path, text in core.items()}, nonce=nonce))
+        return self.run(self.node.create(_encoded(core), nonce=nonce))
 
     def begin_send(self, actor: ActorId, type: str, content: Any = None, **more: Any) -> Future[MessageId]:
         """Start to send a message."""
@@ -91,9 +94,8 @@ class Living:
         return json.loads(self.node.reader.blob(answer.replies[0].content)) if answer.replies else None
 
     def update(self, actor: ActorId, caller: str = "local", **files: str | None) -> Outcome | None:
-        """Send a patch; how it ended. Two underscores in a name stand for a slash."""
-        patch = {path.replace("__", "/"): None if text is None else text.encode() for path, text in files.items()}
-        message = self.run(self.node.patch(actor, patch, caller=caller))
+        """Send a patch; how it ended."""
+        message = self.run(self.node.patch(actor, _encoded(files), caller=caller))
         return self.begin_answer(actor, message).result(PATIENCE).outcome
 
     def state(self, actor: ActorId) -> dict[str, Any]:
@@ -125,15 +127,30 @@ class Living:
 
     async def _come_to_rest(self) -> None:
         number = self.node.lookup.newest_feed_number()
-        async for _ in self.node.events(after=max(0, number - 1)):
-            if not self.node.lookup.pending(limit=1):
+        async with aclosing(self.node.events(after=max(0, number - 1))) as events:  # type: ignore[type-var]
+            async for _ in events:
+                if not self.node.lookup.pending(limit=1):
+                    return
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Let the scheduler go on until something holds, which is looked at between two of its turns."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            found: Future[bool] = Future()
+            self.scheduler.call(lambda found=found: found.set_result(condition()))  # type: ignore[misc]
+            if found.result(PATIENCE):
                 return
+        raise AssertionError("it never came about")
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """What steps the actors."""
+        return self.node._scheduler
+
+    def ahead(self, actor: ActorId) -> int:
+        """How many steps of an actor are made and not durable. Only within `until`."""
+        return next((cell.ahead for cell in self.scheduler.cells() if cell.actor.id == actor), 0)
 
     def party(self, caller: str = "local") -> str:
         """A caller as messages name it."""
         return f"out/{self.node.name}/{caller}"
-
-
-def mapping(**files: str) -> Mapping[str, bytes]:
-    """Files as the node takes them."""
-    return {path: text.encode() for path, text in files.items()}

@@ -142,8 +142,8 @@ def renew(order: dict, ctx: Context) -> None:
 
 
 @wit.message("measure")
-def measure(number: int, ctx: Context) -> dict:
-    return {"time": ctx.time_us, "seed": ctx.given.seed, "random": ctx.random.random()}
+def measure(number: int, ctx: Context) -> None:
+    ctx.reply({"time": ctx.time_us, "seed": ctx.given.seed})
 
 
 @wit.message("call")

@@ -129,6 +129,9 @@ def _load(actor: Actor, given: StepInput, entry: str, engines: Engines | Mapping
         return Plan(actor=actor, given=given, program=engine.load(given.core, entry, given.store))
     except WitError as error:
         return _decided(actor, given, Outcome(FAILED, error.code, error.text))
+    except ObjectError as error:
+        # Who was born of something else than a tree has no code to run.
+        return _decided(actor, given, Outcome(FAILED, "InvalidCore", f"the core can't be read: {error}"))
 
 
 def _decided(actor: Actor, given: StepInput, outcome: Outcome) -> Plan:

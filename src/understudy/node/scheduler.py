@@ -42,7 +42,7 @@ from understudy.objects.step import CUT, Outcome
 from understudy.store.errors import Missing, StoreError
 from understudy.store.keys import WAITING, head_ref, height_row, read_waiting_row, waiting_of
 from understudy.store.maps import mailbox_get, tree_entry
-from understudy.store.port import Backend, Unit
+from understudy.store.port import Backend, Row, Unit
 from understudy.store.reader import Staging
 from understudy.store.verified import InFlight
 
@@ -474,12 +474,16 @@ class Scheduler:
         if cell.overflow or len(cell.waiting) >= MAX_WAITING:
             cell.overflow = True
             return
-        cursor = self._cursor(cell, sender_key(message))
+        key = sender_key(message)
+        cursor = self._cursor(cell, key)
         judgement = judge(id, message, cursor)
         if judgement is Judgement.NEXT:
             cell.waiting.add(delivery)
         elif judgement is Judgement.EVIDENCE:
             self._keep_evidence(cell, delivery, cursor)
+        elif judgement is Judgement.DUPLICATE and delivery.row and not cell.ahead and key not in cell.waiting.tails:
+            # A durable step consumed it, or skipped it if it is a signal: nothing else would ever take its row away.
+            self._units.append((None, Unit(rows=[Row(delivery.row, None)])))
 
     def _keep_evidence(self, cell: Cell, delivery: Delivery, cursor: Cursor | None) -> None:
         _log.warning("%s sent %s two messages with one number", delivery.message.sender, cell.actor.text)

@@ -5,6 +5,7 @@ The law: `decode` accepts a block only if `encode` of what it gives writes the s
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import libipld
@@ -17,6 +18,7 @@ MAX_RAW: Final = 1024 * 1024  # above, a blob is a node of chunks: one form for 
 MAX_DEPTH: Final = 64
 _MIN_INT: Final = -(2**63)
 _MAX_INT: Final = 2**63 - 1
+_ALLOWED: Final = frozenset({str, bytes, int, list, dict, type(None)})
 
 
 class Block(NamedTuple):
@@ -43,7 +45,7 @@ def decode(data: bytes) -> Any:
         raise TooLarge(f"a block of {len(data):,} bytes: at most {MAX_BLOCK:,} are allowed")
     try:
         node = libipld.decode_dag_cbor(data)
-        _check_values([node], MAX_DEPTH + 1)
+        _check_values(node)
         again = libipld.encode_dag_cbor(node)
     except (ValueError, RecursionError, OverflowError) as error:
         raise NotCanonical(f"not DAG-CBOR: {error}") from error
@@ -65,18 +67,27 @@ def raw_block(data: bytes) -> Block:
     return Block(raw_id(data), data)
 
 
-def _check_values(value: Any, depth: int) -> None:
-    """Raise NotCanonical unless all that is inside a value is what a node may hold."""
-    if depth == 0:
-        raise NotCanonical(f"nested more than {MAX_DEPTH} deep")
-    for item in value.values() if type(value) is dict else value:
-        kind = type(item)
-        # The common kinds first, and no call for what has nothing inside: half of the time of decoding is spent here.
-        if kind is bytes or kind is str or item is None:
-            continue
-        if kind is list or kind is dict:
-            _check_values(item, depth - 1)
-        elif kind is not int:
-            raise NotCanonical(f"a {kind.__name__} ({item!r}): nodes hold no floats and no booleans")
-        elif not _MIN_INT <= item <= _MAX_INT:
-            raise NotCanonical(f"the integer {item} does not fit into 64 bits")
+def _check_values(node: Any) -> None:
+    """Raise NotCanonical for a value of a kind that nodes do not hold, or for too deep a nesting."""
+    level = [node]
+    # A level at a time, so that the interpreter's own loops do the looking: this is on the way of every block that is read.
+    for depth in range(MAX_DEPTH + 1):
+        kinds = set(map(type, level))
+        if not _ALLOWED.issuperset(kinds):
+            odd = next(value for value in level if type(value) not in _ALLOWED)
+            raise NotCanonical(f"a {type(odd).__name__} ({odd!r}): nodes hold no floats and no booleans")
+        if int in kinds:
+            for value in level:
+                if type(value) is int and not -_MAX_INT - 1 <= value <= _MAX_INT:
+                    raise NotCanonical(f"the integer {value} does not fit into 64 bits")
+        if list not in kinds and dict not in kinds:
+            return
+        if depth == MAX_DEPTH:
+            break
+        inside: list[Any] = []
+        if list in kinds:
+            inside += chain.from_iterable([value for value in level if type(value) is list])
+        if dict in kinds:
+            inside += chain.from_iterable([value.values() for value in level if type(value) is dict])
+        level = inside
+    raise NotCanonical(f"nested more than {MAX_DEPTH} deep")

@@ -89,12 +89,14 @@ class Grit(Reader):
     def has(self, id: bytes) -> bool:
         return self._cache.get(id) is not None or super().has(id)
 
-    def keep(self, block: Block) -> None:
-        """Put a small blob that was just made durable into the cache: it is likely to be read next.
+    def keep(self, block: Block, node: Any = None) -> None:
+        """Put a small blob that was just made durable into the cache, or a node of a large map: they are likely to be read next.
 
-        Not a node: as it was before it was encoded, its maps may stand in another order than in the block.
+        No other node: as it was before it was encoded, its maps may stand in another order than in the block.
         """
-        if ids.is_raw(block.id) and len(block.data) <= _CACHED_BLOB:
+        if type(node) is list:
+            self._cache.put(block.id, node, _SWELL * len(block.data))
+        elif ids.is_raw(block.id) and len(block.data) <= _CACHED_BLOB:
             self._cache.put(block.id, block.data, len(block.data))
 
 
@@ -131,7 +133,7 @@ class InFlight(Reader):
                     del held[block.id]
                     # What failed must not be found in the cache: it is in no store.
                     if durable:
-                        keep(block)
+                        keep(block, known.node)
 
     def block(self, id: bytes) -> bytes:
         held = self._held.get(id)

@@ -69,7 +69,7 @@ class Living:
     def made(self, *, nonce: str = "", **files: str) -> Created:
         """The same, with how its genesis ended."""
         core = {"wit": WIT, **files}
-        return self.run(self.node.create(_encoded(core), nonce=nonce))
+        return self.run(self.node.create({_path(name): text.encode() for name, text in core.items()}, nonce=nonce))
 
     def begin_send(self, actor: ActorId, type: str, content: Any = None, **more: Any) -> Future[MessageId]:
         """Start to send a message."""
@@ -93,9 +93,10 @@ class Living:
         assert answer.outcome is None, answer.outcome
         return json.loads(self.node.reader.blob(answer.replies[0].content)) if answer.replies else None
 
-    def update(self, actor: ActorId, caller: str = "local", **files: str | None) -> Outcome | None:
+    def update(self, actor: ActorId, *, caller: Any = "local", **files: str | None) -> Outcome | None:
         """Send a patch; how it ended."""
-        message = self.run(self.node.patch(actor, _encoded(files), caller=caller))
+        patch = {_path(name): None if text is None else text.encode() for name, text in files.items()}
+        message = self.run(self.node.patch(actor, patch, caller=caller))
         return self.begin_answer(actor, message).result(PATIENCE).outcome
 
     def state(self, actor: ActorId) -> dict[str, Any]:
@@ -154,3 +155,7 @@ class Living:
     def party(self, caller: str = "local") -> str:
         """A caller as messages name it."""
         return f"out/{self.node.name}/{caller}"
+
+
+def _path(name: str) -> str:
+    return name.replace("__", "/")

@@ -72,7 +72,7 @@ class Order(NamedTuple):
     whom: Any
     kind: str
     name: str
-    count: int
+    size: int
 
 
 orders = st.builds(
@@ -85,7 +85,7 @@ orders = st.builds(
     whom=targets,
     kind=st.sampled_from(KINDS),
     name=st.sampled_from(NAMES),
-    count=st.integers(0, 4),
+    size=st.integers(0, 4),
 )
 
 
@@ -214,13 +214,13 @@ class Programs(RuleBasedStateMachine):
     def send_one(self, order: Order) -> None:
         self.numbers += 1
         number = self.numbers
-        numbers = [number * 10 + place for place in range(order.count)]
+        numbers = [number * 10 + place for place in range(order.size)]
         content: Any = {
-            "patient": {"key": str(number), "times": order.count, "number": number},
+            "patient": {"key": str(number), "times": order.size, "number": number},
             "relay": {"to": self.id_of(order.whom), "lane": order.lane, "numbers": numbers},
             "spawn": {"kind": order.kind, "name": order.name, "numbers": numbers},
             "renew": {"to": self.id_of(order.whom), "files": {"data/x": str(number)}},
-            "put": {"path": "data/x/deep" if order.count % 2 else "data/y", "text": str(number)},
+            "put": {"path": "data/x/deep" if order.size % 2 else "data/y", "text": str(number)},
         }.get(order.type, number)
         to = self.id_of(order.to)
         if self.inner.ref(head_ref(actor_of(to))) is None:
@@ -329,8 +329,8 @@ class Programs(RuleBasedStateMachine):
     def check_mailboxes(self, histories: dict[str, History]) -> None:
         """Every message that was sent was consumed once, in the order of its lane."""
         sent: dict[tuple[str, str], Cursor] = {}
-        for key, value in self.inner.rows(OUTSIDE):
-            sender, _, mailbox = key[1:].decode().partition("\0")
+        for row, value in self.inner.rows(OUTSIDE):
+            sender, _, mailbox = row[len(OUTSIDE) :].decode().partition("\0")
             sent[_conversation(sender, mailbox)] = read_cursor_value(value)
         for actor, history in histories.items():
             for key, cursor in mailbox_items(self.simulator.reader, history.records[-1].step.outbox):
@@ -359,12 +359,12 @@ class Programs(RuleBasedStateMachine):
         for submission in self.submissions:
             if submission.acknowledged is not None:
                 assert submission.acknowledged in ids, "an acknowledged message was lost"
-            message = consumed.get(submission.number)
-            if message is None or submission.again:
+            found = consumed.get(submission.number)
+            if found is None or submission.again:
                 continue
             place = (submission.caller, submission.to, submission.lane, submission.life)
-            assert message.seq > last.get(place, 0)
-            last[place] = message.seq
+            assert found.seq > last.get(place, 0)
+            last[place] = found.seq
 
     def check_nobody(self, histories: dict[str, History]) -> None:
         """A message was dropped for want of a recipient only if that one was not yet there."""

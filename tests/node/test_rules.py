@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -11,19 +13,25 @@ import pytest
 from tests.node.living import Living
 from tests.node.stage import PATIENCE, WIT, ClogStore, gates, troubles
 from understudy.actors.contract import Delivery
+from understudy.engines.python.engine import PythonEngine
+from understudy.engines.python.program import PythonProgram
 from understudy.kernel.seal import waiting_row_for
 from understudy.node import scheduler
-from understudy.node.errors import KeyReused, NodeFailed, Rejected
+from understudy.node.errors import Conflict, KeyReused, NodeFailed, Rejected
 from understudy.objects.codec import node_block, raw_block
-from understudy.objects.ids import ActorId, Id, MessageId
-from understudy.objects.mailbox import SIGNAL, mailbox_key
-from understudy.objects.message import Message, message_block
+from understudy.objects.errors import BadName
+from understudy.objects.ids import ActorId, Id, MessageId, TreeId
+from understudy.objects.mailbox import SIGNAL, UPDATE, mailbox_key
+from understudy.objects.message import GENESIS, Message, message_block
 from understudy.objects.names import actor_of
-from understudy.store.keys import head_ref
+from understudy.objects.patch import patch_block
+from understudy.store.keys import head_ref, name_ref
 from understudy.store.maps import mailbox_get
+from understudy.store.memory import MemoryBackend
 from understudy.store.port import Move, Row, Unit
-from understudy.store.reader import Staging
+from understudy.store.reader import Reader, Staging
 from understudy.testing.model import stage_files
+from understudy.testing.simulator import Simulator
 
 LOW = "def wit(messages, core, ctx):\n    "
 
@@ -263,9 +271,9 @@ def test_an_actor_updates_itself_only_if_its_policy_says_self(living: Living) ->
     ("files", "code"),
     [
         ({"wit": None}, "NoWit"),
-        ({"wit": None, "wit__inner": "x"}, "BadPatch"),
         ({"policy": "{"}, "BadPolicy"),
         ({"nonce__below": "x"}, "BadPatch"),
+        ({"wit__below": "x"}, "BadPatch"),
     ],
 )
 def test_an_update_that_would_make_an_invalid_core_is_refused(
@@ -273,10 +281,6 @@ def test_an_update_that_would_make_an_invalid_core_is_refused(
 ) -> None:
     actor = living.create()
     before = living.chain(actor)[-1].core
-    if code == "BadPatch" and "wit" in files:
-        with pytest.raises(Rejected):
-            living.update(actor, **files)
-        return
     refused = living.update(actor, **files)
     assert refused is not None and (refused.kind, refused.code) == ("refused", code)
     assert living.chain(actor)[-1].core == before
@@ -472,6 +476,33 @@ def test_a_message_to_an_actor_whose_genesis_still_runs_is_not_lost(living: Livi
     creating.result(PATIENCE)
     living.come_to_rest()
     assert living.state(ActorId(late)) == {f"queue/{actor}": [1]}
+
+
+DANGLING = """
+from understudy import Draft, Outgoing
+from understudy.objects.codec import node_block
+
+async def wit(messages, ctx):
+    for message in messages:
+        if message.type == "tell":
+            nothing = node_block({"patch": {"x": None}}).id
+            return Draft(send=[Outgoing(to=message.json(), type="update", lane="update", content=nothing)])
+"""
+
+
+def test_a_link_to_nothing_is_not_sent_and_so_stops_nobody(living: Living) -> None:
+    liar = living.create(wit=DANGLING)
+    victim = living.create(policy=policy(update=[str(liar)]))
+    outcome = living.ask(liar, "tell", str(victim)).outcome
+    assert outcome is not None and (outcome.kind, outcome.code) == ("failed", "Missing")
+    living.come_to_rest()
+    assert living.tell(victim, "ask", 1) == 1
+
+
+def test_a_lane_that_does_not_exist_is_refused_at_the_door(living: Living) -> None:
+    actor = living.create()
+    with pytest.raises(BadName):
+        living.send(actor, "add", 1, lane="express")
 
 
 # Talking.
@@ -688,7 +719,8 @@ def test_when_the_store_is_full_everybody_hears_it_and_what_was_acknowledged_is_
     queued = living.begin_send(actor, "add", 4)
     store.full = True
     store.unclog()
-    for waiting in [sending, queued, *answering]:
+    waiters: list[Future[Any]] = [sending, queued, *answering]
+    for waiting in waiters:
         with pytest.raises(NodeFailed):
             waiting.result(PATIENCE)
     gates.open("full")
@@ -724,3 +756,102 @@ def test_an_actor_whose_head_is_damaged_stands_still_and_the_others_go_on(living
     with Living(store) as living:
         assert {pending.state for pending in living.node.pending()} == {"stuck"}
         assert living.tell(other, "ask", 2) == 2
+
+
+# On a node without threads, where the worst moment can be had at will.
+
+
+def submit(simulator: Simulator, files: Mapping[str, str], *, moves: Sequence[Move] = ()) -> asyncio.Task[MessageId]:
+    """Send a genesis message with this core."""
+    staging = Staging(simulator.reader)
+    core = stage_files(staging, files)
+    return simulator.send(
+        str(core), type=GENESIS, content=core, blocks=list(staging.new.values()), caller="ann", moves=moves
+    )
+
+
+def submit_number(simulator: Simulator, actor: ActorId, number: int) -> asyncio.Task[MessageId]:
+    """Send a number to an actor."""
+    block = raw_block(str(number).encode())
+    return simulator.send(str(actor), type="add", content=block.id, blocks=[block], caller="ann")
+
+
+def outcomes(simulator: Simulator, actor: ActorId) -> list[str]:
+    """The codes of the durable outcomes, newest first."""
+    steps = simulator.lookup.steps(actor).items
+    return ["ok" if step.outcome is None else step.outcome.code for _, step in steps]
+
+
+def test_a_message_whose_unit_fails_is_not_delivered_and_leaves_no_gap_behind() -> None:
+    backend = MemoryBackend()
+    backend.commit([Unit(moves=[Move(name_ref("taken"), None, some_id("somebody"))])])
+    simulator = Simulator(backend)
+    files = {"wit": WIT, "nonce": "named"}
+    actor = ActorId(stage_files(Staging(simulator.reader), files))
+    failing = submit(simulator, files, moves=[Move(name_ref("taken"), None, actor)])
+    following = submit(simulator, files)
+    simulator.settle()
+    assert isinstance(failing.exception(), Conflict)
+    assert simulator.reader.message(following.result()).seq == 1
+    assert outcomes(simulator, actor) == ["ok"]
+    simulator.abandon()
+
+
+def test_a_head_that_somebody_else_moved_costs_no_message_and_harms_no_neighbour() -> None:
+    backend = MemoryBackend()
+    ours = Simulator(backend)
+    for nonce in ("moved", "neighbour"):
+        submit(ours, {"wit": WIT, "nonce": nonce})
+    ours.settle()
+    moved, neighbour = (
+        ActorId(stage_files(Staging(ours.reader), {"wit": WIT, "nonce": nonce})) for nonce in ("moved", "neighbour")
+    )
+    before = submit_number(ours, moved, 1)
+    submit_number(ours, neighbour, 1)
+    ours.commit()
+    ours.turn()
+    theirs = Simulator(backend)
+    theirs.settle()
+    theirs.abandon()
+    submit_number(ours, moved, 2)
+    submit_number(ours, neighbour, 2)
+    ours.settle()
+    for actor in (moved, neighbour):
+        id = ours.reader.find(ours.reader.step(ours.lookup.actor(actor).head).core, "state")
+        assert id is not None
+        assert json.loads(ours.reader.blob(id)) == {f"queue/out/{ours.name}/ann": [1, 2]}
+    assert before.done() and ours.lookup.pending() == []
+    ours.abandon()
+
+
+def test_an_update_wakes_an_actor_that_stands_still_because_the_host_failed_it() -> None:
+    class Broken(PythonEngine):
+        def load(self, core: TreeId, entry: str, store: Reader) -> PythonProgram:
+            if entry == "wit" and store.find(core, "mended") is None:
+                raise RuntimeError("the engine has a bug")
+            return super().load(core, entry, store)
+
+    simulator = Simulator(MemoryBackend(), engines={"python": Broken()})
+    files = {"wit": WIT, "nonce": "stuck", "mended": "yes"}
+    actor = ActorId(stage_files(Staging(simulator.reader), files))
+    submit(simulator, files)
+    simulator.settle()
+    update(simulator, actor, {"mended": None})
+    submit_number(simulator, actor, 1)
+    simulator.settle()
+    assert [pending.type for pending in simulator.lookup.pending()] == ["add"]
+    submit_number(simulator, actor, 2)
+    simulator.settle()
+    update(simulator, actor, {"mended": "again"})
+    simulator.settle()
+    assert simulator.lookup.pending() == []
+    assert outcomes(simulator, actor) == ["ok"] * 4
+    simulator.abandon()
+
+
+def update(simulator: Simulator, actor: ActorId, files: Mapping[str, str | None]) -> None:
+    """Send a patch."""
+    staging = Staging(simulator.reader)
+    paths = {path: None if text is None else staging.put_blob(text.encode()) for path, text in files.items()}
+    id = staging.put(patch_block(paths))
+    simulator.send(str(actor), type="update", content=id, blocks=list(staging.new.values()), lane=UPDATE, caller="ann")

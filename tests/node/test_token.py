@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -138,6 +137,8 @@ def test_an_asynchronous_wit_that_computes_holds_up_neither_the_others_nor_a_sto
     living.send(slow, "compute", "async")
     gates.wait_for("async")
     assert living.tell(quick, "ask", 1) == 1
+    gates.open("not held")
+    assert living.ask(quick, "wait", "not held").outcome is None
     living.stop()
     gates.open("async")
     living = Living(living.backend)
@@ -175,29 +176,22 @@ def test_a_node_that_was_stopped_says_so_to_everybody_who_comes_later() -> None:
         message = living.send(actor, "add", 1)
         living.come_to_rest()
         living.run(living.node.stop())
-        for call in (
-            lambda: living.send(actor, "add", 2),
-            lambda: living.made(nonce="later"),
-        ):
-            with pytest.raises(NodeFailed):
-                call()
-        del message
+        with pytest.raises(NodeFailed):
+            living.send(actor, "add", 2)
+        with pytest.raises(NodeFailed):
+            living.made(nonce="later")
+        assert living.begin_answer(actor, message).result(PATIENCE).outcome is None
 
 
 def test_no_thread_of_a_node_outlives_its_stop() -> None:
-    before = {thread.ident for thread in threading.enumerate()}
+    before = set(threading.enumerate())
     living = Living()
     actor = living.create()
     for number in range(10):
         living.tell(actor, "ask", number)
+    ours = [thread for thread in threading.enumerate() if thread not in before and thread.name.startswith("understudy")]
     living.stop()
-    left: list[Any] = [
-        thread.name
-        for thread in threading.enumerate()
-        if thread.ident not in before and thread.name.startswith("understudy")
-    ]
-    for name in left:
-        for thread in threading.enumerate():
-            if thread.name == name:
-                thread.join(PATIENCE)
-                assert not thread.is_alive()
+    assert ours
+    for thread in ours:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()

@@ -23,7 +23,7 @@ from understudy.node.verification import Target
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.mailbox import QUEUE, UPDATE, mailbox_key
 from understudy.objects.message import GENESIS
-from understudy.objects.names import actor_of, is_outside
+from understudy.objects.names import actor_of
 from understudy.objects.patch import patch_block
 from understudy.objects.step import Step, step_block
 from understudy.store.keys import head_ref, height_row, outside_row, read_cursor_value, waiting_of
@@ -183,7 +183,7 @@ class Troupe:
             owner=lambda: OWNER,
         )
         result = self._run(plan)
-        return seal(plan, exhausted(result) if result.retry is not None else result, known=self._known(actor))
+        return seal(plan, exhausted(result) if result.retry is not None else result, known=self._known)
 
     def _run(self, plan: Plan) -> StepResult:
         if plan.program is None:
@@ -198,18 +198,8 @@ class Troupe:
 
         return asyncio.run(wait())
 
-    def _known(self, actor: Actor) -> Any:
-        made: set[str] = set()
-
-        def known(_: int, draft: Outgoing) -> bool:
-            if is_outside(draft.to) or draft.to in made:
-                return True
-            if draft.to == str(draft.content):
-                made.add(draft.to)
-                return True
-            return self.backend.ref(head_ref(actor_of(draft.to))) is not None
-
-        return known
+    def _known(self, _: int, draft: Outgoing) -> bool:
+        return self.backend.ref(head_ref(actor_of(draft.to))) is not None
 
 
 def _staged(staging: Staging, files: Mapping[str, str | bytes | None]) -> dict[str, Id | None]:

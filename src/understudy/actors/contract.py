@@ -51,6 +51,10 @@ class Calls(Protocol):
     def blocks(self) -> Sequence[Block]:
         """The blocks of the replies."""
 
+    @property
+    def unanswered(self) -> Exception | None:
+        """What kept a call from an answer that the journal could hold. The step must end with it, whatever the wit makes of it."""
+
     async def call(self, capability: str, request: bytes) -> bytes:
         """Ask a capability. Raises CallFailed with the capability's error."""
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from understudy.actors.contract import Delivery
 from understudy.kernel.seal import waiting_row_for
 from understudy.objects.codec import Block
+from understudy.objects.errors import BadName
 from understudy.objects.ids import Id, MessageId
-from understudy.objects.mailbox import QUEUE, Cursor, mailbox_key
+from understudy.objects.mailbox import LANES, QUEUE, Cursor, mailbox_key
 from understudy.objects.message import Message, check_headers, check_type, message_block
 from understudy.objects.names import check_party
 from understudy.store.keys import cursor_value, idempotency_row, outside_row
@@ -30,8 +31,10 @@ def accept(
     """The message and the unit that stores it with `blocks` (its content).
 
     `last` is the cursor of the message before it from this sender to this recipient in this lane; `idempotency` is the
-    sender's key and the sha256 of its request. Raises BadName for a type, a header or a party that is not allowed.
+    sender's key and the sha256 of its request. Raises BadName for a lane, a type, a header or a party that is not allowed.
     """
+    if lane not in LANES:
+        raise BadName(f"lane {lane!r} is none of {', '.join(LANES)}")
     message = Message(
         to=check_party(to),
         sender=check_party(sender),

@@ -46,18 +46,23 @@ class Sealed(Struct, frozen=True, kw_only=True):
 
 
 def seal(plan: Plan, result: StepResult, *, known: Known) -> Sealed:
-    """Make the step. `known(number, outgoing)` says whether somebody is there to get the n-th message that is sent."""
+    """Make the step.
+
+    `known(number, outgoing)` says whether somebody is there to get the n-th message that is sent. It is asked only
+    where the record does not show it.
+    """
     given, actor = plan.given, plan.actor
     messages = given.messages
     outcome = None if result.outcome is None else _bounded(result.outcome)
     # What a failed wit staged is not kept; what the kernel stages from here on is.
     staging = given.store if outcome is None else Staging(given.store.base)
     outgoing = result.sent if outcome is None else _word_of(outcome, messages, staging)
+    answers = given.calls.entries
     for block in given.calls.blocks:
         staging.put(block)
     nobody: list[tuple[int, Outgoing]] = []
     sent, outbox_changes = _address(plan, outgoing, staging, known, nobody)
-    entries = (*given.calls.entries, *(_nobody_entry(number, message) for number, message in nobody))
+    entries = (*answers, *(_nobody_entry(number, message) for number, message in nobody))
     log = log_text(result.log, [_nobody_note(number, message) for number, message in nobody])
     inbox_changes = {sender_key(delivery.message): Cursor(delivery.message.seq, delivery.id) for delivery in messages}
     step = Step(
@@ -115,10 +120,13 @@ def _address(
     changes: dict[str, Cursor] = {}
     sent: list[Delivery] = []
     last: dict[str, int] = {}
+    reached: set[str] = set()
     for number, draft in enumerate(outgoing):
-        if not known(number, draft):
-            nobody.append((number, draft))
-            continue
+        if draft.to not in reached:
+            if not _is_shown(actor, draft, staging) and not known(number, draft):
+                nobody.append((number, draft))
+                continue
+            reached.add(draft.to)
         key = mailbox_key(draft.to, draft.lane)
         cursor = changes.get(key) or mailbox_get(staging, outbox, key)
         message = Message(
@@ -145,6 +153,14 @@ def _address(
             # One row for the last of each conversation: those before it are found along `previous`.
             sent[place] = Delivery(id, message, waiting_row_for(message))
     return sent, changes
+
+
+def _is_shown(actor: Actor, draft: Outgoing, staging: Staging) -> bool:
+    """True if the record shows that the recipient is there: a journal that denies it is a lie."""
+    to = draft.to
+    if is_outside(to) or to == actor.text or actor_of(to) == draft.content:
+        return True
+    return bool(mailbox_get(staging, actor.outbox, to) or mailbox_get(staging, actor.inbox, to))
 
 
 def _nobody_entry(number: int, draft: Outgoing) -> Entry:

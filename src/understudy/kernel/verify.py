@@ -19,7 +19,7 @@ from understudy.objects import ids
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.mailbox import UPDATE, Cursor, Mailbox, mailbox_key, mailbox_node
-from understudy.objects.message import is_genesis
+from understudy.objects.message import Message, is_genesis
 from understudy.objects.names import actor_of, is_outside
 from understudy.objects.step import FAILED
 from understudy.store.errors import Corrupt, Missing, StoreError
@@ -119,12 +119,16 @@ def check_record(reader: Reader, record: Record, closure: Closure) -> Problem | 
     return problem
 
 
-def check_senders(record: Record, chains: Chains) -> Problem | None:
+def check_senders(reader: Reader, record: Record, chains: Chains) -> Problem | None:
     """Check that each consumed message of an actor whose history is here stands in that history."""
     for number, (id, message, _) in enumerate(record.consumed):
         if is_outside(message.sender):
             continue
         sender = actor_of(message.sender)
+        if sender == record.before.id:
+            if not _is_in_outbox(reader, record.before.outbox, id, message):
+                return _unsent(number, id, "this actor did not send it before the step")
+            continue
         if chains.head(sender) is None:
             continue
         height, missing = 0, None
@@ -135,13 +139,8 @@ def check_senders(record: Record, chains: Chains) -> Problem | None:
                 missing = f"the step {message.after}, after which it says it was sent, is not here"
         found = None if missing else chains.step_at(sender, height)
         if found is None or id not in chains.facts(found).sent:
-            reason = missing or f"the history of {message.sender} did not send it at height {height}"
-            return Problem(
-                verdict=MISMATCH,
-                cause=UNSENT,
-                path=f"data.consumed[{number}]",
-                recorded=str(Id(id)),
-                reason=f"message {id} was consumed, but {reason}",
+            return _unsent(
+                number, id, missing or f"the history of {message.sender} did not send it at height {height}"
             )
     return None
 
@@ -150,9 +149,12 @@ def judge_replay(reader: Reader, record: Record, sealed: Sealed, *, engine: str)
     """Compare a step with its replay, whose own engine text was `engine`. `reader` also sees what the replay made."""
     recorded = record.step.engine
     digest, here = engine_source(recorded), engine_source(engine)
-    if digest is not None and digest != here:
+    same_engine = engine_name(recorded) == engine_name(engine)
+    if digest != here and (digest is not None or same_engine):
         where = "is not here" if here is None else f"is another one here (sha256 {here})"
         reason = f"the step ran external code with the source sha256 {digest}, which {where}"
+        if digest is None:
+            reason = f"the step does not say which external code it ran (sha256 {here} is here)"
         return _unverifiable(SOURCE, reason, Difference(path="data.engine", recorded=recorded, replayed=engine))
     difference = first_difference(reader, record, sealed)
     if difference is None:
@@ -160,7 +162,7 @@ def judge_replay(reader: Reader, record: Record, sealed: Sealed, *, engine: str)
     if here is not None and (digest == _NO_SOURCE or _failed_to_load(record)):
         reason = "the step ran external code whose source is not known, and the code that is here gives something else"
         return _unverifiable(SOURCE, reason, difference)
-    if engine_name(recorded) == engine_name(engine) and engine_abi(recorded) != engine_abi(engine):
+    if same_engine and engine_abi(recorded) != engine_abi(engine):
         reason = f"the step was made by {engine_abi(recorded)}; {engine_abi(engine)} is here and gives something else"
         return _unverifiable(ENGINE, reason, difference)
     if _lacked_engine(record) and engine_name(engine) != engine_name(recorded):
@@ -268,6 +270,29 @@ def _check_mailbox(
             reason = f"the {name} names another message"
             return _wrong(ORDER, f"data.{name}.{key}", _shown(found), _shown(cursor), reason)
     return _wrong(ORDER, f"data.{name}", None, None, f"the {name} does not follow from the messages")
+
+
+def _is_in_outbox(reader: Reader, outbox: Mailbox, id: MessageId, message: Message) -> bool:
+    """True if a message is the last one of an actor to itself, or is before that along `previous`: as far as it waited."""
+    cursor = mailbox_get(reader, outbox, mailbox_key(message.to, message.lane))
+    if cursor is None:
+        return False
+    seq, at = cursor
+    while seq > message.seq:
+        previous = reader.message(at).previous
+        assert previous is not None
+        seq, at = seq - 1, MessageId(ids.parse(previous))
+    return at == id
+
+
+def _unsent(number: int, id: MessageId, reason: str) -> Problem:
+    return Problem(
+        verdict=MISMATCH,
+        cause=UNSENT,
+        path=f"data.consumed[{number}]",
+        recorded=str(Id(id)),
+        reason=f"message {id} was consumed, but {reason}",
+    )
 
 
 def _check_objects(record: Record, closure: Closure) -> None:

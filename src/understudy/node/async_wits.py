@@ -1,57 +1,115 @@
-"""The event loop that asynchronous wits run on, in a thread of its own: a wit that computes there holds up neither steps nor the web."""
+"""The event loops that asynchronous wits run on, in threads of their own: a wit that computes there holds up neither steps nor the web.
+
+The law: what has not begun never waits for a loop that a wit holds; it gets a loop of its own.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from understudy.actors.contract import StepResult
 
-STOP_SECONDS: Final = 5.0
+STOP_SECONDS: Final = 5.0  # how long a stop waits for wits to be cancelled
+HELD_SECONDS: Final = 0.1  # a loop on which a wit waits so long for its beginning is held by one that computes
+MAX_LOOPS: Final = 16  # wits that never return keep their loop; beyond this the others wait for them
 
 OnDone = Callable[[StepResult | Exception], None]
 
 
 class AsyncWits:
-    """Runs awaitables until they are done, and says so on the loop's thread."""
+    """Runs awaitables until they are done, and says so on the thread of their loop."""
 
     def __init__(self) -> None:
-        # Made by `start`: a node that only looks has no use for a loop, and one that is never closed complains at exit.
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._lock = threading.Lock()
+        self._loops = [_Loop()]
 
     def start(self) -> None:
-        """Start the thread."""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="understudy-async-wits", daemon=True)
-        self._thread.start()
+        """Start the first thread."""
+        self._loops[0].thread.start()
 
     def stop(self) -> None:
         """Cancel what still runs: its messages were not consumed and are found again at the next start.
 
         A wit that computes or will not be cancelled is left behind after STOP_SECONDS.
         """
-        if self._loop is None or self._thread is None:
-            return
-        cancelled = asyncio.run_coroutine_threadsafe(self._cancel_all(), self._loop)
-        try:
-            cancelled.result(timeout=STOP_SECONDS)
-        except TimeoutError:
-            return
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        until = time.monotonic() + STOP_SECONDS
+        with self._lock:
+            for loop in self._loops:
+                loop.stop(until)
 
     def run(self, awaitable: Awaitable[StepResult], *, seconds: float | None, done: OnDone) -> None:
         """Await it; `done` gets its result, or the exception (TimeoutError after `seconds`). From any thread."""
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._begin, awaitable, seconds, done)
+        with self._lock:
+            self._loops[-1].add(_Wit(awaitable, seconds, done, time.monotonic()))
 
-    def _begin(self, awaitable: Awaitable[StepResult], seconds: float | None, done: OnDone) -> None:
-        task = asyncio.get_running_loop().create_task(_drive(awaitable, seconds, done))
+    def relieve(self) -> None:
+        """Give what waits for a loop that is held to a new one. To be called now and then, from one thread."""
+        held = self._loops[-1]
+        if not held.waits_since(time.monotonic() - HELD_SECONDS) or len(self._loops) >= MAX_LOOPS:
+            return
+        fresh = _Loop()
+        with self._lock:
+            fresh.thread.start()
+            self._loops.append(fresh)
+        while held.waiting:
+            fresh.add(held.waiting.popleft())
+
+
+class _Wit(NamedTuple):
+    awaitable: Awaitable[StepResult]
+    seconds: float | None
+    done: OnDone
+    since: float
+
+
+class _Loop:
+    """One event loop, its thread, and the wits that wait for their beginning."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[_Wit] = deque()
+        self.thread = threading.Thread(target=self._run, name="understudy-async-wits", daemon=True)
+        self._loop = asyncio.new_event_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, wit: _Wit) -> None:
+        self.waiting.append(wit)
+        self._loop.call_soon_threadsafe(self._begin_next)
+
+    def waits_since(self, moment: float) -> bool:
+        """True if a wit has waited since then or longer."""
+        try:
+            return self.waiting[0].since <= moment
+        except IndexError:
+            return False
+
+    def stop(self, until: float) -> None:
+        if not self.thread.is_alive():
+            self._loop.close()
+            return
+        cancelled = asyncio.run_coroutine_threadsafe(self._cancel_all(), self._loop)
+        try:
+            cancelled.result(timeout=max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            return
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self.thread.join()
+        self._loop.close()
+
+    def _run(self) -> None:
+        self._loop.run_forever()
+
+    def _begin_next(self) -> None:
+        try:
+            wit = self.waiting.popleft()
+        except IndexError:
+            # Another loop took it.
+            return
+        task = self._loop.create_task(_drive(wit))
         # The loop holds its tasks weakly: without this one could be collected while it waits.
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -63,12 +121,12 @@ class AsyncWits:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _drive(awaitable: Awaitable[StepResult], seconds: float | None, done: OnDone) -> None:
+async def _drive(wit: _Wit) -> None:
     try:
-        result: StepResult | Exception = await asyncio.wait_for(_as_coroutine(awaitable), seconds)
+        result: StepResult | Exception = await asyncio.wait_for(_as_coroutine(wit.awaitable), wit.seconds)
     except Exception as error:
         result = error
-    done(result)
+    wit.done(result)
 
 
 async def _as_coroutine(awaitable: Awaitable[StepResult]) -> StepResult:

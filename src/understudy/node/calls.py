@@ -25,7 +25,7 @@ _NO_BLOCKS: Final[Sequence[Block]] = ()
 class LiveCalls:
     """The calls of one running step."""
 
-    __slots__ = ("_actor", "_capabilities", "_messages", "_started", "_when_durable", "blocks", "entries")
+    __slots__ = ("_actor", "_capabilities", "_messages", "_started", "_when_durable", "blocks", "entries", "unanswered")
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class LiveCalls:
         self._started = 0
         self.entries: Sequence[Entry] = _NOTHING
         self.blocks: Sequence[Block] = _NO_BLOCKS
+        self.unanswered: Exception | None = None
 
     async def call(self, capability: str, request: bytes) -> bytes:
         """Ask a capability once the parent step is durable. Raises CallFailed, also for one that is not offered."""
@@ -58,13 +59,18 @@ class LiveCalls:
         except CallFailed as error:
             self._record(Entry(path=path, request=request_digest, error=CallError(error.code, error.text)), [])
             raise
+        except Exception as error:
+            # The journal does not hold it. A wit that caught it and went on could not be replayed.
+            self.unanswered = self.unanswered or error
+            raise
         blocks = blob_blocks(reply)
         self._record(Entry(path=path, request=request_digest, reply=blocks[-1].id), blocks)
         return reply
 
     def _record(self, entry: Entry, blocks: Sequence[Block]) -> None:
-        self.entries = [*self.entries, entry]
+        # In this order: who seals the step meanwhile, on another thread, must not see an entry without its reply.
         self.blocks = [*self.blocks, *blocks]
+        self.entries = [*self.entries, entry]
 
     def _key(self, path: str) -> str:
         """The idempotency key: the same for every attempt at the same step."""

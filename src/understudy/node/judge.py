@@ -134,7 +134,7 @@ class Judge:
         self._store.missing.clear()
         try:
             found = check_record(self._reader, record, self._closure)
-            found = found or check_senders(record, self._chains)
+            found = found or check_senders(self._reader, record, self._chains)
             if found is None and self._replayer is not None:
                 found = self._replayer.judge(record, lambda: self._owner(span))
         except (StoreError, ObjectError) as error:

@@ -24,6 +24,7 @@ class ReplayCalls:
     def __init__(self, answers: Sequence[Entry], reader: Reader, *, exhausted: str | None = None) -> None:
         self.entries: list[Entry] = []
         self.blocks: Sequence[Block] = ()
+        self.unanswered: Exception | None = None
         self.problem: tuple[str, str | None, str] | None = None
         self._answers = answers
         self._by_path = {entry.path: entry for entry in answers}
@@ -45,7 +46,8 @@ class ReplayCalls:
         entry = self._by_path.get(path)
         if entry is not None and entry.request != digest:
             self._note(path, entry.request, digest)
-            raise CallNeedsWorld(f"the call {path} asks for something else than was recorded")
+            self.unanswered = CallNeedsWorld(f"the call {path} asks for something else than was recorded")
+            raise self.unanswered
         await self._turn(path)
         assert entry is not None
         self.entries.append(entry)
@@ -88,9 +90,11 @@ class ReplayCalls:
 
     def _no_answer(self, path: str) -> Exception:
         if self._exhausted is not None:
-            return Retry(self._exhausted)
-        self._note(path, None, self._digests[path])
-        return CallNeedsWorld(f"the call {path} is not in the journal")
+            self.unanswered = Retry(self._exhausted)
+        else:
+            self._note(path, None, self._digests[path])
+            self.unanswered = CallNeedsWorld(f"the call {path} is not in the journal")
+        return self.unanswered
 
     def _note(self, path: str, recorded: str | None, asked: str) -> None:
         if self.problem is None:

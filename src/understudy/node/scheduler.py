@@ -18,9 +18,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from understudy.actors.contract import Delivery, Engine, Outgoing, StepResult
+from understudy.actors.contract import Delivery, Engine, StepResult
 from understudy.actors.errors import WitError
-from understudy.kernel.actor import Actor, load_actor, unborn
+from understudy.kernel.actor import load_actor, unborn
 from understudy.kernel.advance import Plan, prepare
 from understudy.kernel.deliver import MAX_WAITING, Judgement, judge, sender_key, unpack_row
 from understudy.kernel.evidence import evidence_unit
@@ -382,31 +382,12 @@ class Scheduler:
         self._make_ready(cell)
 
     def _seal(self, cell: Cell, plan: Plan, result: StepResult) -> None:
-        sealed = seal(plan, result, known=self._known(plan.actor, plan.given.store))
+        sealed = seal(plan, result, known=lambda _, draft: self._exists(actor_of(draft.to)))
         cell.waiting.forget(list(sealed.consumed))
         cell.actor = sealed.actor
         cell.ahead += 1
         self._reader.add(sealed.unit.blocks, plan.given.store.nodes)
         self._units.append((sealed, sealed.unit))
-
-    def _known(self, actor: Actor, staging: Staging) -> Callable[[int, Outgoing], bool]:
-        """Somebody is there if we talked before, if this message makes them, or if the store knows them."""
-        made: set[str] = set()  # by this step, or known already
-
-        def known(_: int, draft: Outgoing) -> bool:
-            to = draft.to
-            if to in made or is_outside(to):
-                return True
-            if mailbox_get(staging, actor.outbox, to) or mailbox_get(staging, actor.inbox, to):
-                made.add(to)
-                return True
-            recipient = actor_of(to)
-            if recipient == draft.content:
-                made.add(to)
-                return True
-            return to == actor.text or self._exists(recipient)
-
-        return known
 
     def _exists(self, actor: ActorId) -> bool:
         cell = self._cells.get(actor)
@@ -606,6 +587,7 @@ class Scheduler:
         """Take the token from a wit that holds it too long while others are ready, and name those that never end."""
         named = 0.0
         while not self._stopped.wait(TOKEN_SECONDS / 2):
+            self._async_wits.relieve()
             running = self._running
             if running is None:
                 continue

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Sequence
 from inspect import isawaitable
 from typing import Any, Final
 
-from understudy.actors.contract import StepInput, StepResult
+from understudy.actors.contract import Outgoing, StepInput, StepResult
 from understudy.actors.errors import Retry, WitError
 from understudy.engines.python.failure import Belongs, is_interrupt, outcome_of
 from understudy.engines.python.importer import Version
@@ -84,10 +84,12 @@ class PythonProgram:
 
     def _result(self, ctx: Context, returned: Any) -> StepResult:
         given = ctx.given
+        if given.calls.unanswered is not None:
+            raise given.calls.unanswered
         if returned is None:
             return StepResult(engine=self.engine, core=ctx.sealed_core(), sent=ctx.sent(), log=ctx.logged())
         if isinstance(returned, Draft):
-            core, sent = _drafted_core(ctx, returned), [*ctx.sent(), *map(check_outgoing, returned.send)]
+            core, sent = _drafted_core(ctx, returned), [*ctx.sent(), *_drafted_messages(ctx, returned)]
             check_sent_count(len(sent))
             return StepResult(engine=self.engine, core=core, sent=sent, log=ctx.logged())
         if isinstance(returned, Id) and returned == given.parent:
@@ -100,6 +102,9 @@ class PythonProgram:
 
     def _failed(self, ctx: Context, error: BaseException) -> StepResult:
         given = ctx.given
+        if given.calls.unanswered is not None and not is_interrupt(error):
+            # The wit may have caught it and stumbled later, which would not happen again in a replay.
+            error = given.calls.unanswered
         if isinstance(error, Retry):
             return StepResult(
                 engine=self.engine, core=given.core, log=ctx.logged(), retry=str(error) or "the wit asked for it"
@@ -125,6 +130,15 @@ def _drafted_core(ctx: Context, draft: Draft) -> TreeId:
     except ObjectError as error:
         raise WitError("BadResult", f"the draft's core can't be read: {error}") from error
     raise WitError("BadResult", f"the draft's core is {_describe(draft.core)}, not the id of a tree")
+
+
+def _drafted_messages(ctx: Context, draft: Draft) -> list[Outgoing]:
+    messages = [check_outgoing(message) for message in draft.send]
+    for message in messages:
+        # A link to nothing would stop whoever gets the message, and make our history impossible to export.
+        if not ctx.given.store.has(message.content):
+            raise Missing(message.content)
+    return messages
 
 
 def _describe(value: Any) -> str:

@@ -1,0 +1,211 @@
+"""Histories that were rewritten with care: the code gives what is recorded, and only the rules say that it is a lie."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.node.troupe import OWNER, Troupe
+from understudy.actors.errors import CallFailed
+from understudy.kernel.verify import Verdict
+from understudy.node.verification import verify_targets
+from understudy.objects.ids import ActorId, MessageId
+from understudy.objects.journal import CallError, Entry, journal_block
+from understudy.objects.message import message_block
+from understudy.objects.step import Step
+from understudy.store.memory import MemoryBackend
+from understudy.store.port import Unit
+from understudy.store.reader import Staging
+from understudy.store.walk import walk
+
+CALLER = """
+from understudy import Wit
+
+wit = Wit()
+
+@wit.message("ask")
+async def ask(who: str, state: dict, ctx) -> None:
+    try:
+        state["found"] = (await ctx.verify(who)).verdict
+    except Exception:
+        state["found"] = "nothing"
+"""
+SPEAKER = """
+from understudy import Wit
+
+wit = Wit()
+
+@wit.message("ask")
+def ask(number: int, ctx) -> int:
+    return number
+
+@wit.message("tell")
+def tell(to: str, ctx) -> None:
+    ctx.send(to, 1, type="hear")
+
+@wit.message("hear")
+def hear(number: int, state: dict) -> None:
+    state["heard"] = state.get("heard", 0) + number
+"""
+
+
+class Oracle:
+    """A capability that knows one actor."""
+
+    name = "verify"
+
+    async def call(self, request: bytes, *, caller: ActorId, key: str) -> bytes:
+        if msgspec.json.decode(request)["actor"] == "nobody":
+            raise CallFailed("NotFound", "there is no such actor")
+        return b'{"verdict": "MATCH"}'
+
+
+@pytest.fixture
+def troupe() -> Troupe:
+    return Troupe(capabilities={"verify": Oracle()})
+
+
+@pytest.fixture
+def caller(troupe: Troupe) -> ActorId:
+    """An actor that asked for a verdict, got none, and took that for an answer."""
+    actor = troupe.create({"wit": "/code:caller:wit", "code/caller.py": CALLER})
+    troupe.tell(actor, "ask", "nobody")
+    return actor
+
+
+@pytest.fixture
+def speaker(troupe: Troupe) -> ActorId:
+    return troupe.create({"wit": "/code:speaker:wit", "code/speaker.py": SPEAKER})
+
+
+def verify(troupe: Troupe, actor: ActorId, **more: Any) -> Verdict:
+    return verify_targets(troupe.backend, [troupe.target(actor)], processes=1, **more)[0]
+
+
+def found(verdict: Verdict) -> tuple[str, str | None, str | None]:
+    return verdict.verdict, verdict.cause, verdict.path
+
+
+def before(troupe: Troupe, actor: ActorId) -> Step:
+    parent = troupe.step(actor).parent
+    assert parent is not None
+    return troupe.reader.step(parent)
+
+
+def test_a_call_that_was_struck_from_the_journal_is_found_though_the_wit_swallows_its_failure(
+    troupe: Troupe, caller: ActorId
+):
+    assert verify(troupe, caller).ok
+    troupe.forge(caller, journal=None)
+    assert found(verify(troupe, caller)) == ("MISMATCH", "journal", "data.journal.verify/0")
+
+
+def test_an_answer_to_another_request_is_found_though_the_wit_swallows_the_failure(troupe: Troupe, caller: ActorId):
+    staging = Staging(troupe.reader)
+    other = Entry(path="verify/0", request="0" * 64, error=CallError("NotFound", "there is no such actor"))
+    troupe.forge(caller, staging=staging, journal=staging.put(journal_block([other])))
+    assert verify(troupe, caller).cause == "journal"
+
+
+def test_a_call_that_the_code_never_makes_is_found(troupe: Troupe, speaker: ActorId):
+    troupe.tell(speaker, "ask", 1)
+    staging = Staging(troupe.reader)
+    entry = Entry(path="verify/0", request="0" * 64, reply=staging.put_blob(b"{}"))
+    troupe.forge(speaker, staging=staging, journal=staging.put(journal_block([entry])))
+    assert found(verify(troupe, speaker)) == ("MISMATCH", "output", "data.journal[0]")
+
+
+def drop_sent(troupe: Troupe, actor: ActorId, to: str, type: str) -> None:
+    """Say of the only message of the newest step that there was nobody to get it."""
+    content = troupe.reader.message(troupe.step(actor).sent[0]).content
+    staging = Staging(troupe.reader)
+    request = sha256(f"{to}\n{type}\n{content}".encode()).hexdigest()
+    entry = Entry(path="send/0", request=request, error=CallError("NoSuchActor", f"there is no actor {to}"))
+    note = f"! message 0 ({type}) was not sent: there is no actor {to}\n"
+    troupe.forge(
+        actor,
+        staging=staging,
+        sent=[],
+        outbox=before(troupe, actor).outbox,
+        journal=staging.put(journal_block([entry])),
+        log=staging.put_blob(note.encode()),
+    )
+
+
+def test_a_reply_to_somebody_outside_can_not_be_said_to_have_had_nobody_to_go_to(troupe: Troupe, speaker: ActorId):
+    troupe.tell(speaker, "ask", 1)
+    drop_sent(troupe, speaker, OWNER, "reply")
+    assert found(verify(troupe, speaker)) == ("MISMATCH", "output", "data.sent[0]")
+
+
+def test_nor_can_a_message_to_oneself(troupe: Troupe, speaker: ActorId):
+    troupe.send(speaker, "tell", str(speaker))
+    troupe._play(speaker)
+    drop_sent(troupe, speaker, str(speaker), "hear")
+    assert found(verify(troupe, speaker)) == ("MISMATCH", "output", "data.sent[0]")
+
+
+def test_nor_can_a_message_to_an_actor_that_was_there_before(troupe: Troupe, speaker: ActorId):
+    other = troupe.create({"wit": "/code:speaker:wit", "code/speaker.py": SPEAKER, "nonce": "other"})
+    troupe.tell(speaker, "tell", str(other))
+    troupe.tell(speaker, "tell", str(other))
+    drop_sent(troupe, speaker, str(other), "hear")
+    assert found(verify(troupe, speaker)) == ("MISMATCH", "output", "data.sent[0]")
+
+
+def test_that_the_first_message_to_an_actor_had_nobody_to_go_to_is_taken_as_recorded(troupe: Troupe, speaker: ActorId):
+    other = troupe.create({"wit": "/code:speaker:wit", "code/speaker.py": SPEAKER, "nonce": "other"})
+    troupe.tell(speaker, "tell", str(other))
+    drop_sent(troupe, speaker, str(other), "hear")
+    assert verify(troupe, speaker).ok
+
+
+def test_external_code_whose_digest_was_struck_out_is_unverifiable(troupe: Troupe, tmp_path: Path, monkeypatch):
+    name = f"struck_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text("def wit(ctx):\n    ctx.log(f'height {ctx.height}')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    actor = troupe.create({"wit": f"external:{name}:wit"})
+    assert verify(troupe, actor).ok
+    troupe.forge(actor, engine="python/1")
+    assert found(verify(troupe, actor)) == ("UNVERIFIABLE", "source", "data.engine")
+
+
+@pytest.mark.parametrize("seq", [1, 2])
+def test_a_message_that_an_actor_never_sent_itself_is_found_in_an_export_too(
+    troupe: Troupe, speaker: ActorId, seq: int
+):
+    troupe.send(speaker, "tell", str(speaker))
+    troupe._play(speaker)
+    staging = Staging(troupe.reader)
+    true = troupe.step(speaker).sent[0]
+    lie = msgspec.structs.replace(
+        troupe.reader.message(true),
+        content=staging.put_blob(b"1000"),
+        seq=seq,
+        previous=None if seq == 1 else str(true),
+    )
+    block = message_block(lie)
+    troupe.backend.commit([Unit(blocks=[block, *staging.new.values()])])
+    if seq > 1:
+        troupe.play()
+    troupe.play_these(speaker, [MessageId(block.id)])
+    assert found(judge_alone(troupe, speaker)) == ("MISMATCH", "unsent", "data.consumed[0]")
+
+
+def test_messages_that_an_actor_sent_itself_match_in_an_export(troupe: Troupe, speaker: ActorId):
+    for _ in range(3):
+        troupe.send(speaker, "tell", str(speaker))
+        troupe._play(speaker)
+    troupe.play()
+    assert judge_alone(troupe, speaker).ok
+
+
+def judge_alone(troupe: Troupe, actor: ActorId) -> Verdict:
+    """The verdict on a machine that has nothing but this one history."""
+    alone = MemoryBackend()
+    alone.commit([Unit(blocks=list(walk(troupe.reader, troupe.head(actor))))])
+    return verify_targets(alone, [troupe.target(actor)], processes=1)[0]

@@ -96,4 +96,4 @@ def mailbox_node(mailbox: Mailbox) -> Any:
     """The mailbox as a step writes it."""
     if isinstance(mailbox, bytes):
         return mailbox
-    return {key: [cursor[0], cursor[1]] for key, cursor in mailbox.items()}
+    return dict(zip(mailbox, map(list, mailbox.values()), strict=True))

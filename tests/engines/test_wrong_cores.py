@@ -223,3 +223,14 @@ def test_a_folder_that_goes_down_without_end_is_refused():
     with pytest.raises(WitError) as caught:
         PythonEngine().load(objects.core({"wit": "/code:m:f", "code": tree}), "wit", objects)
     assert caught.value.code == "TooMuchCode"
+
+
+def test_a_core_that_is_refused_for_its_size_is_refused_however_often_it_is_asked_for(monkeypatch):
+    monkeypatch.setattr("understudy.engines.python.modules.MAX_ENTRIES", 200)
+    objects, engine = Objects(), PythonEngine()
+    small, more = {"wit": "/:m:f", "m.py": GOOD, "data/x": "y"}, {f"data/{number}": "x" for number in range(250)}
+    engine.load(objects.core(small), "wit", objects)
+    for _ in range(2):
+        with pytest.raises(WitError) as caught:
+            engine.load(objects.core({**small, **more}), "wit", objects)
+        assert caught.value.code == "TooMuchCode"

@@ -98,6 +98,7 @@ class Journal:
     def __init__(self) -> None:
         self.entries: Sequence[Entry] = ()
         self.blocks: Sequence[Block] = ()
+        self.unanswered: Exception | None = None
 
     async def call(self, capability: str, request: bytes) -> bytes:
         raise AssertionError("a sealed step calls nothing")

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.node.troupe import OWNER, Troupe
-from understudy.actors.errors import CallFailed
+from understudy.actors.errors import CallFailed, Retry
 from understudy.kernel.verify import Verdict
 from understudy.node.verification import verify_targets
 from understudy.objects.ids import ActorId, MessageId
@@ -59,8 +59,11 @@ class Oracle:
     name = "verify"
 
     async def call(self, request: bytes, *, caller: ActorId, key: str) -> bytes:
-        if msgspec.json.decode(request)["actor"] == "nobody":
+        wanted = msgspec.json.decode(request)["actor"]
+        if wanted == "nobody":
             raise CallFailed("NotFound", "there is no such actor")
+        if wanted == "later":
+            raise Retry("not now")
         return b'{"verdict": "MATCH"}'
 
 
@@ -117,6 +120,14 @@ def test_a_call_that_the_code_never_makes_is_found(troupe: Troupe, speaker: Acto
     entry = Entry(path="verify/0", request="0" * 64, reply=staging.put_blob(b"{}"))
     troupe.forge(speaker, staging=staging, journal=staging.put(journal_block([entry])))
     assert found(verify(troupe, speaker)) == ("MISMATCH", "output", "data.journal[0]")
+
+
+def test_a_failure_of_the_world_is_not_the_wits_to_swallow(troupe: Troupe, caller: ActorId):
+    troupe.tell(caller, "ask", "later")
+    step = troupe.step(caller)
+    assert step.outcome is not None
+    assert (step.outcome.code, step.outcome.text) == ("RetriesExhausted", "not now")
+    assert verify(troupe, caller).ok
 
 
 def drop_sent(troupe: Troupe, actor: ActorId, to: str, type: str) -> None:

@@ -305,9 +305,7 @@ class Programs(RuleBasedStateMachine):
         assert self.simulator.lookup.pending() == []
         assert self.simulator.lookup.evidence() == []
         reader = Grit(self.inner)
-        histories = {
-            str(actor): read_history(self.inner, reader, head) for actor, head in self.simulator.lookup.all_actors()
-        }
+        histories = {str(actor): read_history(reader, head) for actor, head in self.simulator.lookup.all_actors()}
         self.check_index(histories)
         self.check_mailboxes(histories)
         self.check_submissions(histories)

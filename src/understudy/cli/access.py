@@ -64,7 +64,7 @@ async def _local(url: str) -> AsyncIterator[Access]:
     project = find_project(Path())
     if project is not None:
         project.make_importable()
-    node = Node.open(url)
+    node = Node.open(url, modules=project.python.modules if project is not None else ())
     try:
         await node.start()
         async with client_of(node) as client:

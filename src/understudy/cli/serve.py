@@ -77,7 +77,7 @@ async def _serve(url: str, project: Project | None, opened: socket.socket, *, lo
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     if project is not None:
         project.make_importable()
-    node = Node.open(url)
+    node = Node.open(url, modules=project.python.modules if project is not None else ())
     try:
         await node.start()
         if project is not None:

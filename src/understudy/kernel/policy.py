@@ -14,6 +14,7 @@ from understudy.objects.step import MAX_CONSUMED
 from understudy.store.maps import tree_entry
 from understudy.store.reader import Reader
 
+MAX_MS: Final = 24 * 60 * 60 * 1000  # a day: who waits longer wants a message, and clocks take only so much
 SELF: Final = "self"  # in `update`: the actor may update itself
 
 
@@ -51,13 +52,10 @@ def read_policy(reader: Reader, core: TreeId) -> Policy:
         policy = _decoder.decode(reader.blob(id))
     except (msgspec.DecodeError, WrongKind, UnicodeDecodeError) as error:
         raise WitError("BadPolicy", f"/policy is not the JSON of a policy: {error}") from error
-    numbers = (
-        policy.retry.attempts,
-        policy.retry.first_ms,
-        policy.retry.most_ms,
-        policy.batch,
-        policy.deadline_ms or 1,
-    )
-    if min(numbers) < 1:
+    deadline_ms = MAX_MS if policy.deadline_ms is None else policy.deadline_ms
+    times = (policy.retry.first_ms, policy.retry.most_ms, deadline_ms)
+    if min(policy.retry.attempts, policy.batch, *times) < 1:
         raise WitError("BadPolicy", "/policy: attempts, first_ms, most_ms, batch and deadline_ms are 1 or more")
+    if max(times) > MAX_MS:
+        raise WitError("BadPolicy", f"/policy: first_ms, most_ms and deadline_ms are at most a day, {MAX_MS:,}")
     return policy

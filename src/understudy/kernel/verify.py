@@ -139,9 +139,7 @@ def check_senders(reader: Reader, record: Record, chains: Chains) -> Problem | N
                 missing = f"the step {message.after}, after which it says it was sent, is not here"
         found = None if missing else chains.step_at(sender, height)
         if found is None or id not in chains.facts(found).sent:
-            return _unsent(
-                number, id, missing or f"the history of {message.sender} did not send it at height {height}"
-            )
+            return _unsent(number, id, missing or f"the history of {message.sender} did not send it at height {height}")
     return None
 
 

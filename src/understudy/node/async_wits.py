@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from understudy.actors.contract import StepResult
+from understudy.node.slow_wits import Run
 
 STOP_SECONDS: Final = 5.0  # how long a stop waits for wits to be cancelled
 HELD_SECONDS: Final = 0.1  # a loop on which a wit waits so long for its beginning is held by one that computes
@@ -42,10 +43,10 @@ class AsyncWits:
             for loop in self._loops:
                 loop.stop(until)
 
-    def run(self, awaitable: Awaitable[StepResult], *, seconds: float | None, done: OnDone) -> None:
-        """Await it; `done` gets its result, or the exception (TimeoutError after `seconds`). From any thread."""
+    def run(self, awaitable: Awaitable[StepResult], *, actor: str, seconds: float | None, done: OnDone) -> None:
+        """Await an actor's step; `done` gets its result, or the exception (TimeoutError after `seconds`). From any thread."""
         with self._lock:
-            self._loops[-1].add(_Wit(awaitable, seconds, done, time.monotonic()))
+            self._loops[-1].add(_Wit(awaitable, actor, seconds, done, time.monotonic()))
 
     def relieve(self) -> None:
         """Give what waits for a loop that is held to a new one. To be called now and then, from one thread."""
@@ -59,9 +60,14 @@ class AsyncWits:
         while held.waiting:
             fresh.add(held.waiting.popleft())
 
+    def computing(self) -> list[Run]:
+        """The wits that let go of their loop no more. To be called now and then, by the thread that calls `relieve`."""
+        return [run for loop in self._loops if (run := loop.held_by()) is not None]
+
 
 class _Wit(NamedTuple):
     awaitable: Awaitable[StepResult]
+    actor: str
     seconds: float | None
     done: OnDone
     since: float
@@ -75,6 +81,7 @@ class _Loop:
         self.thread = threading.Thread(target=self._run, name="understudy-async-wits", daemon=True)
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asked: float | None = None  # since when the loop has not answered
 
     def add(self, wit: _Wit) -> None:
         self.waiting.append(wit)
@@ -86,6 +93,17 @@ class _Loop:
             return self.waiting[0].since <= moment
         except IndexError:
             return False
+
+    def held_by(self) -> Run | None:
+        """The wit that keeps the loop from answering what it was asked at an earlier call; asks again if it answered."""
+        if self.thread.ident is None or self._loop.is_closed():
+            return None
+        if self._asked is None:
+            self._asked = time.monotonic()
+            self._loop.call_soon_threadsafe(self._answer)
+            return None
+        task = asyncio.current_task(self._loop)
+        return None if task is None else Run(task.get_name(), self._asked, self.thread.ident)
 
     def stop(self, until: float) -> None:
         if not self.thread.is_alive():
@@ -103,13 +121,16 @@ class _Loop:
     def _run(self) -> None:
         self._loop.run_forever()
 
+    def _answer(self) -> None:
+        self._asked = None
+
     def _begin_next(self) -> None:
         try:
             wit = self.waiting.popleft()
         except IndexError:
             # Another loop took it.
             return
-        task = self._loop.create_task(_drive(wit))
+        task = self._loop.create_task(_drive(wit), name=wit.actor)
         # The loop holds its tasks weakly: without this one could be collected while it waits.
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -65,6 +65,9 @@ class Created(Struct, frozen=True, kw_only=True):
 class Node:
     """A node on one store. `start` makes it live; without it, it only looks.
 
+    `modules` and `paths` are those that code behind `external:` needs in the processes that verify: the modules that
+    register wits, and folders besides this process's `sys.path`.
+
     Raises StoreError where the store fails, NodeError (node/errors.py) where something can't be done.
     """
 
@@ -77,6 +80,8 @@ class Node:
         capabilities: Mapping[str, Capability] | None = None,
         clock: Callable[[], int] | None = None,
         run_ahead: int = MAX_AHEAD,
+        modules: Sequence[str] = (),
+        paths: Sequence[str] = (),
     ) -> None:
         self.backend = backend
         self.store_url = store_url
@@ -85,6 +90,8 @@ class Node:
         self.lookup = Lookup(backend, self.reader)
         self.failure: BaseException | None = None
         self._engines = engines or {"python": PythonEngine()}
+        self._modules = modules
+        self._paths = paths
         self._feed = Feed(backend, self.reader, self.lookup)
         self._reserved: set[str] = set()
         offered = capabilities or {"verify": VerifyCapability(self._verify_for_a_wit)}
@@ -103,9 +110,12 @@ class Node:
         self._live = False
 
     @classmethod
-    def open(cls, store_url: str, *, read_only: bool = False) -> Node:
+    def open(
+        cls, store_url: str, *, read_only: bool = False, modules: Sequence[str] = (), paths: Sequence[str] = ()
+    ) -> Node:
         """A node on the store at a URL. Raises StoreError, StoreInUse, StoreFormat."""
-        return cls(open_store(store_url, read_only=read_only), store_url=store_url)
+        backend = open_store(store_url, read_only=read_only)
+        return cls(backend, store_url=store_url, modules=modules, paths=paths)
 
     async def start(self) -> None:
         """Find what is pending, and begin to step."""
@@ -274,7 +284,13 @@ class Node:
         """Judge histories (None: of all actors) in fresh processes."""
         chosen = targets if targets is not None else [Target(actor, head) for actor, head in self.lookup.all_actors()]
         return await asyncio.to_thread(
-            verify_targets, self.backend, chosen, integrity_only=integrity_only, progress=progress
+            verify_targets,
+            self.backend,
+            chosen,
+            integrity_only=integrity_only,
+            progress=progress,
+            modules=self._modules,
+            paths=self._paths,
         )
 
     # What the parts call back.

@@ -32,6 +32,7 @@ from understudy.node.async_wits import AsyncWits
 from understudy.node.calls import CapabilityTable, LiveCalls
 from understudy.node.cell import Cell, Stand
 from understudy.node.committer import MAX_QUEUED, Committer, Done
+from understudy.node.slow_wits import Run, SlowWits
 from understudy.node.troubles import Troubles
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
@@ -53,7 +54,6 @@ MAX_CELLS: Final = 50_000  # an idle actor kept decoded costs about 1.4 KB
 MAX_THREADS: Final = 64  # wits that never return keep their thread; beyond this the token stays where it is
 TOKEN_SECONDS: Final = 0.02  # how long a wit may hold the token while others are ready
 STOP_SECONDS: Final = 5.0  # how long a stop waits for the token-holder
-NAME_SECONDS: Final = 10.0  # how often a wit that still runs is named in the log
 
 Tag = Sealed | Delivery | None  # a step, a message from outside, or something that nobody waits for
 
@@ -121,7 +121,9 @@ class Scheduler:
         self._token = threading.Lock()
         self._epoch = 0
         self._threads = 0
-        self._running: tuple[Cell, float] | None = None
+        self._running: tuple[Cell, float, int] | None = None  # since when, on which thread
+        self._left: list[tuple[Cell, float, int]] = []  # those that lost the token and still run
+        self._slow_wits = SlowWits()
         self._stopping = False
         self._failed = False
         self._stopped = threading.Event()
@@ -286,13 +288,15 @@ class Scheduler:
             if cell.overflow:
                 self._refill(cell)
             return
-        self._running = (cell, self._monotonic())
+        self._running = running = (cell, self._monotonic(), threading.get_ident())
         finished = self._run(cell, taken)
         with self._token:
             lost = self._epoch != epoch
             if not lost:
                 # After a loss, it is what the new holder of the token runs: without it nobody would watch that one.
                 self._running = None
+            else:
+                self._left.remove(running)
         if lost:
             self._post(finished)
             raise _TokenLost
@@ -337,7 +341,8 @@ class Scheduler:
             self._post(Finished(cell, taken, plan, result))
 
         cell.stand = Stand.RUNNING
-        self._async_wits.run(awaitable, seconds=None if deadline_ms is None else deadline_ms / 1000, done=done)
+        seconds = None if deadline_ms is None else deadline_ms / 1000
+        self._async_wits.run(awaitable, actor=cell.actor.text, seconds=seconds, done=done)
 
     def _finished(self, item: Finished) -> None:
         if item.cell.stand is not Stand.RUNNING:
@@ -585,22 +590,25 @@ class Scheduler:
 
     def _watch(self) -> None:
         """Take the token from a wit that holds it too long while others are ready, and name those that never end."""
-        named = 0.0
         while not self._stopped.wait(TOKEN_SECONDS / 2):
             self._async_wits.relieve()
-            running = self._running
-            if running is None:
-                continue
-            cell, since = running
-            held = self._monotonic() - since
-            if held < TOKEN_SECONDS or not self.busy:
-                continue
-            with self._token:
-                if self._running is not running or self._threads >= MAX_THREADS:
-                    continue
-                self._running = None
-                cell.stand = Stand.RUNNING
-                self._hand_token_over()
-            if self._monotonic() - named > NAME_SECONDS:
-                named = self._monotonic()
-                _log.info("actor %s computes for a while; others go on", cell.actor.text)
+            self._relieve()
+            self._slow_wits.look(self._runs(), self._monotonic())
+
+    def _relieve(self) -> None:
+        running = self._running
+        if running is None or self._monotonic() - running[1] < TOKEN_SECONDS or not self.busy:
+            return
+        with self._token:
+            if self._running is not running or self._threads >= MAX_THREADS:
+                return
+            self._running = None
+            self._left.append(running)
+            running[0].stand = Stand.RUNNING
+            self._hand_token_over()
+
+    def _runs(self) -> list[Run]:
+        with self._token:
+            runs = [*self._left, *([] if self._running is None else [self._running])]
+        found = [Run(cell.actor.text, since, thread) for cell, since, thread in runs]
+        return found + self._async_wits.computing()

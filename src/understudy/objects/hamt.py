@@ -27,8 +27,8 @@ class BigMap(Struct, frozen=True):
 
 
 def big_map_node(big: BigMap) -> list[Any]:
-    """`[count, HashMapRoot]`."""
-    return [big.count, {"hashAlg": HASH_ALGORITHM, "bucketSize": BUCKET_SIZE, "hamt": big.root}]
+    """`[count, HashMapRoot]`, its fields in the order of the block."""
+    return [big.count, {"hamt": big.root, "hashAlg": HASH_ALGORITHM, "bucketSize": BUCKET_SIZE}]
 
 
 def read_big_map(value: Any, *, above: int) -> BigMap:

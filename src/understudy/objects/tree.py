@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from understudy.objects import ids
@@ -16,8 +17,11 @@ FLAT: Final = 64  # above, changing one entry of a HAMT is cheaper than writing 
 
 
 def flat_tree_node(entries: Mapping[str, bytes]) -> dict[str, Any]:
-    """The node of a tree of at most 64 entries whose names were checked."""
-    return {"tree": dict(entries)}
+    """The node of a tree of at most 64 entries whose names were checked.
+
+    In the order of the block: a wit that looks at the node must not see whether it was decoded or only just made.
+    """
+    return {"tree": {name: entries[name] for name in sorted(entries, key=_place)}}
 
 
 def flat_tree_block(entries: Mapping[str, bytes]) -> Block:
@@ -54,6 +58,12 @@ def read_tree_node(node: Any) -> dict[str, Id] | BigMap:
         return {name: ids.from_bytes(id) for name, id in flat.items()}
     except (TypeError, ObjectError) as error:
         raise WrongKind(f"not a tree: {error}") from error
+
+
+@lru_cache(maxsize=4096)
+def _place(name: str) -> tuple[int, str]:
+    # UTF-8 sorts like the code points it stands for.
+    return len(name.encode()), name
 
 
 def describe_kind(node: Any) -> str:

@@ -86,6 +86,19 @@ def items(nodes: Nodes, root: list[Any]) -> Iterator[tuple[bytes, Any]]:
             waiting.append(iter(check_hamt_node(_child(nodes, element))[1]))
 
 
+def split(node: list[Any]) -> tuple[list[Any], list[Id]]:
+    """What stands in one node's own buckets, unchecked, and the nodes below it: for who remembers what was below each."""
+    bitmap_of(node)
+    entries: list[Any] = []
+    below: list[Id] = []
+    for element in node[1]:
+        if type(element) is list:
+            entries += element
+        else:
+            below.append(_checked_link(element))
+    return entries, below
+
+
 def differences(nodes: Nodes, ours: list[Any], theirs: list[Any]) -> Iterator[tuple[bytes, Any, Any]]:
     """Each key whose values differ, with both (None where there is none), in the order of `items`.
 
@@ -237,9 +250,13 @@ def _entries(bucket: list[Any]) -> dict[bytes, Any]:
 
 
 def _child(nodes: Nodes, element: Any) -> Any:
+    return nodes.node(_checked_link(element))
+
+
+def _checked_link(element: Any) -> Id:
     if not isinstance(element, bytes) or len(element) != 36 or element[:4] != NODE:
         raise WrongKind(f"not an element of a large map: {element!r}; expected a bucket or a link to a node")
-    return nodes.node(element)
+    return element  # type: ignore[return-value]
 
 
 def _nibble(digest: bytes, level: int) -> int:

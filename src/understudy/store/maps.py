@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar, overload
 from understudy.objects import ids
 from understudy.objects.errors import BadName, WrongKind
 from understudy.objects.hamt import BigMap, open_big_map
-from understudy.objects.ids import Id, TreeId
+from understudy.objects.ids import RAW, Id, TreeId
 from understudy.objects.mailbox import (
     MAX_INLINE,
     Cursor,
@@ -187,6 +187,20 @@ def mailbox_set(staged: Staged, mailbox: Mailbox, changes: Mapping[str, Cursor])
     return mailbox if root is big.root else staged.put_node(big_mailbox_node(BigMap(big.count + grown, root)))
 
 
+def split_tree_node(node: list[Any], *, suffix: bytes) -> tuple[int, list[tuple[str, Id]], list[Id]]:
+    """For who searches large trees again and again, and remembers what was below each node.
+
+    How many entries stand in this node, those of them that are no raw block or whose names end with the suffix, and the
+    nodes below. Only what is given back is checked. Raises WrongKind.
+    """
+    entries, below = hamt.split(node)
+    try:
+        wanted = [(key, value) for key, value in entries if value[:4] != RAW or key.endswith(suffix)]
+    except (TypeError, ValueError, AttributeError) as error:
+        raise WrongKind(f"not a tree: {error}") from error
+    return len(entries), [(_tree_name(key), _link(value)) for key, value in wanted], below
+
+
 def mailbox_len(nodes: Nodes, mailbox: Mailbox) -> int:
     """How many conversations a mailbox knows."""
     return open_big_mailbox(nodes.node(mailbox)).count if isinstance(mailbox, bytes) else len(mailbox)
@@ -273,7 +287,7 @@ def _link(value: Any) -> Id:
 def _tree_name(key: bytes) -> str:
     try:
         return check_name(key.decode())
-    except (UnicodeDecodeError, BadName) as error:
+    except (AttributeError, UnicodeDecodeError, BadName) as error:
         raise WrongKind(f"not a tree: {error}") from error
 
 

@@ -74,6 +74,7 @@ class WorldCalls:
     def __init__(self, replies: Mapping[str, bytes] = {}) -> None:
         self.entries: Sequence[Entry] = ()
         self.blocks: Sequence[Block] = ()
+        self.unanswered: Exception | None = None
         self.requests: list[tuple[str, bytes]] = []
         self._replies = replies
 

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from understudy.kernel.replay import Record, read_record
-from understudy.objects.ids import ActorId, TreeId
+from understudy.objects.ids import ActorId, StepId, TreeId, is_raw
 from understudy.objects.mailbox import QUEUE, UPDATE, mailbox_key
 from understudy.objects.message import ERROR, Message, is_genesis
 from understudy.objects.names import is_outside
@@ -23,7 +23,6 @@ from understudy.objects.step import FAILED, NOOP, REFUSED
 from understudy.objects.tree import is_tree_node
 from understudy.store.maps import build_tree, patch_tree
 from understudy.store.memory import MemoryBackend
-from understudy.store.port import Backend
 from understudy.store.reader import Reader, Staging
 from understudy.store.verified import Grit
 
@@ -309,10 +308,10 @@ class History(Struct):
     player: Player
 
 
-def read_history(backend: Backend, reader: Reader, head: bytes) -> History:
+def read_history(reader: Reader, head: StepId) -> History:
     """Read a history and hold each of its steps against the model. Raises AssertionError."""
     records: list[Record] = []
-    at: Any = head
+    at: StepId | None = head
     while at is not None:
         records.append(read_record(reader, at))
         at = records[-1].step.parent
@@ -385,7 +384,7 @@ def _files_and_state(reader: Reader, core: bytes) -> tuple[Files, dict[str, Any]
 def _leaves(reader: Reader, tree: bytes, prefix: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for name, id in reader.tree(tree).items():
-        if id[:4] != tree[:4]:
+        if is_raw(id):
             found.append((prefix + name, reader.blob(id).decode()))
         elif is_tree_node(reader.node(id)):
             found += _leaves(reader, id, f"{prefix}{name}/")

@@ -20,6 +20,7 @@ from understudy.store.reader import Reader, Staging
 
 SMALL = 64 * 1024  # below this, a blob is surely one raw block
 
+_PLAIN = frozenset({dict, list, str, int, float, bool})
 _BYTES = (bytes, bytearray, memoryview)
 
 Decode = Callable[[bytes], Any]
@@ -40,9 +41,9 @@ def decoder_for(kind: Any) -> Decode:
     if isinstance(kind, type) and hasattr(kind, "model_validate_json"):
         decode: Decode = kind.model_validate_json
         return decode
-    info = msgspec.inspect.type_info(kind)
-    if isinstance(info, msgspec.inspect.CustomType) and info.cls is not Id and not hasattr(info.cls, "model_validate"):
-        raise TypeError(f"JSON can't become a {info.cls.__qualname__}; make it a msgspec.Struct or a dataclass")
+    # Finding out what a type is made of costs more than all the rest, so not for those that are surely good.
+    if not (isinstance(kind, type) and (kind in _PLAIN or issubclass(kind, msgspec.Struct))):
+        _check_kind(kind)
     return msgspec.json.Decoder(kind, dec_hook=_from_json).decode
 
 
@@ -79,6 +80,12 @@ def put_content(store: Staging, value: Any) -> Id:
 def put_bytes(store: Staging, data: bytes) -> Id:
     """Stage a blob."""
     return store.put(raw_block(data)) if len(data) <= SMALL else store.put_blob(data)
+
+
+def _check_kind(kind: Any) -> None:
+    info = msgspec.inspect.type_info(kind)
+    if isinstance(info, msgspec.inspect.CustomType) and info.cls is not Id and not hasattr(info.cls, "model_validate"):
+        raise TypeError(f"JSON can't become a {info.cls.__qualname__}; make it a msgspec.Struct or a dataclass")
 
 
 def _to_json(value: Any) -> Any:

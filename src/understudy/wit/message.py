@@ -45,8 +45,9 @@ class Message:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Texts beside the content."""
-        return self._message.headers
+        """Texts beside the content, in the order of their names."""
+        # A message that came straight from its sender has them in the sender's order, one out of its block in another.
+        return dict(sorted(self._message.headers.items()))
 
     @property
     def lane(self) -> str:

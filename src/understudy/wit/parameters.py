@@ -9,11 +9,12 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from functools import cache, lru_cache
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from understudy.actors.errors import WitError
 from understudy.objects.ids import ActorId, StepId
-from understudy.store.reader import Reader, Staging
+from understudy.store.reader import Decoded, Reader, Staging
 from understudy.wit.context import Context
 from understudy.wit.core import Core
 from understudy.wit.inbox import Inbox
@@ -46,7 +47,7 @@ INBOX: Final = Source(("inbox",), (Inbox,), lambda ctx: ctx.inbox)
 OUTBOX: Final = Source(("outbox",), (Outbox,), lambda ctx: ctx.outbox)
 ACTOR: Final = Source(("actor_id", "actor"), (ActorId,), lambda ctx: ctx.given.actor)
 STEP: Final = Source(("last_step_id", "last_step", "step_id", "step"), (StepId,), lambda ctx: ctx.given.parent)
-STORE: Final = Source(("store", "object_store"), (Staging, Reader), lambda ctx: ctx.given.store)
+STORE: Final = Source(("store", "object_store"), (Staging, Reader), lambda ctx: Decoded(ctx.given.store))
 MESSAGE: Final = Source(("message",), (Message,), lambda ctx: ctx.message)
 MESSAGES: Final = Source(
     ("messages", "new_messages"),
@@ -57,6 +58,11 @@ MESSAGES: Final = Source(
 
 def parameters_of(function: Callable[..., Any]) -> tuple[list[Parameter], Any]:
     """A function's parameters but `*args` and `**kwargs`, and its return annotation. Raises WitError."""
+    # A verifier loads the wit anew for each step, and this was most of the time that it took.
+    if _is_plain(function):
+        hints = _plain_hints(function)
+        if hints is not None:
+            return _plain_parameters(function, hints), hints.get("return", inspect.Parameter.empty)
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
@@ -75,16 +81,15 @@ def parameters_of(function: Callable[..., Any]) -> tuple[list[Parameter], Any]:
     return parameters, hints.get("return", signature.return_annotation)
 
 
-def find_source(parameter: Parameter, sources: Sequence[Source]) -> Source | None:
+def find_source(parameter: Parameter, sources: tuple[Source, ...]) -> Source | None:
     """The source that a parameter names: its annotation goes before its name."""
-    kind = _without_none(parameter.kind)
-    for source in sources:
-        if any(kind is known or kind == known for known in source.kinds):
-            return source
-    for source in sources:
-        if parameter.name in source.names:
-            return source
-    return None
+    by_kind, by_name = _index(sources)
+    try:
+        found = by_kind.get(_without_none(parameter.kind))
+    except TypeError:
+        # An annotation that can't be hashed is none of ours.
+        found = None
+    return found or by_name.get(parameter.name)
 
 
 def bind(function: Callable[..., Any], parameters: Sequence[Parameter], fills: Mapping[str, Fill]) -> Fill:
@@ -124,6 +129,8 @@ def describe_kind(kind: Any) -> str:
 
 def is_async(function: Callable[..., Any]) -> bool:
     """True for a coroutine function, a decorated one too, and for an object whose `__call__` is one."""
+    if _is_plain(function):
+        return bool(function.__code__.co_flags & inspect.CO_COROUTINE)
     target = function if inspect.isroutine(function) else type(function).__call__
     return any(map(inspect.iscoroutinefunction, (function, target, inspect.unwrap(target))))
 
@@ -145,6 +152,52 @@ def place_of(function: Callable[..., Any]) -> str:
 def is_core_file(filename: str) -> bool:
     """True for the file name of code out of a core, which is `core-VERSION/PATH`."""
     return filename.startswith("core-")
+
+
+@cache
+def _index(sources: tuple[Source, ...]) -> tuple[dict[Any, Source], dict[str, Source]]:
+    # Backwards, so that the first of two wins.
+    by_kind = {kind: source for source in reversed(sources) for kind in source.kinds}
+    return by_kind, {name: source for source in reversed(sources) for name in source.names}
+
+
+def _is_plain(function: Callable[..., Any]) -> TypeGuard[types.FunctionType]:
+    """True for a function that nobody decorated: what `inspect` goes by for those is in `__dict__`."""
+    return type(function) is types.FunctionType and not function.__dict__
+
+
+def _plain_parameters(function: types.FunctionType, hints: Mapping[str, Any]) -> list[Parameter]:
+    """What `inspect.signature` says of it, without its checks."""
+    code = function.__code__
+    count, empty = code.co_argcount, inspect.Parameter.empty
+    names = code.co_varnames[: count + code.co_kwonlyargcount]
+    defaults = dict(zip(reversed(names[:count]), reversed(function.__defaults__ or ()), strict=False))
+    defaults |= function.__kwdefaults__ or {}
+    return [
+        Parameter(name, hints.get(name, empty), defaults.get(name, empty), number >= count)
+        for number, name in enumerate(names)
+    ]
+
+
+def _plain_hints(function: types.FunctionType) -> dict[str, Any] | None:
+    """What `typing.get_type_hints` gives where each annotation is a class; None if it has to be asked."""
+    hints: dict[str, Any] = {}
+    for name, annotation in function.__annotations__.items():
+        kind = annotation
+        if type(annotation) is str:
+            try:
+                kind = eval(_expression(annotation), function.__globals__)
+            except Exception:
+                return None
+        if kind is not None and not isinstance(kind, type):
+            return None
+        hints[name] = type(None) if kind is None else kind
+    return hints
+
+
+@lru_cache(maxsize=4096)
+def _expression(annotation: str) -> types.CodeType:
+    return compile(annotation, "<annotation>", "eval")
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
@@ -169,7 +222,7 @@ def _hints_one_by_one(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _without_none(kind: Any) -> Any:
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+    if not isinstance(kind, type) and typing.get_origin(kind) in (typing.Union, types.UnionType):
         kinds = [one for one in typing.get_args(kind) if one is not type(None)]
         if len(kinds) == 1:
             return kinds[0]

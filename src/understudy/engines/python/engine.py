@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from understudy.actors.errors import WitError
 from understudy.engines.python.failure import in_core, in_package, is_interrupt, load_error
@@ -18,6 +18,7 @@ from understudy.engines.python.resolver import Resolver, default_resolver, find_
 from understudy.objects import ids
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import Id, TreeId
+from understudy.store.maps import tree_entry
 from understudy.store.reader import Reader
 
 NAME: Final = "python"
@@ -28,13 +29,6 @@ MAX_SOURCE: Final = 16 * 1024 * 1024  # of all versions kept: loaded code takes 
 _MAX_POINTERS: Final = 10_000
 
 _log = logging.getLogger(__name__)
-
-
-class Entries(Protocol):
-    """The names of a core, read or not yet checked."""
-
-    def get(self, name: str, /) -> bytes | None:
-        """The id under a name."""
 
 
 class PythonEngine:
@@ -63,14 +57,13 @@ class PythonEngine:
 
     def load(self, core: TreeId, entry: str, store: Reader) -> PythonProgram:
         """The program that a core's `/wit` or `/wit_update` names. Raises WitError, StoreError."""
-        entries = _entries(core, store)
-        id = entries.get(entry)
+        id = _entry(core, entry, store)
         if id is None:
             raise WitError(
                 "NoWit", f"the core has no /{entry}: put a text there, code or a pointer such as /code:greeter:wit"
             )
-        pointer = self._pointers.get(id) or self._read_pointer(Id(id), entry, store)
-        code = self._code(pointer, entries, store, entry)
+        pointer = self._pointers.get(id) or self._read_pointer(id, entry, store)
+        code = self._code(pointer, core, store)
         key = (entry, id, code)
         program = self._programs.get(key)
         if program is None or self._fresh or self._is_stale(program, pointer):
@@ -79,25 +72,13 @@ class PythonEngine:
         program.stamp = self._clock
         return program
 
-    def _code(self, pointer: Pointer, entries: Entries, store: Reader, entry: str) -> object:
+    def _code(self, pointer: Pointer, core: TreeId, store: Reader) -> object:
         """What the program depends on beside the pointer's text; the same value as long as the code is the same."""
         if not isinstance(pointer, InCore):
             return None
         if pointer.path == "":
-            return self._search_key(entries, store)
-        top, _, rest = pointer.path.partition("/")
-        id = entries.get(top)
-        return store.find(id, rest) if id is not None and rest else id
-
-    def _search_key(self, entries: Any, store: Reader) -> object:
-        parts: list[object] = []
-        for name, id in entries.items():
-            if ids.is_raw(id):
-                if name.endswith(".py"):
-                    parts.append((name, id))
-            elif _is_tree(id, store):
-                parts.append((name, self._search.below(store, id).digest))
-        return tuple(parts)
+            return self._search.summary(store, core).digest
+        return store.find(core, pointer.path)
 
     def _is_stale(self, program: PythonProgram, pointer: Pointer) -> bool:
         # A module behind `external:` may have been loaded again since, or another function registered.
@@ -202,13 +183,9 @@ class PythonEngine:
             size -= 0 if version is None else version.size
 
 
-def _entries(core: TreeId, store: Reader) -> Any:
-    node = store.node(core)
-    flat = node.get("tree") if isinstance(node, dict) else None
-    if flat is not None:
-        return flat
+def _entry(core: TreeId, name: str, store: Reader) -> Id | None:
     try:
-        return store.tree(core)
+        return tree_entry(store, core, name)
     except WrongKind as error:
         raise WitError("InvalidCore", f"the core is not a tree: {error}") from error
 

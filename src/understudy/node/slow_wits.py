@@ -1,0 +1,67 @@
+"""Wits that run for long: Python can't stop them, so they are named in the log, with the line they are at, while they last."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+from typing import Final, NamedTuple
+
+from understudy.engines.python.importer import source_path
+
+SLOW_SECONDS: Final = 2.0  # a wit that runs longer is named: long for a computation, short for a person who waits
+AGAIN_SECONDS: Final = 30.0  # how often it is named after that
+_OURS: Final = str(Path(__file__).resolve().parents[1])
+
+_log = logging.getLogger("understudy.slow")
+
+
+class Run(NamedTuple):
+    """A wit that runs: whose it is, since when (on the clock that `look` is told), and on which thread."""
+
+    actor: str
+    since: float
+    thread: int
+
+
+class SlowWits:
+    """Names the runs that last. To be looked at now and then, by one thread."""
+
+    def __init__(self) -> None:
+        self._due: dict[Run, float] = {}
+
+    def look(self, runs: Iterable[Run], now: float) -> None:
+        """Name those of the runs that are slow and were not named for a while; forget those that are over."""
+        due: dict[Run, float] = {}
+        for run in runs:
+            due[run] = self._due.get(run, run.since + SLOW_SECONDS)
+            if now >= due[run]:
+                due[run] = now + AGAIN_SECONDS
+                _log.warning(
+                    "actor %s: its wit has been running for %.0f s, now at %s; if it never ends, restart the node",
+                    run.actor,
+                    now - run.since,
+                    place_in(run.thread) or "a place that can't be told",
+                )
+        self._due = due
+
+
+def place_in(thread: int) -> str | None:
+    """The line of the wit that a thread is at, e.g. "code/greeter.py:7 in greet"; None if it runs no wit."""
+    frame = sys._current_frames().get(thread)
+    outermost: FrameType | None = None
+    while frame is not None:
+        path = source_path(frame.f_code.co_filename)
+        if path is not None:
+            return _place(path, frame)
+        if frame.f_code.co_filename.startswith(_OURS):
+            break
+        outermost, frame = frame, frame.f_back
+    # Code that is in no core: what the engine called is the wit, whatever libraries that called in turn.
+    return None if outermost is None else _place(Path(outermost.f_code.co_filename).name, outermost)
+
+
+def _place(path: str, frame: FrameType) -> str:
+    return f"{path}:{frame.f_lineno} in {frame.f_code.co_qualname}"

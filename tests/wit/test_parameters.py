@@ -28,7 +28,8 @@ def first(a: Message, b: None, /, c: dict, *, d) -> Greet: ...
 def generic(a: list[Greet], b: int | None = None) -> dict[str, int]: ...
 
 
-def quoted(a: "Greet", b: "list['Greet']") -> "Greet": ...
+def quoted(a: "Greet", b: "list[Greet]") -> "Greet":  # noqa: UP037
+    return a
 
 
 def unresolved(a: Nowhere, b: Greet): ...  # type: ignore[name-defined]  # noqa: F821

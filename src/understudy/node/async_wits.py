@@ -6,6 +6,7 @@ The law: what has not begun never waits for a loop that a wit holds; it gets a l
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -96,11 +97,13 @@ class _Loop:
 
     def held_by(self) -> Run | None:
         """The wit that keeps the loop from answering what it was asked at an earlier call; asks again if it answered."""
-        if self.thread.ident is None or self._loop.is_closed():
+        if self.thread.ident is None or not self._tasks:
             return None
         if self._asked is None:
             self._asked = time.monotonic()
-            self._loop.call_soon_threadsafe(self._answer)
+            # A loop that was closed in this moment has nobody to hold it.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._answer)
             return None
         task = asyncio.current_task(self._loop)
         return None if task is None else Run(task.get_name(), self._asked, self.thread.ident)

@@ -169,7 +169,7 @@ class _LoopWits(AsyncWits):
     def stop(self) -> None:
         pass
 
-    def run(self, awaitable: Awaitable[StepResult], *, seconds: float | None, done: OnDone) -> None:
+    def run(self, awaitable: Awaitable[StepResult], *, actor: str, seconds: float | None, done: OnDone) -> None:
         task = self._own.create_task(_drive(awaitable, done))
         self.running.add(task)
         task.add_done_callback(self.running.discard)

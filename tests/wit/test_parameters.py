@@ -22,10 +22,12 @@ def bare(a, b=1):
 def typed(a: Greet, b: str = "x", *rest: int, c: Context, d: bool = False, **more: Any) -> None: ...
 
 
-def first(a: Message, b: None, /, c: dict, *, d) -> Greet: ...
+def first(a: Message, b: None, /, c: dict, *, d) -> Greet:
+    return Greet()
 
 
-def generic(a: list[Greet], b: int | None = None) -> dict[str, int]: ...
+def generic(a: list[Greet], b: int | None = None) -> dict[str, int]:
+    return {}
 
 
 def quoted(a: "Greet", b: "list[Greet]") -> "Greet":  # noqa: UP037

@@ -13,13 +13,14 @@ from understudy.actors.contract import Delivery
 from understudy.kernel.closure import Closure
 from understudy.kernel.compare import JSON, Difference, first_difference
 from understudy.kernel.deliver import Judgement, judge, sender_key
+from understudy.kernel.own_messages import OwnMessages
 from understudy.kernel.replay import Record, engine_abi, engine_name, engine_source
 from understudy.kernel.seal import Sealed
 from understudy.objects import ids
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.mailbox import UPDATE, Cursor, Mailbox, mailbox_key, mailbox_node
-from understudy.objects.message import Message, is_genesis
+from understudy.objects.message import is_genesis
 from understudy.objects.names import actor_of, is_outside
 from understudy.objects.step import FAILED
 from understudy.store.errors import Corrupt, Missing, StoreError
@@ -119,14 +120,14 @@ def check_record(reader: Reader, record: Record, closure: Closure) -> Problem | 
     return problem
 
 
-def check_senders(reader: Reader, record: Record, chains: Chains) -> Problem | None:
+def check_senders(record: Record, chains: Chains, own: OwnMessages) -> Problem | None:
     """Check that each consumed message of an actor whose history is here stands in that history."""
     for number, (id, message, _) in enumerate(record.consumed):
         if is_outside(message.sender):
             continue
         sender = actor_of(message.sender)
         if sender == record.before.id:
-            if not _is_in_outbox(reader, record.before.outbox, id, message):
+            if not own.hold(record.before.outbox, id, message):
                 return _unsent(number, id, "this actor did not send it before the step")
             continue
         if chains.head(sender) is None:
@@ -268,19 +269,6 @@ def _check_mailbox(
             reason = f"the {name} names another message"
             return _wrong(ORDER, f"data.{name}.{key}", _shown(found), _shown(cursor), reason)
     return _wrong(ORDER, f"data.{name}", None, None, f"the {name} does not follow from the messages")
-
-
-def _is_in_outbox(reader: Reader, outbox: Mailbox, id: MessageId, message: Message) -> bool:
-    """True if a message is the last one of an actor to itself, or is before that along `previous`: as far as it waited."""
-    cursor = mailbox_get(reader, outbox, mailbox_key(message.to, message.lane))
-    if cursor is None:
-        return False
-    seq, at = cursor
-    while seq > message.seq:
-        previous = reader.message(at).previous
-        assert previous is not None
-        seq, at = seq - 1, MessageId(ids.parse(previous))
-    return at == id
 
 
 def _unsent(number: int, id: MessageId, reason: str) -> Problem:

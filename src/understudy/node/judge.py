@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Final, cast
 
 from understudy.kernel.closure import Closure
+from understudy.kernel.own_messages import OwnMessages
 from understudy.kernel.replay import Record, read_record
 from understudy.kernel.verify import (
     INTEGRITY,
@@ -81,9 +82,10 @@ class Judge:
         below = chain[0][1].parent if chain and problem is None else None
         lowest = chain[0][0] if chain and problem is None else None
         replayed = 0
+        own = OwnMessages(self._reader)
         for record in self._records(span, chain):
             if isinstance(record, Record):
-                found = self._judge_step(span, record)
+                found = self._judge_step(span, record, own)
                 replayed += self._replayer is not None
             else:
                 found = record
@@ -130,11 +132,11 @@ class Judge:
             before = record.after
             yield record
 
-    def _judge_step(self, span: Span, record: Record) -> Problem | None:
+    def _judge_step(self, span: Span, record: Record, own: OwnMessages) -> Problem | None:
         self._store.missing.clear()
         try:
             found = check_record(self._reader, record, self._closure)
-            found = found or check_senders(self._reader, record, self._chains)
+            found = found or check_senders(record, self._chains, own)
             if found is None and self._replayer is not None:
                 found = self._replayer.judge(record, lambda: self._owner(span))
         except (StoreError, ObjectError) as error:

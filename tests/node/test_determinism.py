@@ -96,3 +96,28 @@ def test_a_core_that_is_not_durable_yet_looks_the_same_in_a_replay(living: Livin
         sending.result(PATIENCE)
     living.come_to_rest()
     assert matches(living) == ["MATCH"]
+
+
+DANGLING = """
+from understudy import Wit
+from understudy.objects import ids
+wit = Wit()
+NOTHING = ids.raw_id(b"nobody ever stored this")
+
+@wit.message("tree")
+def tree(store) -> None:
+    store.put_tree({"wit": NOTHING})
+
+@wit.message("core")
+def core(core) -> None:
+    core["data"] = NOTHING
+"""
+
+
+@pytest.mark.parametrize("what", ["tree", "core"])
+def test_a_wit_can_not_make_a_link_to_nothing(living: Living, what: str):
+    actor = living.create(**{"wit": "/code:d:wit", "code/d.py": DANGLING})
+    outcome = living.ask(actor, what, None)
+    assert outcome.outcome is not None and outcome.outcome.code == "Missing"
+    for verdict in living.run(living.node.verify()):
+        assert verdict.ok, verdict

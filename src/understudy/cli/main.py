@@ -10,6 +10,7 @@ import typer
 
 from understudy.cli.actors import actors
 from understudy.cli.chain import chain
+from understudy.cli.diff import diff
 from understudy.cli.errors import CommandError
 from understudy.cli.export import export
 from understudy.cli.fsck import fsck
@@ -38,7 +39,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (init, serve, push, send, actors, log, show, chain, pending, verify, fsck, export):
+for command in (init, serve, push, send, actors, log, show, diff, chain, pending, verify, fsck, export):
     app.command(command.__name__)(command)
 app.command("import")(import_)
 

@@ -62,15 +62,7 @@ class Project(Struct, frozen=True):
     def core_of(self, name: str) -> dict[str, bytes]:
         """The files of an actor's core by their path. Raises CommandError for what can't be read or named."""
         part = self.actors[name]
-        found: dict[str, bytes] = {}
-        if part.path is not None:
-            top = self.folder / part.path
-            if not top.is_dir():
-                _wrong(self.folder, f"actors.{name}: path {part.path!r} is no folder")
-            for path in _files_below(top):
-                found[path.relative_to(top).as_posix()] = _read(path)
-        for inside, outside in part.files.items():
-            found[inside.strip("/")] = _read(self.folder / outside)
+        found = {inside: _read(outside) for inside, outside in self.files_of(name).items()}
         if part.nonce is not None:
             found["nonce"] = part.nonce.encode()
         try:
@@ -79,6 +71,17 @@ class Project(Struct, frozen=True):
         except ObjectError as error:
             raise CommandError(f"actor {name}: {error}") from error
         return found
+
+    def files_of(self, name: str) -> dict[str, Path]:
+        """Where the files of an actor's core are, by their path in it. Raises WrongUse."""
+        part = self.actors[name]
+        found: dict[str, Path] = {}
+        if part.path is not None:
+            top = self.folder / part.path
+            if not top.is_dir():
+                _wrong(self.folder, f"actors.{name}: path {part.path!r} is no folder")
+            found = {path.relative_to(top).as_posix(): path for path in _files_below(top)}
+        return found | {inside.strip("/"): self.folder / outside for inside, outside in part.files.items()}
 
     def make_importable(self) -> None:
         """Let `external:` find the project's modules in this process. Raises CommandError if one can't be imported."""

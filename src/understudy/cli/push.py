@@ -45,7 +45,18 @@ def push(folder: Folder = Path(), store: Store = None, as_json: AsJson = False) 
 
 async def push_project(access: Access, project: Project) -> list[Pushed]:
     """Push every actor of a project, one after the other."""
-    return [await _push_actor(access, project, name) for name in project.actors]
+    return [await push_actor(access, project, name) for name in project.actors]
+
+
+async def push_actor(access: Access, project: Project, name: str) -> Pushed:
+    """Push one actor of a project. Raises CommandError if its files can't be read."""
+    files = project.core_of(name)
+    known = access.node.names().get(name)
+    try:
+        return await (_create(access, name, files) if known is None else _update(access, name, known, files))
+    except CommandError as error:
+        # The other actors of the project are not to blame.
+        return Pushed(name, "-" if known is None else str(known), "unchanged", error=str(error))
 
 
 def show_pushed(pushed: Sequence[Pushed]) -> None:
@@ -70,16 +81,6 @@ async def _push(project: Project, url: str, as_json: bool) -> None:
     bad = [actor.name for actor in pushed if actor.error]
     if bad:
         raise CommandError(f"not taken: {', '.join(bad)}")
-
-
-async def _push_actor(access: Access, project: Project, name: str) -> Pushed:
-    files = project.core_of(name)
-    known = access.node.names().get(name)
-    try:
-        return await (_create(access, name, files) if known is None else _update(access, name, known, files))
-    except CommandError as error:
-        # The other actors of the project are not to blame.
-        return Pushed(name, "-" if known is None else str(known), "unchanged", error=str(error))
 
 
 async def _create(access: Access, name: str, files: dict[str, bytes]) -> Pushed:

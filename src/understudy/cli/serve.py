@@ -45,9 +45,12 @@ Listen = Annotated[
         show_default=False,
     ),
 ]
+Reload = Annotated[
+    bool, typer.Option("--reload", help="Follow the project's files: push what changes, reload `external:` modules.")
+]
 
 
-def serve(listen: Listen = None, store: Store = None, as_json: AsJson = False) -> None:
+def serve(listen: Listen = None, reload: Reload = False, store: Store = None, as_json: AsJson = False) -> None:
     """Run the node. In a project, push it first. Ctrl-C stops it; nothing that was acknowledged is lost.
 
     Example: understudy serve --listen 127.0.0.1:0

@@ -8,7 +8,8 @@ import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Final
+from concurrent.futures import Future
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
@@ -22,13 +23,14 @@ from understudy.kernel.seal import Sealed
 from understudy.kernel.verify import Verdict
 from understudy.node.committer import Done
 from understudy.node.cores import rejected, stage_core, stage_patch
-from understudy.node.errors import Conflict, NodeFailed, NotFound
+from understudy.node.errors import Conflict, NodeFailed, NotFound, Rejected
 from understudy.node.feed import Event, Feed
 from understudy.node.lookup import ActorInfo, Evidence, Lookup, Page, Pending
 from understudy.node.reception import Answer, Reception, answer_of
 from understudy.node.scheduler import MAX_AHEAD, Scheduler, Tag
 from understudy.node.verification import Target, verify_targets
 from understudy.objects.codec import Block
+from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
 from understudy.objects.mailbox import QUEUE, UPDATE
 from understudy.objects.message import GENESIS
@@ -36,6 +38,7 @@ from understudy.objects.names import check_name
 from understudy.objects.step import Step
 from understudy.store.errors import StoreError
 from understudy.store.keys import meta_row, name_ref
+from understudy.store.maps import patch_tree
 from understudy.store.open import open_store
 from understudy.store.port import Backend, Move, Unit
 from understudy.store.reader import Reader, Staging
@@ -49,6 +52,8 @@ SWITCH_SECONDS: Final = 0.0005
 # Steps make many objects that live until they are durable and hold no cycles: at the interpreter's own thresholds the
 # collector looked at them again and again, for half of the time of a step.
 GC_THRESHOLDS: Final = (50_000, 20, 100)
+
+Value = TypeVar("Value")
 
 _log = logging.getLogger("understudy.node")
 
@@ -262,6 +267,23 @@ class Node:
         id = stage_patch(staging, patch)
         return await self._send(actor, id, staging, UPDATE, UPDATE, None, idempotency_key, caller)
 
+    async def check_update(self, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> None:
+        """Load what the actor's code would be after these patches; nothing is sent. Raises Rejected, NotFound."""
+        await asyncio.to_thread(self._check_update, actor, patches)
+
+    async def between_steps(self, action: Callable[[], Value]) -> Value:
+        """Run something quick while no wit is being loaded. Raises what it raises. Only on a living node."""
+        done: Future[Value] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(action())
+            except Exception as error:
+                done.set_exception(error)
+
+        self._scheduler.call(run)
+        return await asyncio.wrap_future(done)
+
     async def answer(self, actor: ActorId, message: MessageId, *, timeout: float | None = None) -> Answer:
         """Wait for the durable step that consumes a message. Raises TimeoutError; the message stays accepted."""
         return await asyncio.wait_for(self._reception.answer(message, find=lambda: self._find(actor, message)), timeout)
@@ -357,6 +379,17 @@ class Node:
             engine.load(core, WIT, staging)
         except WitError as error:
             raise rejected(error) from error
+
+    def _check_update(self, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> None:
+        staging = Staging(self.reader)
+        core = self.reader.step(self.actor(actor).head).core
+        for patch in patches:
+            id = stage_patch(staging, patch)
+            try:
+                core = patch_tree(staging, core, staging.patch(id))
+            except ObjectError as error:
+                raise Rejected(f"this patch does not fit the core: {error}") from error
+        self._check_core(staging, core)
 
     def _check_name(self, name: str, actor: ActorId) -> None:
         check_name(name, what="actor name")

@@ -19,7 +19,7 @@ from understudy.objects.message import Message, read_message
 from understudy.objects.patch import Patch, read_patch
 from understudy.objects.step import Step, read_step
 from understudy.objects.tree import describe_kind, is_tree_node, read_tree_node
-from understudy.store.errors import Corrupt
+from understudy.store.errors import Corrupt, Missing
 from understudy.store.maps import TreeView, build_tree, tree_entry
 
 
@@ -158,7 +158,7 @@ class Staging(Reader):
 
 
 class Decoded(Staging):
-    """A staging as code from outside may see it: each node as it comes out of its block.
+    """A staging as code from outside may see it: each node as it comes out of its block, and no link to nothing.
 
     A node that is still in flight is kept as it was before it was encoded, with its maps in another order and its links
     as ids: a wit that looked at it would see something else in a replay.
@@ -172,3 +172,12 @@ class Decoded(Staging):
         if ids.is_raw(id):
             raise WrongKind(f"{Id(id)} is a blob, not a node")
         return decode(self.block(id))
+
+    def put_tree(self, entries: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> TreeId:
+        """Stage a tree of any size. Raises BadName, and Missing for a link to nothing."""
+        named = dict(entries)
+        for id in named.values():
+            # Such a link would stop whoever gets the tree, and make our history impossible to export.
+            if not self.has(id):
+                raise Missing(Id(id))
+        return super().put_tree(named)

@@ -12,6 +12,7 @@ from understudy.objects.errors import WrongKind
 from understudy.objects.ids import Id, TreeId
 from understudy.objects.names import split_path
 from understudy.objects.tree import FLAT, flat_tree_node, is_tree_node
+from understudy.store.errors import Missing
 from understudy.store.maps import edit_tree, patch_tree
 from understudy.store.reader import Staging
 from understudy.wit.content import encode_json, put_bytes, put_content
@@ -46,6 +47,8 @@ class Core:
             raise TypeError(f"core[{path!r}] takes bytes, text or an id, not {type(value).__name__}; see set_json")
         if isinstance(value, Id):
             value = put_content(self._changes.store, value)
+        if isinstance(value, Id) and not self._changes.store.has(value):
+            raise Missing(value)
         self._changes.write(self._path(path), value if isinstance(value, Id) else bytes(value))
 
     def __delitem__(self, path: str) -> None:

@@ -61,6 +61,11 @@ class FreshResolver(Resolver):
                 del sys.modules[name]
 
 
+def is_authors(module: ModuleType) -> bool:
+    """True for a module that is Python source and no installed library."""
+    return _is_source(module) and not _is_installed(module)
+
+
 def _is_source(module: ModuleType) -> bool:
     # The modules of a core have relative file names, and their engine drops them itself.
     file = getattr(module, "__file__", None)

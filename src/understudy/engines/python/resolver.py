@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +34,14 @@ class Resolver:
     def unregister_wit(self, ref: str) -> None:
         """Take a reference out of the table; nothing happens if it is not there."""
         self._registered.pop(ref.removeprefix(EXTERNAL), None)
+
+    def registered(self) -> dict[str, Callable[..., Any]]:
+        """The table as it is now."""
+        return dict(self._registered)
+
+    def restore(self, registered: Mapping[str, Callable[..., Any]]) -> None:
+        """Make the table what it was."""
+        self._registered = dict(registered)
 
     def add_wit_path(self, path: str | os.PathLike[str]) -> None:
         """Let modules be imported from a folder, after everything that is in `sys.path` already."""

@@ -1,0 +1,190 @@
+"""`understudy diff`: what became different between two steps of an actor, or of two."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from difflib import unified_diff
+from typing import Annotated, Any, Final
+
+import typer
+from msgspec import Struct
+
+from understudy.cli.errors import WrongUse
+from understudy.cli.options import AsJson, Store
+from understudy.cli.screen import print_json, remark, say
+from understudy.cli.store import looking
+from understudy.node.node import Node
+from understudy.objects import ids
+from understudy.objects.errors import BadId
+from understudy.objects.ids import Id, StepId
+from understudy.objects.step import Step
+from understudy.objects.tree import is_tree_node
+from understudy.store.maps import diff_trees
+from understudy.store.reader import Reader
+
+_MAX_TEXT_BYTES: Final = 128 * 1024  # of a blob that is compared line by line, which takes the square of its length
+_MAX_LINES: Final = 200  # shown of one path; --json has all
+_STYLES: Final = {"+": "green", "-": "red", "~": "yellow"}
+_NOTHING: Final = object()
+
+Place = Annotated[
+    str,
+    typer.Argument(metavar="STEP", help="A step's id, ACTOR for its newest step, or ACTOR@HEIGHT.", show_default=False),
+]
+
+
+class Difference(Struct, frozen=True):
+    """A path that is not the same in two cores. `lines` say how, for text and JSON; None for what is neither."""
+
+    path: str
+    sign: str
+    before: str | None
+    after: str | None
+    lines: list[str] | None
+    sizes: str
+
+
+def diff(before: Place, after: Place, store: Store = None, as_json: AsJson = False) -> None:
+    """Show what differs between the cores of two steps: `+` new, `-` gone, `~` changed; text by lines, JSON by values.
+
+    Examples: understudy diff greeter@1 greeter, understudy diff ID ID --json
+    """
+    with looking(store) as node:
+        one, other = _find_step(node, before), _find_step(node, after)
+        steps = node.reader.step(one), node.reader.step(other)
+        found = list(_differences(node.reader, steps[0].core, steps[1].core))
+    if as_json:
+        print_json({"before": _view(one, steps[0]), "after": _view(other, steps[1]), "differences": found})
+        return
+    for sign, id, step in (("-", one, steps[0]), ("+", other, steps[1])):
+        remark(f"{sign * 3} step #{step.height}  {id}")
+    if not found:
+        say("The cores are the same.")
+    for difference in found:
+        _show(difference)
+
+
+def _find_step(node: Node, text: str) -> StepId:
+    """The step that a text names. Raises WrongUse, NotFound."""
+    name, at, height = text.rpartition("@")
+    if at and height.isdecimal():
+        actor = node.resolve(name)
+        found = node.step_at(actor, int(height))
+        if found is None:
+            raise WrongUse(f"{name} has no step #{height}; its newest is #{node.actor(actor).height}")
+        return found
+    try:
+        id = ids.parse(text)
+    except BadId:
+        return node.actor(node.resolve(text)).head
+    if node.lookup.head(id) is not None:  # type: ignore[arg-type]
+        return node.actor(id).head  # type: ignore[arg-type]
+    kind = node.reader.kind(id)
+    if kind != "a step":
+        raise WrongUse(f"{text} is {kind}, not a step; `understudy log ACTOR` lists steps")
+    return StepId(id)
+
+
+def _view(id: StepId, step: Step) -> dict[str, Any]:
+    return {"step": str(id), "actor": str(step.actor), "height": step.height, "core": str(step.core)}
+
+
+def _differences(reader: Reader, before: Id, after: Id) -> Iterator[Difference]:
+    for path, one, other in diff_trees(reader, before, after):
+        # A folder that only one side has, or that a file became, is shown file by file.
+        ours, theirs = dict(_files(reader, path, one)), dict(_files(reader, path, other))
+        for file in sorted({*ours, *theirs}):
+            yield _describe(reader, file, ours.get(file), theirs.get(file))
+
+
+def _files(reader: Reader, path: str, id: Id | None) -> Iterator[tuple[str, Id]]:
+    if id is None:
+        return
+    if ids.is_raw(id) or not is_tree_node(reader.node(id)):
+        yield path, id
+        return
+    for name, entry in reader.tree(id).items():
+        yield from _files(reader, f"{path}/{name}" if path else name, entry)
+
+
+def _describe(reader: Reader, path: str, before: Id | None, after: Id | None) -> Difference:
+    one, other = _data(reader, before), _data(reader, after)
+    return Difference(
+        path=path,
+        sign="+" if before is None else "-" if after is None else "~",
+        before=None if before is None else str(before),
+        after=None if after is None else str(after),
+        lines=None if one is None or other is None else list(_compare(one, other)),
+        sizes=" -> ".join(_size(reader, id) for id in (before, after) if id is not None),
+    )
+
+
+def _data(reader: Reader, id: Id | None) -> bytes | None:
+    """The bytes of a blob that can be compared; none where there is nothing, None for what is no small text."""
+    if id is None:
+        return b""
+    if not ids.is_raw(id) or len(data := reader.block(id)) > _MAX_TEXT_BYTES or b"\0" in data:
+        return None
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return None
+    return data
+
+
+def _size(reader: Reader, id: Id) -> str:
+    kind = reader.kind(id)
+    if kind != "a blob":
+        return kind
+    big = reader.blob_info(id)
+    return f"{len(reader.block(id)) if big is None else big.size:,} bytes"
+
+
+def _compare(before: bytes, after: bytes) -> Iterator[str]:
+    """How two texts differ: by value if both are JSON objects or lists, else by line."""
+    one, other = _json(before), _json(after)
+    if one is not _NOTHING and other is not _NOTHING:
+        yield from _compare_values("", one, other)
+        return
+    lines = unified_diff(before.decode().splitlines(), after.decode().splitlines(), n=2, lineterm="")
+    # The two lines with the names of files say nothing: the path stands above.
+    yield from list(lines)[2:]
+
+
+def _json(data: bytes) -> Any:
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return _NOTHING
+    return value if isinstance(value, dict | list) else _NOTHING
+
+
+def _compare_values(path: str, before: Any, after: Any) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in dict.fromkeys([*before, *after]):
+            below = f"{path}.{name}" if path else name
+            yield from _compare_values(below, before.get(name, _NOTHING), after.get(name, _NOTHING))
+    elif isinstance(before, list) and isinstance(after, list):
+        for number in range(max(len(before), len(after))):
+            pair = [values[number] if number < len(values) else _NOTHING for values in (before, after)]
+            yield from _compare_values(f"{path}[{number}]", *pair)
+    elif before is _NOTHING:
+        yield f"+ {path}: {_text(after)}"
+    elif after is _NOTHING:
+        yield f"- {path}: {_text(before)}"
+    elif before != after or type(before) is not type(after):
+        yield f"~ {path}: {_text(before)} -> {_text(after)}"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _show(difference: Difference) -> None:
+    say(f"{difference.sign} {difference.path}  ({difference.sizes})", style=_STYLES[difference.sign])
+    lines = difference.lines or []
+    for line in lines[:_MAX_LINES]:
+        say(f"    {line}", style=_STYLES.get(line[:1]))
+    if len(lines) > _MAX_LINES:
+        remark(f"    … and {len(lines) - _MAX_LINES:,} more lines; --json has all")

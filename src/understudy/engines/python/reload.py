@@ -1,0 +1,52 @@
+"""Reloading of modules behind `external:`, all of the author's at once: the new ones as a whole, or the old ones go on."""
+
+from __future__ import annotations
+
+import importlib
+import linecache
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from understudy.engines.python.externals import is_authors
+from understudy.engines.python.failure import is_interrupt, load_error
+from understudy.engines.python.resolver import default_resolver
+
+
+class Reloader:
+    """Knows the author's modules: Python source that is not installed and was loaded after this was made.
+
+    `modules` are those that register wits. Make it before the first of them is imported.
+    """
+
+    def __init__(self, modules: Sequence[str] = ()) -> None:
+        self._modules = modules
+        self._kept = frozenset(sys.modules)
+        # Compiled code is told from its source by size and second: two edits in one second would be one.
+        sys.dont_write_bytecode = True
+
+    def files(self) -> list[Path]:
+        """The files of the author's modules that are loaded now."""
+        return sorted(Path(str(sys.modules[name].__file__)) for name in self._names())
+
+    def reload(self) -> None:
+        """Forget the author's modules and import them again. Raises WitError; then the old ones are as they were."""
+        old = {name: sys.modules.pop(name) for name in self._names()}
+        registered = default_resolver().registered()
+        importlib.invalidate_caches()
+        linecache.checkcache()
+        for name in dict.fromkeys([*self._modules, *old]):
+            try:
+                importlib.import_module(name)
+            except BaseException as error:
+                for new in self._names():
+                    del sys.modules[new]
+                sys.modules.update(old)
+                default_resolver().restore(registered)
+                if is_interrupt(error):
+                    raise
+                raise load_error(error, name) from error
+
+    def _names(self) -> list[str]:
+        # A copy of the table: another thread may import meanwhile.
+        return [name for name, module in list(sys.modules.items()) if name not in self._kept and is_authors(module)]

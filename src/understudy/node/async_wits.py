@@ -28,11 +28,14 @@ class AsyncWits:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._loops = [_Loop()]
+        # Filled by `start`: a node that only looks has no use for a loop, and one that is never closed complains at exit.
+        self._loops: list[_Loop] = []
 
     def start(self) -> None:
         """Start the first thread."""
-        self._loops[0].thread.start()
+        first = _Loop()
+        first.thread.start()
+        self._loops.append(first)
 
     def stop(self) -> None:
         """Cancel what still runs: its messages were not consumed and are found again at the next start.

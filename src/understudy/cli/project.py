@@ -83,6 +83,11 @@ class Project(Struct, frozen=True):
             found = {path.relative_to(top).as_posix(): path for path in _files_below(top)}
         return found | {inside.strip("/"): self.folder / outside for inside, outside in part.files.items()}
 
+    def module_files(self) -> Iterator[Path]:
+        """The Python files below the folders of `python.paths`."""
+        for path in self.python.paths:
+            yield from (file for file in _files_below(self.folder / path) if file.suffix == ".py")
+
     def make_importable(self) -> None:
         """Let `external:` find the project's modules in this process. Raises CommandError if one can't be imported."""
         for path in self.python.paths:

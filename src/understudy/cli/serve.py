@@ -21,13 +21,15 @@ except ImportError:  # Windows has none.
     uvloop = None  # type: ignore[assignment]
 
 from understudy.cli.access import Access, client_of, node_token
-from understudy.cli.errors import CommandError
+from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.options import AsJson, Store
-from understudy.cli.project import Project, find_project
+from understudy.cli.project import PROJECT_FILE, Project, find_project
 from understudy.cli.push import push_project, show_pushed
+from understudy.cli.reload import Follower
 from understudy.cli.running import Running, find_running, leave_note, remove_note
 from understudy.cli.screen import print_json, remark, say
 from understudy.cli.store import store_url
+from understudy.engines.python.reload import Reloader
 from understudy.node.node import Node
 from understudy.version import VERSION
 from understudy.web.app import build_app
@@ -57,6 +59,8 @@ def serve(listen: Listen = None, reload: Reload = False, store: Store = None, as
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     project = find_project(Path())
+    if reload and project is None:
+        raise WrongUse(f"--reload follows a project, and there is no {PROJECT_FILE} here; `understudy init` makes one")
     url = store_url(store)
     host, port = parse_listen(listen or (project.listen if project is not None else None) or DEFAULT_LISTEN)
     check_reach(host, node_token())
@@ -64,7 +68,7 @@ def serve(listen: Listen = None, reload: Reload = False, store: Store = None, as
     if running is not None:
         raise CommandError(f"process {running.pid} serves this store already, at {running.address}")
     with open_socket(host, port) as opened:
-        _run(_serve(url, project, opened, loopback=is_loopback(host), as_json=as_json))
+        _run(_serve(url, project, opened, loopback=is_loopback(host), reload=reload, as_json=as_json))
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -72,15 +76,20 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         runner.run(work)
 
 
-async def _serve(url: str, project: Project | None, opened: socket.socket, *, loopback: bool, as_json: bool) -> None:
+async def _serve(
+    url: str, project: Project | None, opened: socket.socket, *, loopback: bool, reload: bool, as_json: bool
+) -> None:
     task = asyncio.current_task()
     assert task is not None
     # Ctrl-C cancels this task by itself; a polite kill does the same, where the system knows one.
     with contextlib.suppress(NotImplementedError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    modules = project.python.modules if project is not None else []
+    follower = Follower(project, Reloader(modules), quiet=as_json) if project is not None and reload else None
     if project is not None:
         project.make_importable()
-    node = Node.open(url, modules=project.python.modules if project is not None else ())
+    node = Node.open(url, modules=modules)
+    following: asyncio.Task[None] | None = None
     try:
         await node.start()
         if project is not None:
@@ -88,8 +97,13 @@ async def _serve(url: str, project: Project | None, opened: socket.socket, *, lo
         app = build_app(node, loopback=loopback, token=node_token())
         leave_note(url, Running(address=address_of(opened), pid=os.getpid(), node=node.name))
         _announce(node, url, address_of(opened), as_json=as_json)
+        if follower is not None:
+            following = asyncio.create_task(follower.follow(node))
         await serve_app(app, opened)
     finally:
+        if following is not None:
+            following.cancel()
+            await asyncio.wait([following])
         remove_note(url)
         await node.stop()
     if not as_json:

@@ -26,6 +26,7 @@ class Cell:
     """An actor at its newest step, which may not be durable yet.
 
     `ahead` counts steps submitted and not yet durable, `singles` how many messages still run alone after a batch failed.
+    `slow` says that its last step took so long that the next one had better not hold up the others from its beginning.
     `attempts` counts tries per inbox key. `overflow` says that the store holds waiting messages that `waiting` does not.
     """
 
@@ -38,6 +39,7 @@ class Cell:
         "policy",
         "policy_id",
         "singles",
+        "slow",
         "stand",
         "trouble",
         "waiting",
@@ -49,6 +51,7 @@ class Cell:
         self.stand = Stand.IDLE
         self.waiting = Waiting()
         self.singles = 0
+        self.slow = False
         self.attempts: dict[str, int] = {}
         self.overflow = False
         self.owner: str | None = None

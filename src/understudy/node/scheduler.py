@@ -288,8 +288,12 @@ class Scheduler:
             if cell.overflow:
                 self._refill(cell)
             return
-        self._running = running = (cell, self._monotonic(), threading.get_ident())
+        running = (cell, self._monotonic(), threading.get_ident())
+        self._running = running
+        if cell.slow:
+            self._leave(running)
         finished = self._run(cell, taken)
+        cell.slow = self._monotonic() - running[1] >= TOKEN_SECONDS
         with self._token:
             lost = self._epoch != epoch
             if not lost:
@@ -599,6 +603,10 @@ class Scheduler:
         running = self._running
         if running is None or self._monotonic() - running[1] < TOKEN_SECONDS or not self.busy:
             return
+        self._leave(running)
+
+    def _leave(self, running: tuple[Cell, float, int]) -> None:
+        """Let a wit run on without the token, which a fresh thread gets; not if it is done, or if there are too many such."""
         with self._token:
             if self._running is not running or self._threads >= MAX_THREADS:
                 return

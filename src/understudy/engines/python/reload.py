@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib
 import linecache
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Final
 
 from understudy.engines.python.externals import is_authors
 from understudy.engines.python.failure import is_interrupt, load_error
 from understudy.engines.python.resolver import default_resolver
+
+_OURS: Final = __name__.partition(".")[0]
 
 
 class Reloader:
@@ -27,11 +31,12 @@ class Reloader:
 
     def files(self) -> list[Path]:
         """The files of the author's modules that are loaded now."""
-        return sorted(Path(str(sys.modules[name].__file__)) for name in self._names())
+        return sorted(Path(str(module.__file__)).resolve() for module in self._loaded().values())
 
     def reload(self) -> None:
         """Forget the author's modules and import them again. Raises WitError; then the old ones are as they were."""
-        old = {name: sys.modules.pop(name) for name in self._names()}
+        old = self._loaded()
+        _remove(old)
         registered = default_resolver().registered()
         importlib.invalidate_caches()
         linecache.checkcache()
@@ -39,14 +44,21 @@ class Reloader:
             try:
                 importlib.import_module(name)
             except BaseException as error:
-                for new in self._names():
-                    del sys.modules[new]
+                _remove(self._loaded())
                 sys.modules.update(old)
                 default_resolver().restore(registered)
                 if is_interrupt(error):
                     raise
                 raise load_error(error, name) from error
 
-    def _names(self) -> list[str]:
+    def _loaded(self) -> dict[str, ModuleType]:
         # A copy of the table: another thread may import meanwhile.
-        return [name for name, module in list(sys.modules.items()) if name not in self._kept and is_authors(module)]
+        return {name: module for name, module in list(sys.modules.items()) if self._follows(name, module)}
+
+    def _follows(self, name: str, module: ModuleType) -> bool:
+        return name not in self._kept and name.partition(".")[0] != _OURS and is_authors(module)
+
+
+def _remove(modules: Iterable[str]) -> None:
+    for name in modules:
+        sys.modules.pop(name, None)

@@ -7,6 +7,7 @@ import linecache
 import pickle
 import sys
 import threading
+import types
 import weakref
 
 import pytest
@@ -328,3 +329,30 @@ def test_many_threads_that_load_the_same_core_get_the_same_program():
 def test_pickle_of_another_library_is_not_in_our_way():
     # The finder stands first in sys.meta_path and must not answer for names that are not ours.
     assert pickle.loads(pickle.dumps(Objects)) is Objects
+
+
+def test_code_whose_import_does_not_end_holds_up_nobody_elses(monkeypatch):
+    reached, opened = threading.Event(), threading.Event()
+    gate = types.ModuleType("understudy_test_gate")
+    vars(gate).update(reached=reached, opened=opened)
+    monkeypatch.setitem(sys.modules, gate.__name__, gate)
+    engine = PythonEngine()
+    slow = f"import {gate.__name__} as gate\ngate.reached.set()\ngate.opened.wait(60)\n{KEEP.format('gate.opened.is_set()')}"
+    found = []
+    threads = [
+        threading.Thread(target=lambda files=files: found.append(kept(files, engine)))
+        for files in ({"wit": slow}, {"wit": "/code:main:wit", "code/main.py": slow})
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+            assert reached.wait(60)
+            reached.clear()
+        assert kept({"wit": KEEP.format("1")}, engine) == "1"
+        assert kept({"wit": "/code:main:wit", "code/main.py": KEEP.format("2")}, engine) == "2"
+        assert found == []
+    finally:
+        opened.set()
+        for thread in threads:
+            thread.join()
+    assert found == ["True", "True"]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.node.living import Living
 from tests.node.stage import PATIENCE, gates
-from understudy.node import slow_wits
+from understudy.node import scheduler, slow_wits
 from understudy.objects.ids import ActorId
 
 SLOW = """
@@ -192,3 +192,24 @@ def test_an_endless_loop_is_survived_by_a_restart_and_cured_by_an_update() -> No
         assert lanes[1:] == ["update", "queue"]
         assert living.outcomes(actor) == ["ok", "ok", "ok"]
         gates.open("for ever")
+
+
+def test_who_was_slow_does_not_hold_up_the_others_at_the_beginning_of_its_next_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Living() as living:
+        slow = living.create(wit=SLOW)
+        (quick,) = create_quick(living, 1)
+        monkeypatch.setattr(scheduler, "TOKEN_SECONDS", 0.001)
+        living.send(slow, "sleep", "slow once")
+        gates.wait_for("slow once")
+        assert living.tell(quick, "ask", 1) == 1
+        gates.open("slow once")
+        living.come_to_rest()
+        # From now on nobody would take the token away from it.
+        monkeypatch.setattr(scheduler, "TOKEN_SECONDS", 1_000.0)
+        living.send(slow, "sleep", "slow again")
+        gates.wait_for("slow again")
+        assert living.tell(quick, "ask", 2) == 2
+        gates.open("slow again")
+        living.come_to_rest()

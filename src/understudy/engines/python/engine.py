@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 from understudy.actors.errors import WitError
 from understudy.engines.python.failure import in_core, in_package, is_interrupt, load_error
 from understudy.engines.python.importer import Version, clean, file_name
 from understudy.engines.python.inline import find_wit, inline_code
+from understudy.engines.python.locks import Locks
 from understudy.engines.python.modules import Code, Nodes, Search, arrange, module_paths, read_sources
 from understudy.engines.python.pointer import External, InCore, Inline, Pointer, parse_pointer
 from understudy.engines.python.program import PythonProgram
@@ -48,7 +49,8 @@ class PythonEngine:
         self._programs: dict[tuple[object, ...], PythonProgram] = {}
         self._search = Search()
         self._clock = 0
-        self._building = threading.RLock()
+        self._builds = Locks()
+        self._keeping = threading.Lock()  # of programs; never held while code runs
 
     @property
     def name(self) -> str:
@@ -95,21 +97,39 @@ class PythonEngine:
         return pointer
 
     def _build(self, key: tuple[Any, ...], pointer: Pointer, core: TreeId, store: Reader) -> PythonProgram:
-        with self._building:
+        entry, id, code = key
+        match pointer:
+            case External():
+                return self._build_once(key, pointer, External, lambda _: self._build_external(pointer, entry))
+            case Inline():
+                what = (Id(id), entry)
+                return self._build_once(key, pointer, what, lambda known: self._build_inline(*what, store, known))
+            case InCore():
+                nodes, folder = self._nodes(pointer, code, core, entry, store)
+                return self._build_once(
+                    key,
+                    pointer,
+                    (nodes.digest, folder),
+                    lambda known: self._build_in_core(pointer, nodes, folder, core, entry, store, known),
+                )
+
+    def _build_once(
+        self,
+        key: tuple[Any, ...],
+        pointer: Pointer,
+        what: Hashable,
+        build: Callable[[PythonProgram | None], PythonProgram],
+    ) -> PythonProgram:
+        # One lock for each version of code: what never ends its import holds up nobody else's.
+        with self._builds.lock(what):
             known = self._programs.get(key)
             if known is not None and not self._fresh and not self._is_stale(known, pointer):
                 return known
-            entry, id, code = key
-            match pointer:
-                case External():
-                    program = self._build_external(pointer, entry)
-                case Inline():
-                    program = self._build_inline(Id(id), entry, store, known)
-                case InCore():
-                    program = self._build_in_core(pointer, code, core, entry, store, known)
+            program = build(known)
             program.stamp = self._clock + 1
-            self._programs[key] = program
-            self._drop_unused()
+            with self._keeping:
+                self._programs[key] = program
+                self._drop_unused()
             return program
 
     def _build_external(self, pointer: External, entry: str) -> PythonProgram:
@@ -123,9 +143,15 @@ class PythonEngine:
         return PythonProgram(function, entry=entry, engine=ABI, belongs=in_core, version=version)
 
     def _build_in_core(
-        self, pointer: InCore, code: Any, core: TreeId, entry: str, store: Reader, known: PythonProgram | None
+        self,
+        pointer: InCore,
+        nodes: Nodes,
+        folder: str,
+        core: TreeId,
+        entry: str,
+        store: Reader,
+        known: PythonProgram | None,
     ) -> PythonProgram:
-        nodes, folder = self._nodes(pointer, code, core, entry, store)
         id = ids.raw_id(nodes.digest)
         shown = file_name(id, f"{folder}/" if folder else "")
         version = self._version(id, folder, known, lambda: arrange(shown, read_sources(store, nodes)))
@@ -167,9 +193,10 @@ class PythonEngine:
         """The namespace of some code: that of another program of it, or a new one where fresh ones are wanted."""
         if self._fresh:
             return Version(id, path, known.version.code if known is not None and known.version is not None else read())
-        for program in self._programs.values():
-            if program.version is not None and program.version.is_of(id, path):
-                return program.version
+        with self._keeping:
+            for program in self._programs.values():
+                if program.version is not None and program.version.is_of(id, path):
+                    return program.version
         return Version(id, path, read())
 
     def _drop_unused(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -82,6 +82,9 @@ class Surprises:
 
         try:
             await self._app(scope, receive, watch)
+        except ClientDisconnect:
+            # It went away before its request was whole. There is nobody to answer, and nothing is wrong.
+            return
         except Exception:
             number = secrets.token_hex(8)
             _log.exception("error %s in %s %s", number, scope["method"], scope["path"])

@@ -60,8 +60,11 @@ def step_in(request: Request) -> tuple[StepId, Step]:
 
 
 def allow_only(request: Request, names: Sequence[str]) -> None:
-    """Raises BadRequest for a query parameter that nobody reads: a misspelt one must not be ignored."""
-    for name in request.query_params:
+    """Raises BadRequest for a query parameter that nobody reads (a misspelt one), or that stands there twice."""
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if given.count(name) > 1:
+            raise BadRequest(f"the query parameter {name!r} stands there {given.count(name)} times")
         if name not in names:
             known = f"there are {', '.join(names)}" if names else "there are none"
             raise BadRequest(f"unknown query parameter {name!r}; {known}")

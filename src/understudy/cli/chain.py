@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -13,8 +13,9 @@ from understudy.node.lookup import MAX_PAGE
 from understudy.objects import ids
 from understudy.web.routes.chain import chain_view
 
+_MAX_HEIGHT: Final = 2**63 - 1
 Count = Annotated[int, typer.Option("-n", "--limit", min=1, max=MAX_PAGE, help="How many steps.")]
-Before = Annotated[int | None, typer.Option("--before", min=0, help="Begin below this height.")]
+Before = Annotated[int | None, typer.Option("--before", min=0, max=_MAX_HEIGHT, help="Begin below this height.")]
 
 
 def chain(

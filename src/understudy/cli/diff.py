@@ -10,13 +10,11 @@ from typing import Annotated, Any, Final
 import typer
 from msgspec import Struct
 
-from understudy.cli.errors import WrongUse
 from understudy.cli.options import AsJson, Store
+from understudy.cli.places import find_step
 from understudy.cli.screen import print_json, remark, say
 from understudy.cli.store import looking
-from understudy.node.node import Node
 from understudy.objects import ids
-from understudy.objects.errors import BadId
 from understudy.objects.ids import Id, StepId
 from understudy.objects.step import Step
 from understudy.objects.tree import is_tree_node
@@ -51,7 +49,7 @@ def diff(before: Place, after: Place, store: Store = None, as_json: AsJson = Fal
     Examples: understudy diff greeter@1 greeter, understudy diff ID ID --json
     """
     with looking(store) as node:
-        one, other = _find_step(node, before), _find_step(node, after)
+        one, other = find_step(node, before), find_step(node, after)
         steps = node.reader.step(one), node.reader.step(other)
         found = list(_differences(node.reader, steps[0].core, steps[1].core))
     if as_json:
@@ -63,27 +61,6 @@ def diff(before: Place, after: Place, store: Store = None, as_json: AsJson = Fal
         say("The cores are the same.")
     for difference in found:
         _show(difference)
-
-
-def _find_step(node: Node, text: str) -> StepId:
-    """The step that a text names. Raises WrongUse, NotFound."""
-    name, at, height = text.rpartition("@")
-    if at and height.isdecimal():
-        actor = node.resolve(name)
-        found = node.step_at(actor, int(height))
-        if found is None:
-            raise WrongUse(f"{name} has no step #{height}; its newest is #{node.actor(actor).height}")
-        return found
-    try:
-        id = ids.parse(text)
-    except BadId:
-        return node.actor(node.resolve(text)).head
-    if node.lookup.head(id) is not None:  # type: ignore[arg-type]
-        return node.actor(id).head  # type: ignore[arg-type]
-    kind = node.reader.kind(id)
-    if kind != "a step":
-        raise WrongUse(f"{text} is {kind}, not a step; `understudy log ACTOR` lists steps")
-    return StepId(id)
 
 
 def _view(id: StepId, step: Step) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from understudy.cli.errors import CommandError
+from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.options import ActorText, AsJson, Store
 from understudy.cli.screen import print_json, remark, say
 from understudy.cli.store import looking
@@ -43,7 +43,22 @@ def export(actor: ActorText, output: Target, store: Store = None, as_json: AsJso
 def _write(node: Node, actor: ActorId, output: Path) -> tuple[str, int]:
     if output == Path("-"):
         return _write_to(node, actor, sys.stdout.buffer)
-    # Beside the target, then renamed: an interrupted export leaves no file that looks whole.
+    if output.is_dir():
+        raise WrongUse(f"{output} is a folder; name a file in it, such as {output / 'actor.car'}")
+    try:
+        if output.exists() and not output.is_file():
+            # A device or a pipe is written to. Renamed onto, /dev/null would be an ordinary file from then on.
+            with output.open("wb") as file:
+                return _write_to(node, actor, file)
+        return _write_beside(node, actor, output)
+    except BrokenPipeError as error:
+        raise CommandError(f"{output}: the reader went away") from error
+    except OSError as error:
+        raise CommandError(f"{output} can't be written: {error.strerror}") from error
+
+
+def _write_beside(node: Node, actor: ActorId, output: Path) -> tuple[str, int]:
+    """Written beside the target, then renamed: an interrupted export leaves no file that looks whole."""
     fresh = output.with_name(f"{output.name}.{os.getpid()}.tmp")
     try:
         with fresh.open("wb") as file:
@@ -51,8 +66,6 @@ def _write(node: Node, actor: ActorId, output: Path) -> tuple[str, int]:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(output)
-    except OSError as error:
-        raise CommandError(f"{output} can't be written: {error.strerror}") from error
     finally:
         fresh.unlink(missing_ok=True)
     return written

@@ -9,11 +9,10 @@ import typer
 
 from understudy.cli.errors import CommandError
 from understudy.cli.options import AsJson, Store
+from understudy.cli.places import find_object
 from understudy.cli.screen import print_json, print_table, remark, say
 from understudy.cli.store import looking
-from understudy.node.node import Node
 from understudy.objects import ids
-from understudy.objects.errors import BadId
 from understudy.objects.ids import Id
 from understudy.objects.tree import is_tree_node
 from understudy.objects.views import node_view
@@ -23,7 +22,9 @@ _MAX_TEXT_BYTES: Final = 256 * 1024  # of a blob that is printed whole
 Place = Annotated[
     str,
     typer.Argument(
-        metavar="ID[/PATH]", help="The id of any object, or ACTOR for its newest step; then a path.", show_default=False
+        metavar="ID[/PATH]",
+        help="The id of any object, ACTOR for its newest step, or ACTOR@HEIGHT; then a path.",
+        show_default=False,
     ),
 ]
 Raw = Annotated[bool, typer.Option("--raw", help="Write the block's bytes; their sha256 is in the id.")]
@@ -36,7 +37,7 @@ def show(place: Place, raw: Raw = False, store: Store = None, as_json: AsJson = 
     """
     with looking(store) as node:
         start, _, path = place.partition("/")
-        id = _descend(node.reader, _start(node, start), path)
+        id = _descend(node.reader, find_object(node, start), path)
         if raw:
             sys.stdout.buffer.write(node.reader.block(id))
             sys.stdout.buffer.flush()
@@ -44,13 +45,6 @@ def show(place: Place, raw: Raw = False, store: Store = None, as_json: AsJson = 
             print_json(_view(node.reader, id))
         else:
             _print(node.reader, id)
-
-
-def _start(node: Node, text: str) -> Id:
-    try:
-        return ids.parse(text)
-    except BadId:
-        return node.actor(node.resolve(text)).head
 
 
 def _descend(reader: Reader, id: Id, path: str) -> Id:

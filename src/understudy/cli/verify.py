@@ -20,6 +20,7 @@ from understudy.node.held import check_held
 from understudy.node.node import Node
 from understudy.node.verification import Target, verify_targets
 from understudy.objects import ids
+from understudy.objects.errors import BadId
 from understudy.objects.ids import StepId
 
 _STYLES = {MATCH: "green", UNVERIFIABLE: "yellow"}
@@ -52,7 +53,7 @@ def verify(
         raise WrongUse("name actors or a FILE.car, or say --all")
     if head is not None and len(texts) != 1:
         raise WrongUse("--head is about one actor or file: name that one")
-    held = None if head is None else StepId(ids.parse(head))
+    held = None if head is None else _parse_head(head)
     modules = _project_modules()
     with progress("steps") as advance:
         verdicts = [*_judge_files(texts, held, integrity_only, modules, advance)]
@@ -66,6 +67,13 @@ def verify(
     bad = sum(not verdict.ok for verdict in verdicts)
     if bad:
         raise CommandError(f"{bad} of {len(verdicts)} do not match")
+
+
+def _parse_head(text: str) -> StepId:
+    try:
+        return StepId(ids.parse(text))
+    except BadId as error:
+        raise WrongUse(f"--head: {error}") from error
 
 
 def _project_modules() -> list[str]:
@@ -121,7 +129,9 @@ def _show(verdicts: list[Verdict]) -> None:
     if not verdicts:
         say("There is nobody to judge: the store has no actors.")
         return
-    rows = [[one.actor or "-", one.verdict, str(one.height), str(one.steps)] for one in verdicts]
+    rows = [
+        [one.actor or "-", one.verdict, "-" if one.height < 0 else str(one.height), str(one.steps)] for one in verdicts
+    ]
     print_table(["ACTOR", "VERDICT", "HEIGHT", "STEPS RUN"], rows)
     for one in verdicts:
         if not one.ok:

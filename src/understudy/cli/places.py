@@ -1,0 +1,36 @@
+"""How people name a step: by its id, as an actor's newest, or by an actor and a height."""
+
+from __future__ import annotations
+
+from understudy.cli.errors import WrongUse
+from understudy.node.node import Node
+from understudy.objects import ids
+from understudy.objects.errors import BadId
+from understudy.objects.ids import Id, StepId
+
+
+def find_step(node: Node, text: str) -> StepId:
+    """The step that a text names. Raises WrongUse, NotFound, Missing."""
+    id = find_object(node, text)
+    kind = node.reader.kind(id)
+    if kind == "a tree":
+        # An actor's id is that of its first core; who names it here means the actor.
+        id = node.actor(node.resolve(text)).head
+    elif kind != "a step":
+        raise WrongUse(f"{text} is {kind}, not a step; `understudy log ACTOR` lists steps")
+    return StepId(id)
+
+
+def find_object(node: Node, text: str) -> Id:
+    """The object with an id, or the step that ACTOR (its newest) or ACTOR@HEIGHT names. Raises WrongUse, NotFound."""
+    name, at, height = text.rpartition("@")
+    if at and height.isdecimal():
+        actor = node.resolve(name)
+        found = node.step_at(actor, int(height))
+        if found is None:
+            raise WrongUse(f"{name} has no step #{height}; its newest is #{node.actor(actor).height}")
+        return found
+    try:
+        return ids.parse(text)
+    except BadId:
+        return node.actor(node.resolve(text)).head

@@ -80,7 +80,7 @@ def test_a_history_must_go_through_the_head_that_one_holds(greeted: Shell) -> No
 
 
 def test_an_id_that_is_none_is_named(greeted: Shell) -> None:
-    assert "garbage" in greeted.run("verify", "greeter", "--head", "garbage", code=1)
+    assert "garbage" in greeted.run("verify", "greeter", "--head", "garbage", code=2)
 
 
 def test_a_store_in_order_is_said_to_be(greeted: Shell) -> None:

@@ -6,17 +6,18 @@ from understudy.cli.errors import WrongUse
 from understudy.node.node import Node
 from understudy.objects import ids
 from understudy.objects.errors import BadId
-from understudy.objects.ids import Id, StepId
+from understudy.objects.ids import ActorId, Id, StepId, TreeId
 
 
 def find_step(node: Node, text: str) -> StepId:
     """The step that a text names. Raises WrongUse, NotFound, Missing."""
     id = find_object(node, text)
-    kind = node.reader.kind(id)
-    if kind == "a tree":
+    actor = ActorId(TreeId(id))
+    if node.lookup.head(actor) is not None:
         # An actor's id is that of its first core; who names it here means the actor.
-        id = node.actor(node.resolve(text)).head
-    elif kind != "a step":
+        return node.actor(actor).head
+    kind = node.reader.kind(id)
+    if kind != "a step":
         raise WrongUse(f"{text} is {kind}, not a step; `understudy log ACTOR` lists steps")
     return StepId(id)
 

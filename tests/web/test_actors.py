@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 
 import pytest
@@ -122,8 +123,15 @@ def test_a_name_in_use_is_a_conflict(face: Face) -> None:
 
 
 def test_another_media_type_is_not_guessed_at(face: Face) -> None:
-    answer = face.post("/actors", content=b"{}", headers={"Content-Type": "application/x-www-form-urlencoded"})
+    answer = face.post("/actors", content=b"{}", headers={"Content-Type": "text/plain"})
     assert "application/json" in problem_of(answer, 415)["detail"]
+
+
+def test_what_curl_sends_when_it_is_told_no_media_type_is_read_as_json(face: Face) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = json.dumps({"core": {"wit": GREETER}})
+    assert face.post("/actors", content=body, headers=form).status_code == 201
+    problem_of(face.post("/actors", content=b"a=b", headers=form), 400)
 
 
 def _car_of(face: Face, actor: dict[str, Any]) -> bytes:

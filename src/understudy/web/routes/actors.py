@@ -23,7 +23,8 @@ from understudy.web.errors import HttpProblem
 from understudy.web.parameters import actor_in, allow_only, limit_in, limits_of, node_of
 
 CAR = "application/vnd.ipld.car"
-_JSON = ("application/json", "")
+# A form is what curl calls its body when nobody says otherwise; one that is not JSON is refused as that.
+_JSON = ("application/json", "application/x-www-form-urlencoded", "")
 
 
 async def create_actor(request: Request) -> Response:

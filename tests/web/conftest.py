@@ -60,6 +60,9 @@ class Face:
     def post(self, path: str, **more: Any) -> httpx.Response:
         return self.runner.run(self._http.post(path, **more))
 
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        return self.runner.run(self._http.request(method, path, **more))
+
     def create(self, core: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
         answer = self.post("/actors", json={"core": core or {"wit": GREETER}, **more})
         assert answer.status_code == 201, answer.text

@@ -29,6 +29,87 @@ def test_a_foreign_page_gets_nothing(face: Face, origin: str) -> None:
     problem_of(face.post("/actors", json={"core": {}}, headers={"Origin": origin}), 403)
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize(
+    "how", [("no-cors", "script"), ("no-cors", "image"), ("navigate", "iframe"), ("cors", "empty")]
+)
+def test_another_page_can_embed_nothing_of_ours(face: Face, site: str, how: tuple[str, str]) -> None:
+    headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": how[0], "Sec-Fetch-Dest": how[1]}
+    problem_of(face.get("/actors", headers=headers), 403)
+
+
+def test_a_link_from_another_page_leads_here_but_its_form_does_not(face: Face) -> None:
+    face.create(name="ada")
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert face.get("/actors/ada", headers=headers).status_code == 200
+    problem_of(face.send("ada", {"name": "Eve"}, "greet", **headers), 403)
+    assert face.get("/actors/ada").json()["height"] == 0
+
+
+def test_what_the_user_typed_and_our_own_pages_are_welcome(face: Face) -> None:
+    for site in ("none", "same-origin"):
+        assert face.get("/actors", headers={"Sec-Fetch-Site": site}).status_code == 200
+
+
+def test_no_answer_can_be_framed_or_read_by_another_page(face: Face) -> None:
+    for answer in (face.get("/actors"), face.get("/nothing"), face.get("/actors", headers={"Host": "evil.example"})):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+        assert answer.headers["x-frame-options"] == "SAMEORIGIN"
+
+
+@pytest.mark.parametrize("hosts", [[], ["localhost", "localhost"], ["localhost", "evil.example"]])
+def test_a_request_names_exactly_one_host(node: tuple[asyncio.Runner, Node], hosts: list[str]) -> None:
+    said = _raw(node, "http", [(b"host", host.encode()) for host in hosts])
+    assert said[0]["status"] == 400
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost.",
+        "localhost:",
+        "localhost:123456",
+        "localhost:80:80",
+        "localhost@evil",
+        "[::1",
+        "127.0.0.1 ",
+        "user@127.0.0.1",
+    ],
+)
+def test_an_odd_host_is_not_ours(node: tuple[asyncio.Runner, Node], host: str) -> None:
+    assert _raw(node, "http", [(b"host", host.encode())])[0]["status"] == 403
+
+
+@pytest.mark.parametrize(
+    "origins", [["http://localhost", "http://evil.example"], ["NULL"], [""], ["http://localhost."]]
+)
+def test_every_origin_must_be_the_host(node: tuple[asyncio.Runner, Node], origins: list[str]) -> None:
+    headers = [(b"host", b"localhost"), *((b"origin", origin.encode()) for origin in origins)]
+    assert _raw(node, "http", headers)[0]["status"] == 403
+
+
+def test_a_websocket_is_no_way_around(node: tuple[asyncio.Runner, Node]) -> None:
+    assert _raw(node, "websocket", [(b"host", b"localhost")]) == [{"type": "websocket.close", "code": 1008}]
+
+
+def _raw(node: tuple[asyncio.Runner, Node], kind: str, headers: list[tuple[bytes, bytes]]) -> list[dict[str, Any]]:
+    """What the face says to a scope that no honest client would make."""
+    said: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": f"{kind}.disconnect"}
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    scope = {"type": kind, "method": "GET", "path": "/healthz", "raw_path": b"/healthz", "query_string": b""}
+    scope |= {"headers": headers, "http_version": "1.1", "scheme": "http", "root_path": ""}
+    runner, living = node
+    runner.run(build_app(living)(scope, receive, send))
+    return said
+
+
 def test_our_own_page_may_ask(face: Face) -> None:
     assert face.get("/healthz", headers={"Origin": "http://localhost:8321"}).status_code == 200
 

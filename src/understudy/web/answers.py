@@ -1,4 +1,4 @@
-"""Answers in JSON, and how an immutable one is cached."""
+"""Answers in JSON, and how they are cached: what an id names for ever, what a head shows until it moves."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from understudy.objects.ids import Id
+from understudy.web.negotiate import JSON
 
 FOR_EVER: Final = "max-age=31536000, immutable"  # a year is as long as caches are told to keep anything
+# What is at a head may be kept, but has to be asked for again: the answer is 304 while the head is where it was.
+UNTIL_IT_MOVES: Final = "no-cache"
 
 
 def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer; values may be Structs, and `msgspec.Raw` for JSON that is ready."""
-    return Response(msgspec.json.encode(value), status, headers, "application/json")
+    return Response(msgspec.json.encode(value), status, headers, JSON)
 
 
 def immutable_headers(id: Id) -> dict[str, str]:
@@ -24,12 +27,22 @@ def immutable_headers(id: Id) -> dict[str, str]:
     return {"ETag": f'"{id}"', "Cache-Control": FOR_EVER}
 
 
-def has_already(request: Request, id: Id) -> bool:
-    """True if the caller says that it holds what the id names."""
-    known = request.headers.get("if-none-match", "")
-    return any(tag.strip().removeprefix("W/") in (f'"{id}"', "*") for tag in known.split(","))
+def head_headers(tag: object) -> dict[str, str]:
+    """The headers of an answer about a head; `tag` says which: the step, as a rule."""
+    return {"ETag": f'"{tag}"', "Cache-Control": UNTIL_IT_MOVES}
 
 
-def not_modified(id: Id) -> Response:
+def has_already(request: Request, headers: Mapping[str, str]) -> bool:
+    """True if the caller says that it holds what has these headers (RFC 9110, `If-None-Match`)."""
+    known = ",".join(request.headers.getlist("if-none-match"))
+    return any(tag.strip().removeprefix("W/") in (headers["ETag"], "*") for tag in known.split(","))
+
+
+def not_modified(headers: Mapping[str, str]) -> Response:
     """The answer to a caller that holds it already."""
-    return Response(status_code=304, headers=immutable_headers(id))
+    return Response(status_code=304, headers=headers)
+
+
+def fresh_json(request: Request, value: Any, headers: Mapping[str, str]) -> Response:
+    """The value in JSON, or 304 if the caller holds what has these headers."""
+    return not_modified(headers) if has_already(request, headers) else json_answer(value, headers=headers)

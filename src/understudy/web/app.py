@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from understudy.node.node import Node
+from understudy.web.crowd import Crowd
 from understudy.web.errors import Surprises, handlers
 from understudy.web.guard import Guard
 from understudy.web.parameters import Limits
@@ -17,7 +18,7 @@ from understudy.web.routes.chain import show_chain
 from understudy.web.routes.events import follow_actor, follow_node
 from understudy.web.routes.health import show_health
 from understudy.web.routes.messages import send_message
-from understudy.web.routes.steps import list_steps, show_core, show_step
+from understudy.web.routes.steps import list_steps, show_core, show_core_at_head, show_step
 
 
 def routes() -> list[Route]:
@@ -30,6 +31,7 @@ def routes() -> list[Route]:
         Route("/actors/{actor}/chain", show_chain, methods=["GET"]),
         Route("/actors/{actor}/steps", list_steps, methods=["GET"]),
         Route("/actors/{actor}/events", follow_actor, methods=["GET"]),
+        Route("/actors/{actor}/core/{path:path}", show_core_at_head, methods=["GET"]),
         Route("/events", follow_node, methods=["GET"]),
         Route("/steps/{step}", show_step, methods=["GET"]),
         Route("/steps/{step}/core/{path:path}", show_core, methods=["GET"]),
@@ -41,12 +43,18 @@ def build_app(
     node: Node, *, loopback: bool = True, token: str | None = None, limits: Limits | None = None
 ) -> Starlette:
     """The application. `loopback` says that nobody else can reach it; without that a token is needed."""
+    limits = limits or Limits()
     app = Starlette(
         routes=routes(),
-        middleware=[Middleware(Surprises), Middleware(Guard, loopback=loopback, token=token)],
+        middleware=[
+            Middleware(Surprises),
+            Middleware(Crowd, most=limits.requests),
+            Middleware(Guard, loopback=loopback, token=token),
+        ],
         exception_handlers=handlers(),
     )
+    app.router.redirect_slashes = False  # a route has one spelling, and a refusal is a problem document
     app.state.node = node
-    app.state.limits = limits or Limits()
+    app.state.limits = limits
     app.state.stopping = asyncio.Event()
     return app

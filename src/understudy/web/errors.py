@@ -25,8 +25,10 @@ _TITLES: Final = {
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
+    406: "Not acceptable",
     413: "Too large",
     415: "Unsupported media type",
+    416: "Range not satisfiable",
     422: "Rejected",
     500: "Internal error",
     503: "The store failed",
@@ -38,11 +40,12 @@ Handler = Callable[[Request, Exception], Awaitable[Response]]
 class HttpProblem(NodeError):
     """A request that is refused for a reason of HTTP alone."""
 
-    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> None:
         super().__init__(detail)
         self.status = status
         self.title = _TITLES[status]
         self.headers = headers or {}
+        self.more = more
 
 
 def problem(
@@ -101,7 +104,7 @@ async def _node_error(_: Request, error: Exception) -> Response:
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
-    return problem(error.status, error.detail, title=error.title, headers=headers)
+    return problem(error.status, error.detail, title=error.title, headers=headers, **getattr(error, "more", {}))
 
 
 async def _object_error(_: Request, error: Exception) -> Response:

@@ -17,6 +17,7 @@ from understudy.objects.ids import ActorId, StepId
 from understudy.objects.step import Step
 from understudy.store.errors import Missing
 from understudy.web.body import MAX_BODY_BYTES
+from understudy.web.negotiate import JSON, choose
 
 DEFAULT_PAGE: Final = 100
 _MAX_NUMBER: Final = 2**63 - 1
@@ -27,6 +28,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     body_bytes: int = MAX_BODY_BYTES
     car_bytes: int = 256 * 1024 * 1024  # what a node takes as one core
+    requests: int = 10_000  # under way at once, readers of events too; each costs some ten kilobytes
     wait_seconds: float = 60.0
     most_wait_seconds: float = 600.0
 
@@ -59,8 +61,14 @@ def step_in(request: Request) -> tuple[StepId, Step]:
         raise NotFound(f"{id} is {node_of(request).reader.kind(id)}, not a step") from error
 
 
-def allow_only(request: Request, names: Sequence[str]) -> None:
-    """Raises BadRequest for a query parameter that nobody reads (a misspelt one), or that stands there twice."""
+def allow_only(request: Request, names: Sequence[str], *, offered: Sequence[str] = (JSON,)) -> None:
+    """The check at the door: what the caller may say, and the media types that it can get.
+
+    Raises BadRequest for a query parameter that nobody reads (a misspelt one), or that stands there twice, and
+    HttpProblem 406. `offered` is empty where the answer's own media type is not known yet.
+    """
+    if offered:
+        choose(request, offered)
     given = [name for name, _ in request.query_params.multi_items()]
     for name in given:
         if given.count(name) > 1:

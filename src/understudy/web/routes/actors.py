@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any, BinaryIO
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,7 +18,7 @@ from understudy.objects.errors import ObjectError
 from understudy.objects.ids import TreeId
 from understudy.store.car import read_car
 from understudy.store.errors import BadCar, Corrupt
-from understudy.web.answers import json_answer
+from understudy.web.answers import fresh_json, head_headers, json_answer
 from understudy.web.body import parse_json, read_body, read_file, read_object, spool_body
 from understudy.web.errors import HttpProblem
 from understudy.web.parameters import actor_in, allow_only, limit_in, limits_of, node_of
@@ -49,7 +50,10 @@ def list_actors(request: Request) -> Response:
 def show_actor(request: Request) -> Response:
     """GET /actors/{actor}"""
     allow_only(request, ())
-    return json_answer(actor_view(node_of(request).actor(actor_in(request))))
+    info = node_of(request).actor(actor_in(request))
+    # A name can come without a step.
+    tag = str(info.head) if info.name is None else f"{info.head}.{quote(info.name)}"
+    return fresh_json(request, actor_view(info), head_headers(tag))
 
 
 def actor_view(info: ActorInfo) -> dict[str, Any]:

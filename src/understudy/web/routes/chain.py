@@ -10,7 +10,7 @@ from starlette.responses import Response
 from understudy.node.node import Node
 from understudy.objects.ids import ActorId
 from understudy.objects.views import step_view
-from understudy.web.answers import json_answer
+from understudy.web.answers import fresh_json, head_headers
 from understudy.web.parameters import actor_in, allow_only, limit_in, node_of, number_in
 
 
@@ -18,13 +18,14 @@ def show_chain(request: Request) -> Response:
     """GET /actors/{actor}/chain?limit&before"""
     allow_only(request, ("limit", "before"))
     actor = actor_in(request)
-    return json_answer(
-        chain_view(node_of(request), actor, before=number_in(request, "before"), limit=limit_in(request))
-    )
+    view = chain_view(node_of(request), actor, before=number_in(request, "before"), limit=limit_in(request))
+    return fresh_json(request, view, head_headers(view["head"]))
 
 
 def chain_view(node: Node, actor: ActorId, *, before: int | None, limit: int) -> dict[str, Any]:
     """A page of a chain in JSON; `next` is the `before` of the next page."""
+    head = node.actor(actor).head  # read first: the tag of an answer is never newer than the answer
     page = node.steps(actor, before=before, limit=limit)
     entries = [step_view(id, step) for id, step in page.items]
-    return {"actor": str(actor), "head": str(node.actor(actor).head), "entries": entries, "next": page.next}
+    newest = str(head) if before is not None or not page.items else entries[0]["id"]
+    return {"actor": str(actor), "head": newest, "entries": entries, "next": page.next}

@@ -10,9 +10,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from understudy.node.errors import BadRequest
 from understudy.node.feed import Event
 from understudy.objects.ids import ActorId
 from understudy.web.body import header_text
+from understudy.web.negotiate import EVENT_STREAM
 from understudy.web.parameters import actor_in, allow_only, node_of, parse_number
 
 SILENCE_SECONDS: Final = 15.0  # proxies close what is silent for a minute
@@ -30,13 +32,18 @@ async def follow_actor(request: Request) -> Response:
 
 
 def _stream(request: Request, actor: ActorId | None, newest: int) -> Response:
-    allow_only(request, ())
+    allow_only(request, (), offered=(EVENT_STREAM,))
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     last = header_text(request, "last-event-id")
     after = parse_number(last, "Last-Event-ID") if last else newest
+    if after > newest:
+        # It would wait in silence for numbers that mean other steps than those it has seen.
+        raise BadRequest(f"Last-Event-ID is {after}, and the newest event here is {newest}: is this another store?")
+    if request.method == "HEAD":
+        return Response(headers=headers, media_type=EVENT_STREAM)
     events = node_of(request).events(actor=actor, after=after)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     stream = _lines(events, request.app.state.stopping)
-    return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
+    return StreamingResponse(stream, headers=headers, media_type=EVENT_STREAM)
 
 
 async def _lines(events: AsyncIterator[Event], stopping: asyncio.Event) -> AsyncIterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -26,14 +27,14 @@ from understudy.web.parameters import Limits, actor_in, allow_only, limits_of, n
 DEFAULT_TYPE: Final = "message"
 _LANES: Final = (QUEUE, SIGNAL, UPDATE)
 _MAX_INLINE_BYTES: Final = 64 * 1024 * 1024  # a larger reply is linked: an answer is held in memory as a whole
-_WAIT: Final = re.compile(r"wait\s*=\s*\"?(\d{1,9})\"?\Z", re.IGNORECASE)
+_PREFERENCE: Final = re.compile(r"([a-z-]+)\s*(?:=\s*(?:\"([^\"]*)\"|([^\s;\"]*)))?\s*(?:;|\Z)", re.IGNORECASE)
 
 
 class Preference(Struct, frozen=True):
-    """How long the caller waits (RFC 7240): not at all if `respond-async` was preferred."""
+    """How long the caller waits (RFC 7240): not at all if it prefers only `respond-async`; `applied` is what was heeded."""
 
-    asynchronous: bool
     wait_seconds: float
+    applied: str | None = None
 
 
 async def send_message(request: Request) -> Response:
@@ -45,22 +46,33 @@ async def send_message(request: Request) -> Response:
         raise Rejected(f"Message-Lane is {lane!r}; there are {', '.join(_LANES)}")
     content = await read_body(request, most=limits_of(request).body_bytes)
     message = await (_send_patch if lane == UPDATE else _send)(request, actor, content, lane)
-    preference = read_preference(header_text(request, "prefer"), limits_of(request))
-    if preference.asynchronous:
-        return _accepted(actor, message, {"Preference-Applied": "respond-async"})
+    preference = read_preference(request.headers.getlist("prefer"), limits_of(request))
+    headers = {} if preference.applied is None else {"Preference-Applied": preference.applied}
+    if not preference.wait_seconds:
+        return _accepted(actor, message, headers)
     try:
         answer = await node_of(request).answer(actor, message, timeout=preference.wait_seconds)
     except TimeoutError:
-        return _accepted(actor, message, {})
+        return _accepted(actor, message, headers)
     return _answered(node_of(request).reader, message, answer)
 
 
-def read_preference(text: str | None, limits: Limits) -> Preference:
-    """What the header `Prefer` says; what it says wrongly counts as not said, as its RFC wants."""
-    parts = [part.strip() for part in (text or "").split(",")]
-    waits = [int(found[1]) for found in map(_WAIT.match, parts) if found]
-    seconds = min(waits[0], limits.most_wait_seconds) if waits else limits.wait_seconds
-    return Preference("respond-async" in map(str.lower, parts), seconds)
+def read_preference(lines: Sequence[str], limits: Limits) -> Preference:
+    """What the headers `Prefer` say; what they say wrongly counts as not said, and only the first of two is heard."""
+    said: dict[str, str] = {}
+    for part in ",".join(lines).split(","):
+        found = _PREFERENCE.match(part.strip())
+        if found is not None:
+            said.setdefault(found[1].lower(), found[2] or found[3] or "")
+    asynchronous = said.get("respond-async") == ""
+    wait = said.get("wait", "")
+    if wait.isascii() and wait.isdigit() and len(wait) < 10:
+        # Both together: an answer in time, or else a 202.
+        applied = "respond-async, wait" if asynchronous else "wait"
+        return Preference(min(int(wait), limits.most_wait_seconds), f"{applied}={wait}")
+    if asynchronous:
+        return Preference(0, "respond-async")
+    return Preference(limits.wait_seconds)
 
 
 def content_view(reader: Reader, content: ids.Id) -> Any:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import mimetypes
 from itertools import islice
-from typing import Any, Final
+from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from understudy.node.errors import BadRequest, NotFound
 from understudy.node.node import Node
 from understudy.objects import ids
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import ActorId, Id, MessageId
+from understudy.objects.step import Step
 from understudy.objects.tree import is_tree_node
 from understudy.objects.views import node_view, step_view
 from understudy.store.errors import Missing
 from understudy.store.reader import Reader
-from understudy.web.answers import has_already, immutable_headers, json_answer, not_modified
+from understudy.web.answers import fresh_json, head_headers, immutable_headers, json_answer
+from understudy.web.files import file_answer
 from understudy.web.history import step_summary
+from understudy.web.negotiate import JSON, choose
 from understudy.web.parameters import actor_in, allow_only, limit_in, node_of, number_in, step_in
-
-# A file of a core comes from whoever wrote the actor: a browser that opens it must not run it as a page of the node.
-_AS_DATA: Final = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
 
 
 def list_steps(request: Request) -> Response:
@@ -33,36 +32,48 @@ def list_steps(request: Request) -> Response:
     message = request.query_params.get("message")
     if message is not None:
         return json_answer(_steps_of_message(node, actor, MessageId(ids.parse(message))))
-    return json_answer(steps_view(node, actor, before=number_in(request, "before"), limit=limit_in(request)))
+    head = node.actor(actor).head  # read first: a step made meanwhile makes the tag too old, which costs an answer
+    view = steps_view(node, actor, before=number_in(request, "before"), limit=limit_in(request))
+    return fresh_json(request, view, head_headers(head))
 
 
 def show_step(request: Request) -> Response:
     """GET /steps/{step}"""
     allow_only(request, ())
     id, step = step_in(request)
-    if has_already(request, id):
-        return not_modified(id)
-    return json_answer(step_view(id, step), headers=immutable_headers(id))
+    return fresh_json(request, step_view(id, step), immutable_headers(id))
 
 
 def show_core(request: Request) -> Response:
     """GET /steps/{step}/core/{path}: the bytes of a blob, or what a tree holds as JSON (?limit&after)."""
-    allow_only(request, ("limit", "after"))
     _, step = step_in(request)
+    return core_answer(request, step)
+
+
+def show_core_at_head(request: Request) -> Response:
+    """GET /actors/{actor}/core/{path}: the same at the newest step."""
+    return core_answer(
+        request, node_of(request).reader.step(node_of(request).actor(actor_in(request)).head), moves=True
+    )
+
+
+def core_answer(request: Request, step: Step, *, moves: bool = False) -> Response:
+    """What is at the path of the request in the core of a step; `moves` if another step may be there later."""
+    allow_only(request, ("limit", "after"), offered=())
     path = request.path_params["path"].strip("/")
     reader = node_of(request).reader
     id = reader.find(step.core, path)
     if id is None:
         raise NotFound(f"there is nothing at /{path} in this core")
-    if has_already(request, id):
-        return not_modified(id)
+    headers = head_headers(id) if moves else immutable_headers(id)
     node = None if ids.is_raw(id) else reader.node(id)
+    if node is None or "blob" in node:
+        return file_answer(request, reader, id, path=path, headers=headers)
+    choose(request, (JSON,))
     if is_tree_node(node):
-        listing = _tree_view(reader, id, after=number_in(request, "after") or 0, limit=limit_in(request))
-        return json_answer(listing, headers=immutable_headers(id))
-    if node is not None and "blob" not in node:
-        return json_answer(node_view(node), headers=immutable_headers(id))
-    return _blob_answer(reader, id, path)
+        view = _tree_view(reader, id, after=number_in(request, "after") or 0, limit=limit_in(request))
+        return fresh_json(request, view, headers)
+    return fresh_json(request, node_view(node), headers)
 
 
 def steps_view(node: Node, actor: ActorId, *, before: int | None, limit: int) -> dict[str, Any]:
@@ -92,13 +103,3 @@ def _tree_view(reader: Reader, id: Id, *, after: int, limit: int) -> dict[str, A
     ]
     more = after + limit < len(tree)
     return {"id": str(id), "count": len(tree), "entries": entries, "next": str(after + limit) if more else None}
-
-
-def _blob_answer(reader: Reader, id: Id, path: str) -> Response:
-    media_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
-    headers = {**immutable_headers(id), **_AS_DATA}
-    big = reader.blob_info(id)
-    if big is None:
-        return Response(reader.block(id), headers=headers, media_type=media_type)
-    headers["Content-Length"] = str(big.size)
-    return StreamingResponse(reader.open_blob(id), headers=headers, media_type=media_type)

@@ -1,0 +1,46 @@
+"""Negotiation: which of the media types that there are the caller takes (RFC 9110, `Accept`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from starlette.requests import Request
+
+from understudy.web.errors import HttpProblem
+
+JSON: Final = "application/json"
+EVENT_STREAM: Final = "text/event-stream"
+_QUALITY: Final = re.compile(r";\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*(?:;|\Z)", re.IGNORECASE)
+
+
+def choose(request: Request, offered: Sequence[str]) -> str:
+    """The offered media type that the caller likes best; the first of equals. Raises HttpProblem 406, with the offers."""
+    lines = request.headers.getlist("accept")
+    if not lines:
+        return offered[0]
+    ranges = list(_ranges(",".join(lines)))
+    best = max(offered, key=lambda media_type: _quality(ranges, media_type))
+    if _quality(ranges, best) == 0:
+        detail = f"the Accept header takes nothing of what there is here: {', '.join(offered)}"
+        raise HttpProblem(406, detail, available=list(offered))
+    return best
+
+
+def _ranges(accept: str) -> Iterator[tuple[str, float]]:
+    for part in accept.split(","):
+        name = part.partition(";")[0].strip().lower()
+        found = _QUALITY.search(part)
+        if name:
+            yield name, min(1.0, float(found[1])) if found else 1.0
+
+
+def _quality(ranges: Sequence[tuple[str, float]], media_type: str) -> float:
+    """What the most exact range that fits says; a parameter such as the charset is never a reason to refuse."""
+    kind = media_type.partition(";")[0].strip().lower()
+    for wanted in (kind, f"{kind.partition('/')[0]}/*", "*/*"):
+        found = [quality for name, quality in ranges if name == wanted]
+        if found:
+            return max(found)
+    return 0.0

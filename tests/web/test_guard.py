@@ -165,7 +165,8 @@ def test_what_is_not_there_and_what_is_not_allowed_are_problems_too(face: Face) 
     problem_of(face.get("/nothing"), 404)
     answer = face.post("/healthz")
     problem_of(answer, 405)
-    assert "GET" in answer.headers["allow"]
+    assert answer.headers["allow"] == "GET, HEAD"
+    assert face.ask("DELETE", "/actors").headers["allow"] == "GET, HEAD, POST"
 
 
 def test_health_says_which_node_this_is(face: Face) -> None:

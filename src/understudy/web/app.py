@@ -18,6 +18,7 @@ from understudy.web.routes.chain import show_chain
 from understudy.web.routes.events import follow_actor, follow_node
 from understudy.web.routes.health import show_health
 from understudy.web.routes.messages import send_message
+from understudy.web.routes.openapi import describe_node
 from understudy.web.routes.steps import list_steps, show_core, show_core_at_head, show_step
 
 
@@ -28,6 +29,7 @@ def routes() -> list[Route]:
         Route("/actors", list_actors, methods=["GET"]),
         Route("/actors/{actor}", show_actor, methods=["GET"]),
         Route("/actors/{actor}/messages", send_message, methods=["POST"]),
+        Route("/actors/{actor}/messages/{type:path}", send_message, methods=["POST"]),
         Route("/actors/{actor}/chain", show_chain, methods=["GET"]),
         Route("/actors/{actor}/steps", list_steps, methods=["GET"]),
         Route("/actors/{actor}/events", follow_actor, methods=["GET"]),
@@ -35,6 +37,7 @@ def routes() -> list[Route]:
         Route("/events", follow_node, methods=["GET"]),
         Route("/steps/{step}", show_step, methods=["GET"]),
         Route("/steps/{step}/core/{path:path}", show_core, methods=["GET"]),
+        Route("/openapi.json", describe_node, methods=["GET"]),
         Route("/healthz", show_health, methods=["GET"]),
     ]
 

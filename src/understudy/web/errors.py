@@ -11,6 +11,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from understudy.node.errors import NodeError
@@ -127,6 +128,13 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return problem(404, f"there is nothing at {request.url.path}", headers=headers)
     if error.status_code == 405:
-        detail = f"{request.method} is not for {request.url.path}; it takes {headers.get('Allow', 'other methods')}"
+        headers["Allow"] = ", ".join(_methods_of(request))
+        detail = f"{request.method} is not for {request.url.path}; it takes {headers['Allow']}"
         return problem(405, detail, headers=headers)
     return problem(error.status_code, str(error.detail), headers=headers)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Every method of a path; the router itself knows only those of the first route that it comes to."""
+    found = [route.methods or set() for route in request.app.routes if route.matches(request.scope)[0] != Match.NONE]
+    return sorted(set().union(*found))

@@ -38,7 +38,7 @@ class Preference(Struct, frozen=True):
 
 
 async def send_message(request: Request) -> Response:
-    """POST /actors/{actor}/messages: 200 with head, step and replies; 202 once accepted if the caller does not wait."""
+    """POST /actors/{actor}/messages[/{type}]: 200 with head, step and replies; 202 once accepted if nobody waits."""
     allow_only(request, ())
     actor = actor_in(request)
     lane = header_text(request, "message-lane") or QUEUE
@@ -96,7 +96,7 @@ async def _send(request: Request, actor: ActorId, content: bytes, lane: str) -> 
     return await node_of(request).send(
         actor,
         content,
-        type=header_text(request, "message-type") or DEFAULT_TYPE,
+        type=request.path_params.get("type") or header_text(request, "message-type") or DEFAULT_TYPE,
         lane=lane,
         idempotency_key=header_text(request, "idempotency-key"),
     )

@@ -60,6 +60,7 @@ def show_core_at_head(request: Request) -> Response:
 def core_answer(request: Request, step: Step, *, moves: bool = False) -> Response:
     """What is at the path of the request in the core of a step; `moves` if another step may be there later."""
     allow_only(request, ("limit", "after"), offered=())
+    after, limit = number_in(request, "after") or 0, limit_in(request)
     path = request.path_params["path"].strip("/")
     reader = node_of(request).reader
     id = reader.find(step.core, path)
@@ -71,7 +72,7 @@ def core_answer(request: Request, step: Step, *, moves: bool = False) -> Respons
         return file_answer(request, reader, id, path=path, headers=headers)
     choose(request, (JSON,))
     if is_tree_node(node):
-        view = _tree_view(reader, id, after=number_in(request, "after") or 0, limit=limit_in(request))
+        view = _tree_view(reader, id, after=after, limit=limit)
         return fresh_json(request, view, headers)
     return fresh_json(request, node_view(node), headers)
 

@@ -1,0 +1,164 @@
+"""The OpenAPI document of a node: every route with its parameters, its answers and its problems."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from understudy.web.negotiate import EVENT_STREAM, JSON
+from understudy.web.openapi import (
+    ID,
+    NUMBER,
+    TEXT,
+    Json,
+    answer,
+    document,
+    in_header,
+    in_path,
+    in_query,
+    json_of,
+    operation,
+    page_of,
+    ref,
+)
+
+CAR: Final = "application/vnd.ipld.car"
+_CACHED: Final = ("ETag", "Cache-Control")
+_SAME: Final = answer("What the caller holds is still so", headers=_CACHED)
+_ACTOR: Final = in_path("actor", "A name, an id, or the beginning of an id")
+_STEP: Final = in_path("step", "The id of a step", ID)
+_PATH: Final = in_path("path", "Names with slashes between them", TEXT)
+_IF_NONE_MATCH: Final = in_header("If-None-Match", "What the caller holds")
+_EVENTS: Final = answer("Events, for as long as the reader stays", {EVENT_STREAM: TEXT})
+_ANY: Final[Json] = {"*/*": {}}
+MESSAGE_HEADERS: Final = [
+    in_header("Message-Lane", "Which lane", {"enum": ["queue", "signal", "update"], "default": "queue"}),
+    in_header(
+        "Idempotency-Key",
+        "The same key with the same request is one message",
+        {"type": "string", "minLength": 1, "maxLength": 255},
+    ),
+    in_header("Prefer", "`respond-async`, `wait=SECONDS` (RFC 7240)"),
+]
+MESSAGE_ANSWERS: Final = {
+    200: json_of("Durable: the step, and the replies", "Answer"),
+    202: json_of(
+        "Accepted: durable, and not consumed yet; Location is where its step will be", "Accepted", ["Location"]
+    ),
+}
+MESSAGE_ERRORS: Final = (404, 409, 413, 422)
+
+
+def node_document() -> Json:
+    """The document. It is the same for every node of this version."""
+    return document("Understudy", "Actors whose every step can be replayed, and proved", {**_actors(), **_steps()}, {})
+
+
+def _actors() -> Json:
+    create = operation(
+        "createActor",
+        "Create an actor from a core",
+        {201: json_of("The actor lives; the same core twice is one actor", "Created", ["Location"])},
+        parameters=[
+            in_query("name", "The name, where the core comes as a CAR file", {"type": "string", "minLength": 1})
+        ],
+        errors=(409, 413, 415, 422),
+        body={JSON: ref("Creation"), CAR: {}},
+    )
+    after = page_of("after", "The `next` of the page before", ID)
+    listed = operation("listActors", "List actors", {200: json_of("A page", "Actors")}, parameters=after)
+    return {
+        "/actors": {"get": listed, "post": create},
+        "/actors/{actor}": {"get": _looked("showActor", "One actor", "Actor")},
+        "/actors/{actor}/messages": {"post": _message("sendMessage", [_TYPE_HEADER])},
+        "/actors/{actor}/messages/{type}": {"post": _message("sendMessageOfType", [in_path("type", "The type")])},
+        "/actors/{actor}/chain": {
+            "get": _looked("showChain", "The steps as they are hashed, newest first", "Chain", _BEFORE)
+        },
+        "/actors/{actor}/steps": {
+            "get": _looked(
+                "listSteps",
+                "The steps as people read them",
+                "Steps",
+                [*_BEFORE, in_query("message", "Only the step that consumed it", ID)],
+            )
+        },
+        "/actors/{actor}/core/{path}": {"get": _file("showFile", "A file or a folder of the core at the head", _ACTOR)},
+        "/actors/{actor}/events": {"get": _followed("followActor", "New steps of one actor", [_ACTOR])},
+        "/events": {"get": _followed("followNode", "New steps of all actors", [])},
+    }
+
+
+def _steps() -> Json:
+    health = operation("showHealth", "How the node does", {200: json_of("It works", "Health")})
+    # A node whose store failed says so in the words of its health, not of a problem.
+    health["responses"]["503"] = answer(
+        "Its store failed it, or too many ask at once",
+        {JSON: ref("Health"), "application/problem+json": ref("Problem")},
+    )
+    described = operation(
+        "describeNode", "This document", {200: answer("OpenAPI 3.1", {JSON: {"type": "object"}}), 304: _SAME}
+    )
+    return {
+        "/steps/{step}": {
+            "get": operation(
+                "showStep",
+                "One step, which never changes",
+                {200: json_of("The step", "Entry", _CACHED), 304: _SAME},
+                parameters=[_STEP, _IF_NONE_MATCH],
+                errors=(404,),
+            )
+        },
+        "/steps/{step}/core/{path}": {
+            "get": _file("showFileOfStep", "A file or a folder of the core after a step", _STEP)
+        },
+        "/healthz": {"get": health},
+        "/openapi.json": {"get": described},
+    }
+
+
+_BEFORE: Final = page_of("before", "Only steps below this height", NUMBER)
+_TYPE_HEADER: Final = in_header("Message-Type", "The type; without it, `message`", {"type": "string", "minLength": 1})
+
+
+def _looked(name: str, summary: str, schema: str, parameters: list[Json] | None = None) -> Json:
+    return operation(
+        name,
+        summary,
+        {200: json_of("As it is at the head", schema, _CACHED), 304: _SAME},
+        parameters=[_ACTOR, *(parameters or []), _IF_NONE_MATCH],
+        errors=(404,),
+    )
+
+
+def _message(name: str, parameters: list[Json]) -> Json:
+    return operation(
+        name,
+        "Send a message; the body is its content, as it is",
+        MESSAGE_ANSWERS,
+        parameters=[_ACTOR, *parameters, *MESSAGE_HEADERS],
+        errors=MESSAGE_ERRORS,
+        body=_ANY,
+    )
+
+
+def _file(name: str, summary: str, owner: Json) -> Json:
+    headers = [in_header("Range", "`bytes=FROM-TO`, up to 16"), in_header("If-Range", "Only of this"), _IF_NONE_MATCH]
+    folder = page_of("after", "Of a folder: how many entries come before this page", NUMBER)
+    return operation(
+        name,
+        summary,
+        {
+            200: answer("A file with its media type, or a folder", _ANY, _CACHED),
+            206: answer("Parts of a file", _ANY, ["Content-Range"]),
+            304: _SAME,
+        },
+        parameters=[owner, _PATH, *folder, *headers],
+        errors=(404, 416),
+    )
+
+
+def _followed(name: str, summary: str, owner: list[Json]) -> Json:
+    last = in_header(
+        "Last-Event-ID", "The number of the last event that was seen", {"type": "string", "pattern": "^[0-9]*$"}
+    )
+    return operation(name, summary, {200: _EVENTS}, parameters=[*owner, last], errors=(404,) if owner else ())

@@ -103,6 +103,9 @@ class Journal:
     async def call(self, capability: str, request: bytes) -> bytes:
         raise AssertionError("a sealed step calls nothing")
 
+    def call_and_wait(self, capability: str, request: bytes) -> bytes:
+        raise AssertionError("a sealed step calls nothing")
+
 
 def to(party: str, *, type: str = "add", lane: str = QUEUE) -> Outgoing:
     return Outgoing(to=party, type=type, content=CONTENT.id, lane=lane)

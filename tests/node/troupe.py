@@ -178,7 +178,7 @@ class Troupe:
             time=self.time,
             seed=self._seeds.seed(actor.head, taken),
             staging=Staging(self.reader),
-            calls=LiveCalls(self.capabilities, actor, taken, lambda action: action()),
+            calls=LiveCalls(self.capabilities, actor, taken, when_durable=lambda action: action(), leave=lambda: True),
             engines=self.engines,
             owner=lambda: OWNER,
         )

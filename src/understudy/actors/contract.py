@@ -10,9 +10,9 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
-from understudy.objects.codec import Block
+from understudy.actors.calls import Calls
+from understudy.actors.query import QueryProgram
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
-from understudy.objects.journal import Entry
 from understudy.objects.mailbox import QUEUE, Mailbox
 from understudy.objects.message import Message
 from understudy.objects.step import Outcome
@@ -38,25 +38,6 @@ class Outgoing(Struct, frozen=True, kw_only=True, gc=False):
     lane: str = QUEUE
     re: str | None = None
     headers: Mapping[str, str] = NO_HEADERS
-
-
-class Calls(Protocol):
-    """How a running step reaches the world: live through capabilities, in a replay through the journal."""
-
-    @property
-    def entries(self) -> Sequence[Entry]:
-        """What was answered so far, in the order of completion."""
-
-    @property
-    def blocks(self) -> Sequence[Block]:
-        """The blocks of the replies."""
-
-    @property
-    def unanswered(self) -> Exception | None:
-        """What kept a call from an answer that the journal could hold. The step must end with it, whatever the wit makes of it."""
-
-    async def call(self, capability: str, request: bytes) -> bytes:
-        """Ask a capability. Raises CallFailed with the capability's error."""
 
 
 class StepInput(Struct, frozen=True, kw_only=True):
@@ -93,6 +74,13 @@ class StepResult(Struct, frozen=True, kw_only=True):
     retry: str | None = None
 
 
+class Reply(NamedTuple):
+    """A capability's answer that was found at a step of another actor, which the journal names."""
+
+    data: bytes
+    step: StepId
+
+
 class Program(Protocol):
     """The code of one version of a core, ready to run."""
 
@@ -117,6 +105,12 @@ class Engine(Protocol):
     def load(self, core: TreeId, entry: str, store: Reader) -> Program:
         """The program that `entry` ("wit" or "wit_update") of a core names, cached per version of the code. Raises WitError."""
 
+    def load_query(self, core: TreeId, store: Reader) -> QueryProgram:
+        """The queries of a core, cached per version of the code. Raises WitError(NO_QUERIES) where it has none.
+
+        What they keep in memory is not shared with what steps run.
+        """
+
 
 class Capability(Protocol):
     """Something the host offers to wits. Started only when the parent step is durable, at least once until the step is sealed."""
@@ -125,5 +119,5 @@ class Capability(Protocol):
     def name(self) -> str:
         """The first part of its call paths."""
 
-    async def call(self, request: bytes, *, caller: ActorId, key: str) -> bytes:
+    async def call(self, request: bytes, *, caller: ActorId, key: str) -> bytes | Reply:
         """Answer a request. `key` is the same at every attempt of the same call. Raises CallFailed (kept), Retry (tried again)."""

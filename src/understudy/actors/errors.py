@@ -26,12 +26,13 @@ class Retry(Exception):
 
 
 class CallFailed(Exception):
-    """A capability's answer was an error; it is journalled as it is."""
+    """A capability's answer was an error; it is journalled as it is, with the step of another actor that it came from, if any."""
 
-    def __init__(self, code: str, text: str) -> None:
+    def __init__(self, code: str, text: str, *, step: str | None = None) -> None:
         super().__init__(f"{code}: {text}")
         self.code = code
         self.text = text
+        self.step = step
 
 
 class CallNeedsWorld(Exception):

@@ -10,7 +10,8 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from understudy.actors.contract import Calls, Delivery, Engine, Program, StepInput, StepResult
+from understudy.actors.calls import Calls
+from understudy.actors.contract import Delivery, Engine, Program, StepInput, StepResult
 from understudy.actors.errors import WitError
 from understudy.kernel.actor import Actor
 from understudy.kernel.core import check_core, runtime_of

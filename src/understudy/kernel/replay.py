@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from understudy.actors.contract import Calls, Delivery, Engine, Outgoing, StepResult
+from understudy.actors.calls import Calls
+from understudy.actors.contract import Delivery, Engine, Outgoing, StepResult
 from understudy.kernel.actor import Actor, actor_at, unborn
 from understudy.kernel.advance import Engines, Plan, prepare
 from understudy.kernel.retries import exhausted

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
-from understudy.actors.contract import Capability, Delivery
-from understudy.actors.errors import CallFailed
+from understudy.actors.contract import Capability, Delivery, Reply
+from understudy.actors.errors import CallFailed, Retry
 from understudy.kernel.actor import Actor
+from understudy.node.blocking import run_to_end
 from understudy.objects.blob import blob_blocks
 from understudy.objects.codec import Block
 from understudy.objects.journal import MAX_ENTRIES, CallError, Entry
@@ -25,7 +26,17 @@ _NO_BLOCKS: Final[Sequence[Block]] = ()
 class LiveCalls:
     """The calls of one running step."""
 
-    __slots__ = ("_actor", "_capabilities", "_messages", "_started", "_when_durable", "blocks", "entries", "unanswered")
+    __slots__ = (
+        "_actor",
+        "_capabilities",
+        "_leave",
+        "_messages",
+        "_started",
+        "_when_durable",
+        "blocks",
+        "entries",
+        "unanswered",
+    )
 
     def __init__(
         self,
@@ -33,11 +44,14 @@ class LiveCalls:
         actor: Actor,
         messages: Sequence[Delivery],
         when_durable: WhenDurable,
+        leave: Callable[[], bool],
     ) -> None:
+        """`leave` lets the wit run on without holding up other steps; False if that can't be now."""
         self._capabilities = capabilities
         self._actor = actor
         self._messages = messages
         self._when_durable = when_durable
+        self._leave = leave
         self._started = 0
         self.entries: Sequence[Entry] = _NOTHING
         self.blocks: Sequence[Block] = _NO_BLOCKS
@@ -57,15 +71,27 @@ class LiveCalls:
                 raise CallFailed("NoCapability", f"this node offers no {capability!r}")
             reply = await offered.call(request, caller=self._actor.id, key=self._key(path))
         except CallFailed as error:
-            self._record(Entry(path=path, request=request_digest, error=CallError(error.code, error.text)), [])
+            failure = CallError(error.code, error.text)
+            self._record(Entry(path=path, request=request_digest, error=failure, step=error.step), [])
             raise
         except Exception as error:
             # The journal does not hold it. A wit that caught it and went on could not be replayed.
             self.unanswered = self.unanswered or error
             raise
-        blocks = blob_blocks(reply)
-        self._record(Entry(path=path, request=request_digest, reply=blocks[-1].id), blocks)
-        return reply
+        data, step = reply if isinstance(reply, Reply) else (reply, None)
+        blocks = blob_blocks(data)
+        self._record(
+            Entry(path=path, request=request_digest, reply=blocks[-1].id, step=None if step is None else str(step)),
+            blocks,
+        )
+        return data
+
+    def call_and_wait(self, capability: str, request: bytes) -> bytes:
+        """The same for a wit that can't await. The token goes to another thread first, which makes the parent durable."""
+        if not self._leave():
+            self.unanswered = self.unanswered or Retry("too many wits wait for answers at this moment")
+            raise self.unanswered
+        return run_to_end(self.call(capability, request))
 
     def _record(self, entry: Entry, blocks: Sequence[Block]) -> None:
         # In this order: who seals the step meanwhile, on another thread, must not see an entry without its reply.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from understudy.actors.query import Error
+from understudy.objects.ids import StepId
+
 
 class NodeError(Exception):
     """The node could not do what was asked. `title` names the kind, the text says what was wrong and what to do."""
@@ -55,6 +58,59 @@ class Rejected(NodeError):
     """The core, the patch or the message can't be accepted; nothing was stored."""
 
     status, title = 422, "Rejected"
+
+
+class NotThatStep(NotFound):
+    """`at` is no step, or not a durable one of this actor."""
+
+    title = "Not a step of this actor"
+
+
+class NoQueries(NotFound):
+    """The actor has no queries at this step."""
+
+    title = "No queries"
+
+
+class UnknownQuery(NotFound):
+    """The actor has queries, but none of this name."""
+
+    title = "Unknown query"
+
+
+class BadArguments(NodeError):
+    """The query's arguments are not what it asks for; the text names the one and what was expected."""
+
+    status, title = 422, "Bad arguments"
+
+
+class QueryRefused(NodeError):
+    """The query itself answered with an error: `error`, at `step`."""
+
+    status, title = 422, "The query answered with an error"
+
+    def __init__(self, error: Error, step: StepId) -> None:
+        super().__init__(f"{error.code}: {error.text}")
+        self.error = error
+        self.step = step
+
+
+class QueryFailed(NodeError):
+    """The query's code failed or could not be loaded. `code` is one word; the text has the place and the source line."""
+
+    title = "The query failed"
+
+    def __init__(self, code: str, text: str, step: StepId) -> None:
+        super().__init__(f"{code}: {text}")
+        self.code = code
+        self.text = text
+        self.step = step
+
+
+class QueryTimeout(NodeError):
+    """The query had no answer when its deadline passed."""
+
+    status, title = 504, "The query took too long"
 
 
 class Busy(NodeError):

@@ -10,13 +10,14 @@ from typing import Final, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from understudy.node.errors import Ambiguous, NotFound
+from understudy.node.errors import Ambiguous, NotFound, NotThatStep
 from understudy.objects import ids
-from understudy.objects.errors import BadId
+from understudy.objects.errors import BadId, WrongKind
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
 from understudy.objects.mailbox import mailbox_key
 from understudy.objects.message import Message
 from understudy.objects.step import Step
+from understudy.store.errors import Missing
 from understudy.store.keys import (
     EVIDENCE,
     FEED,
@@ -143,6 +144,20 @@ class Lookup:
         """The step of an actor at a height: the same cost at any height."""
         value = self._backend.row(height_row(actor, height)) if 0 <= height < 2**63 else None
         return None if value is None else StepId(Id(value))
+
+    def check_step(self, actor: ActorId, step: StepId) -> StepId:
+        """The step, if it is a durable one in the history of this actor. Raises NotThatStep."""
+        try:
+            found = self._reader.step(step)
+        except Missing as error:
+            raise NotThatStep(f"there is no {step} here, or it is not durable yet") from error
+        except WrongKind as error:
+            raise NotThatStep(f"{step} is no step: {error}") from error
+        if found.actor != actor:
+            raise NotThatStep(f"{step} is a step of {found.actor}, not of {actor}")
+        if self.step_at(actor, found.height) != step:
+            raise NotThatStep(f"{step} is not in the history of {actor} here: at height {found.height} is another step")
+        return step
 
     def steps(self, actor: ActorId, *, before: int | None = None, limit: int = 100) -> Page[tuple[StepId, Step]]:
         """Steps of an actor, newest first, from below the height `before` on."""

@@ -14,7 +14,9 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from understudy.actors.contract import Capability, Delivery, Engine
-from understudy.actors.errors import WitError
+from understudy.actors.errors import Retry, WitError
+from understudy.actors.query import NO_CONTEXT, Blob, QueryRequest, Result
+from understudy.capabilities.query import QueryCapability
 from understudy.capabilities.verify import VerifyCapability
 from understudy.engines.python.engine import PythonEngine
 from understudy.kernel.advance import WIT
@@ -23,9 +25,10 @@ from understudy.kernel.seal import Sealed
 from understudy.kernel.verify import Verdict
 from understudy.node.committer import Done
 from understudy.node.cores import rejected, stage_core, stage_patch
-from understudy.node.errors import Conflict, NodeFailed, NotFound, Rejected
+from understudy.node.errors import Busy, Conflict, NodeFailed, NotFound, Rejected
 from understudy.node.feed import Event, Feed
 from understudy.node.lookup import ActorInfo, Evidence, Lookup, Page, Pending
+from understudy.node.queries import QUERY_SECONDS, Queried, Queries
 from understudy.node.reception import Answer, Reception, answer_of
 from understudy.node.scheduler import MAX_AHEAD, Scheduler, Tag
 from understudy.node.verification import Target, verify_targets
@@ -98,8 +101,12 @@ class Node:
         self._modules = modules
         self._paths = paths
         self._feed = Feed(backend, self.reader, self.lookup)
+        self._queries = Queries(self.lookup, self.reader, self._engines)
         self._reserved: set[str] = set()
-        offered = capabilities or {"verify": VerifyCapability(self._verify_for_a_wit)}
+        offered = {
+            "query": QueryCapability(self._query_for_a_wit),
+            **(capabilities or {"verify": VerifyCapability(self._verify_for_a_wit)}),
+        }
         self._scheduler = Scheduler(
             backend=backend,
             reader=InFlight(self.reader),
@@ -133,6 +140,7 @@ class Node:
 
     async def stop(self) -> None:
         """Finish what is begun, make it durable, close the store."""
+        self._queries.close()
         if self._live:
             self._live = False
             await asyncio.to_thread(self._scheduler.stop)
@@ -198,6 +206,24 @@ class Node:
         if self.reader.step(head).actor != actor:
             raise NotFound(f"{head} is not a step of {actor}")
         return head, walk(self.reader, head)
+
+    # Asking.
+
+    async def query(
+        self,
+        actor: ActorId,
+        name: str,
+        context: Blob = NO_CONTEXT,
+        *,
+        at: StepId | None = None,
+        timeout: float = QUERY_SECONDS,
+    ) -> Queried:
+        """Ask an actor at its newest durable step, or at an earlier one; also on a node that only looks.
+
+        Raises NotFound, NotThatStep (`at`), NoQueries, UnknownQuery, BadArguments, QueryRefused (the query says no),
+        QueryFailed (its code), QueryTimeout after `timeout` seconds, Busy, TooLarge.
+        """
+        return await self._queries.query(actor, name, context, at=at, timeout=timeout)
 
     # Doing.
 
@@ -330,6 +356,13 @@ class Node:
     async def _verify_for_a_wit(self, actor: str) -> Verdict:
         id = self.resolve(actor)
         return (await self.verify([Target(id, self.actor(id).head)]))[0]
+
+    async def _query_for_a_wit(self, request: QueryRequest) -> tuple[Result, StepId]:
+        try:
+            answered = await self._queries.ask_for_a_step(request)
+        except Busy as error:
+            raise Retry(str(error)) from error
+        return answered.result, answered.step
 
     async def _send(
         self,

@@ -33,31 +33,27 @@ class ReplayCalls:
         self._digests: dict[str, str] = {}
         self._started = 0
         self._completed = 0
+        self._taken: set[str] = set()  # those that a wit blocked for: out of turn
         self._waiting: dict[str, asyncio.Future[None]] = {}
 
     async def call(self, capability: str, request: bytes) -> bytes:
         """The journal's answer. Raises CallFailed as recorded, and CallNeedsWorld for a call that has none."""
-        path = f"{capability}/{self._started}"
-        self._started += 1
-        if self._started > MAX_ENTRIES:
-            raise CallFailed("TooManyCalls", f"a step may make {MAX_ENTRIES:,} calls")
-        digest = sha256(request).hexdigest()
-        self._digests[path] = digest
-        entry = self._by_path.get(path)
-        if entry is not None and entry.request != digest:
-            self._note(path, entry.request, digest)
-            self.unanswered = CallNeedsWorld(f"the call {path} asks for something else than was recorded")
-            raise self.unanswered
+        path = self._start(capability, request)
         await self._turn(path)
-        assert entry is not None
-        self.entries.append(entry)
-        if entry.error is not None:
-            raise CallFailed(entry.error.code, entry.error.text)
-        assert entry.reply is not None
-        return self._reader.blob(entry.reply)
+        return self._answer(path)
+
+    def call_and_wait(self, capability: str, request: bytes) -> bytes:
+        """The same at once: while a wit waited for it, nothing else of its step went on."""
+        path = self._start(capability, request)
+        if path not in self._by_path:
+            raise self._no_answer(path)
+        self._taken.add(path)
+        return self._answer(path)
 
     def complete_next(self) -> bool:
         """Let the next call of the journal go on, if it was made; False if it was not."""
+        while self._completed < len(self._answers) and self._answers[self._completed].path in self._taken:
+            self._completed += 1
         if self._completed == len(self._answers):
             return False
         waiting = self._waiting.pop(self._answers[self._completed].path, None)
@@ -77,6 +73,29 @@ class ReplayCalls:
                 waiting.set_exception(self._no_answer(path))
                 return True
         return False
+
+    def _start(self, capability: str, request: bytes) -> str:
+        """The path of a new call; what it asks is what was recorded, if anything was."""
+        path = f"{capability}/{self._started}"
+        self._started += 1
+        if self._started > MAX_ENTRIES:
+            raise CallFailed("TooManyCalls", f"a step may make {MAX_ENTRIES:,} calls")
+        digest = sha256(request).hexdigest()
+        self._digests[path] = digest
+        entry = self._by_path.get(path)
+        if entry is not None and entry.request != digest:
+            self._note(path, entry.request, digest)
+            self.unanswered = CallNeedsWorld(f"the call {path} asks for something else than was recorded")
+            raise self.unanswered
+        return path
+
+    def _answer(self, path: str) -> bytes:
+        entry = self._by_path[path]
+        self.entries.append(entry)
+        if entry.error is not None:
+            raise CallFailed(entry.error.code, entry.error.text, step=entry.step)
+        assert entry.reply is not None
+        return self._reader.blob(entry.reply)
 
     async def _turn(self, path: str) -> None:
         loop = asyncio.get_running_loop()

@@ -321,7 +321,13 @@ class Scheduler:
     def _plan(self, cell: Cell, taken: list[Delivery]) -> Plan:
         staging = Staging(self._reader)
         actor = cell.actor
-        calls = LiveCalls(self._capabilities, actor, taken, lambda action: self._when_durable(cell, action))
+        calls = LiveCalls(
+            self._capabilities,
+            actor,
+            taken,
+            when_durable=lambda action: self._when_durable(cell, action),
+            leave=lambda: self._leave_to_wait(cell),
+        )
         return prepare(
             actor,
             taken,
@@ -614,6 +620,14 @@ class Scheduler:
             self._left.append(running)
             running[0].stand = Stand.RUNNING
             self._hand_token_over()
+
+    def _leave_to_wait(self, cell: Cell) -> bool:
+        """The same for a wit that is about to wait for an answer. True if others step meanwhile; from any thread."""
+        running = self._running
+        if running is not None and running[0] is cell:
+            self._leave(running)
+        running = self._running
+        return running is None or running[0] is not cell
 
     def _runs(self) -> list[Run]:
         with self._token:

@@ -107,6 +107,22 @@ class Reader:
         return "a blob" if ids.is_raw(id) else describe_kind(self.node(id))
 
 
+class Frozen(Reader):
+    """A reader as code from outside may see it where nothing may be written.
+
+    Each node is decoded for whoever asks, who may do with it what he likes: those of a cache are shared.
+    """
+
+    def __init__(self, base: Reader) -> None:
+        self._base = base
+
+    def block(self, id: bytes) -> bytes:
+        return self._base.block(id)
+
+    def blocks(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        return self._base.blocks(ids)
+
+
 class Staging(Reader):
     """A reader with a place for new blocks: they can be read again at once, and are written only with their step."""
 

@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from understudy.actors.contract import Calls, Delivery, Engine, StepInput, StepResult
+from understudy.actors.calls import Calls
+from understudy.actors.contract import Delivery, Engine, StepInput, StepResult
 from understudy.actors.errors import CallFailed, WitError
 from understudy.objects.codec import Block, raw_block
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId, node_id, raw_id
@@ -79,6 +80,10 @@ class WorldCalls:
         self._replies = replies
 
     async def call(self, capability: str, request: bytes) -> bytes:
+        """The prepared reply."""
+        return self.call_and_wait(capability, request)
+
+    def call_and_wait(self, capability: str, request: bytes) -> bytes:
         """The prepared reply."""
         self.requests.append((capability, request))
         if capability not in self._replies:

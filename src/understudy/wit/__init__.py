@@ -4,36 +4,46 @@ from __future__ import annotations
 
 from understudy.actors.contract import Outgoing
 from understudy.actors.errors import CallFailed, Refusal, Retry, WitError
+from understudy.actors.query import Blob, Error, Tree
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
 from understudy.store.reader import Reader, Staging
+from understudy.wit.asking import query_a_wit
 from understudy.wit.context import Context
 from understudy.wit.core import Core
 from understudy.wit.draft import Draft
 from understudy.wit.inbox import Inbox
 from understudy.wit.message import Message
+from understudy.wit.object_store import object_store
 from understudy.wit.outbox import Outbox
+from understudy.wit.query_context import QueryContext
 from understudy.wit.verdict import Verdict
 from understudy.wit.wit import Wit
 
 __all__ = [
     "ActorId",
+    "Blob",
     "CallFailed",
     "Context",
     "Core",
     "Draft",
+    "Error",
     "Id",
     "Inbox",
     "Message",
     "MessageId",
     "Outbox",
     "Outgoing",
+    "QueryContext",
     "Reader",
     "Refusal",
     "Retry",
     "Staging",
     "StepId",
+    "Tree",
     "TreeId",
     "Verdict",
     "Wit",
     "WitError",
+    "object_store",
+    "query_a_wit",
 ]

@@ -5,6 +5,7 @@ The law: equal values give equal bytes, whatever the hash seed and the order in 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +46,31 @@ def decoder_for(kind: Any) -> Decode:
     if not (isinstance(kind, type) and (kind in _PLAIN or issubclass(kind, msgspec.Struct))):
         _check_kind(kind)
     return msgspec.json.Decoder(kind, dec_hook=_from_json).decode
+
+
+def argument_decoder(kind: Any, *, texts: bool) -> Decode:
+    """What turns the JSON of an argument into a type; bytes are base64, as in msgspec. Raises TypeError like `decoder_for`.
+
+    With `texts`, a JSON text may stand for what it spells: "5" is a number where one is wanted.
+    """
+    strict = msgspec.json.Decoder(bytes).decode if kind is bytes else decoder_for(kind)
+    if not texts:
+        return strict
+    is_model = isinstance(kind, type) and hasattr(kind, "model_validate_json")
+    lax = strict if is_model else msgspec.json.Decoder(kind, strict=False, dec_hook=_from_json).decode
+
+    def decode(data: bytes) -> Any:
+        try:
+            return lax(data)
+        except (ValueError, msgspec.MsgspecError):
+            text = msgspec.json.decode(data)
+            if not isinstance(text, str):
+                raise
+            with contextlib.suppress(ValueError, msgspec.MsgspecError, RecursionError):
+                return strict(text.encode())
+            raise
+
+    return decode
 
 
 def decode_or_refuse(decode: Decode, data: bytes, what: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from understudy.actors.calls import Calls
 from understudy.actors.contract import NO_HEADERS, Delivery, Outgoing, StepInput
 from understudy.actors.errors import WitError
 from understudy.objects.ids import ActorId, Id, StepId, TreeId
@@ -16,6 +17,8 @@ from understudy.objects.mailbox import QUEUE, UPDATE
 from understudy.objects.message import ERROR, GENESIS
 from understudy.objects.patch import patch_block
 from understudy.store.maps import build_tree, edit_tree, patch_tree
+from understudy.store.reader import Frozen, Reader
+from understudy.wit.asking import ask, one_context
 from understudy.wit.content import encode_json, put_bytes, put_content
 from understudy.wit.core import Core
 from understudy.wit.inbox import Inbox
@@ -43,6 +46,7 @@ class Context:
         "_spawned",
         "_state",
         "_state_bytes",
+        "blocking",
         "entry",
         "given",
     )
@@ -50,6 +54,7 @@ class Context:
     def __init__(self, given: StepInput, entry: str) -> None:
         self.given = given
         self.entry = entry
+        self.blocking = False
         self._state: Any = UNREAD
         self._state_bytes: bytes | None = None
         self._delivery: Delivery | None = given.messages[0] if len(given.messages) == 1 else None
@@ -206,6 +211,23 @@ class Context:
     async def verify(self, actor: str | Id) -> Verdict:
         """Have another actor's history checked and replayed. Raises CallFailed, e.g. if there is no such actor."""
         return _verdict(await self.given.calls.call("verify", encode_json({"actor": str(actor)})))
+
+    def query(self, actor: str | Id, name: str, /, context: Any = None, **arguments: Any) -> Any:
+        """Ask another actor at its newest durable step: a Blob or a Tree, awaited in an `async def`.
+
+        The step that was asked and its answer stand in the journal. Raises CallFailed for an error, e.g. UnknownQuery.
+        """
+        return ask(self, actor, name, one_context(context, arguments), raises=True)
+
+    @property
+    def reader(self) -> Reader:
+        """What may be read, without the means to write."""
+        return Frozen(self.given.store)
+
+    @property
+    def calls(self) -> Calls:
+        """How the step reaches the world."""
+        return self.given.calls
 
     def messages(self) -> list[Message]:
         """The new messages, in order."""

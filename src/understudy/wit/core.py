@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from understudy.actors.errors import WitError
 from understudy.objects import ids
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import Id, TreeId
@@ -14,7 +15,7 @@ from understudy.objects.names import split_path
 from understudy.objects.tree import FLAT, flat_tree_node, is_tree_node
 from understudy.store.errors import Missing
 from understudy.store.maps import edit_tree, patch_tree
-from understudy.store.reader import Staging
+from understudy.store.reader import Reader, Staging
 from understudy.wit.content import encode_json, put_bytes, put_content
 
 Value = bytes | Id | None  # new bytes, a link, or nothing: the entry is removed
@@ -33,6 +34,14 @@ class Core:
     def __init__(self, store: Staging, root: TreeId) -> None:
         self._changes = Changes(store, root)
         self._prefix = ""
+
+    @classmethod
+    def frozen(cls, store: Reader, root: TreeId) -> Core:
+        """A core that can only be read: writing raises WitError("ReadOnly")."""
+        core: Core = object.__new__(cls)
+        core._changes = Unchangeable(Staging(store), root)
+        core._prefix = ""
+        return core
 
     def __getitem__(self, path: str) -> bytes:
         found = self._changes.find(self._path(path))
@@ -240,6 +249,20 @@ class Changes:
         below = f"{path}/"
         for edit in [edit for edit in self.edits if edit.startswith(below)]:
             del self.edits[edit]
+
+
+class Unchangeable(Changes):
+    """A tree that nobody may change. What its staging is given goes nowhere."""
+
+    __slots__ = ()
+
+    def write(self, path: str, value: Value) -> None:
+        """Raise WitError("ReadOnly")."""
+        raise WitError("ReadOnly", f"a query can't write /{path}: it only reads; to change the core, handle a message")
+
+    def write_top(self, name: str, data: bytes) -> None:
+        """Raise WitError("ReadOnly")."""
+        self.write(name, data)
 
 
 def _above(path: str) -> Iterator[str]:

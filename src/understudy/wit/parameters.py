@@ -21,7 +21,7 @@ from understudy.wit.inbox import Inbox
 from understudy.wit.message import Message
 from understudy.wit.outbox import Outbox
 
-Fill = Callable[[Context], Any]
+Fill = Callable[[Any], Any]  # of the context of a step, or of a query
 
 
 class Source(NamedTuple):

@@ -15,6 +15,7 @@ import msgspec
 from understudy.actors.errors import WitError
 from understudy.wit.content import decoder_for, encode_json
 from understudy.wit.context import UNREAD, Context
+from understudy.wit.query_context import QueryContext
 
 PATH: Final = "state"
 
@@ -36,8 +37,8 @@ class StateType:
         """True for an instance of the author's own state class; a dict or a number could as well be a reply."""
         return self._is_own and isinstance(value, typing.cast("type", self._class))
 
-    def read(self, ctx: Context) -> Any:
-        """The state of the running step: the same object for all its messages."""
+    def read(self, ctx: Context | QueryContext) -> Any:
+        """The state of the running step, the same object for all its messages; or that of the step that is asked."""
         if ctx._state is UNREAD:
             data = ctx.core.changes.read_top(PATH)
             ctx._state_bytes = data

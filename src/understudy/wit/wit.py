@@ -10,11 +10,15 @@ from msgspec import Struct
 
 from understudy.actors.contract import Delivery
 from understudy.actors.errors import Refusal, WitError
+from understudy.actors.query import UNKNOWN_QUERY
 from understudy.objects.errors import BadName
 from understudy.objects.message import ERROR, check_type
+from understudy.objects.names import check_name
 from understudy.wit.context import Context
 from understudy.wit.handler import Handler, Role, state_kind
 from understudy.wit.parameters import describe_kind, place_of
+from understudy.wit.query_context import QueryContext
+from understudy.wit.query_handler import QueryHandler
 from understudy.wit.state import StateType
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -34,6 +38,7 @@ class Wit:
         self._messages: dict[str, tuple[Callable[..., Any], type | None]] = {}
         self._genesis: Callable[..., Any] | None = None
         self._update: Callable[..., Any] | None = None
+        self._queries: dict[str, Callable[..., Any]] = {}
         self._plan: _Plan | None = None
 
     def message(self, kind: str | type) -> Callable[[Function], Function]:
@@ -76,11 +81,28 @@ class Wit:
         self._update, self._plan = function, None
         return function
 
+    def query(self, name: str | Function) -> Any:
+        """Answer a query by the function's name, or by the one given: `@wit.query` or `@wit.query("name")`.
+
+        What the function asks for beside `state`, `core`, `ctx`, `store`, `actor_id`, `step_id` and `context: Blob` is an
+        argument: a key of the JSON object that the query is asked with, of the annotated type. It can read and not write.
+        It returns a Blob, a Tree, an Error, bytes, or anything else, which is answered as JSON.
+        """
+        if not isinstance(name, str):
+            self._register_query(name.__name__, name)
+            return name
+
+        def register(function: Function) -> Function:
+            self._register_query(name, function)
+            return function
+
+        return register
+
     @property
     def functions(self) -> Sequence[Callable[..., Any]]:
         """All handlers."""
         others = [function for function in (self._genesis, self._update) if function is not None]
-        return [function for function, _ in self._messages.values()] + others
+        return [*(function for function, _ in self._messages.values()), *others, *self._queries.values()]
 
     @property
     def has_update(self) -> bool:
@@ -99,6 +121,7 @@ class Wit:
                 },
                 genesis=None if self._genesis is None else Handler(self._genesis, Role.GENESIS, None, "genesis", state),
                 update=None if self._update is None else Handler(self._update, Role.UPDATE, None, "update", state),
+                queries={name: QueryHandler(function, state) for name, function in self._queries.items()},
                 is_async=False,
             )
             self._plan.is_async = any(
@@ -127,6 +150,26 @@ class Wit:
         plan.state.write(ctx)
         return None
 
+    def answer(self, ctx: QueryContext) -> Any:
+        """What a query returns, or an awaitable of it. Raises WitError(UNKNOWN_QUERY)."""
+        self.prepare()
+        assert self._plan is not None
+        handler = self._plan.queries.get(ctx.name)
+        if handler is None:
+            known = ", ".join(sorted({*self._plan.queries}))
+            raise WitError(UNKNOWN_QUERY, f"there is no query {ctx.name!r}; there are: {known}")
+        return handler.call(ctx)
+
+    def _register_query(self, name: str, function: Callable[..., Any]) -> None:
+        try:
+            check_name(name, what="query name")
+        except BadName as error:
+            raise WitError("WrongSignature", f"@wit.query({name!r}): {error}") from error
+        if name in self._queries:
+            other = place_of(self._queries[name])
+            raise WitError("AmbiguousWit", f"{place_of(function)}: there is a query {name!r} already, {other}")
+        self._queries[name], self._plan = function, None
+
     def _state_type(self) -> StateType:
         first: tuple[Any, Callable[..., Any]] | None = None
         for function in self.functions:
@@ -153,6 +196,7 @@ class _Plan(Struct, kw_only=True):
     messages: dict[str, Handler]
     genesis: Handler | None
     update: Handler | None
+    queries: dict[str, QueryHandler]
     is_async: bool
 
 
@@ -179,6 +223,8 @@ async def _handle_async(plan: _Plan, ctx: Context, deliveries: Sequence[Delivery
         handler = _choose(plan, ctx, delivery)
         if handler is not None:
             ctx._delivery = delivery
+            # A `def` among `async def`s runs where an event loop runs, and still can't await.
+            ctx.blocking = not handler.is_async
             result = handler.call(ctx)
             if isawaitable(result):
                 result = await result

@@ -8,13 +8,15 @@ from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 from understudy.actors.errors import WitError
+from understudy.actors.query import NO_QUERIES
 from understudy.engines.python.failure import in_core, in_package, is_interrupt, load_error
 from understudy.engines.python.importer import Version, clean, file_name
 from understudy.engines.python.inline import find_wit, inline_code
 from understudy.engines.python.locks import Locks
 from understudy.engines.python.modules import Code, Nodes, Search, arrange, module_paths, read_sources
 from understudy.engines.python.pointer import External, InCore, Inline, Pointer, parse_pointer
-from understudy.engines.python.program import PythonProgram
+from understudy.engines.python.program import WIT_QUERY, PythonProgram
+from understudy.engines.python.query import PythonQuery
 from understudy.engines.python.resolver import Resolver, default_resolver, find_function, home_of, source_digest
 from understudy.objects import ids
 from understudy.objects.errors import WrongKind
@@ -24,6 +26,7 @@ from understudy.store.reader import Reader
 
 NAME: Final = "python"
 ABI: Final = "python/1"
+WIT: Final = "wit"
 MAX_WIT: Final = 1024 * 1024
 MAX_PROGRAMS: Final = 512
 MAX_SOURCE: Final = 16 * 1024 * 1024  # of all versions kept: loaded code takes some ten times its source
@@ -50,6 +53,7 @@ class PythonEngine:
         self._search = Search()
         self._clock = 0
         self._builds = Locks()
+        self._queries: PythonEngine | None = None
         self._keeping = threading.Lock()  # of programs; never held while code runs
 
     @property
@@ -73,6 +77,24 @@ class PythonEngine:
         self._clock += 1
         program.stamp = self._clock
         return program
+
+    def load_query(self, core: TreeId, store: Reader) -> PythonQuery:
+        """What answers a core's queries: its `/wit_query`, else the Wit in `/wit`. Raises WitError, StoreError."""
+        # In namespaces of their own: what a query leaves in a module must never reach a step, and code that never ends
+        # its import for a step holds up no query.
+        loader = self._for_queries()
+        has_own = _entry(core, WIT_QUERY, store) is not None
+        query = loader.load(core, WIT_QUERY if has_own else WIT, store).query
+        if query is None:
+            text = "the core has no /wit_query, and /wit is a function, not a Wit: it has no queries"
+            raise WitError(NO_QUERIES, text)
+        return query
+
+    def _for_queries(self) -> PythonEngine:
+        with self._keeping:
+            if self._queries is None:
+                self._queries = PythonEngine(self._resolver, fresh=self._fresh, max_programs=self._max_programs)
+            return self._queries
 
     def _code(self, pointer: Pointer, core: TreeId, store: Reader) -> object:
         """What the program depends on beside the pointer's text; the same value as long as the code is the same."""

@@ -12,6 +12,7 @@ from understudy.actors.errors import Retry, WitError
 from understudy.engines.python.failure import Belongs, is_interrupt, outcome_of
 from understudy.engines.python.importer import Version
 from understudy.engines.python.inject import inject
+from understudy.engines.python.query import PythonQuery
 from understudy.objects import ids
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id, TreeId
@@ -22,15 +23,18 @@ from understudy.wit.core import Core
 from understudy.wit.draft import Draft
 from understudy.wit.outbox import check_outgoing, check_sent_count
 from understudy.wit.parameters import Fill
+from understudy.wit.query_handler import inject_query
+from understudy.wit.running import RUNNING
 from understudy.wit.wit import Wit
 
 WIT_UPDATE: Final = "wit_update"
+WIT_QUERY: Final = "wit_query"
 
 
 class PythonProgram:
     """One wit of one version of the code. While it is held, so are its modules."""
 
-    __slots__ = ("__weakref__", "_belongs", "_call", "engine", "entry", "function", "stamp", "version")
+    __slots__ = ("__weakref__", "_belongs", "_call", "engine", "entry", "function", "query", "stamp", "version")
 
     def __init__(
         self, function: Any, *, entry: str, engine: str, belongs: Belongs, version: Version | None = None
@@ -52,16 +56,24 @@ class PythonProgram:
             what = "a class" if isinstance(function, type) else f"a {type(function).__name__}"
             raise WitError("NotCallable", f"/{entry} names {what}: it must be a function (def or async def) or a Wit")
         else:
-            self._call = inject(function)
+            self._call = inject_query(function) if entry == WIT_QUERY else inject(function)
+        self.query = self._as_query()
 
     @property
     def problems(self) -> Sequence[str]:
         """What is broken in modules of the core that the wit does not need."""
         return () if self.version is None else self.version.problems or ()
 
+    def _as_query(self) -> PythonQuery | None:
+        """What answers queries; None if this is neither a `/wit_query` nor a Wit."""
+        if isinstance(self.function, Wit):
+            return PythonQuery(self.function.answer, self._belongs)
+        return PythonQuery(self._call, self._belongs) if self.entry == WIT_QUERY else None
+
     def run(self, given: StepInput) -> StepResult | Awaitable[StepResult]:
         """Run one step. Raises only StoreError when the store fails, and KeyboardInterrupt from the terminal."""
         ctx = Context(given, self.entry)
+        before = RUNNING.set(ctx)
         try:
             returned = self._call(ctx)
             if returned is not None and isawaitable(returned):
@@ -69,8 +81,12 @@ class PythonProgram:
             return self._result(ctx, returned)
         except BaseException as error:
             return self._failed(ctx, error)
+        finally:
+            RUNNING.reset(before)
 
     async def _await(self, ctx: Context, returned: Awaitable[Any]) -> StepResult:
+        # Its task has a context of its own, which ends with it.
+        RUNNING.set(ctx)
         try:
             return self._result(ctx, await returned)
         except GeneratorExit:

@@ -1,0 +1,31 @@
+"""How running code reaches the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from understudy.objects.codec import Block
+from understudy.objects.journal import Entry
+
+
+class Calls(Protocol):
+    """How a running step reaches the world: live through capabilities, in a replay through the journal."""
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """What was answered so far, in the order of completion."""
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """The blocks of the replies."""
+
+    @property
+    def unanswered(self) -> Exception | None:
+        """What kept a call from an answer that the journal could hold. The step must end with it, whatever the wit makes of it."""
+
+    async def call(self, capability: str, request: bytes) -> bytes:
+        """Ask a capability. Raises CallFailed with the capability's error."""
+
+    def call_and_wait(self, capability: str, request: bytes) -> bytes:
+        """The same for code that can't await: blocks its thread until the answer is there."""

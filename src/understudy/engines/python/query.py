@@ -1,0 +1,64 @@
+"""A query that is loaded: runs it, and turns whatever happens in it into a result or an error for its author."""
+
+from __future__ import annotations
+
+from asyncio import CancelledError, current_task
+from collections.abc import Awaitable
+from inspect import isawaitable
+from typing import Any, Final, NoReturn
+
+from understudy.actors.errors import WitError
+from understudy.actors.query import BAD_ARGUMENTS, UNKNOWN_QUERY, QueryInput, Result
+from understudy.engines.python.failure import Belongs, is_interrupt, outcome_of
+from understudy.store.errors import Missing, StoreError
+from understudy.wit.parameters import Fill
+from understudy.wit.query_context import QueryContext
+from understudy.wit.query_handler import as_result
+from understudy.wit.running import RUNNING
+
+_AS_THEY_ARE: Final = frozenset({UNKNOWN_QUERY, BAD_ARGUMENTS})  # who asked is to blame: no place in the code is
+
+
+class PythonQuery:
+    """The queries of one version of the code."""
+
+    __slots__ = ("_belongs", "_call")
+
+    def __init__(self, call: Fill, belongs: Belongs) -> None:
+        self._call = call
+        self._belongs = belongs
+
+    def run(self, given: QueryInput) -> Result | Awaitable[Result]:
+        """Run one query. Raises WitError, StoreError when the store fails, KeyboardInterrupt from the terminal."""
+        ctx = QueryContext(given)
+        before = RUNNING.set(ctx)
+        try:
+            returned = self._call(ctx)
+            return self._await(ctx, returned) if isawaitable(returned) else as_result(returned)
+        except BaseException as error:
+            self._fail(error)
+        finally:
+            RUNNING.reset(before)
+
+    async def _await(self, ctx: QueryContext, returned: Awaitable[Any]) -> Result:
+        before = RUNNING.set(ctx)
+        try:
+            return as_result(await returned)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            task = current_task()
+            if isinstance(error, CancelledError) and (task is None or task.cancelling()):
+                # Its deadline passed.
+                raise
+            self._fail(error)
+        finally:
+            RUNNING.reset(before)
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        if is_interrupt(error) or (isinstance(error, StoreError) and not isinstance(error, Missing)):
+            raise error
+        if isinstance(error, WitError) and error.code in _AS_THEY_ARE:
+            raise error
+        outcome = outcome_of(error, self._belongs)
+        raise WitError(outcome.code, outcome.text) from error

@@ -1,0 +1,154 @@
+"""One question and all those it leads to: they share a deadline, and see each actor at one step."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from inspect import isawaitable
+from typing import Final
+
+from msgspec import Struct
+
+from understudy.actors.contract import Engine
+from understudy.actors.errors import CallFailed, WitError
+from understudy.actors.query import Error, QueryRequest, Result, read_request, result_bytes
+from understudy.kernel.query import check_result, prepare_query
+from understudy.node.blocking import run_to_end
+from understudy.node.errors import Ambiguous, NotFound
+from understudy.node.lookup import Lookup
+from understudy.objects.codec import Block
+from understudy.objects.ids import ActorId, StepId
+from understudy.objects.journal import Entry
+from understudy.store.reader import Reader
+
+MAX_DEPTH: Final = 8  # a query that asks a query that asks …: deeper is a cycle, or as bad as one
+# The words in which asking fails, beside those of actors/query.py.
+TIMEOUT: Final = "QueryTimeout"
+TOO_DEEP: Final = "TooDeep"
+NO_SUCH_ACTOR: Final = "NoSuchActor"
+AMBIGUOUS: Final = "Ambiguous"
+QUERY: Final = "query"  # the only capability that a query has
+
+
+class Answered(Struct, frozen=True, kw_only=True):
+    """What a query answered, and at which step."""
+
+    step: StepId
+    height: int
+    result: Result
+
+
+class Asking:
+    """One question to the actors of a store, up to a moment of a clock. `steps` are those asked so far, one per actor."""
+
+    def __init__(
+        self, lookup: Lookup, reader: Reader, engines: Mapping[str, Engine], *, until: float, clock: Callable[[], float]
+    ) -> None:
+        self.steps: dict[ActorId, StepId] = {}
+        self._lookup = lookup
+        self._reader = reader
+        self._engines = engines
+        self._until = until
+        self._clock = clock
+
+    def resolve(self, text: str) -> ActorId:
+        """The actor that an id or a name means. Raises CallFailed."""
+        try:
+            return self._lookup.resolve(text)
+        except Ambiguous as error:
+            raise CallFailed(AMBIGUOUS, str(error)) from error
+        except NotFound as error:
+            raise CallFailed(NO_SUCH_ACTOR, str(error)) from error
+
+    def choose(self, actor: ActorId, at: StepId | None = None) -> StepId:
+        """The step that an actor is asked at: the newest durable one at its first question. Raises NotFound, NotThatStep."""
+        if actor not in self.steps:
+            self.steps[actor] = self._lookup.actor(actor).head if at is None else self._lookup.check_step(actor, at)
+        return self.steps[actor]
+
+    def run(self, step: StepId, request: QueryRequest, *, depth: int = 1) -> Answered:
+        """Run a query to its end; blocks. Raises WitError."""
+        result = self._begin(step, request, depth)
+        if isawaitable(result):
+            result = run_to_end(self._finish(result, request))
+        return self._checked(step, result)
+
+    async def run_async(self, step: StepId, request: QueryRequest, *, depth: int) -> Answered:
+        """The same for a caller that can await."""
+        result = self._begin(step, request, depth)
+        if isawaitable(result):
+            result = await self._finish(result, request)
+        return self._checked(step, result)
+
+    def _begin(self, step_id: StepId, request: QueryRequest, depth: int) -> Result | Awaitable[Result]:
+        if depth > MAX_DEPTH:
+            text = f"the query {request.name!r} was not asked: queries ask each other {MAX_DEPTH} deep at most"
+            raise WitError(TOO_DEEP, f"{text}; do they ask in a circle?")
+        if self._clock() >= self._until:
+            raise too_late(request)
+        plan = prepare_query(
+            self._reader,
+            step_id,
+            self._reader.step(step_id),
+            name=request.name,
+            context=request.context,
+            calls=NestedCalls(self, depth),
+            engines=self._engines,
+        )
+        return plan.program.run(plan.given)
+
+    async def _finish(self, result: Awaitable[Result], request: QueryRequest) -> Result:
+        try:
+            return await asyncio.wait_for(result, self._until - self._clock())
+        except TimeoutError:
+            raise too_late(request) from None
+
+    def _checked(self, step: StepId, result: Result) -> Answered:
+        height = self._reader.step(step).height
+        return Answered(step=step, height=height, result=check_result(self._reader, result))
+
+
+class NestedCalls:
+    """How a query asks other actors: on its own thread, at steps that do not change while the question lasts."""
+
+    def __init__(self, asking: Asking, depth: int) -> None:
+        self.entries: Sequence[Entry] = ()
+        self.blocks: Sequence[Block] = ()
+        self.unanswered: Exception | None = None
+        self._asking = asking
+        self._depth = depth
+
+    async def call(self, capability: str, request: bytes) -> bytes:
+        """Ask another actor. Raises CallFailed."""
+        wanted, step = self._find(capability, request)
+        try:
+            return reply_bytes(await self._asking.run_async(step, wanted, depth=self._depth + 1))
+        except WitError as error:
+            raise CallFailed(error.code, error.text, step=str(step)) from error
+
+    def call_and_wait(self, capability: str, request: bytes) -> bytes:
+        """Ask another actor. Raises CallFailed."""
+        wanted, step = self._find(capability, request)
+        try:
+            return reply_bytes(self._asking.run(step, wanted, depth=self._depth + 1))
+        except WitError as error:
+            raise CallFailed(error.code, error.text, step=str(step)) from error
+
+    def _find(self, capability: str, request: bytes) -> tuple[QueryRequest, StepId]:
+        if capability != QUERY:
+            raise CallFailed("NoCapability", f"a query can ask other actors, but there is no {capability!r} for it")
+        wanted = read_request(request)
+        return wanted, self._asking.choose(self._asking.resolve(wanted.actor))
+
+
+def reply_bytes(answered: Answered) -> bytes:
+    """The reply to the call `query`. Raises CallFailed for an Error that the query answered."""
+    result = answered.result
+    if isinstance(result, Error):
+        raise CallFailed(result.code, result.text, step=str(answered.step))
+    return result_bytes(result)
+
+
+def too_late(request: QueryRequest) -> WitError:
+    """The failure of a query whose deadline passed."""
+    return WitError(TIMEOUT, f"the query {request.name!r} of {request.actor} had no answer when its deadline passed")

@@ -1,0 +1,86 @@
+"""What a query is given: the step that is asked, seen without a way to write."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from understudy.actors.calls import Calls
+from understudy.actors.query import Blob, QueryInput
+from understudy.objects.ids import ActorId, Id, StepId
+from understudy.objects.step import Step
+from understudy.store.reader import Frozen, Reader
+from understudy.wit.asking import ask, one_context
+from understudy.wit.context import UNREAD
+from understudy.wit.core import Core
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class QueryContext:
+    """One query while it runs. Everything is as it was after the step that is asked."""
+
+    __slots__ = ("_core", "_state", "_state_bytes", "blocking", "given", "reader")
+
+    def __init__(self, given: QueryInput) -> None:
+        self.given = given
+        self.reader: Reader = Frozen(given.store)
+        self.blocking = False
+        self._core: Core | None = None
+        self._state: Any = UNREAD
+        self._state_bytes: bytes | None = None
+
+    @property
+    def actor_id(self) -> ActorId:
+        """The actor that is asked."""
+        return self.given.actor
+
+    @property
+    def step_id(self) -> StepId:
+        """The step that is asked."""
+        return self.given.step_id
+
+    @property
+    def step(self) -> Step:
+        """That step: its time, core, inbox, outbox, outcome and parent."""
+        return self.given.step
+
+    @property
+    def height(self) -> int:
+        """The height of that step."""
+        return self.given.step.height
+
+    @property
+    def time_us(self) -> int:
+        """The time of that step in microseconds since 1970. A query knows no other."""
+        return self.given.step.time
+
+    def now(self) -> datetime:
+        """The time of that step, in UTC."""
+        return _EPOCH + timedelta(microseconds=self.given.step.time)
+
+    @property
+    def name(self) -> str:
+        """The name of the query."""
+        return self.given.name
+
+    @property
+    def context(self) -> Blob:
+        """What the query was asked with."""
+        return self.given.context
+
+    @property
+    def core(self) -> Core:
+        """The core after the step. Writing into it raises WitError("ReadOnly")."""
+        if self._core is None:
+            self._core = Core.frozen(self.reader, self.given.step.core)
+        return self._core
+
+    @property
+    def calls(self) -> Calls:
+        """How other actors are asked."""
+        return self.given.calls
+
+    def query(self, actor: str | Id, name: str, /, context: Any = None, **arguments: Any) -> Any:
+        """Ask another actor: a Blob or a Tree, awaited in an `async def`. Raises CallFailed for an error."""
+        return ask(self, actor, name, one_context(context, arguments), raises=True)

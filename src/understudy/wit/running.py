@@ -1,0 +1,37 @@
+"""What runs at this moment, for functions that are imported and not handed in: one step or one query per thread or task."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Final, Protocol
+
+from understudy.actors.calls import Calls
+from understudy.actors.errors import WitError
+from understudy.store.reader import Reader
+
+
+class Run(Protocol):
+    """A step or a query while it runs."""
+
+    @property
+    def reader(self) -> Reader:
+        """What it may read."""
+
+    @property
+    def calls(self) -> Calls:
+        """How it reaches the world."""
+
+    @property
+    def blocking(self) -> bool:
+        """True while a function runs that can't await, though there may be an event loop in its thread."""
+
+
+RUNNING: Final[ContextVar[Run]] = ContextVar("understudy-running")
+
+
+def running(what: str) -> Run:
+    """The step or query that runs. Raises WitError("NotRunning") that says what was asked for."""
+    run = RUNNING.get(None)
+    if run is None:
+        raise WitError("NotRunning", f"{what} can only be used while a step or a query runs")
+    return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,6 +29,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = os.environ.setdefault(
             SEED_VARIABLE, str(random.SystemRandom().randrange(2**32))
         )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_components(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests compile is kept for the run, and nowhere near the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.node.troupe import OWNER, Troupe, chain
 from understudy.kernel.compare import MAX_PREVIEW, Difference, first_difference, preview_pair
-from understudy.kernel.replay import engine_abi, engine_name, engine_source
+from understudy.kernel.replay import engine_name, engine_rules, engine_source
 from understudy.kernel.seal import Sealed
 from understudy.node.replay_calls import ReplayCalls
 from understudy.node.replayer import Replayer
@@ -85,16 +85,16 @@ def test_the_record_after_a_step_is_the_record_before_the_next(troupe: Troupe):
 
 
 @pytest.mark.parametrize(
-    ("text", "name", "abi", "source"),
+    ("text", "name", "rules", "source"),
     [
         ("python/1", "python", "python/1", None),
         ("python/1;source=none", "python", "python/1", "none"),
-        ("wasm/2;wasmtime=50;source=ab", "wasm", "wasm/2", "ab"),
+        ("wasm/2;config=50;source=ab", "wasm", "wasm/2;config=50", "ab"),
         ("odd", "odd", "odd", None),
     ],
 )
-def test_an_engine_text_is_taken_apart(text: str, name: str, abi: str, source: str | None):
-    assert (engine_name(text), engine_abi(text), engine_source(text)) == (name, abi, source)
+def test_an_engine_text_is_taken_apart(text: str, name: str, rules: str, source: str | None):
+    assert (engine_name(text), engine_rules(text), engine_source(text)) == (name, rules, source)
 
 
 # Comparison.

@@ -64,6 +64,8 @@ class StepResult(Struct, frozen=True, kw_only=True):
     """What came out: the new core, messages in order, log entries, and the outcome if it is not ok.
 
     `retry` holds the text of a `Retry` that the wit raised, or of a capability that failed for now; then nothing else counts.
+    `notes` are what the engine has to say beside the wit's log. `component_hash` is the sha256 of a component that the
+    actor begins with, or goes on with after an update.
     """
 
     engine: str
@@ -72,6 +74,8 @@ class StepResult(Struct, frozen=True, kw_only=True):
     log: Sequence[str] = ()
     outcome: Outcome | None = None
     retry: str | None = None
+    notes: Sequence[str] = ()
+    component_hash: str | None = None
 
 
 class Reply(NamedTuple):
@@ -109,6 +113,12 @@ class Engine(Protocol):
         """The queries of a core, cached per version of the code. Raises WitError(NO_QUERIES) where it has none.
 
         What they keep in memory is not shared with what steps run.
+        """
+
+    def load_update(self, before: TreeId, after: TreeId, store: Reader) -> Program | None:
+        """What must agree before an update without a `/wit_update` turns one core into another; None: nothing must.
+
+        Raises WitError if the code of the core afterwards can't be.
         """
 
 

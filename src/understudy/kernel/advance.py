@@ -108,6 +108,13 @@ def _plan_update(
     given = _with_core(given, patched)
     if tree_entry(staging, patched, WIT_UPDATE) is not None:
         return _load(actor, given, WIT_UPDATE, engines)
+    try:
+        program = _engine(given, engines).load_update(actor.core, patched, staging)
+    except (WitError, ObjectError) as error:
+        code, text = (error.code, error.text) if isinstance(error, WitError) else ("InvalidCore", str(error))
+        return _decided(actor, given, Outcome(REFUSED, code, text))
+    if program is not None:
+        return Plan(actor=actor, given=given, program=program)
     return Plan(actor=actor, given=given, result=StepResult(engine=KERNEL_ENGINE, core=patched))
 
 
@@ -123,16 +130,21 @@ def _check_permission(actor: Actor, message: Message, staging: Staging, owner: C
 
 def _load(actor: Actor, given: StepInput, entry: str, engines: Engines | Mapping[str, Engine]) -> Plan:
     try:
-        runtime = runtime_of(given.store, given.core)
-        engine = engines.get(runtime)
-        if engine is None:
-            raise WitError("UnknownRuntime", f"/runtime says {runtime!r}, and this node has no engine of that name")
-        return Plan(actor=actor, given=given, program=engine.load(given.core, entry, given.store))
+        program = _engine(given, engines).load(given.core, entry, given.store)
+        return Plan(actor=actor, given=given, program=program)
     except WitError as error:
         return _decided(actor, given, Outcome(FAILED, error.code, error.text))
     except ObjectError as error:
         # Who was born of something else than a tree has no code to run.
         return _decided(actor, given, Outcome(FAILED, "InvalidCore", f"the core can't be read: {error}"))
+
+
+def _engine(given: StepInput, engines: Engines | Mapping[str, Engine]) -> Engine:
+    runtime = runtime_of(given.store, given.core)
+    engine = engines.get(runtime)
+    if engine is None:
+        raise WitError("UnknownRuntime", f"/runtime says {runtime!r}, and this node has no engine of that name")
+    return engine
 
 
 def _decided(actor: Actor, given: StepInput, outcome: Outcome) -> Plan:

@@ -22,6 +22,7 @@ from understudy.objects.step import Outcome, Step
 from understudy.store.reader import Reader, Staging
 
 _NOBODY_PATH = "send/"
+_SOURCE = "source="
 
 
 class Record(Struct, frozen=True, kw_only=True):
@@ -94,7 +95,10 @@ def finish_replay(record: Record, plan: Plan, result: StepResult) -> Sealed:
 
 def cut_again(record: Record) -> StepResult:
     """The result of a step that the host cut: nothing runs, and the outcome is taken as recorded."""
-    return StepResult(engine=record.step.engine, core=record.before.core, outcome=record.step.outcome)
+    step = record.step
+    return StepResult(
+        engine=step.engine, core=record.before.core, outcome=step.outcome, component_hash=step.component_hash
+    )
 
 
 def as_recorded(result: StepResult, step: Step) -> StepResult:
@@ -107,6 +111,8 @@ def as_recorded(result: StepResult, step: Step) -> StepResult:
         sent=result.sent,
         log=result.log,
         outcome=_outcome_as_recorded(result.outcome, step.outcome),
+        notes=result.notes,
+        component_hash=result.component_hash,
     )
 
 
@@ -115,17 +121,16 @@ def engine_name(engine: str) -> str:
     return engine.partition("/")[0]
 
 
-def engine_abi(engine: str) -> str:
-    """`python/1` of `python/1;source=…`."""
-    return engine.partition(";")[0]
+def engine_rules(engine: str) -> str:
+    """What results depend on beside the code: `python/1` of `python/1;source=…`, all of `wasm/1;config=…`."""
+    return ";".join(part for part in engine.split(";") if not part.startswith(_SOURCE))
 
 
 def engine_source(engine: str) -> str | None:
     """The digest of the source of external code in an engine text; None if no such code ran."""
     for part in engine.split(";")[1:]:
-        key, _, value = part.partition("=")
-        if key == "source":
-            return value
+        if part.startswith(_SOURCE):
+            return part.removeprefix(_SOURCE)
     return None
 
 

@@ -13,4 +13,6 @@ RETRIES_EXHAUSTED: Final = "RetriesExhausted"
 def exhausted(result: StepResult) -> StepResult:
     """The result of a wit that raised `Retry`, as a failure."""
     outcome = Outcome(FAILED, RETRIES_EXHAUSTED, result.retry or "")
-    return StepResult(engine=result.engine, core=result.core, log=result.log, outcome=outcome)
+    return StepResult(
+        engine=result.engine, core=result.core, log=result.log, outcome=outcome, component_hash=result.component_hash
+    )

@@ -63,7 +63,7 @@ def seal(plan: Plan, result: StepResult, *, known: Known) -> Sealed:
     nobody: list[tuple[int, Outgoing]] = []
     sent, outbox_changes = _address(plan, outgoing, staging, known, nobody)
     entries = (*answers, *(_nobody_entry(number, message) for number, message in nobody))
-    log = log_text(result.log, [_nobody_note(number, message) for number, message in nobody])
+    log = log_text(result.log, [*result.notes, *(_nobody_note(number, message) for number, message in nobody)])
     inbox_changes = {sender_key(delivery.message): Cursor(delivery.message.seq, delivery.id) for delivery in messages}
     step = Step(
         parent=actor.head,
@@ -80,6 +80,7 @@ def seal(plan: Plan, result: StepResult, *, known: Known) -> Sealed:
         outcome=outcome,
         journal=staging.put(journal_block(entries)) if entries else None,
         log=staging.put_blob(log) if log else None,
+        component_hash=result.component_hash,
     )
     step_bytes = step_block(step)
     step_id = StepId(step_bytes.id)

@@ -14,7 +14,7 @@ from understudy.kernel.closure import Closure
 from understudy.kernel.compare import JSON, Difference, first_difference
 from understudy.kernel.deliver import Judgement, judge, sender_key
 from understudy.kernel.own_messages import OwnMessages
-from understudy.kernel.replay import Record, engine_abi, engine_name, engine_source
+from understudy.kernel.replay import Record, engine_name, engine_rules, engine_source
 from understudy.kernel.seal import Sealed
 from understudy.objects import ids
 from understudy.objects.errors import ObjectError
@@ -161,8 +161,10 @@ def judge_replay(reader: Reader, record: Record, sealed: Sealed, *, engine: str)
     if here is not None and (digest == _NO_SOURCE or _failed_to_load(record)):
         reason = "the step ran external code whose source is not known, and the code that is here gives something else"
         return _unverifiable(SOURCE, reason, difference)
-    if same_engine and engine_abi(recorded) != engine_abi(engine):
-        reason = f"the step was made by {engine_abi(recorded)}; {engine_abi(engine)} is here and gives something else"
+    if same_engine and engine_rules(recorded) != engine_rules(engine):
+        reason = (
+            f"the step was made by {engine_rules(recorded)}; {engine_rules(engine)} is here and gives something else"
+        )
         return _unverifiable(ENGINE, reason, difference)
     if _lacked_engine(record) and engine_name(engine) != engine_name(recorded):
         return _unverifiable(ENGINE, "the node that made the step had no such engine", difference)

@@ -9,6 +9,7 @@ import os
 import threading
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, cast
 
 from understudy.kernel.closure import Closure
@@ -74,7 +75,7 @@ class Judge:
         self._reader: Reader = Grit(cast(Backend, self._store))
         self._closure = Closure(self._reader)
         self._chains = StoredChains(self._store, self._reader)
-        self._replayer = None if setup.integrity_only else Replayer(self._reader, setup.modules)
+        self._replayer = None if setup.integrity_only else Replayer(self._reader, setup.modules, Path(setup.components))
 
     def judge(self, span: Span) -> Done:
         """Judge the steps of a span from the lowest up, as far as the first MISMATCH."""

@@ -16,9 +16,12 @@ from msgspec import Struct
 from understudy.actors.contract import Capability, Delivery, Engine
 from understudy.actors.errors import Retry, WitError
 from understudy.actors.query import NO_CONTEXT, Blob, QueryRequest, Result
+from understudy.capabilities.names import NamesCapability
 from understudy.capabilities.query import QueryCapability
 from understudy.capabilities.verify import VerifyCapability
 from understudy.engines.python.engine import PythonEngine
+from understudy.engines.wasm.cache import default_folder
+from understudy.engines.wasm.engine import WasmEngine
 from understudy.kernel.advance import WIT
 from understudy.kernel.core import check_core, runtime_of
 from understudy.kernel.seal import Sealed
@@ -97,13 +100,14 @@ class Node:
         self.name = _meta(backend, "node").decode()
         self.lookup = Lookup(backend, self.reader)
         self.failure: BaseException | None = None
-        self._engines = engines or {"python": PythonEngine()}
+        self._engines = engines or {"python": PythonEngine(), "wasm": WasmEngine(default_folder())}
         self._modules = modules
         self._paths = paths
         self._feed = Feed(backend, self.reader, self.lookup)
         self._queries = Queries(self.lookup, self.reader, self._engines)
         self._reserved: set[str] = set()
-        offered = {
+        offered: dict[str, Capability] = {
+            "names": NamesCapability(self.lookup.named),
             "query": QueryCapability(self._query_for_a_wit),
             **(capabilities or {"verify": VerifyCapability(self._verify_for_a_wit)}),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -15,6 +16,7 @@ from understudy.engines.python.externals import FreshResolver
 from understudy.engines.python.failure import in_core, in_package
 from understudy.engines.python.program import PythonProgram
 from understudy.engines.python.resolver import default_resolver, home_of
+from understudy.engines.wasm.engine import WasmEngine
 from understudy.kernel.advance import KERNEL_ENGINE, Plan
 from understudy.kernel.replay import (
     Record,
@@ -48,12 +50,17 @@ class _Replay(Struct, frozen=True, kw_only=True):
 
 
 class Replayer:
-    """Replays steps, each in new module namespaces. `modules` are those that register wits when they are imported."""
+    """Replays steps, each in new module namespaces.
 
-    def __init__(self, reader: Reader, modules: Sequence[str] = ()) -> None:
+    `modules` are those that register wits when they are imported; `components` is the folder with compiled components.
+    """
+
+    def __init__(self, reader: Reader, modules: Sequence[str] = (), components: Path | None = None) -> None:
         self._reader = reader
         self._resolver = FreshResolver(modules)
-        self._fresh: Engines = {"python": PythonEngine(self._resolver, fresh=True)}
+        # A component leaves nothing behind from one step to the next, so one engine does for all of them.
+        self._wasm = WasmEngine(components)
+        self._fresh: Engines = {"python": PythonEngine(self._resolver, fresh=True), "wasm": self._wasm}
 
     def judge(self, record: Record, owner: Owner) -> Problem | None:
         """Replay a step and say what is wrong with it. `owner` gives the sender of the genesis. Raises StoreError."""
@@ -142,7 +149,7 @@ class Replayer:
 
     def _comes_out(self, records: Sequence[Record], owner: Owner) -> bool:
         self._resolver.forget_all()
-        kept: Engines = {"python": PythonEngine(default_resolver())}
+        kept: Engines = {"python": PythonEngine(default_resolver()), "wasm": self._wasm}
         replay = None
         for record in records:
             replay = self._replay(record, owner, kept)

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from understudy.engines.wasm.cache import default_folder
 from understudy.kernel.verify import (
     DIED,
     INTEGRITY,
@@ -96,7 +97,7 @@ def verify_targets(
     """
     reader = Grit(backend)
     cases = [_Case(backend, reader, target) for target in targets]
-    setup = Setup(modules=modules, integrity_only=integrity_only)
+    setup = Setup(modules=modules, components=str(default_folder()), integrity_only=integrity_only)
     court = _Court(backend, setup, list(sys.path) if paths is None else [*sys.path, *paths], step_seconds)
     for by_walking in (False, True):
         open_cases = [case for case in cases if case.is_open]

@@ -16,9 +16,13 @@ _CHUNK: Final = 256 * 1024
 
 
 class Setup(Struct, tag=True, frozen=True, kw_only=True):
-    """To a judge, first: what it needs to know for all spans. `modules` register wits when they are imported."""
+    """To a judge, first: what it needs to know for all spans.
+
+    `modules` register wits when they are imported; `components` is the folder with compiled components.
+    """
 
     modules: Sequence[str]
+    components: str
     integrity_only: bool
 
 

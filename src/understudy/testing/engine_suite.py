@@ -156,7 +156,13 @@ def run(engine: Engine, given: StepInput, entry: str = "wit") -> StepResult:
 
 
 class EngineSuite:
-    """Inherit this, name the class Test…, and say what is tested in the two methods."""
+    """Inherit this, name the class Test…, and say what is tested in the two methods.
+
+    An engine whose wits can't choose says where it keeps what the behaviours put into /kept, and the type of an echo.
+    """
+
+    kept = "kept"
+    echo_type = "echo"
 
     def make_engine(self) -> Engine:
         """A new engine that has loaded nothing yet."""
@@ -194,8 +200,8 @@ class EngineSuite:
     def test_what_is_sent_comes_out_in_order_with_its_content_staged(self) -> None:
         _, (given, result) = self._step("echo", ["one", "two"])
         assert [(sent.to, sent.type, given.store.blob(sent.content)) for sent in result.sent] == [
-            (CALLER, "echo", b"one"),
-            (CALLER, "echo", b"two"),
+            (CALLER, self.echo_type, b"one"),
+            (CALLER, self.echo_type, b"two"),
         ]
 
     def test_the_log_comes_out_in_order(self) -> None:
@@ -237,7 +243,7 @@ class EngineSuite:
         engine, objects = self.make_engine(), Objects()
         files = self.files("keep")
         first = engine.load(objects.core(files), "wit", objects)
-        assert engine.load(objects.core({**files, "kept": "more", "data/x": "y"}), "wit", objects) is first
+        assert engine.load(objects.core({**files, self.kept: "more", "data/x": "y"}), "wit", objects) is first
 
     def test_a_core_whose_code_is_broken_is_a_named_error(self) -> None:
         self._expect_wit_error(self.files("broken"), "wit")
@@ -267,7 +273,7 @@ class EngineSuite:
     def _kept(self, step: tuple[Objects, tuple[StepInput, StepResult]]) -> bytes:
         given, result = step[1]
         assert result.outcome is None, result.outcome
-        found = given.store.find(result.core, "kept")
+        found = given.store.find(result.core, self.kept)
         assert found is not None
         return given.store.blob(found)
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from understudy.actors.errors import WitError
 from understudy.actors.query import NO_QUERIES
+from understudy.engines.locks import Locks
 from understudy.engines.python.failure import in_core, in_package, is_interrupt, load_error
 from understudy.engines.python.importer import Version, clean, file_name
 from understudy.engines.python.inline import find_wit, inline_code
-from understudy.engines.python.locks import Locks
 from understudy.engines.python.modules import Code, Nodes, Search, arrange, module_paths, read_sources
 from understudy.engines.python.pointer import External, InCore, Inline, Pointer, parse_pointer
 from understudy.engines.python.program import WIT_QUERY, PythonProgram
@@ -95,6 +95,9 @@ class PythonEngine:
             if self._queries is None:
                 self._queries = PythonEngine(self._resolver, fresh=self._fresh, max_programs=self._max_programs)
             return self._queries
+
+    def load_update(self, before: TreeId, after: TreeId, store: Reader) -> None:
+        """Nothing needs to agree to an update of Python code: what can't be loaded is known when it is run."""
 
     def _code(self, pointer: Pointer, core: TreeId, store: Reader) -> object:
         """What the program depends on beside the pointer's text; the same value as long as the code is the same."""

@@ -1,0 +1,109 @@
+"""Compiled components on disk: compiling takes up to seconds, loading what was compiled a millisecond.
+
+The law: to load a compiled component is to run native code, so only what this user wrote and nobody changed is loaded.
+The folder may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import stat
+import tempfile
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import Final
+
+from wasmtime import WasmtimeError
+from wasmtime.component import Component
+
+from understudy.engines.wasm.settings import COMPILED_BY, compiler
+
+MAX_FILES: Final = 256  # compiled components kept; the oldest go first
+_DIGEST: Final = ".sha256"
+
+_log = logging.getLogger(__name__)
+
+
+class CompiledCache:
+    """Compiles components, and keeps what came out in a folder that only this user can open; None keeps nothing."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._checked = False
+
+    def component(self, data: bytes, digest: str) -> Component:
+        """The component of these bytes, whose sha256 is `digest`. Raises WasmtimeError if they are none."""
+        if not self._checked and self._folder is not None and not _is_private(self._folder):
+            self._folder = None
+        self._checked = True
+        if self._folder is None:
+            return Component(compiler(), data)
+        path = self._folder / f"{digest}-{COMPILED_BY}.cwasm"
+        return self._load(path) or self._compile(data, path)
+
+    def _load(self, path: Path) -> Component | None:
+        try:
+            expected = path.with_suffix(_DIGEST).read_text()
+            with path.open("rb") as file:
+                found = file_digest(file, "sha256").hexdigest()
+            if found != expected:
+                _log.warning("%s is not what was written; compiling the component again", path)
+                return None
+            return Component.deserialize_file(compiler(), str(path))
+        except (OSError, UnicodeDecodeError):
+            return None
+        except WasmtimeError as error:
+            _log.warning("%s can't be loaded: %s; compiling the component again", path, error)
+            return None
+
+    def _compile(self, data: bytes, path: Path) -> Component:
+        component = Component(compiler(), data)
+        compiled = bytes(component.serialize())
+        try:
+            _write(path, compiled)
+            _write(path.with_suffix(_DIGEST), sha256(compiled).hexdigest().encode())
+            _drop_oldest(path.parent)
+        except OSError as error:
+            _log.warning("a compiled component can't be kept in %s: %s", path.parent, error)
+        return component
+
+
+def default_folder() -> Path:
+    """Where compiled components are kept: below `XDG_CACHE_HOME`, or `~/.cache`."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "understudy" / "components"
+
+
+def _is_private(folder: Path) -> bool:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+    except OSError as error:
+        _log.warning("compiled components are not kept: %s", error)
+        return False
+    if hasattr(os, "geteuid") and (found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077):
+        _log.warning("compiled components are not kept: others can write to %s; make it yours alone: chmod 700", folder)
+        return False
+    return True
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file as a whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(name, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def _drop_oldest(folder: Path) -> None:
+    compiled = sorted(folder.glob("*.cwasm"), key=lambda path: path.stat().st_mtime)
+    for path in compiled[: max(0, len(compiled) - MAX_FILES)]:
+        path.with_suffix(_DIGEST).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)

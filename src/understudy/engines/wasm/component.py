@@ -1,0 +1,96 @@
+"""A component that is compiled, checked and linked: what all its instances share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from typing import Any, Final
+from weakref import finalize
+
+from wasmtime import WasmtimeError
+from wasmtime import _ffi as ffi
+from wasmtime.component import Component, ExportIndex, Linker, LinkerInstance
+
+from understudy.actors.errors import WitError
+from understudy.engines.wasm.cache import CompiledCache
+from understudy.engines.wasm.host import Host
+from understudy.engines.wasm.imports import define
+from understudy.engines.wasm.settings import compiler
+from understudy.engines.wasm.values import SIZE, read_content
+from understudy.engines.wasm.world import ACTOR, QUERIES, RUNTIME, World, instances, read_world
+
+MAX_COMPONENT_BYTES: Final = 64 * 1024 * 1024
+ACTOR_FUNCTIONS: Final = ("state-contract", "message-contract", "handle", "init")
+_MODULE: Final = b"\0asm\x01\0\0\0"
+_COMPONENT: Final = b"\0asm\x0d\0\x01\0"
+
+
+class LoadedComponent:
+    """One component. Safe to use from any thread."""
+
+    def __init__(self, data: bytes, cache: CompiledCache) -> None:
+        """Raises WitError("BadComponent", "WrongWorld")."""
+        _check_preamble(data)
+        self.hash = sha256(data).hexdigest()
+        try:
+            component = cache.component(data, self.hash)
+        except WasmtimeError as error:
+            raise WitError("BadComponent", f"this is no WebAssembly component that can run here: {error}") from error
+        self.world: World = read_world(component)
+        self.exports = {
+            name: self._own(index, ffi.wasmtime_component_export_index_delete)
+            for name, index in _find_exports(component)
+        }
+        self.linker = self._own(_link(component), ffi.wasmtime_component_linker_delete)
+        self.component = self._own(component, ffi.wasmtime_component_delete)
+
+    def _own(self, managed: Any, delete: Callable[[Any], None]) -> Any:
+        """The C pointer of one of wasmtime's objects, deleted with us.
+
+        Their own `__del__` fails loudly at the end of the process, when the modules it needs are gone.
+        """
+        pointer = managed._consume()
+        finalize(self, delete, pointer).atexit = False
+        return pointer
+
+
+def _find_exports(component: Component) -> Iterator[tuple[str, ExportIndex]]:
+    for instance, names in ((ACTOR, ACTOR_FUNCTIONS), (QUERIES, ("query",))):
+        at = component.get_export_index(instance)
+        for name in names if at is not None else ():
+            index = component.get_export_index(name, at)
+            if index is not None:
+                yield name, index
+
+
+def _check_preamble(data: bytes) -> None:
+    # wasmtime would also take text, which another release may read in another way.
+    if data.startswith(_MODULE):
+        raise WitError(
+            "BadComponent", "this is a core module: make a component of it, e.g. with wasm-tools component new"
+        )
+    if not data.startswith(_COMPONENT):
+        raise WitError("BadComponent", f"this is no WebAssembly component: it begins with {data[:8]!r}")
+
+
+def _link(component: Component) -> Linker:
+    linker = Linker(compiler())
+    with linker.root() as root:
+        for name, items in instances(component.type.imports(compiler())).items():
+            if name == RUNTIME:
+                with root.add_instance(name) as instance:
+                    _define_runtime(instance, items.keys())
+    return linker
+
+
+def _define_runtime(instance: LinkerInstance, names: object) -> None:
+    define(instance, "log", _log)
+    define(instance, "send", _send)
+
+
+def _log(host: Host, arguments: int, results: int) -> None:
+    host.log.write(read_content(arguments))
+
+
+def _send(host: Host, arguments: int, results: int) -> None:
+    host.send(read_content(arguments), read_content(arguments + SIZE))

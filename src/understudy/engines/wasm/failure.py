@@ -1,0 +1,54 @@
+"""How a component fails: what wasmtime says of a trap, as a word that stays the same and a text for a person."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from understudy.objects.step import CUT, FAILED, Outcome
+
+# What is said of each trap, and the word in the step's outcome. Held against real traps by the corpus in tests/vectors.
+_TRAPS: Final = (
+    ("all fuel consumed", "OutOfFuel"),
+    ("call stack exhausted", "StackOverflow"),
+    ("too much data is being copied", "OutputTooLarge"),
+    ("exceeds memory limits", "OutOfMemory"),
+    ("memory minimum size", "OutOfMemory"),
+    ("table minimum size", "OutOfMemory"),
+    ("resource limit exceeded", "OutOfMemory"),
+    ("out of bounds memory access", "BadPointer"),
+    ("misaligned memory access", "BadPointer"),
+    ("unaligned pointer", "BadPointer"),
+    ("pointer not aligned", "BadPointer"),
+    ("out of bounds", "BadPointer"),
+    ("unreachable", "Unreachable"),
+    ("integer divide by zero", "DivideByZero"),
+    ("integer overflow", "IntegerOverflow"),
+    ("invalid conversion to integer", "BadConversion"),
+    ("uninitialized element", "BadCall"),
+    ("undefined element", "BadCall"),
+    ("indirect call type mismatch", "BadCall"),
+    ("invalid utf-8", "BadText"),
+    ("incomplete utf-8", "BadText"),
+    ("cannot enter component instance", "BadCall"),
+)
+# What the machine could not give: no replay can repeat that.
+_MACHINE: Final = ("cannot allocate memory", "mmap", "failed to allocate", "out of memory", "failed to reserve")
+
+
+class Stopped(Exception):
+    """A component can't go on: how its step ends, in a word and for a person."""
+
+    def __init__(self, code: str, text: str, *, kind: str = FAILED) -> None:
+        super().__init__(text)
+        self.outcome = Outcome(kind, code, text)
+
+
+def stopped_by(message: str, *, used: int) -> Stopped:
+    """What wasmtime's error stands for; `used` is the fuel that was used until then."""
+    lowered = message.lower()
+    for said, code in _TRAPS:
+        if said in lowered:
+            return Stopped(code, f"{message.strip()}\n({used:,} units of fuel were used)")
+    if any(said in lowered for said in _MACHINE):
+        return Stopped("HostMemory", message, kind=CUT)
+    return Stopped("Trap", f"{message.strip()}\n({used:,} units of fuel were used)")

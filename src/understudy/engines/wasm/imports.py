@@ -1,0 +1,79 @@
+"""Functions that a component imports, called by wasmtime without its stock conversion.
+
+The law: no exception travels through wasmtime. In version 50 it would pass through one variable of the whole process, and
+come out of the call of another thread. What an import raises stays on the host, and an error without it goes on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any, Final
+
+from wasmtime import WasmtimeError
+from wasmtime import _ffi as ffi
+
+from understudy.engines.wasm.host import Host
+
+Import = Callable[[Host, int, int], None]  # the addresses of the arguments and of the results
+
+_POINTER: Final = ctypes.c_void_p
+_Callback: Final = ctypes.CFUNCTYPE(
+    ctypes.c_size_t, _POINTER, _POINTER, _POINTER, _POINTER, ctypes.c_size_t, _POINTER, ctypes.c_size_t
+)
+_Finalizer: Final = ctypes.CFUNCTYPE(None, _POINTER)
+_functions: dict[int, Import] = {}
+_numbers = count(1)
+
+
+class _Running(threading.local):
+    host: Host | None = None
+
+
+_running: Final = _Running()
+
+
+@contextmanager
+def running(host: Host) -> Iterator[None]:
+    """Within this, imports that are called on this thread are asked of `host`."""
+    before, _running.host = _running.host, host
+    try:
+        yield
+    finally:
+        _running.host = before
+
+
+def define(instance: Any, name: str, function: Import) -> None:
+    """Define a function of an instance of a linker (wasmtime's LinkerInstance). It lives as long as the linker."""
+    number = next(_numbers)
+    _functions[number] = function
+    data = name.encode()
+    error = ffi.wasmtime_component_linker_instance_add_func(
+        instance.ptr(), ctypes.create_string_buffer(data), len(data), _c_callback, number, _forget_number
+    )
+    if error:
+        raise WasmtimeError._from_ptr(error)
+
+
+def _called(number: int, context: int, type: int, args: int, nargs: int, results: int, nresults: int) -> int:
+    host = _running.host
+    try:
+        assert host is not None
+        _functions[number](host, args, results)
+    except BaseException as error:  # also Ctrl-C: it is raised again where the call was made
+        if host is not None:
+            host.error = error
+        failed = ffi.wasmtime_error_new(b"an import of the component failed")
+        return ctypes.cast(failed, _POINTER).value or 0
+    return 0
+
+
+def _forget(number: int) -> None:
+    _functions.pop(number, None)
+
+
+_forget_number: Final = _Finalizer(_forget)
+_c_callback: Final = ctypes.cast(_Callback(_called), ffi.wasmtime_component_func_callback_t)

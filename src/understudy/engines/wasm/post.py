@@ -1,0 +1,91 @@
+"""What a component sends: to an actor's id, or to a name, which the node is asked for once in each step."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import msgspec
+
+from understudy.actors.contract import Outgoing, StepInput, StepResult
+from understudy.actors.errors import CallFailed, CallNeedsWorld, Retry
+from understudy.objects.errors import ObjectError
+from understudy.objects.names import check_name, check_party
+from understudy.objects.step import FAILED, Outcome
+from understudy.wit.content import encode_json, put_bytes
+
+MESSAGE: Final = "message"  # the type of all that a component sends
+NAMES: Final = "names"  # the capability that knows the names of actors
+
+
+class Posted(NamedTuple):
+    """A message that a component handed over: to whom, as it wrote it, and the bytes."""
+
+    to: str
+    content: bytes
+
+
+class _Name(msgspec.Struct, frozen=True):
+    actor: str
+
+
+_decode_name = msgspec.json.Decoder(_Name).decode
+
+
+def address(result: StepResult, posted: Sequence[Posted], given: StepInput) -> StepResult | Awaitable[StepResult]:
+    """The result with its messages; awaitable if one of them goes to a name."""
+    names = dict.fromkeys(each.to for each in posted if not _is_party(each.to))
+    if not any(map(_is_name, names)):
+        return _with_messages(result, posted, given, {})
+    return _look_up(result, posted, given, list(filter(_is_name, names)))
+
+
+async def _look_up(result: StepResult, posted: Sequence[Posted], given: StepInput, names: Sequence[str]) -> StepResult:
+    found: dict[str, str] = {}
+    for name in names:
+        try:
+            found[name] = _decode_name(await given.calls.call(NAMES, encode_json({"name": name}))).actor
+        except CallFailed:
+            # It is journalled, and what was sent to it is noted below.
+            continue
+        except Retry as error:
+            return msgspec.structs.replace(result, core=given.core, retry=str(error))
+        except CallNeedsWorld as error:
+            return msgspec.structs.replace(
+                result, core=given.core, outcome=Outcome(FAILED, "CallNeedsWorld", str(error))
+            )
+    return _with_messages(result, posted, given, found)
+
+
+def _with_messages(
+    result: StepResult, posted: Sequence[Posted], given: StepInput, found: Mapping[str, str]
+) -> StepResult:
+    sent: list[Outgoing] = []
+    notes: list[str] = []
+    for number, (to, content) in enumerate(posted):
+        party = to if _is_party(to) else found.get(to)
+        if party is None:
+            shown = to[:100]
+            notes.append(f" message {number} of the component was not sent: there is no actor {shown!r}")
+        else:
+            sent.append(Outgoing(to=party, type=MESSAGE, content=put_bytes(given.store, content)))
+    return msgspec.structs.replace(result, sent=sent, notes=notes)
+
+
+# An actor talks to few others, again and again; the check of a party decodes base32.
+@lru_cache(maxsize=16_384)
+def _is_party(text: str) -> bool:
+    try:
+        check_party(text)
+    except ObjectError:
+        return False
+    return True
+
+
+def _is_name(text: str) -> bool:
+    try:
+        check_name(text, what="actor name")
+    except ObjectError:
+        return False
+    return True

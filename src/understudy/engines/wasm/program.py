@@ -1,0 +1,175 @@
+"""A component as the code of an actor: each message is asked of the contracts and handled by a fresh instance."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
+
+from understudy.actors.contract import Delivery, StepInput, StepResult
+from understudy.actors.errors import Refusal
+from understudy.engines.wasm.component import LoadedComponent
+from understudy.engines.wasm.failure import Stopped
+from understudy.engines.wasm.guest import Guest
+from understudy.engines.wasm.host import Host, Log
+from understudy.engines.wasm.limits import Limits
+from understudy.engines.wasm.post import Posted, address
+from understudy.engines.wasm.settings import ENGINE_TEXT
+from understudy.engines.wasm.values import Flavour
+from understudy.objects import ids
+from understudy.objects.ids import Id, TreeId
+from understudy.objects.message import ERROR
+from understudy.objects.step import CUT, FAILED, REFUSED, Outcome
+from understudy.store.errors import Missing
+from understudy.store.maps import edit_tree, tree_entry
+from understudy.store.reader import Reader
+from understudy.wit.content import put_bytes, read_content
+
+STATE: Final = "state"
+
+_MESSAGE_CONTRACT: Final = "message-contract"
+_STATE_CONTRACT: Final = "state-contract"
+
+
+class _Outcome(NamedTuple):
+    """What the messages of a step came to: the state, and all that was sent."""
+
+    state: bytes
+    sent: Sequence[Posted]
+
+
+class WasmProgram:
+    """One component under the limits of a core."""
+
+    engine: Final = ENGINE_TEXT
+
+    def __init__(self, loaded: LoadedComponent, limits: Limits) -> None:
+        self.loaded = loaded
+        self._limits = limits
+
+    def run(self, given: StepInput) -> StepResult | Awaitable[StepResult]:
+        """Run one step: genesis, or messages. Awaitable only if a message goes to a name, which must be looked up."""
+        if given.parent is None:
+            return self._attempt(given, self._begin, component_hash=self.loaded.hash)
+        return self._attempt(given, self._handle)
+
+    def run_update(self, given: StepInput, *, component_hash: str | None) -> StepResult | Awaitable[StepResult]:
+        """Ask the state contract whether the actor may go on with this component; an actor without a state gets one."""
+        return self._attempt(given, self._begin, component_hash=component_hash)
+
+    def _attempt(
+        self, given: StepInput, work: Callable[[StepInput, Log], _Outcome], *, component_hash: str | None = None
+    ) -> StepResult | Awaitable[StepResult]:
+        log = Log()
+        try:
+            done = work(given, log)
+        except (Stopped, Refusal, MemoryError, Missing) as error:
+            # An actor that is born has its component, whatever became of its first state; one that goes on keeps its own.
+            born_with = component_hash if given.parent is None else None
+            return StepResult(
+                engine=ENGINE_TEXT,
+                core=given.core,
+                log=log.lines,
+                outcome=_outcome_of(error),
+                component_hash=born_with,
+            )
+        state = put_bytes(given.store, done.state)
+        result = StepResult(
+            engine=ENGINE_TEXT,
+            core=edit_tree(given.store, given.core, {STATE: state}),
+            log=log.lines,
+            component_hash=component_hash,
+        )
+        return address(result, done.sent, given)
+
+    def _begin(self, given: StepInput, log: Log) -> _Outcome:
+        """The first state: what the core brings, or else what `init` returns."""
+        host = Host(given, self._limits, log, number=0)
+        state = read_state(given.store, given.core)
+        if state is not None:
+            self._check_text(state, "/state")
+        with Guest(self.loaded, host) as guest:
+            if state is None:
+                state = self._new_state(guest, host, "init")
+            _check_state(guest, state)
+        return _Outcome(state, [Posted(*sent) for sent in host.sent])
+
+    def _handle(self, given: StepInput, log: Log) -> _Outcome:
+        state = read_state(given.store, given.core)
+        if state is None:
+            raise Stopped("NoState", "the actor has no /state, since its genesis failed: an update can cure it")
+        sent: list[Posted] = []
+        for number, delivery in enumerate(given.messages):
+            if delivery.message.type == ERROR:
+                # A component is told no types, so it would take this for a message like any other.
+                log.write(_about(delivery, given.store))
+                continue
+            content = self._content(given.store, delivery)
+            host = Host(given, self._limits, log, number=number)
+            state = self._handle_one(host, content, state)
+            sent += [Posted(*each) for each in host.sent]
+        return _Outcome(state, sent)
+
+    def _handle_one(self, host: Host, content: bytes, state: bytes) -> bytes:
+        with Guest(self.loaded, host) as guest:
+            if not guest.agrees(_MESSAGE_CONTRACT, content, state):
+                raise Stopped("MessageContract", "the message-contract refuses this message", kind=REFUSED)
+            state = self._new_state(guest, host, "handle", content, state)
+            _check_state(guest, state)
+        return state
+
+    def _new_state(self, guest: Guest, host: Host, function: str, *contents: bytes) -> bytes:
+        host.sending = True
+        state = guest.content(function, *contents)
+        host.sending = False
+        host.take_output(len(state))
+        return state
+
+    def _content(self, store: Reader, delivery: Delivery) -> bytes:
+        id = delivery.message.content
+        info = None if ids.is_raw(id) or store.kind(id) != "a blob" else store.blob_info(id)
+        content = b"" if info is not None and info.size > self._limits.message else _read_content(store, delivery)
+        size = info.size if info is not None else len(content)
+        if size > self._limits.message:
+            text = f"the message has {size:,} bytes; this actor takes {self._limits.message:,}: raise /limits"
+            raise Refusal("MessageTooLarge", text)
+        self._check_text(content, "the message")
+        return content
+
+    def _check_text(self, content: bytes, what: str) -> None:
+        if self.loaded.world.flavour is Flavour.TEXT:
+            try:
+                content.decode()
+            except UnicodeDecodeError as error:
+                raise Refusal("NotText", f"{what} is not UTF-8, and this component takes strings: {error}") from error
+
+
+def _check_state(guest: Guest, state: bytes) -> None:
+    if not guest.agrees(_STATE_CONTRACT, state):
+        raise Stopped("StateContract", "the state-contract refuses the state", kind=REFUSED)
+
+
+def _read_content(store: Reader, delivery: Delivery) -> bytes:
+    return read_content(store, delivery.message.content, "the content of a message")
+
+
+def read_state(store: Reader, core: TreeId) -> bytes | None:
+    """The state in a core, if there is one. Raises Refusal if it is no blob."""
+    id = tree_entry(store, core, STATE)
+    return None if id is None else read_content(store, Id(id), "/state")
+
+
+def _about(delivery: Delivery, store: Reader) -> bytes:
+    content = read_content(store, delivery.message.content, "the content of an error")
+    return b"error from %s: %s" % (delivery.message.sender.encode(), content)
+
+
+def _outcome_of(error: Stopped | Refusal | MemoryError | Missing) -> Outcome:
+    match error:
+        case Stopped():
+            return error.outcome
+        case Refusal():
+            return Outcome(REFUSED, error.code, error.text)
+        case MemoryError():
+            return Outcome(CUT, "HostMemory", "the machine had no memory left")
+        case Missing():
+            return Outcome(FAILED, "Missing", str(error))

@@ -1,0 +1,81 @@
+"""How components are compiled and run: everything that can change a result, in one place, and its digest.
+
+The law: what changes a result or a fuel count changes the engine text, so that no replay is compared across it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from typing import Final
+
+import msgspec
+from wasmtime import Config, Engine
+from wasmtime import _ffi as ffi
+
+from understudy.engines.wasm.limits import DEFAULT
+
+NAME: Final = "wasm"
+ABI: Final = "wasm/1"  # raised when a result or a fuel count of the corpus in tests/vectors/wasm.json changes
+MAX_INSTANCES: Final = 100  # core instances, tables: what a component of many modules needs
+MAX_MEMORIES: Final = 8  # each may grow to the limit of the core
+MAX_TABLE_ELEMENTS: Final = 1_000_000
+
+# Every one is said, also where it is wasmtime's default: a release that changes a default must not change results.
+_SWITCHES: Final = {
+    "consume_fuel": True,
+    "cranelift_nan_canonicalization": True,
+    "epoch_interruption": False,
+    "gc_support": False,
+    "shared_memory": False,
+    "wasm_bulk_memory": True,
+    "wasm_component_model": True,
+    "wasm_component_model_async": False,
+    "wasm_custom_page_sizes": False,
+    "wasm_exceptions": False,
+    "wasm_function_references": False,
+    "wasm_gc": False,
+    "wasm_memory64": False,
+    "wasm_multi_memory": True,
+    "wasm_multi_value": True,
+    "wasm_reference_types": True,
+    "wasm_relaxed_simd": True,
+    "wasm_relaxed_simd_deterministic": True,
+    "wasm_simd": True,
+    "wasm_stack_switching": False,
+    "wasm_tail_call": True,
+    "wasm_threads": False,
+    "wasm_wide_arithmetic": False,
+}
+_STACK_BYTES: Final = 1024 * 1024  # an eighth of what a thread has; scripting languages recurse deeply
+
+
+def _digest() -> str:
+    settings = {
+        **_SWITCHES,
+        "max_wasm_stack": _STACK_BYTES,
+        "limits": msgspec.to_builtins(DEFAULT),
+        "stores": [MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS],
+    }
+    return sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()
+
+
+CONFIG: Final = _digest()[:16]
+ENGINE_TEXT: Final = f"{ABI};config={CONFIG}"
+COMPILED_BY: Final = f"{version('wasmtime')}-{CONFIG}"
+
+
+@cache
+def compiler() -> Engine:
+    """The process's one compiler and runner of components. Safe to use from any thread."""
+    config = Config()
+    for name, value in _SWITCHES.items():
+        getattr(ffi, f"wasmtime_config_{name}_set")(config.ptr(), value)
+    ffi.wasmtime_config_max_wasm_stack_set(config.ptr(), _STACK_BYTES)
+    return _Compiler(config)
+
+
+class _Compiler(Engine):
+    def __del__(self) -> None:
+        """It lives as long as the process: at its end, what wasmtime's own method needs may be gone already."""

@@ -158,6 +158,12 @@ def genesis(ctx: Context) -> None:
         gates.pass_through(name.decode())
 
 
+def everything(backend: Backend) -> list[tuple[bytes, bytes | None]]:
+    """All blocks, refs and rows of a store."""
+    blocks = [(bytes(id), backend.get([id])[0]) for id in backend.ids()]
+    return [*blocks, *backend.refs(b""), *backend.rows(b"")]
+
+
 class ClogStore:
     """A backend whose commits wait while it is clogged, and fail once it is full. Counts what it committed."""
 

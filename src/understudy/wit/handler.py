@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Final
 
@@ -36,6 +36,7 @@ SOURCES: Final = (CONTEXT, CORE, MESSAGE, INBOX, OUTBOX, ACTOR, STEP, STORE)
 STATE: Final = "state"
 _PAYLOAD_NAMES: Final = ("payload", "content")
 _EMPTY: Final = inspect.Parameter.empty
+NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Role(Enum):
@@ -49,10 +50,16 @@ class Role(Enum):
 class Handler:
     """A handler, ready to be called with the context alone."""
 
-    __slots__ = ("call", "is_async", "returns_state")
+    __slots__ = ("call", "function", "is_async", "payload", "returns", "returns_state", "sends")
 
     def __init__(
-        self, function: Callable[..., Any], role: Role, kind: type | None, type: str, state: StateType
+        self,
+        function: Callable[..., Any],
+        role: Role,
+        kind: type | None,
+        type: str,
+        state: StateType,
+        sends: Mapping[str, Any] = NOTHING,
     ) -> None:
         parameters, returns = parameters_of(function)
         fills: dict[str, Fill] = {}
@@ -72,6 +79,10 @@ class Handler:
             else:
                 payload = parameter
                 fills[parameter.name] = _payload(function, role, parameter, kind, type)
+        self.function = function
+        self.sends = sends
+        self.returns = returns
+        self.payload = _payload_kind(payload, kind)  # inspect.Parameter.empty without one
         self.call = bind(function, parameters, fills)
         self.is_async = is_async(function)
         self.returns_state = returns is not _EMPTY and state.is_declared_as(returns)
@@ -108,6 +119,14 @@ def _source(function: Callable[..., Any], parameter: Parameter) -> Source | None
 
 def _fits(parameter: Parameter, source: Source) -> bool:
     return find_source(Parameter("", parameter.kind, _EMPTY, False), (source,)) is not None
+
+
+def _payload_kind(payload: Parameter | None, kind: type | None) -> Any:
+    if payload is None:
+        return _EMPTY if kind is None else kind
+    if payload.kind is not _EMPTY:
+        return payload.kind
+    return Any if kind is None else kind
 
 
 def _payload(function: Callable[..., Any], role: Role, parameter: Parameter, kind: type | None, type: str) -> Fill:

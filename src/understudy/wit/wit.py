@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import Parameter, isawaitable
 from typing import Any, TypeVar
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from understudy.actors.contract import Delivery
 from understudy.actors.errors import Refusal, WitError
-from understudy.actors.query import UNKNOWN_QUERY
+from understudy.actors.query import UNKNOWN_QUERY, WUT, Blob
 from understudy.objects.errors import BadName
 from understudy.objects.message import ERROR, check_type
 from understudy.objects.names import check_name
@@ -20,8 +20,10 @@ from understudy.wit.parameters import describe_kind, place_of
 from understudy.wit.query_context import QueryContext
 from understudy.wit.query_handler import QueryHandler
 from understudy.wit.state import StateType
+from understudy.wit.wut import describe
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Sends = Sequence[type] | Mapping[str, Any]
 
 
 class Wit:
@@ -36,13 +38,17 @@ class Wit:
 
     def __init__(self) -> None:
         self._messages: dict[str, tuple[Callable[..., Any], type | None]] = {}
+        self._sends: dict[str, Mapping[str, Any]] = {}
         self._genesis: Callable[..., Any] | None = None
         self._update: Callable[..., Any] | None = None
         self._queries: dict[str, Callable[..., Any]] = {}
         self._plan: _Plan | None = None
 
-    def message(self, kind: str | type) -> Callable[[Function], Function]:
-        """Handle messages of a type, or of a payload class, whose name is the type."""
+    def message(self, kind: str | type, *, sends: Sends = ()) -> Callable[[Function], Function]:
+        """Handle messages of a type, or of a payload class, whose name is the type.
+
+        `sends` says what the handler sends, for those who ask `wut`: payload classes, or types with their payload's type.
+        """
         if not isinstance(kind, str | type):
             raise WitError("WrongSignature", f'write @wit.message("type") above {place_of(kind)}')
         type_text, payload = (kind, None) if isinstance(kind, str) else (kind.__name__, kind)
@@ -51,6 +57,8 @@ class Wit:
         except BadName as error:
             raise WitError("WrongSignature", f"@wit.message({kind!r}): {error}") from error
 
+        declared = sends if isinstance(sends, Mapping) else {each.__name__: each for each in sends}
+
         def register(function: Function) -> Function:
             if type_text in self._messages:
                 other = place_of(self._messages[type_text][0])
@@ -58,6 +66,7 @@ class Wit:
                     "AmbiguousWit", f"{place_of(function)}: {type_text!r} messages have a handler already, {other}"
                 )
             self._messages[type_text] = (function, payload)
+            self._sends[type_text] = declared
             self._plan = None
             return function
 
@@ -116,7 +125,7 @@ class Wit:
             self._plan = _Plan(
                 state=state,
                 messages={
-                    type: Handler(function, Role.MESSAGE, kind, type, state)
+                    type: Handler(function, Role.MESSAGE, kind, type, state, self._sends[type])
                     for type, (function, kind) in self._messages.items()
                 },
                 genesis=None if self._genesis is None else Handler(self._genesis, Role.GENESIS, None, "genesis", state),
@@ -155,10 +164,17 @@ class Wit:
         self.prepare()
         assert self._plan is not None
         handler = self._plan.queries.get(ctx.name)
+        if handler is None and ctx.name == WUT:
+            return self._describe(self._plan)
         if handler is None:
-            known = ", ".join(sorted({*self._plan.queries}))
+            known = ", ".join(sorted({*self._plan.queries, WUT}))
             raise WitError(UNKNOWN_QUERY, f"there is no query {ctx.name!r}; there are: {known}")
         return handler.call(ctx)
+
+    def _describe(self, plan: _Plan) -> Blob:
+        if plan.wut is None:
+            plan.wut = describe(handlers=plan.messages, genesis=plan.genesis, queries=plan.queries)
+        return plan.wut
 
     def _register_query(self, name: str, function: Callable[..., Any]) -> None:
         try:
@@ -198,6 +214,7 @@ class _Plan(Struct, kw_only=True):
     update: Handler | None
     queries: dict[str, QueryHandler]
     is_async: bool
+    wut: Blob | None = None
 
 
 def _choose(plan: _Plan, ctx: Context, delivery: Delivery) -> Handler | None:

@@ -15,8 +15,7 @@ from starlette.requests import Request
 from tests.web.conftest import GREETER, Face, problem_of
 from understudy.web.files import MAX_RANGES, Span, spans_asked_for
 from understudy.web.negotiate import choose
-from understudy.web.parameters import Limits
-from understudy.web.routes.messages import read_preference
+from understudy.web.parameters import Limits, read_preference
 
 BIG = bytes(range(256)) * 10_000  # three chunks
 LIMITS = Limits()
@@ -208,7 +207,7 @@ def test_the_files_at_the_head_are_those_of_the_newest_step(face: Face, big: str
     ],
 )
 def test_preferences_are_read_as_their_rfc_says(lines: list[str], seconds: float, applied: str | None) -> None:
-    preference = read_preference(lines, LIMITS)
+    preference = read_preference(lines, LIMITS.wait_seconds, LIMITS.most_wait_seconds)
     assert (preference.wait_seconds, preference.applied) == (seconds, applied)
 
 

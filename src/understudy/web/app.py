@@ -19,6 +19,7 @@ from understudy.web.routes.events import follow_actor, follow_node
 from understudy.web.routes.health import show_health
 from understudy.web.routes.messages import send_message
 from understudy.web.routes.openapi import describe_node
+from understudy.web.routes.query import ask_actor, ask_step, describe_actor
 from understudy.web.routes.steps import list_steps, show_core, show_core_at_head, show_step
 
 
@@ -30,12 +31,15 @@ def routes() -> list[Route]:
         Route("/actors/{actor}", show_actor, methods=["GET"]),
         Route("/actors/{actor}/messages", send_message, methods=["POST"]),
         Route("/actors/{actor}/messages/{type:path}", send_message, methods=["POST"]),
+        Route("/actors/{actor}/query/{name}", ask_actor, methods=["GET", "POST"]),
+        Route("/actors/{actor}/wut", describe_actor, methods=["GET"]),
         Route("/actors/{actor}/chain", show_chain, methods=["GET"]),
         Route("/actors/{actor}/steps", list_steps, methods=["GET"]),
         Route("/actors/{actor}/events", follow_actor, methods=["GET"]),
         Route("/actors/{actor}/core/{path:path}", show_core_at_head, methods=["GET"]),
         Route("/events", follow_node, methods=["GET"]),
         Route("/steps/{step}", show_step, methods=["GET"]),
+        Route("/steps/{step}/query/{name}", ask_step, methods=["GET", "POST"]),
         Route("/steps/{step}/core/{path:path}", show_core, methods=["GET"]),
         Route("/openapi.json", describe_node, methods=["GET"]),
         Route("/healthz", show_health, methods=["GET"]),

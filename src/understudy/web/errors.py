@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from understudy.node.errors import NodeError
+from understudy.node.errors import NodeError, QueryFailed, QueryRefused
 from understudy.objects.errors import BadId, ObjectError, TooLarge
 from understudy.store.errors import BadCar, Missing, StoreError
 
@@ -105,7 +105,19 @@ async def _node_error(_: Request, error: Exception) -> Response:
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
-    return problem(error.status, error.detail, title=error.title, headers=headers, **getattr(error, "more", {}))
+    return problem(error.status, error.detail, title=error.title, headers=headers, **_members(error))
+
+
+def _members(error: NodeError) -> Mapping[str, Any]:
+    """What a problem document of this error has besides the members of RFC 9457."""
+    match error:
+        case HttpProblem():
+            return error.more
+        case QueryRefused():
+            return {"step": str(error.step), "code": error.error.code}
+        case QueryFailed():
+            return {"step": str(error.step), "code": error.code}
+    return {}
 
 
 async def _object_error(_: Request, error: Exception) -> Response:

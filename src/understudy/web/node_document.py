@@ -22,6 +22,7 @@ from understudy.web.openapi import (
 )
 
 CAR: Final = "application/vnd.ipld.car"
+DAG_CBOR: Final = "application/vnd.ipld.dag-cbor"
 _CACHED: Final = ("ETag", "Cache-Control")
 _SAME: Final = answer("What the caller holds is still so", headers=_CACHED)
 _ACTOR: Final = in_path("actor", "A name, an id, or the beginning of an id")
@@ -48,6 +49,18 @@ MESSAGE_ANSWERS: Final = {
 MESSAGE_ERRORS: Final = (404, 409, 413, 422)
 
 
+_NAME: Final = in_path("name", "The name of a query")
+AT: Final = in_query("at", "A step of the actor; without it, the head", ID)
+ARGUMENTS: Final[Json] = {
+    **in_query(
+        "arguments", "The arguments of the query", {"type": "object", "additionalProperties": {"type": "string"}}
+    ),
+    "style": "form",
+    "explode": True,
+}
+QUERY_ERRORS: Final = (404, 413, 422, 504)
+
+
 def node_document() -> Json:
     """The document. It is the same for every node of this version."""
     return document("Understudy", "Actors whose every step can be replayed, and proved", {**_actors(), **_steps()}, {})
@@ -71,6 +84,11 @@ def _actors() -> Json:
         "/actors/{actor}": {"get": _looked("showActor", "One actor", "Actor")},
         "/actors/{actor}/messages": {"post": _message("sendMessage", [_TYPE_HEADER])},
         "/actors/{actor}/messages/{type}": {"post": _message("sendMessageOfType", [in_path("type", "The type")])},
+        "/actors/{actor}/query/{name}": {
+            "get": _query("queryActor", [_ACTOR, _NAME, AT, ARGUMENTS]),
+            "post": _query("queryActorWith", [_ACTOR, _NAME, AT], _ANY),
+        },
+        "/actors/{actor}/wut": {"get": _query("describeActor", [_ACTOR, AT], summary="What the actor is, and takes")},
         "/actors/{actor}/chain": {
             "get": _looked("showChain", "The steps as they are hashed, newest first", "Chain", _BEFORE)
         },
@@ -108,6 +126,10 @@ def _steps() -> Json:
                 errors=(404,),
             )
         },
+        "/steps/{step}/query/{name}": {
+            "get": _query("queryStep", [_STEP, _NAME, ARGUMENTS]),
+            "post": _query("queryStepWith", [_STEP, _NAME], _ANY),
+        },
         "/steps/{step}/core/{path}": {
             "get": _file("showFileOfStep", "A file or a folder of the core after a step", _STEP)
         },
@@ -139,6 +161,15 @@ def _message(name: str, parameters: list[Json]) -> Json:
         errors=MESSAGE_ERRORS,
         body=_ANY,
     )
+
+
+def _query(
+    name: str, parameters: list[Json], body: Json | None = None, summary: str = "Ask an actor; nothing is changed"
+) -> Json:
+    answers = {200: answer("The answer with its media type; a tree as links", _ANY, _CACHED)}
+    if body is None:
+        parameters, answers = [*parameters, _IF_NONE_MATCH], {**answers, 304: _SAME}
+    return operation(name, summary, answers, parameters=parameters, errors=QUERY_ERRORS, body=body)
 
 
 def _file(name: str, summary: str, owner: Json) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,6 +22,14 @@ from understudy.web.negotiate import JSON, choose
 
 DEFAULT_PAGE: Final = 100
 _MAX_NUMBER: Final = 2**63 - 1
+_PREFERENCE: Final = re.compile(r"([a-z-]+)\s*(?:=\s*(?:\"([^\"]*)\"|([^\s;\"]*)))?\s*(?:;|\Z)", re.IGNORECASE)
+
+
+class Preference(Struct, frozen=True):
+    """How long the caller waits (RFC 7240): not at all if it prefers only `respond-async`; `applied` is what was heeded."""
+
+    wait_seconds: float
+    applied: str | None = None
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -31,6 +40,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     requests: int = 10_000  # under way at once, readers of events too; each costs some ten kilobytes
     wait_seconds: float = 60.0
     most_wait_seconds: float = 600.0
+    most_query_seconds: float = 60.0  # a query holds a thread while it runs
 
 
 def node_of(request: Request) -> Node:
@@ -97,3 +107,21 @@ def parse_number(text: str, name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= _MAX_NUMBER):
         raise BadRequest(f"{name} is {text[:40]!r}; a whole number from 0 on is expected")
     return int(text)
+
+
+def read_preference(lines: Sequence[str], wait_seconds: float, most_seconds: float) -> Preference:
+    """What the headers `Prefer` say; what they say wrongly counts as not said, and only the first of two is heard."""
+    said: dict[str, str] = {}
+    for part in ",".join(lines).split(","):
+        found = _PREFERENCE.match(part.strip())
+        if found is not None:
+            said.setdefault(found[1].lower(), found[2] or found[3] or "")
+    asynchronous = said.get("respond-async") == ""
+    wait = said.get("wait", "")
+    if wait.isascii() and wait.isdigit() and len(wait) < 10:
+        # Both together: an answer in time, or else a 202.
+        applied = "respond-async, wait" if asynchronous else "wait"
+        return Preference(min(int(wait), most_seconds), f"{applied}={wait}")
+    if asynchronous:
+        return Preference(0, "respond-async")
+    return Preference(wait_seconds)

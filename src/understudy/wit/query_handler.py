@@ -137,6 +137,8 @@ def _with_arguments(
 ) -> Fill:
     if not arguments:
         call = bind(function, parameters, fills)
+        if any(_source(parameter) is GIVEN for parameter in parameters):
+            return call  # it reads the context itself, which need not be JSON
 
         def check_and_call(ctx: QueryContext) -> Any:
             _refuse_others(_given(ctx), {}, function.__name__)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,19 +19,11 @@ from understudy.store.reader import Reader
 from understudy.web.answers import json_answer
 from understudy.web.body import header_text, parse_json, read_body, read_file, read_object
 from understudy.web.errors import problem
-from understudy.web.parameters import Limits, actor_in, allow_only, limits_of, node_of
+from understudy.web.parameters import actor_in, allow_only, limits_of, node_of, read_preference
 
 DEFAULT_TYPE: Final = "message"
 _LANES: Final = (QUEUE, SIGNAL, UPDATE)
 _MAX_INLINE_BYTES: Final = 64 * 1024 * 1024  # a larger reply is linked: an answer is held in memory as a whole
-_PREFERENCE: Final = re.compile(r"([a-z-]+)\s*(?:=\s*(?:\"([^\"]*)\"|([^\s;\"]*)))?\s*(?:;|\Z)", re.IGNORECASE)
-
-
-class Preference(Struct, frozen=True):
-    """How long the caller waits (RFC 7240): not at all if it prefers only `respond-async`; `applied` is what was heeded."""
-
-    wait_seconds: float
-    applied: str | None = None
 
 
 async def send_message(request: Request) -> Response:
@@ -46,7 +35,8 @@ async def send_message(request: Request) -> Response:
         raise Rejected(f"Message-Lane is {lane!r}; there are {', '.join(_LANES)}")
     content = await read_body(request, most=limits_of(request).body_bytes)
     message = await (_send_patch if lane == UPDATE else _send)(request, actor, content, lane)
-    preference = read_preference(request.headers.getlist("prefer"), limits_of(request))
+    limits = limits_of(request)
+    preference = read_preference(request.headers.getlist("prefer"), limits.wait_seconds, limits.most_wait_seconds)
     headers = {} if preference.applied is None else {"Preference-Applied": preference.applied}
     if not preference.wait_seconds:
         return _accepted(actor, message, headers)
@@ -55,24 +45,6 @@ async def send_message(request: Request) -> Response:
     except TimeoutError:
         return _accepted(actor, message, headers)
     return _answered(node_of(request).reader, message, answer)
-
-
-def read_preference(lines: Sequence[str], limits: Limits) -> Preference:
-    """What the headers `Prefer` say; what they say wrongly counts as not said, and only the first of two is heard."""
-    said: dict[str, str] = {}
-    for part in ",".join(lines).split(","):
-        found = _PREFERENCE.match(part.strip())
-        if found is not None:
-            said.setdefault(found[1].lower(), found[2] or found[3] or "")
-    asynchronous = said.get("respond-async") == ""
-    wait = said.get("wait", "")
-    if wait.isascii() and wait.isdigit() and len(wait) < 10:
-        # Both together: an answer in time, or else a 202.
-        applied = "respond-async, wait" if asynchronous else "wait"
-        return Preference(min(int(wait), limits.most_wait_seconds), f"{applied}={wait}")
-    if asynchronous:
-        return Preference(0, "respond-async")
-    return Preference(limits.wait_seconds)
 
 
 def content_view(reader: Reader, content: ids.Id) -> Any:

@@ -1,0 +1,137 @@
+"""Queries over HTTP: an actor asked at its head, or at an earlier step for an answer that never changes."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from understudy.actors.query import BYTES, DAG_CBOR, NO_CONTEXT, TEXTS, WUT, Blob, Tree, encoded
+from understudy.node.errors import BadRequest, QueryRefused
+from understudy.node.node import Node
+from understudy.node.queries import QUERY_SECONDS, Queried
+from understudy.objects import ids
+from understudy.objects.ids import ActorId, StepId
+from understudy.web.answers import has_already, head_headers, immutable_headers, json_answer, not_modified
+from understudy.web.body import header_text, read_body
+from understudy.web.negotiate import JSON, RAW, choose
+from understudy.web.parameters import actor_in, limits_of, node_of, read_preference, step_in
+
+AT: Final = "at"
+_SAFE_METHODS: Final = ("GET", "HEAD")
+
+
+async def ask_actor(request: Request) -> Response:
+    """GET or POST /actors/{actor}/query/{name}?at=STEP"""
+    actor = actor_in(request)
+    return await _answer(request, actor, request.path_params["name"], _at(request))
+
+
+async def ask_step(request: Request) -> Response:
+    """GET or POST /steps/{step}/query/{name}: the same `at` this step, so that links of a page stay in its time."""
+    id, step = step_in(request)
+    return await _answer(request, step.actor, request.path_params["name"], id)
+
+
+async def describe_actor(request: Request) -> Response:
+    """GET /actors/{actor}/wut?at=STEP"""
+    return await _answer(request, actor_in(request), WUT, _at(request))
+
+
+async def _answer(request: Request, actor: ActorId, name: str, at: StepId | None) -> Response:
+    context = await _context(request)
+    node = node_of(request)
+    step = node.lookup.head(actor) if at is None else at
+    # The plain tag of a step is given only to answers that nothing but that step decides: no need to ask again.
+    if step is not None and request.method in _SAFE_METHODS and has_already(request, _headers(at, step)):
+        return not_modified(_headers(at, step))
+    return await _ask(request, node, actor, name, context, at)
+
+
+async def _ask(request: Request, node: Node, actor: ActorId, name: str, context: Blob, at: StepId | None) -> Response:
+    limits = limits_of(request)
+    waits = read_preference(request.headers.getlist("prefer"), QUERY_SECONDS, limits.most_query_seconds)
+    try:
+        found = await node.query(actor, name, context, at=at, timeout=waits.wait_seconds or QUERY_SECONDS)
+    except QueryRefused as error:
+        if DAG_CBOR not in request.headers.get("accept", ""):
+            raise
+        return Response(encoded(error.error), error.status, {"Vary": "Accept"}, DAG_CBOR)
+    headers = _headers(at, found.step) if not found.asked else head_headers(_tag_of_many(found))
+    answer = (
+        _blob_answer(request, found.result) if isinstance(found.result, Blob) else _tree_answer(request, found.result)
+    )
+    kind = answer.media_type or ""
+    if kind in (RAW, DAG_CBOR):
+        headers["ETag"] = f'{headers["ETag"][:-1]}.{kind.rpartition(".")[2]}"'
+    if request.method in _SAFE_METHODS and has_already(request, headers):
+        return not_modified(headers)
+    answer.headers.update({**headers, "Vary": "Accept", "Content-Security-Policy": page_policy(request)})
+    return answer
+
+
+def page_policy(request: Request) -> str:
+    """What a page of an actor may do: load and ask what is of its own actor, and run no script that stands in the page.
+
+    Text of others that a page shows unescaped is then no program, and a page cannot speak to another actor.
+    """
+    own = "/".join(quote(part, safe="") for part in request.url.path.split("/")[:3])
+    host = request.headers["host"]
+    # An IPv6 address can't stand in a policy.
+    base = "'self'" if host.startswith("[") else f"{host}{own}/"
+    kinds = " ".join(f"{kind}-src {base};" for kind in ("script", "font", "media", "connect", "frame", "worker"))
+    return (
+        f"default-src 'none'; {kinds} style-src {base} 'unsafe-inline'; img-src {base} data:; form-action {base}; "
+        "base-uri 'none'; frame-ancestors 'self'"
+    )
+
+
+def _at(request: Request) -> StepId | None:
+    given = request.query_params.getlist(AT)
+    if len(given) > 1:
+        raise BadRequest(f"the query parameter {AT!r} stands there {len(given)} times")
+    return StepId(ids.parse(given[0])) if given else None
+
+
+async def _context(request: Request) -> Blob:
+    """The body of a POST as it is; the parameters of a GET as a JSON object of texts, a list where one is repeated."""
+    given = [(name, value) for name, value in request.query_params.multi_items() if name != AT]
+    if request.method == "POST":
+        if given:
+            raise BadRequest(f"the arguments of a POST are its body; {given[0][0]!r} stands in the query")
+        data = await read_body(request, most=limits_of(request).body_bytes)
+        try:
+            return Blob(data, header_text(request, "content-type") or BYTES)
+        except ValueError as error:
+            raise BadRequest(f"the Content-Type: {error}") from error
+    if not given:
+        return NO_CONTEXT
+    values: dict[str, list[str]] = {}
+    for name, value in given:
+        values.setdefault(name, []).append(value)
+    texts = {name: found[0] if len(found) == 1 else found for name, found in values.items()}
+    return Blob(msgspec.json.encode(texts), TEXTS)
+
+
+def _headers(at: StepId | None, step: StepId) -> dict[str, str]:
+    return head_headers(step) if at is None else immutable_headers(step)
+
+
+def _tag_of_many(found: Queried) -> str:
+    """A tag for an answer that depends on steps of other actors too."""
+    return f"{found.step}.{sha256(''.join(map(str, found.asked)).encode()).hexdigest()[:16]}"
+
+
+def _blob_answer(request: Request, blob: Blob) -> Response:
+    chosen = choose(request, (blob.media_type, RAW))
+    return Response(blob.data, media_type=chosen)
+
+
+def _tree_answer(request: Request, tree: Tree) -> Response:
+    if choose(request, (JSON, DAG_CBOR)) == DAG_CBOR:
+        return Response(encoded(tree), media_type=DAG_CBOR)
+    return json_answer({name: {"/": str(id)} for name, id in tree.entries.items()})

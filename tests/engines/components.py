@@ -5,10 +5,15 @@ Addresses below 4096 are free for what a component needs itself; 16 is where res
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 
 from wasmtime import wat2wasm
 
+NO_IMPORTS: Mapping[str, tuple[str, str, str, str]] = MappingProxyType({})
+NOW = {"now": ("wasi:clocks/monotonic-clock@0.2.0", "now", "(result u64)", "(result i64)")}
+CHANCE = {"chance": ("wasi:random/random@0.2.3", "get-random-u64", "(result u64)", "(result i64)")}
 TRUE = "(i32.const 1)"
 KEEP = "(call $result (local.get 2) (local.get 3))"  # as a handle: the state stays as it is
 
@@ -22,16 +27,14 @@ def actor(
     init: str | None = "(call $result (i32.const 0) (i32.const 0))",
     data: str = "",
     more: str = "",
-    imports: str = "",
-    lowered: str = "",
-    given: str = "",
+    host: Mapping[str, tuple[str, str, str, str]] = NO_IMPORTS,
     pages: int = 1,
     exports: str = "",
 ) -> bytes:
     """A component: each function's body, which finds the message in locals 0 and 1, the state in 2 and 3 (pointer, size).
 
-    `data` is put at 1024 in the memory. `more` are further functions of the core module. `imports` declare further
-    imports of the component, `lowered` makes core functions of them, `given` hands those over (with "host" …).
+    `data` is put at 1024 in the memory. `more` are further functions of the core module. `host` are further functions
+    that are imported: by the name in the code, the instance, the name there, the type, and the type in the core module.
     `exports` come after the actor's own.
     """
     return _compile(
@@ -45,9 +48,18 @@ def actor(
             export_init="" if init is None else '(export "init" (func $init))',
             data=data,
             more=more,
-            imports=imports,
-            lowered=lowered,
-            given=given,
+            imports="\n".join(
+                f'(import "{instance}" (instance ${name}-from (export "{there}" (func {type}))))'
+                for name, (instance, there, type, _) in host.items()
+            ),
+            lowered="\n".join(
+                f'(core func ${name} (canon lower (func ${name}-from "{there}") (memory $memory) (realloc $realloc)))'
+                for name, (_, there, _, _) in host.items()
+            ),
+            given="\n".join(f'(export "{name}" (func ${name}))' for name in host),
+            core_imports="\n".join(
+                f'(import "host" "{name}" (func ${name} {type}))' for name, (_, _, _, type) in host.items()
+            ),
             pages=pages,
             exports=exports,
         )
@@ -71,6 +83,18 @@ APPEND = """
     (memory.copy (local.get 4) (local.get 2) (local.get 3))
     (memory.copy (i32.add (local.get 4) (local.get 3)) (local.get 0) (local.get 1))
     (call $result (local.get 4) (i32.add (local.get 1) (local.get 3)))"""
+# As a handle: the new state is what the clock and chance say, in letters.
+WORLD = """
+    (local.set 4 (i32.const 32))
+    (local.set 6 (call $now))
+    (loop $letters
+      (local.set 4 (i32.sub (local.get 4) (i32.const 1)))
+      (if (i32.eq (local.get 4) (i32.const 15)) (then (local.set 6 (call $chance))))
+      (i32.store8 offset=2048 (local.get 4)
+        (i32.add (i32.const 97) (i32.and (i32.wrap_i64 (local.get 6)) (i32.const 15))))
+      (local.set 6 (i64.shr_u (local.get 6) (i64.const 4)))
+      (br_if $letters (local.get 4)))
+    (call $result (i32.const 2048) (i32.const 32))"""
 LOG = f"(call $log (local.get 0) (local.get 1)) {KEEP}"
 # The state is a number in decimal digits, and each message adds one to it.
 COUNT = """
@@ -141,6 +165,7 @@ _TEMPLATE = """
     (import "libc" "realloc" (func $realloc (param i32 i32 i32 i32) (result i32)))
     (import "runtime" "log" (func $log (param i32 i32)))
     (import "runtime" "send" (func $send (param i32 i32 i32 i32)))
+    {core_imports}
     (func $result (param i32 i32) (result i32)
       (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) (i32.const 16))
     {more}
@@ -152,7 +177,7 @@ _TEMPLATE = """
   (core instance $main (instantiate $Main
     (with "libc" (instance $libc))
     (with "runtime" (instance (export "log" (func $log)) (export "send" (func $send))))
-    {given}))
+    (with "host" (instance {given}))))
   (func $state-contract (param "state" $state) (result bool)
     (canon lift (core func $main "state-contract") (memory $memory) (realloc $realloc)))
   (func $message-contract (param "msg" $message) (param "state" $state) (result bool)

@@ -9,14 +9,17 @@ from weakref import finalize
 
 from wasmtime import WasmtimeError
 from wasmtime import _ffi as ffi
-from wasmtime.component import Component, ExportIndex, Linker, LinkerInstance
+from wasmtime.component import Component, ExportIndex, FuncType, Linker, ResourceType
 
 from understudy.actors.errors import WitError
+from understudy.engines.wasm import wasi
 from understudy.engines.wasm.cache import CompiledCache
 from understudy.engines.wasm.host import Host
-from understudy.engines.wasm.imports import define
+from understudy.engines.wasm.imports import Import, define, define_resource
 from understudy.engines.wasm.settings import compiler
+from understudy.engines.wasm.shapes import readers, writer
 from understudy.engines.wasm.values import SIZE, read_content
+from understudy.engines.wasm.wasi import resource_type
 from understudy.engines.wasm.world import ACTOR, QUERIES, RUNTIME, World, instances, read_world
 
 MAX_COMPONENT_BYTES: Final = 64 * 1024 * 1024
@@ -77,15 +80,22 @@ def _link(component: Component) -> Linker:
     linker = Linker(compiler())
     with linker.root() as root:
         for name, items in instances(component.type.imports(compiler())).items():
-            if name == RUNTIME:
-                with root.add_instance(name) as instance:
-                    _define_runtime(instance, items.keys())
+            with root.add_instance(name) as instance:
+                for item, type in items.items():
+                    if isinstance(type, ResourceType):
+                        define_resource(instance, item, resource_type(item))
+                    elif isinstance(type, FuncType):
+                        define(instance, item, _import(name, item, type))
     return linker
 
 
-def _define_runtime(instance: LinkerInstance, names: object) -> None:
-    define(instance, "log", _log)
-    define(instance, "send", _send)
+def _import(instance: str, name: str, type: FuncType) -> Import:
+    if instance == RUNTIME:
+        return _log if name == "log" else _send
+    function = wasi.find(instance, name)
+    if function is None:
+        return wasi.refuse(instance, name)
+    return _converting(function, type)
 
 
 def _log(host: Host, arguments: int, results: int) -> None:
@@ -94,3 +104,15 @@ def _log(host: Host, arguments: int, results: int) -> None:
 
 def _send(host: Host, arguments: int, results: int) -> None:
     host.send(read_content(arguments), read_content(arguments + SIZE))
+
+
+def _converting(function: Callable[..., Any], type: FuncType) -> Import:
+    read, write = readers(type), writer(type)
+
+    def called(host: Host, arguments: int, results: int) -> None:
+        given = [each(host, arguments + number * SIZE) for number, each in enumerate(read)]
+        returned = function(host, *given)
+        if write is not None:
+            write(host, results, returned)
+
+    return called

@@ -6,7 +6,7 @@ import ctypes
 from types import TracebackType
 from typing import Any, Final
 
-from wasmtime import WasmtimeError
+from wasmtime import StoreContext, WasmtimeError
 from wasmtime import _ffi as ffi
 
 from understudy.engines.wasm.component import LoadedComponent
@@ -28,7 +28,7 @@ class Guest:
         self._flavour: Flavour = loaded.world.flavour
         self._store: Any = ffi.wasmtime_store_new(compiler().ptr(), None, _NO_FINALIZER)
         self._context = ffi.wasmtime_store_context(self._store)
-        host.context = self._context
+        host.store = StoreContext(self._context)
         self._instance = ffi.wasmtime_component_instance_t()
 
     def __enter__(self) -> Guest:
@@ -44,13 +44,14 @@ class Guest:
                 )
             self._check(error)
         except BaseException:
-            self._close()
+            self.__exit__(None, None, None)
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._host.finish()
         self._close()
 
     @property

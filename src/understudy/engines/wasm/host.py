@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
+
+from wasmtime import StoreContext
 
 from understudy.actors.contract import StepInput
 from understudy.engines.wasm.failure import Stopped
@@ -12,6 +14,9 @@ from understudy.engines.wasm.limits import Limits
 from understudy.objects.step import MAX_SENT
 
 MAX_LOG: Final = 1024 * 1024  # bytes; what a step's log may hold
+
+
+_NO_STORE: Final = StoreContext(None)  # type: ignore[arg-type]
 
 
 class Log:
@@ -31,12 +36,15 @@ class Log:
 
 
 class Host:
-    """The world of one message. `error` is what an import raised: it must not travel through wasmtime itself."""
+    """The world of one message. `error` is what an import raised: it must not travel through wasmtime itself.
+
+    `store` is where the component runs.
+    """
 
     __slots__ = (
         "_chance",
         "_output_left",
-        "context",
+        "_printed",
         "error",
         "given",
         "limits",
@@ -44,7 +52,7 @@ class Host:
         "number",
         "sending",
         "sent",
-        "streams",
+        "store",
     )
 
     def __init__(self, given: StepInput, limits: Limits, log: Log, *, number: int) -> None:
@@ -55,8 +63,8 @@ class Host:
         self.sent: list[tuple[str, bytes]] = []
         self.sending = False
         self.error: BaseException | None = None
-        self.context: Any = None
-        self.streams: dict[int, bytearray] = {}
+        self.store: StoreContext = _NO_STORE
+        self._printed: dict[int, bytes] = {}
         self._chance: Iterator[int] | None = None
         self._output_left = limits.output
 
@@ -77,6 +85,22 @@ class Host:
             raise Stopped(
                 "OutputTooLarge", f"the new state and all that is sent have more than {most:,} bytes: raise /limits"
             )
+
+    def print(self, stream: int, data: bytes) -> None:
+        """Log what is written to a stream, a line at a time."""
+        held = self._printed.get(stream, b"") + data
+        *lines, rest = held.split(b"\n")
+        for line in lines:
+            self.log.write(line)
+        # A line that never ends is cut where the log would be.
+        self._printed[stream] = rest[: MAX_LOG + 1]
+
+    def finish(self) -> None:
+        """Log what was printed without an end of the line."""
+        for rest in self._printed.values():
+            if rest:
+                self.log.write(rest)
+        self._printed = {}
 
     @property
     def time_ns(self) -> int:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from wasmtime import WasmtimeError
 from wasmtime import _ffi as ffi
+from wasmtime.component import ResourceType
 
 from understudy.engines.wasm.host import Host
 
@@ -58,6 +59,23 @@ def define(instance: Any, name: str, function: Import) -> None:
         raise WasmtimeError._from_ptr(error)
 
 
+def define_resource(instance: Any, name: str, number: int) -> None:
+    """Define a resource type of ours; nothing happens when one is dropped."""
+    data = name.encode()
+    with ResourceType.host(number) as type:
+        error = ffi.wasmtime_component_linker_instance_add_resource(
+            instance.ptr(),
+            ctypes.create_string_buffer(data),
+            len(data),
+            type.ptr(),
+            _drop_resource,
+            None,
+            _no_finalizer,
+        )
+    if error:
+        raise WasmtimeError._from_ptr(error)
+
+
 def _called(number: int, context: int, type: int, args: int, nargs: int, results: int, nresults: int) -> int:
     host = _running.host
     try:
@@ -75,5 +93,11 @@ def _forget(number: int) -> None:
     _functions.pop(number, None)
 
 
+def _dropped(_data: int, _context: int, _number: int) -> int:
+    return 0
+
+
+_drop_resource: Final = ffi.wasmtime_component_resource_destructor_t(_dropped)
+_no_finalizer: Final = ctypes.cast(0, _Finalizer)
 _forget_number: Final = _Finalizer(_forget)
 _c_callback: Final = ctypes.cast(_Callback(_called), ffi.wasmtime_component_func_callback_t)

@@ -330,9 +330,9 @@ def test_a_wit_finds_out_by_wut(living: Living) -> None:
 # "Queries can run completely independently. They just look at the step HEAD and then run the query."
 def test_a_query_runs_beside_a_step_that_does_not_end(living: Living) -> None:
     actor = living.create(wit="external:tests.node.stage:wit", wit_query="def wit_query(ctx): return ctx.height")
-    waiting = living.begin_answer(actor, living.send(actor, "wait", "a step"))
-    gates.wait_for("a step")
+    waiting = living.begin_answer(actor, living.send(actor, "wait", "a step of the seed"))
+    gates.wait_for("a step of the seed")
     assert ask(living, actor).json() == 0
-    gates.open("a step")
+    gates.open("a step of the seed")
     waiting.result(PATIENCE)
     assert ask(living, actor).json() == 1

@@ -144,11 +144,12 @@ class Node:
 
     async def stop(self) -> None:
         """Finish what is begun, make it durable, close the store."""
-        self._queries.close()
         if self._live:
             self._live = False
             await asyncio.to_thread(self._scheduler.stop)
             self._reception.fail(NodeFailed("the node was stopped"))
+        # After the steps: one that asks must not fail of the stop.
+        self._queries.close()
         self.backend.close()
 
     # Looking.

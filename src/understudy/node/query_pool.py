@@ -20,6 +20,8 @@ MAX_LOST: Final = 56  # threads of queries that went on past their deadline; bey
 MAX_WAITING: Final = 1_000  # queries that wait for a thread: some seconds of work for those that take milliseconds
 IDLE_SECONDS: Final = 10.0  # how long a thread waits for the next query before it ends
 
+STOPPING: Final = "the node is stopping and takes no queries any more"
+
 Value = TypeVar("Value")
 
 _log = logging.getLogger("understudy.queries")
@@ -52,7 +54,7 @@ class QueryPool:
         job = Job(label, work)
         with self._lock:
             if self._closed:
-                raise Busy("the node is stopping and takes no queries any more")
+                raise Busy(STOPPING)
             if len(self._waiting) >= MAX_WAITING:
                 raise Busy(f"{MAX_WAITING:,} queries wait already{self._why_so_many()}; ask again later")
             self._waiting.append(job)
@@ -62,6 +64,8 @@ class QueryPool:
     def abandon(self, job: Job[Any]) -> None:
         """Nobody waits for a job any more. If it runs, it goes on, and another thread takes its place."""
         with self._lock:
+            if job in self._waiting:
+                self._waiting.remove(job)
             if job.done.done() or job.lost or job.done.cancel():
                 return
             job.lost = True
@@ -69,20 +73,22 @@ class QueryPool:
             self._wake()
         place = None if job.thread is None else place_in(job.thread)
         _log.warning(
-            "%s goes on past its deadline, now at %s; it can't be stopped and keeps one of %d threads",
+            "%s was given up and goes on, now at %s; it can't be stopped and keeps one of %d threads",
             job.label,
             place or "a place that can't be told",
             MAX_AT_WORK + MAX_LOST,
         )
 
     def close(self) -> None:
-        """Take nothing more; what waits is cancelled, what runs is left behind."""
+        """Take nothing more; what waits is told so, what runs is left behind."""
         with self._lock:
             self._closed = True
-            for job in self._waiting:
-                job.done.cancel()
+            left = list(self._waiting)
             self._waiting.clear()
             self._lock.notify_all()
+        for job in left:
+            if job.done.set_running_or_notify_cancel():
+                job.done.set_exception(Busy(STOPPING))
 
     def _wake(self) -> None:
         if self._idle >= len(self._waiting):
@@ -119,7 +125,8 @@ class QueryPool:
         self._idle += 1
         woken = self._lock.wait(IDLE_SECONDS)
         self._idle -= 1
-        return woken
+        # Its time may have been over in the moment in which it was woken.
+        return woken or bool(self._waiting)
 
     def _why_so_many(self) -> str:
         if not self._lost:

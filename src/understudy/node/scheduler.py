@@ -52,6 +52,9 @@ BURST_SECONDS: Final = 0.02  # the same for wits that compute: what a burst made
 MAX_AHEAD: Final = 512  # undurable steps of one actor: bounds what a crash undoes and what memory holds
 MAX_CELLS: Final = 50_000  # an idle actor kept decoded costs about 1.4 KB
 MAX_THREADS: Final = 64  # wits that never return keep their thread; beyond this the token stays where it is
+MAX_WAITING_THREADS: Final = (
+    512  # the same where wits wait for an answer, which has an end; beyond this they are run again
+)
 TOKEN_SECONDS: Final = 0.02  # how long a wit may hold the token while others are ready
 STOP_SECONDS: Final = 5.0  # how long a stop waits for the token-holder
 
@@ -611,10 +614,10 @@ class Scheduler:
             return
         self._leave(running)
 
-    def _leave(self, running: tuple[Cell, float, int]) -> None:
+    def _leave(self, running: tuple[Cell, float, int], most: int = MAX_THREADS) -> None:
         """Let a wit run on without the token, which a fresh thread gets; not if it is done, or if there are too many such."""
         with self._token:
-            if self._running is not running or self._threads >= MAX_THREADS:
+            if self._running is not running or self._threads >= most:
                 return
             self._running = None
             self._left.append(running)
@@ -625,7 +628,7 @@ class Scheduler:
         """The same for a wit that is about to wait for an answer. True if others step meanwhile; from any thread."""
         running = self._running
         if running is not None and running[0] is cell:
-            self._leave(running)
+            self._leave(running, most=MAX_WAITING_THREADS)
         running = self._running
         return running is None or running[0] is not cell
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,7 +9,7 @@ from understudy.actors.errors import CallFailed
 from understudy.actors.query import JSON, NO_CONTEXT, Blob, Error, QueryRequest, Result, read_result, request_bytes
 from understudy.objects.ids import Id
 from understudy.wit.content import encode_json
-from understudy.wit.running import Run, running
+from understudy.wit.running import Run, current_loop, running
 
 QUERY: Final = "query"  # the capability
 
@@ -52,13 +51,8 @@ def one_context(context: Any, arguments: Mapping[str, Any]) -> Blob:
 
 
 def _may_await(run: Run) -> bool:
-    if run.blocking:
-        return False
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+    loop = current_loop()
+    return loop is not None and loop is not run.held_loop
 
 
 async def _await(run: Run, request: bytes, raises: bool) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -46,15 +47,15 @@ class Context:
         "_spawned",
         "_state",
         "_state_bytes",
-        "blocking",
         "entry",
         "given",
+        "held_loop",
     )
 
     def __init__(self, given: StepInput, entry: str) -> None:
         self.given = given
         self.entry = entry
-        self.blocking = False
+        self.held_loop: AbstractEventLoop | None = None
         self._state: Any = UNREAD
         self._state_bytes: bytes | None = None
         self._delivery: Delivery | None = given.messages[0] if len(given.messages) == 1 else None

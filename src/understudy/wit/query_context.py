@@ -13,6 +13,7 @@ from understudy.store.reader import Frozen, Reader
 from understudy.wit.asking import ask, one_context
 from understudy.wit.context import UNREAD
 from understudy.wit.core import Core
+from understudy.wit.running import current_loop
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -20,12 +21,12 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class QueryContext:
     """One query while it runs. Everything is as it was after the step that is asked."""
 
-    __slots__ = ("_core", "_state", "_state_bytes", "blocking", "given", "reader")
+    __slots__ = ("_core", "_state", "_state_bytes", "given", "held_loop", "reader")
 
     def __init__(self, given: QueryInput) -> None:
         self.given = given
         self.reader: Reader = Frozen(given.store)
-        self.blocking = False
+        self.held_loop = current_loop()
         self._core: Core | None = None
         self._state: Any = UNREAD
         self._state_bytes: bytes | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from asyncio import AbstractEventLoop
 from contextvars import ContextVar
 from typing import Final, Protocol
 
@@ -22,8 +24,8 @@ class Run(Protocol):
         """How it reaches the world."""
 
     @property
-    def blocking(self) -> bool:
-        """True while a function runs that can't await, though there may be an event loop in its thread."""
+    def held_loop(self) -> AbstractEventLoop | None:
+        """The event loop of this thread that a function which can't await holds up meanwhile."""
 
 
 RUNNING: Final[ContextVar[Run]] = ContextVar("understudy-running")
@@ -35,3 +37,11 @@ def running(what: str) -> Run:
     if run is None:
         raise WitError("NotRunning", f"{what} can only be used while a step or a query runs")
     return run
+
+
+def current_loop() -> AbstractEventLoop | None:
+    """The event loop that runs in this thread."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

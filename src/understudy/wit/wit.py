@@ -19,6 +19,7 @@ from understudy.wit.handler import Handler, Role, state_kind
 from understudy.wit.parameters import describe_kind, place_of
 from understudy.wit.query_context import QueryContext
 from understudy.wit.query_handler import QueryHandler
+from understudy.wit.running import current_loop
 from understudy.wit.state import StateType
 from understudy.wit.wut import describe
 
@@ -241,7 +242,7 @@ async def _handle_async(plan: _Plan, ctx: Context, deliveries: Sequence[Delivery
         if handler is not None:
             ctx._delivery = delivery
             # A `def` among `async def`s runs where an event loop runs, and still can't await.
-            ctx.blocking = not handler.is_async
+            ctx.held_loop = None if handler.is_async else current_loop()
             result = handler.call(ctx)
             if isawaitable(result):
                 result = await result

@@ -42,6 +42,7 @@ class PythonQuery:
 
     async def _await(self, ctx: QueryContext, returned: Awaitable[Any]) -> Result:
         before = RUNNING.set(ctx)
+        ctx.held_loop = None
         try:
             return as_result(await returned)
         except GeneratorExit:

@@ -1,0 +1,351 @@
+"""Wits and queries that ask other actors: what they are told, what the journal keeps, and what a replay makes of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from tests.node.living import Living
+from tests.node.stage import PATIENCE, gates
+from understudy import Blob
+from understudy.actors.query import read_result
+from understudy.kernel.verify import MATCH
+from understudy.node.errors import QueryFailed
+from understudy.node.queries import Queried
+from understudy.objects.ids import ActorId
+from understudy.objects.journal import Entry
+
+COUNTER = """
+from understudy import Blob, Error, Tree, Wit
+
+wit = Wit()
+
+@wit.message("add")
+def add(state: dict, amount: int) -> int:
+    state["count"] = state.get("count", 0) + amount
+    return state["count"]
+
+@wit.query
+def count(state: dict, times: int = 1) -> int:
+    return state.get("count", 0) * times
+
+@wit.query
+def files(core) -> Tree:
+    return Tree({"wit": core.id("wit")})
+
+@wit.query
+def no() -> Error:
+    return Error("NotToday", "come back tomorrow")
+
+@wit.query
+def fail() -> int:
+    return 1 // 0
+"""
+
+ASKING = """
+import asyncio
+from understudy import Blob, CallFailed, Context, Error, Tree, Wit, query_a_wit
+
+wit = Wit()
+
+def shown(found):
+    match found:
+        case Blob(): return [found.media_type, found.text()]
+        case Tree(): return {name: str(id) for name, id in found.entries.items()}
+        case Error(): return {found.code: found.text}
+
+@wit.message("ask")
+def ask(asked: list, state: dict):
+    return shown(query_a_wit(*asked))
+
+@wit.message("ask later")
+async def ask_later(asked: list, state: dict):
+    await asyncio.sleep(0)
+    return shown(await query_a_wit(*asked))
+
+@wit.message("ask all")
+async def ask_all(asked: list, ctx: Context):
+    found = await asyncio.gather(*(ctx.query(actor, "count", times=times) for actor, times in asked))
+    return [each.json() for each in found]
+
+@wit.message("sugar")
+def sugar(to: str, ctx: Context):
+    try:
+        ctx.query(to, "no")
+    except CallFailed as error:
+        return [ctx.query(to, "count", times=3).json(), error.code]
+
+@wit.message("unasked")
+def unasked(to: str, ctx: Context):
+    ctx.query(to, "no")
+"""
+
+LOW_LEVEL = """
+from understudy import query_a_wit
+
+def wit(core, messages):
+    for message in messages:
+        if message.type == "ask":
+            core["found"] = query_a_wit(message.text(), "count").data
+"""
+
+
+@pytest.fixture
+def living() -> Iterator[Living]:
+    with Living() as living:
+        yield living
+
+
+def journal(living: Living, actor: ActorId) -> list[Entry]:
+    """What the newest step of an actor was answered."""
+    step = living.chain(actor)[-1]
+    return [] if step.journal is None else list(living.node.reader.journal(step.journal))
+
+
+def verdicts(living: Living) -> list[str]:
+    """The verdicts of fresh processes on all actors."""
+    return [verdict.verdict for verdict in living.run(living.node.verify())]
+
+
+@pytest.mark.parametrize("type", ["ask", "ask later"])
+def test_the_journal_keeps_the_answer_and_its_step_and_a_fresh_process_agrees(living: Living, type: str) -> None:
+    counter, asking = living.create(wit=COUNTER), living.create(wit=ASKING)
+    for count in (1, 2):
+        living.tell(counter, "add", 1)
+        assert living.tell(asking, type, [str(counter), "count", {"times": 10}]) == [
+            "application/json",
+            str(10 * count),
+        ]
+        [entry] = journal(living, asking)
+        assert (entry.path, entry.step) == ("query/0", str(living.node.actor(counter).head))
+        assert entry.reply is not None
+        assert read_result(living.node.reader.blob(entry.reply)) == Blob(b"%d" % (10 * count), "application/json")
+    assert verdicts(living) == [MATCH, MATCH]
+
+
+@pytest.mark.parametrize("type", ["ask", "ask later"])
+@pytest.mark.parametrize(
+    ("name", "context", "code", "text"),
+    [
+        ("no", {}, "NotToday", "come back tomorrow"),
+        ("nothing", {}, "UnknownQuery", "there is no query 'nothing'; there are: count, fail, files, no, wut"),
+        ("count", {"times": "x"}, "BadArguments", "argument 'times': Expected `int`, got `str`"),
+        ("fail", {}, "ZeroDivisionError", "integer division or modulo by zero\nat wit:25 in fail\n    return 1 // 0"),
+    ],
+)
+def test_errors_are_answers_that_the_journal_keeps_too(
+    living: Living, type: str, name: str, context: Any, code: str, text: str
+) -> None:
+    counter, asking = living.create(wit=COUNTER), living.create(wit=ASKING)
+    assert living.tell(asking, type, [str(counter), name, context]) == {code: text}
+    [entry] = journal(living, asking)
+    assert entry.error is not None
+    assert (entry.error.code, entry.error.text, entry.step) == (code, text, str(living.node.actor(counter).head))
+    assert verdicts(living) == [MATCH, MATCH]
+
+
+def test_an_actor_that_is_not_there_is_an_error_of_no_step(living: Living) -> None:
+    asking = living.create(wit=ASKING)
+    assert list(living.tell(asking, "ask", ["nobody", "count", {}])) == ["NoSuchActor"]
+    assert journal(living, asking)[0].step is None
+    assert verdicts(living) == [MATCH]
+
+
+def test_an_actor_is_asked_by_its_name(living: Living) -> None:
+    counter = living.create(wit=COUNTER)
+    living.run(living.node.set_name("counter", counter, expected=None))
+    asking = living.create(wit=ASKING)
+    assert living.tell(asking, "ask", ["counter", "count", {}]) == ["application/json", "0"]
+    assert journal(living, asking)[0].step == str(living.node.actor(counter).head)
+
+
+def test_a_tree_is_told_by_its_ids_and_owned_by_nobody(living: Living) -> None:
+    counter, asking = living.create(wit=COUNTER), living.create(wit=ASKING)
+    wit = living.node.reader.find(living.chain(counter)[-1].core, "wit")
+    assert living.tell(asking, "ask", [str(counter), "files", {}]) == {"wit": str(wit)}
+    _, blocks = living.node.export(asking)
+    assert wit not in {block.id for block in blocks}
+
+
+def test_many_are_asked_at_once_and_a_replay_agrees(living: Living) -> None:
+    counters = [living.create(wit=COUNTER, nonce=str(number)) for number in range(5)]
+    for number, counter in enumerate(counters):
+        living.tell(counter, "add", number)
+    asking = living.create(wit=ASKING)
+    asked = [[str(counter), times] for times, counter in enumerate(counters)]
+    assert living.tell(asking, "ask all", asked) == [0, 1, 4, 9, 16]
+    assert len(journal(living, asking)) == 5
+    assert set(verdicts(living)) == {MATCH}
+
+
+def test_ctx_query_takes_arguments_and_raises_errors(living: Living) -> None:
+    counter, asking = living.create(wit=COUNTER), living.create(wit=ASKING)
+    living.tell(counter, "add", 2)
+    assert living.tell(asking, "sugar", str(counter)) == [6, "NotToday"]
+    outcome = living.ask(asking, "unasked", str(counter)).outcome
+    assert outcome is not None
+    assert outcome.code == "CallFailed"
+    assert set(verdicts(living)) == {MATCH}
+
+
+def test_a_low_level_wit_asks(living: Living) -> None:
+    counter, asking = living.create(wit=COUNTER), living.create(wit=LOW_LEVEL)
+    living.tell(counter, "add", 7)
+    living.run(living.node.answer(asking, living.run(living.node.send(asking, str(counter).encode(), type="ask"))))
+    found = living.node.reader.find(living.chain(asking)[-1].core, "found")
+    assert found is not None
+    assert living.node.reader.blob(found) == b"7"
+    assert set(verdicts(living)) == {MATCH}
+
+
+def test_a_wit_that_asks_itself_hears_of_its_last_step(living: Living) -> None:
+    wit = """
+from understudy import Context, Wit
+wit = Wit()
+@wit.message("add")
+def add(state: dict, ctx: Context):
+    state["count"] = state.get("count", 0) + 1
+    return ctx.query(ctx.actor_id, "count").json()
+@wit.query
+def count(state: dict) -> int:
+    return state.get("count", 0)
+"""
+    actor = living.create(wit=wit)
+    assert [living.tell(actor, "add") for _ in range(3)] == [0, 1, 2]
+    assert verdicts(living) == [MATCH]
+
+
+def test_more_wits_wait_for_answers_than_the_scheduler_has_threads(living: Living) -> None:
+    counter = living.create(wit=COUNTER)
+    living.tell(counter, "add", 5)
+    askers = [living.create(wit=ASKING, nonce=str(number)) for number in range(100)]
+    sending = [living.begin_send(each, "ask", [str(counter), "count", {}]) for each in askers]
+    answers = [living.begin_answer(each, sent.result(PATIENCE)) for each, sent in zip(askers, sending, strict=True)]
+    for answer in answers:
+        found = answer.result(PATIENCE)
+        assert json.loads(living.node.reader.blob(found.replies[0].content)) == ["application/json", "5"]
+
+
+def test_a_step_that_waits_for_an_answer_holds_up_no_other(living: Living) -> None:
+    slow = living.create(
+        wit=COUNTER, wit_query="from tests.node.stage import gates\ndef wit_query(): gates.pass_through('slow answer')"
+    )
+    asking, other = living.create(wit=ASKING), living.create(wit=COUNTER)
+    waiting = living.begin_answer(asking, living.send(asking, "ask", [str(slow), "any", {}]))
+    gates.wait_for("slow answer")
+    assert living.tell(other, "add", 1) == 1
+    assert not waiting.done()
+    gates.open("slow answer")
+    assert waiting.result(PATIENCE).outcome is None
+
+
+# Queries that ask.
+
+RELAY = """
+import asyncio
+from understudy import CallFailed, QueryContext, Wit, query_a_wit
+
+wit = Wit()
+
+@wit.message("add")
+def add(state: dict, amount: int):
+    state["count"] = state.get("count", 0) + amount
+
+@wit.query
+def count(state: dict) -> int:
+    return state.get("count", 0)
+
+@wit.query
+def total(ctx: QueryContext, of: list[str]) -> int:
+    return sum(ctx.query(each, "count").json() for each in of)
+
+@wit.query
+async def total_at_once(ctx: QueryContext, of: list[str]) -> int:
+    return sum(each.json() for each in await asyncio.gather(*(ctx.query(one, "count") for one in of)))
+
+@wit.query
+def twice(ctx: QueryContext, of: str, mark: str) -> list:
+    from tests.node.stage import gates
+    first = ctx.query(of, "count").json()
+    gates.pass_through(mark)
+    return [first, ctx.query(of, "count").json()]
+
+@wit.query
+def again(ctx: QueryContext, depth: int = 1):
+    found = query_a_wit(ctx.actor_id, "again", {"depth": depth + 1})
+    return found.json() if hasattr(found, "json") else [depth, found.code, found.text]
+
+@wit.query
+async def again_later(ctx: QueryContext, depth: int = 1):
+    found = await query_a_wit(ctx.actor_id, "again_mixed", {"depth": depth + 1})
+    return found.json() if hasattr(found, "json") else [depth, found.code]
+
+@wit.query
+def again_mixed(ctx: QueryContext, depth: int):
+    found = query_a_wit(ctx.actor_id, "again_later", {"depth": depth + 1})
+    return found.json() if hasattr(found, "json") else [depth, found.code]
+"""
+
+
+def begin(living: Living, actor: ActorId, name: str, /, **arguments: Any) -> Future[Queried]:
+    """Start to ask."""
+    context = Blob(json.dumps(arguments).encode(), "application/json")
+    return living.begin(living.node.query(actor, name, context, timeout=PATIENCE))
+
+
+def answer(living: Living, actor: ActorId, name: str, /, **arguments: Any) -> Any:
+    """The JSON of the answer."""
+    result = begin(living, actor, name, **arguments).result(PATIENCE).result
+    assert isinstance(result, Blob)
+    return result.json()
+
+
+@pytest.mark.parametrize("name", ["total", "total_at_once"])
+def test_a_query_asks_others_and_says_at_which_steps(living: Living, name: str) -> None:
+    counters = [living.create(wit=RELAY, nonce=str(number)) for number in range(3)]
+    for counter in counters:
+        living.ask(counter, "add", 5)
+    found = begin(living, counters[0], name, of=[str(counter) for counter in counters]).result(PATIENCE)
+    assert isinstance(found.result, Blob)
+    assert found.result.json() == 15
+    assert set(found.asked) == {living.node.actor(counter).head for counter in counters[1:]}
+
+
+def test_a_query_sees_another_actor_at_one_step_however_often_it_asks(living: Living) -> None:
+    relay, counter = living.create(wit=RELAY), living.create(wit=RELAY, nonce="counter")
+    asking = begin(living, relay, "twice", of=str(counter), mark="between")
+    gates.wait_for("between")
+    living.ask(counter, "add", 1)
+    gates.open("between")
+    found = asking.result(PATIENCE)
+    assert isinstance(found.result, Blob)
+    assert found.result.json() == [0, 0]
+
+
+def test_a_query_of_an_earlier_step_that_asks_its_own_actor_stays_there(living: Living) -> None:
+    actor = living.create(wit=RELAY)
+    first = living.node.actor(actor).head
+    living.ask(actor, "add", 1)
+    context = Blob(json.dumps({"of": [str(actor)]}).encode())
+    found = living.run(living.node.query(actor, "total", context, at=first))
+    assert isinstance(found.result, Blob)
+    assert (found.result.json(), found.asked) == (0, [])
+
+
+def test_queries_ask_each_other_eight_deep_and_then_hear_that_it_may_be_a_circle(living: Living) -> None:
+    depth, code, text = answer(living, living.create(wit=RELAY), "again")
+    assert (depth, code) == (8, "TooDeep")
+    assert text == "the query 'again' was not asked: queries ask each other 8 deep at most; do they ask in a circle?"
+
+
+def test_colours_may_alternate_in_a_chain_of_queries(living: Living) -> None:
+    assert answer(living, living.create(wit=RELAY), "again_later") == [8, "TooDeep"]
+
+
+def test_an_error_that_a_query_does_not_catch_is_its_own_failure(living: Living) -> None:
+    with pytest.raises(QueryFailed, match=r"CallFailed: NoSuchActor: there is no actor 'nobody'"):
+        answer(living, living.create(wit=RELAY), "total", of=["nobody"])

@@ -14,13 +14,17 @@ _EMPTY: Mailbox = {}
 
 
 class Actor(Struct, frozen=True, kw_only=True):
-    """An actor at a step. `text` and `head_text` are the ids as messages name them, made once."""
+    """An actor at a step. `text` is its id as messages name it, made once."""
 
     id: ActorId
     text: str
     head: StepId | None = None
-    head_text: str | None = None
     step: Step | None = None
+
+    @property
+    def head_text(self) -> str | None:
+        """The id of the last step as messages name it; made anew, since most steps send nothing."""
+        return None if self.head is None else str(self.head)
 
     @property
     def height(self) -> int:
@@ -51,7 +55,7 @@ def unborn(id: ActorId) -> Actor:
 def actor_at(reader: Reader, step_id: StepId) -> Actor:
     """The actor as it is after a step. Raises Missing, Corrupt, WrongKind."""
     step = reader.step(step_id)
-    return Actor(id=step.actor, text=str(step.actor), head=step_id, head_text=str(step_id), step=step)
+    return Actor(id=step.actor, text=str(step.actor), head=step_id, step=step)
 
 
 def load_actor(reader: Reader, id: ActorId, head: StepId | None) -> Actor:

@@ -11,6 +11,8 @@ _CUT: Final = "! the log was cut here: a step's log has at most 1 MiB\n"
 
 def log_text(wit_lines: Sequence[str], notes: Sequence[str]) -> bytes:
     """The log blob (docs/FORMAT.md section 10); empty if there is nothing to say."""
+    if not wit_lines and not notes:
+        return b""
     lines = [_line(" ", text) for text in wit_lines] + [_line("!", text) for text in notes]
     data = "".join(lines).encode("utf-8", "replace")
     if len(data) <= MAX_LOG_BYTES:

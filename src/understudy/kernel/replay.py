@@ -38,7 +38,7 @@ class Record(Struct, frozen=True, kw_only=True):
     @property
     def after(self) -> Actor:
         """The actor after the step."""
-        return Actor(id=self.before.id, text=self.before.text, head=self.id, head_text=str(self.id), step=self.step)
+        return Actor(id=self.before.id, text=self.before.text, head=self.id, step=self.step)
 
     @property
     def answers(self) -> Sequence[Entry]:

@@ -84,7 +84,7 @@ def seal(plan: Plan, result: StepResult, *, known: Known) -> Sealed:
     )
     step_bytes = step_block(step)
     step_id = StepId(step_bytes.id)
-    after = Actor(id=actor.id, text=actor.text, head=step_id, head_text=str(step_id), step=step)
+    after = Actor(id=actor.id, text=actor.text, head=step_id, step=step)
     unit = _unit(actor, after, messages, sent, [*staging.new.values(), step_bytes])
     return Sealed(actor=after, id=step_id, step=step, consumed=messages, sent=sent, unit=unit)
 
@@ -122,6 +122,7 @@ def _address(
     sent: list[Delivery] = []
     last: dict[str, int] = {}
     reached: set[str] = set()
+    after = actor.head_text if outgoing else None
     for number, draft in enumerate(outgoing):
         if draft.to not in reached:
             if not _is_shown(actor, draft, staging) and not known(number, draft):
@@ -138,7 +139,7 @@ def _address(
             content=draft.content,
             lane=draft.lane,
             previous=None if cursor is None else str(Id(cursor.message)),
-            after=actor.head_text,
+            after=after,
             re=draft.re,
             headers=draft.headers,
         )

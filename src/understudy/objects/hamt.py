@@ -51,10 +51,12 @@ def open_big_map(value: Any, *, above: int) -> BigMap:
 
 def bitmap_of(node: Any) -> int:
     """The bitmap of a node `[bitmap, elements]`, bit i for nibble i, one bit for each element. Raises WrongKind."""
-    if type(node) is list and len(node) == 2 and type(node[0]) is bytes and len(node[0]) == 2 and type(node[1]) is list:
-        bits = int.from_bytes(node[0], "little")
-        if bits.bit_count() == len(node[1]):
-            return bits
+    if type(node) is list and len(node) == 2:
+        bitmap, elements = node
+        if type(bitmap) is bytes and len(bitmap) == 2 and type(elements) is list:
+            bits = bitmap[0] | bitmap[1] << 8
+            if bits.bit_count() == len(elements):
+                return bits
     raise WrongKind("not a node of a large map: expected [bitmap of two bytes, as many elements as bits]")
 
 

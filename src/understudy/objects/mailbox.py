@@ -33,6 +33,21 @@ class Cursor(NamedTuple):
 Mailbox = Mapping[str, Cursor] | Id  # inline, or the id of a BigMailbox
 
 
+class Inline(dict[str, Cursor]):
+    """An inline mailbox that also holds its node: to make 64 lists with every step would cost more than to encode them."""
+
+    __slots__ = ("node",)
+    node: dict[str, list[Any]]
+
+
+def moved(mailbox: Mapping[str, Cursor], changes: Mapping[str, Cursor]) -> Inline:
+    """An inline mailbox with some cursors moved."""
+    after = Inline(mailbox)
+    after.update(changes)
+    after.node = {**mailbox_node(mailbox), **{key: list(cursor) for key, cursor in changes.items()}}
+    return after
+
+
 def mailbox_key(party: str, lane: str) -> str:
     """The key of a party and a lane: the party itself for the queue."""
     return party if lane == QUEUE else f"{lane}/{party}"
@@ -72,10 +87,15 @@ def open_big_mailbox(node: Any) -> BigMap:
 
 def read_cursor(value: Any) -> Cursor:
     """A cursor out of its node. Raises WrongKind."""
-    match value:
-        case [int(seq), bytes(message)] if seq >= 1 and len(message) == 36 and message[:4] == ids.NODE:
+    if type(value) is list and len(value) == 2:
+        seq, message = value
+        if type(seq) is int and seq >= 1 and _is_node_id(message):
             return Cursor(seq, MessageId(Id(message)))
     raise WrongKind(f"not a cursor: {value!r}; expected [seq from 1, message]")
+
+
+def _is_node_id(value: Any) -> bool:
+    return isinstance(value, bytes) and len(value) == 36 and value[:4] == ids.NODE
 
 
 def read_mailbox(value: Any) -> Mailbox:
@@ -96,4 +116,6 @@ def mailbox_node(mailbox: Mailbox) -> Any:
     """The mailbox as a step writes it."""
     if isinstance(mailbox, bytes):
         return mailbox
+    if isinstance(mailbox, Inline):
+        return mailbox.node
     return dict(zip(mailbox, map(list, mailbox.values()), strict=True))

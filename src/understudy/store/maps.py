@@ -17,6 +17,7 @@ from understudy.objects.mailbox import (
     Cursor,
     Mailbox,
     big_mailbox_node,
+    moved,
     open_big_mailbox,
     read_big_mailbox,
     read_cursor,
@@ -110,7 +111,7 @@ def tree_entry(nodes: Nodes, tree: bytes, name: str) -> Id | None:
     if isinstance(entries, BigMap):
         return _find_big(nodes, entries, name)
     found = entries.get(name)
-    return None if found is None else ids.from_bytes(found)
+    return found if found is None or type(found) is Id else ids.from_bytes(found)
 
 
 def build_tree(staged: Staged, entries: Mapping[str, bytes]) -> TreeId:
@@ -177,7 +178,7 @@ def mailbox_get(nodes: Nodes, mailbox: Mailbox, key: str) -> Cursor | None:
 def mailbox_set(staged: Staged, mailbox: Mailbox, changes: Mapping[str, Cursor]) -> Mailbox:
     """The mailbox with some cursors moved. Keys come from `mailbox_key`; none is ever removed."""
     if not isinstance(mailbox, bytes):
-        flat = {**mailbox, **changes}
+        flat = moved(mailbox, changes)
         if len(flat) <= MAX_INLINE:
             return flat
         root = hamt.build(staged, ((key.encode(), list(cursor)) for key, cursor in flat.items()))
@@ -234,12 +235,12 @@ def check_map(nodes: Nodes, id: bytes) -> None:
 def _entries(nodes: Nodes, tree: bytes) -> dict[str, bytes] | BigMap:
     """What a tree's node holds, with the least check: this is on the way of every step."""
     node = nodes.node(tree)
-    if is_tree_node(node):
+    if type(node) is dict and len(node) == 1:
         flat = node.get("tree")
-        if flat is None:
-            return open_big_map(node["bigtree"], above=FLAT)
         if type(flat) is dict and len(flat) <= FLAT:
             return flat
+        if "bigtree" in node:
+            return open_big_map(node["bigtree"], above=FLAT)
     raise WrongKind(f"{Id(tree)} is not a tree: it is {describe_kind(node)}")
 
 

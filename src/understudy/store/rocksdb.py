@@ -176,11 +176,6 @@ class RocksBackend:
             for id, data in unit.blocks:
                 # A block that is there already is written again: it is the same bytes, and to look costs more.
                 put(_OBJECTS + id, data)
-            for ref, value in after.items():
-                if value is None:
-                    delete(_REFS + ref)
-                else:
-                    put(_REFS + ref, value)
             for key, value in unit.rows:
                 if value is None:
                     delete(_ROWS + key)
@@ -192,6 +187,12 @@ class RocksBackend:
                 put(_ROWS + feed_row(feed), step)
             held.update(after)
             moved.update(after)
+        # Once for each ref: a busy actor moves its head a hundred times in one commit.
+        for ref, value in moved.items():
+            if value is None:
+                delete(_REFS + ref)
+            else:
+                put(_REFS + ref, value)
         return _Ready(batch, moved, feed, receipts)
 
     def _held_refs(self, units: Sequence[Unit]) -> dict[bytes, bytes | None]:

@@ -109,65 +109,68 @@ class InFlight(Reader):
     def __init__(self, base: Grit) -> None:
         self._base = base
         self._lock = Lock()
-        self._held: dict[bytes, _Held] = {}
+        self._held: dict[bytes, Block] = {}
+        self._nodes: dict[bytes, Any] = {}  # of some of them, decoded
+        self._again: dict[bytes, int] = {}  # how many more units carry a block; most are in one alone
 
     def add(self, blocks: Iterable[Block], nodes: Mapping[bytes, Any] = NO_NODES) -> None:
         """Show these blocks until they were removed as often as they were added; `nodes` are some of them, decoded."""
-        held = self._held
+        held, decoded, again = self._held, self._nodes, self._again
         with self._lock:
             for block in blocks:
-                known = held.get(block.id)
-                if known is None:
-                    held[block.id] = _Held(block, nodes.get(block.id))
+                id = block[0]
+                if id in held:
+                    again[id] = again.get(id, 0) + 1
                 else:
-                    known.count += 1
+                    held[id] = block
+                    if id in nodes:
+                        decoded[id] = nodes[id]
 
     def remove(self, blocks: Iterable[Block], *, durable: bool) -> None:
         """Their unit is durable, and the reader below has them; or it failed, and nobody will ask for them."""
-        held, keep = self._held, self._base.keep
+        held, decoded, again, keep = self._held, self._nodes, self._again, self._base.keep
         with self._lock:
             for block in blocks:
-                known = held[block.id]
-                known.count -= 1
-                if not known.count:
-                    del held[block.id]
-                    # What failed must not be found in the cache: it is in no store.
-                    if durable:
-                        keep(block, known.node)
+                id = block[0]
+                if id in again:
+                    again[id] -= 1
+                    if not again[id]:
+                        del again[id]
+                    continue
+                del held[id]
+                node = decoded.pop(id, None)
+                # What failed must not be found in the cache: it is in no store.
+                if durable:
+                    keep(block, node)
 
     def block(self, id: bytes) -> bytes:
         held = self._held.get(id)
-        return self._base.block(id) if held is None else held.block.data
+        return self._base.block(id) if held is None else held.data
 
     def blocks(self, ids: Sequence[bytes]) -> list[bytes | None]:
         held = [self._held.get(id) for id in ids]
         rest = [id for id, entry in zip(ids, held, strict=True) if entry is None]
         below = iter(self._base.blocks(rest) if rest else ())
-        return [next(below) if entry is None else entry.block.data for entry in held]
+        return [next(below) if entry is None else entry.data for entry in held]
 
     def has(self, id: bytes) -> bool:
         return id in self._held or self._base.has(id)
 
     def node(self, id: bytes) -> Any:
+        node = self._nodes.get(id)
+        if node is not None:
+            return node
         held = self._held.get(id)
         if held is None:
             return self._base.node(id)
         if ids.is_raw(id):
             raise WrongKind(f"{Id(id)} is a blob, not a node")
-        if held.node is None:
-            held.node = decode(held.block.data)
-        return held.node
-
-
-class _Held:
-    """A block on its way to the store, how many units carry it, and the node in it once somebody asked."""
-
-    __slots__ = ("block", "count", "node")
-
-    def __init__(self, block: Block, node: Any) -> None:
-        self.block = block
-        self.count = 1
-        self.node = node
+        node = decode(held.data)
+        with self._lock:
+            # Not if it became durable meanwhile: nobody would take it away again.
+            if id in self._held:
+                self._nodes[id] = node
+        return node
 
 
 class _Cache:

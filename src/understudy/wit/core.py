@@ -220,7 +220,9 @@ class Changes:
                 after.pop(name, None)
             else:
                 after[name] = put_bytes(self.store, value) if type(value) is bytes else value
-        return TreeId(self.store.put_node(flat_tree_node(after)))
+        # Entries that stay keep their order, which is that of the block.
+        node = {"tree": after} if after.keys() == entries.keys() else flat_tree_node(after)
+        return TreeId(self.store.put_node(node))
 
     def _stage(self, value: Value) -> Id | None:
         return put_bytes(self.store, value) if type(value) is bytes else value  # type: ignore[return-value]

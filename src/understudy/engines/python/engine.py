@@ -105,7 +105,9 @@ class PythonEngine:
             return None
         if pointer.path == "":
             return self._search.summary(store, core).digest
-        return store.find(core, pointer.path)
+        if "/" in pointer.path:
+            return store.find(core, pointer.path)
+        return tree_entry(store, core, pointer.path)
 
     def _is_stale(self, program: PythonProgram, pointer: Pointer) -> bool:
         # A module behind `external:` may have been loaded again since, or another function registered.

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from understudy.actors.errors import WitError
+from understudy.kernel.core import check_core
 from understudy.kernel.policy import DEFAULT, MAX_MS, read_policy
 from understudy.store.memory import MemoryBackend
 from understudy.store.reader import Staging
@@ -53,3 +54,19 @@ def test_a_policy_that_can_not_be_kept_is_refused(policy: dict[str, Any]):
     with pytest.raises(WitError) as raised:
         read(policy)
     assert raised.value.code == "BadPolicy"
+
+
+def test_a_policy_of_many_bytes_is_refused_before_any_of_them_is_read():
+    staging = Staging(Grit(MemoryBackend()))
+    big = staging.put_blob(b" " * (1024 * 1024 + 1))
+    info = staging.blob_info(big)
+    assert info is not None
+    for chunk in info.chunks:
+        del staging.new[chunk]
+    core = staging.put_tree({"policy": big, "wit": big})
+    with pytest.raises(WitError, match="1,048,577 bytes") as refused:
+        read_policy(staging, core)
+    assert refused.value.code == "BadPolicy"
+    with pytest.raises(WitError, match="1,048,577 bytes") as refused:
+        check_core(staging, core)
+    assert refused.value.code == "WitTooLarge"

@@ -13,7 +13,7 @@ from understudy.kernel.advance import Plan
 from understudy.kernel.seal import Known, Sealed, seal, waiting_row_for
 from understudy.objects.codec import Block, raw_block
 from understudy.objects.ids import ActorId, Id, MessageId, TreeId
-from understudy.objects.journal import Entry
+from understudy.objects.journal import CallError, Entry
 from understudy.objects.mailbox import QUEUE, SIGNAL, Cursor
 from understudy.objects.message import Message, message_block
 from understudy.objects.step import CUT, FAILED, MAX_OUTCOME_BYTES, NOOP, REFUSED, Outcome
@@ -268,3 +268,39 @@ def test_mailboxes_beyond_the_bound_are_blocks_of_the_step(stage: Stage) -> None
     assert isinstance(sealed.step.inbox, Id) and isinstance(sealed.step.outbox, Id)
     again = stage.seal(stage.message(sender=parties[0], seq=2), sent=[to(parties[69])])
     assert again.sent[0].message.seq == 2
+
+
+def _answers(count: int, *, text: str = "") -> list[Entry]:
+    error = CallError("No", text)
+    return [Entry(path=f"world/{number}", request="0" * 64, error=error) for number in range(count)]
+
+
+def test_more_calls_and_messages_to_strangers_than_a_journal_holds_are_a_failed_step(stage: Stage) -> None:
+    stage.calls.entries = _answers(10_000)
+    sealed = stage.seal(stage.message(), sent=[to(stage.other)], known=lambda number, draft: False)
+    assert sealed.step.outcome is not None
+    assert (sealed.step.outcome.kind, sealed.step.outcome.code) == (FAILED, "TooManyCalls")
+    assert sealed.sent == [] and sealed.step.journal is not None
+    assert len(stage.reader.journal(sealed.step.journal)) == 10_000
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_whether_a_journal_is_too_long_does_not_depend_on_who_is_there(stage: Stage, known: bool) -> None:
+    stage.calls.entries = _answers(9_999)
+    drafts = [to(stage.other), to(stage.third)]
+    sealed = stage.seal(stage.message(), sent=drafts, known=lambda number, draft: known)
+    assert sealed.step.outcome is not None and sealed.step.outcome.code == "TooManyCalls"
+
+
+def test_a_journal_may_be_full_and_friends_still_hear_of_it(stage: Stage) -> None:
+    stage.calls.entries = _answers(10_000)
+    sealed = stage.seal(stage.message(), sent=[to(OUTSIDE), to(stage.actor.text)])
+    assert sealed.step.outcome is None and len(sealed.sent) == 2
+
+
+def test_answers_that_no_block_can_hold_cut_the_step(stage: Stage) -> None:
+    stage.calls.entries = _answers(3, text="x" * 1024 * 1024)
+    sealed = stage.seal(stage.message(), sent=[to(stage.other)])
+    assert sealed.step.outcome is not None
+    assert (sealed.step.outcome.kind, sealed.step.outcome.code) == (CUT, "TooLarge")
+    assert sealed.step.journal is None and sealed.sent == []

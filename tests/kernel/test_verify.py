@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from tests.node.troupe import Troupe, chain
 from understudy.kernel.closure import Closure
 from understudy.kernel.replay import read_record
-from understudy.kernel.verify import MISMATCH, UNVERIFIABLE, Problem, check_record, reading_problem, worse
+from understudy.kernel.seal import Sealed
+from understudy.kernel.verify import (
+    MISMATCH,
+    UNVERIFIABLE,
+    Problem,
+    check_record,
+    judge_replay,
+    reading_problem,
+    worse,
+)
 from understudy.objects.codec import node_block, raw_block
 from understudy.objects.ids import ActorId, Id, raw_id
 from understudy.objects.mailbox import Cursor
 from understudy.store.errors import Corrupt, Missing
 from understudy.store.maps import edit_tree
+from understudy.store.port import Unit
 from understudy.store.reader import Reader, Staging
 
 KEEP = """
@@ -136,3 +147,12 @@ def test_a_mismatch_goes_before_what_is_unverifiable_and_a_lower_step_before_a_h
     assert worse(later, wrong) is wrong
     assert worse(None, cut) is cut
     assert worse(None, None) is None
+
+
+def test_code_whose_source_neither_side_knows_is_no_match(troupe: Troupe, keeper: ActorId):
+    record = read_record(troupe.reader, troupe.head(keeper))
+    record = msgspec.structs.replace(record, step=msgspec.structs.replace(record.step, engine="python/1;source=none"))
+    same = Sealed(actor=record.after, id=record.id, step=record.step, consumed=(), sent=(), unit=Unit())
+    problem = judge_replay(troupe.reader, record, same, engine="python/1;source=none")
+    assert problem is not None
+    assert (problem.verdict, problem.cause) == ("UNVERIFIABLE", "source")

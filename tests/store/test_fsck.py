@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from understudy.kernel.seal import waiting_row_for
 from understudy.node.node import Node
 from understudy.objects.codec import Block
 from understudy.objects.ids import Id, StepId, node_id
@@ -15,6 +16,7 @@ from understudy.store.fsck import FsckReport, fsck
 from understudy.store.keys import feed_row, head_ref, height_row, name_ref, waiting_row
 from understudy.store.memory import MemoryBackend
 from understudy.store.port import Move, Row, Unit
+from understudy.store.reader import Staging
 
 WIT = """
 from understudy import Core, Wit
@@ -157,3 +159,26 @@ def test_a_row_that_nobody_knows_is_named(backend: Damaged) -> None:
     found = _findings(backend)
     assert "no row begins so" in found
     assert "it can't be read" in found
+
+
+def test_a_head_without_an_index_of_its_heights_is_named(backend: Damaged) -> None:
+    actor = Node(backend).resolve("ada")
+    backend.commit([Unit(rows=[Row(height_row(actor, height), None) for height in range(3)])])
+    assert f"head of {actor}: there is no index of its heights" in _findings(backend)
+
+
+def test_a_message_that_waits_though_it_was_consumed_is_named(backend: Damaged) -> None:
+    reader = Node(backend).reader
+    message = reader.step(_head(backend)[1]).consumed[0]
+    backend.commit([Unit(rows=[Row(waiting_row_for(reader.message(message)), message)])])
+    assert "was consumed: its inbox is at 3" in _findings(backend)
+
+
+def test_a_large_blob_whose_chunks_are_another_blobs_is_named(backend: Damaged) -> None:
+    staging = Staging(Node(backend).reader)
+    good = staging.blob_info(staging.put_blob(b"x" * (1024 * 1024 + 5)))
+    assert good is not None
+    node = {"blob": {"size": good.size, "sha256": "0" * 64, "chunks": list(good.chunks)}}
+    forged = staging.put_node(node)
+    backend.commit([Unit(blocks=list(staging.new.values()))])
+    assert f"block {forged}: not a blob: the chunks" in _findings(backend)

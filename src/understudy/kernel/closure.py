@@ -6,7 +6,6 @@ The law: what was good in the step before is not read again, so a step costs wha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any, Final
 
 from understudy.objects import ids
@@ -70,19 +69,13 @@ class Closure:
             node = self._reader.node(id)
             read = read_any(node)
             if isinstance(read, BigBlob):
-                self._check_blob(id, read)
+                for _ in self._reader.open_blob(id):
+                    pass  # Reading to the end compares the chunks with the node.
             return node
         except Missing as error:
             raise Missing(error.id, Id(owner) if owner is not None and error.id == id else error.owner) from error
         except ObjectError as error:
             raise Corrupt(f"{Id(id)}: {error}", Id(id)) from error
-
-    def _check_blob(self, id: bytes, blob: BigBlob) -> None:
-        whole = sha256()
-        for piece in self._reader.open_blob(id):
-            whole.update(piece)
-        if whole.hexdigest() != blob.sha256:
-            raise Corrupt(f"the chunks of {Id(id)} are not the bytes that its sha256 names", Id(id))
 
     def _remember(self, id: bytes) -> None:
         if len(self._known) >= MAX_KNOWN:

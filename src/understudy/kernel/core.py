@@ -12,7 +12,6 @@ from understudy.store.maps import tree_entry
 from understudy.store.reader import Reader
 
 DEFAULT_RUNTIME: Final = "python"
-MAX_WIT_BYTES: Final = 1024 * 1024
 
 
 def check_core(reader: Reader, core: TreeId) -> None:
@@ -38,10 +37,11 @@ def runtime_of(reader: Reader, core: TreeId) -> str:
 def _check_text(reader: Reader, id: bytes, name: str) -> str:
     if reader.kind(id) != "a blob":
         raise WitError(f"{name.capitalize()}NotBlob", f"/{name} is {reader.kind(id)}; it must be a blob of text")
-    data = reader.blob(id)
-    if len(data) > MAX_WIT_BYTES:
-        raise WitError(f"{name.capitalize()}TooLarge", f"/{name} has {len(data):,} bytes; at most 1 MiB is allowed")
+    # A raw block has at most 1 MiB; a larger blob is not read to find out that it is too large.
+    big = reader.blob_info(id)
+    if big is not None:
+        raise WitError(f"{name.capitalize()}TooLarge", f"/{name} has {big.size:,} bytes; at most 1 MiB is allowed")
     try:
-        return data.decode()
+        return reader.block(id).decode()
     except UnicodeDecodeError as error:
         raise WitError(f"{name.capitalize()}NotText", f"/{name} is not UTF-8: {error}") from error

@@ -49,7 +49,10 @@ def read_policy(reader: Reader, core: TreeId) -> Policy:
     if id is None:
         return DEFAULT
     try:
-        policy = _decoder.decode(reader.blob(id))
+        big = reader.blob_info(id)
+        if big is not None:
+            raise WitError("BadPolicy", f"/policy has {big.size:,} bytes; at most 1 MiB is allowed")
+        policy = _decoder.decode(reader.block(id))
     except (msgspec.DecodeError, WrongKind, UnicodeDecodeError) as error:
         raise WitError("BadPolicy", f"/policy is not the JSON of a policy: {error}") from error
     deadline_ms = MAX_MS if policy.deadline_ms is None else policy.deadline_ms

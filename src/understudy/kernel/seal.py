@@ -18,12 +18,13 @@ from understudy.kernel.advance import Plan
 from understudy.kernel.deliver import sender_key
 from understudy.kernel.log import log_text
 from understudy.objects.codec import Block
+from understudy.objects.errors import TooLarge
 from understudy.objects.ids import Id, MessageId, StepId
-from understudy.objects.journal import CallError, Entry, journal_block
+from understudy.objects.journal import MAX_ENTRIES, CallError, Entry, journal_block
 from understudy.objects.mailbox import Cursor, mailbox_key
 from understudy.objects.message import ERROR, Message, message_block
 from understudy.objects.names import actor_of, is_outside
-from understudy.objects.step import MAX_OUTCOME_BYTES, NOOP, Outcome, Step, step_block
+from understudy.objects.step import CUT, FAILED, MAX_OUTCOME_BYTES, NOOP, Outcome, Step, step_block
 from understudy.store.keys import head_ref, height_row, waiting_row
 from understudy.store.maps import mailbox_get, mailbox_set
 from understudy.store.port import Move, Row, Unit
@@ -49,16 +50,26 @@ def seal(plan: Plan, result: StepResult, *, known: Known) -> Sealed:
     """Make the step.
 
     `known(number, outgoing)` says whether somebody is there to get the n-th message that is sent. It is asked only
-    where the record does not show it.
+    where the record does not show it. What can't be recorded ends in a step that is not ok, and never in no step.
     """
+    calls = plan.given.calls
+    try:
+        # The entries first: who seals while another thread still makes calls must not miss the reply of an entry.
+        return _seal(plan, _within_journal(plan, result), calls.entries, calls.blocks, known)
+    except TooLarge as error:
+        # Without its answers no replay can repeat the step.
+        outcome = Outcome(CUT, "TooLarge", f"what the step was answered can't be recorded: {error}")
+        return _seal(plan, _without_effect(result, outcome), (), (), known)
+
+
+def _seal(plan: Plan, result: StepResult, answers: Sequence[Entry], replies: Sequence[Block], known: Known) -> Sealed:
     given, actor = plan.given, plan.actor
     messages = given.messages
     outcome = None if result.outcome is None else _bounded(result.outcome)
     # What a failed wit staged is not kept; what the kernel stages from here on is.
     staging = given.store if outcome is None else Staging(given.store.base)
     outgoing = result.sent if outcome is None else _word_of(outcome, messages, staging)
-    answers = given.calls.entries
-    for block in given.calls.blocks:
+    for block in replies:
         staging.put(block)
     nobody: list[tuple[int, Outgoing]] = []
     sent, outbox_changes = _address(plan, outgoing, staging, known, nobody)
@@ -87,6 +98,28 @@ def seal(plan: Plan, result: StepResult, *, known: Known) -> Sealed:
     after = Actor(id=actor.id, text=actor.text, head=step_id, step=step)
     unit = _unit(actor, after, messages, sent, [*staging.new.values(), step_bytes])
     return Sealed(actor=after, id=step_id, step=step, consumed=messages, sent=sent, unit=unit)
+
+
+def _within_journal(plan: Plan, result: StepResult) -> StepResult:
+    """The result, or a failure if its journal could have too many entries.
+
+    Decided by what the record shows, not by who is there: a replay can't ask, and must come to the same end.
+    """
+    answered = len(plan.given.calls.entries)
+    if result.outcome is not None or answered + len(result.sent) <= MAX_ENTRIES:
+        return result
+    strangers = sum(not _is_shown(plan.actor, draft, plan.given.store) for draft in result.sent)
+    if answered + strangers <= MAX_ENTRIES:
+        return result
+    text = (
+        f"the step made {answered:,} calls and sent {strangers:,} messages to actors that it had never met: "
+        f"together at most {MAX_ENTRIES:,} are allowed"
+    )
+    return _without_effect(result, Outcome(FAILED, "TooManyCalls", text))
+
+
+def _without_effect(result: StepResult, outcome: Outcome) -> StepResult:
+    return msgspec.structs.replace(result, sent=(), notes=(), outcome=outcome)
 
 
 def _bounded(outcome: Outcome) -> Outcome:

@@ -155,10 +155,14 @@ def judge_replay(reader: Reader, record: Record, sealed: Sealed, *, engine: str)
         if digest is None:
             reason = f"the step does not say which external code it ran (sha256 {here} is here)"
         return _unverifiable(SOURCE, reason, Difference(path="data.engine", recorded=recorded, replayed=engine))
+    if digest == _NO_SOURCE:
+        # That neither side knows its source does not make it the same code.
+        reason = "the step ran external code whose source was not known where it was made"
+        return _unverifiable(SOURCE, reason, Difference(path="data.engine", recorded=recorded, replayed=engine))
     difference = first_difference(reader, record, sealed)
     if difference is None:
         return None
-    if here is not None and (digest == _NO_SOURCE or _failed_to_load(record)):
+    if here is not None and _failed_to_load(record):
         reason = "the step ran external code whose source is not known, and the code that is here gives something else"
         return _unverifiable(SOURCE, reason, difference)
     if same_engine and engine_rules(recorded) != engine_rules(engine):

@@ -14,10 +14,12 @@ from typing import Final
 from msgspec import Struct
 
 from understudy.objects import ids
+from understudy.objects.blob import BigBlob
 from understudy.objects.codec import decode
 from understudy.objects.errors import ObjectError
-from understudy.objects.ids import ActorId, Id, StepId
+from understudy.objects.ids import ActorId, Id, StepId, TreeId
 from understudy.objects.kinds import read_any
+from understudy.objects.mailbox import SIGNAL, mailbox_key
 from understudy.objects.message import Message
 from understudy.objects.step import Step
 from understudy.store.errors import Missing, StoreError
@@ -36,6 +38,7 @@ from understudy.store.keys import (
     read_cursor_value,
     read_waiting_row,
 )
+from understudy.store.maps import mailbox_get
 from understudy.store.port import Backend
 from understudy.store.verified import Grit
 from understudy.store.walk import links
@@ -84,6 +87,7 @@ class _Check:
         self._count = 0
         self._findings: list[Finding] = []
         self._heads: dict[bytes, StepId] = {}
+        self._indexed: set[bytes] = set()
         self._last: tuple[ActorId, int, StepId | None] | None = None
         self._feed = 0
 
@@ -92,6 +96,8 @@ class _Check:
         actors = self._each(self._refs())
         rows = self._each(self._rows())
         self._end_of_heights()
+        for actor in self._heads.keys() - self._indexed:
+            self._find(f"head of {ActorId(TreeId(Id(actor)))}", "there is no index of its heights")
         return FsckReport(blocks=blocks, actors=actors, rows=rows, count=self._count, findings=self._findings)
 
     def _each(self, work: Iterator[int]) -> int:
@@ -143,11 +149,20 @@ class _Check:
         elif not ids.is_raw(id):
             try:
                 node = decode(data)
-                read_any(node)
+                if isinstance(read_any(node), BigBlob):
+                    self._check_blob(id)
                 return list(links(node))
             except ObjectError as error:
                 self._find(f"block {id}", str(error))
         return []
+
+    def _check_blob(self, id: Id) -> None:
+        try:
+            for _ in self._reader.open_blob(id):
+                pass  # Reading to the end compares the chunks with the node.
+        except StoreError:
+            # A chunk that is damaged or gone is named for itself.
+            return
 
     def _refs(self) -> Iterator[int]:
         for ref, value in self._backend.refs(HEADS):
@@ -194,6 +209,7 @@ class _Check:
         if self._last is None or self._last[0] != actor:
             self._end_of_heights()
             self._last = (actor, -1, None)
+            self._indexed.add(actor)
         where = f"height {height} of {actor}"
         _, before, parent = self._last
         step = self._step(where, value)
@@ -222,6 +238,21 @@ class _Check:
             self._find(f"message that waits for {place.actor}", f"{Id(value)} belongs to another place")
         if place.actor not in self._heads and message.to != str(message.content):
             self._find(f"message that waits for {place.actor}", "there is no such actor")
+        self._check_unread(place.actor, message)
+
+    def _check_unread(self, actor: ActorId, message: Message) -> None:
+        head = self._heads.get(actor)
+        if head is None or message.lane == SIGNAL:
+            # A newer signal may have overtaken it; the node forgets it when it starts.
+            return
+        try:
+            cursor = mailbox_get(self._reader, self._reader.step(head).inbox, mailbox_key(message.sender, message.lane))
+        except (StoreError, ObjectError):
+            # What can't be read is named for itself.
+            return
+        if cursor is not None and cursor.seq >= message.seq:
+            where = f"message that waits for {actor}"
+            self._find(where, f"number {message.seq} of {message.sender} was consumed: its inbox is at {cursor.seq}")
 
     def _outside_row(self, key: bytes, value: bytes) -> None:
         sender = key[1:].partition(b"\0")[0].decode()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from understudy.objects import ids
@@ -19,7 +20,7 @@ from understudy.objects.message import Message, read_message
 from understudy.objects.patch import Patch, read_patch
 from understudy.objects.step import Step, read_step
 from understudy.objects.tree import describe_kind, is_tree_node, read_tree_node
-from understudy.store.errors import Corrupt, Missing
+from understudy.store.errors import Missing
 from understudy.store.maps import TreeView, build_tree, tree_entry
 
 
@@ -75,20 +76,26 @@ class Reader:
         return b"".join(self.open_blob(id))
 
     def open_blob(self, id: bytes, start: int = 0) -> Iterator[bytes]:
-        """The bytes of a blob from `start` on, a chunk at a time."""
+        """The bytes of a blob from `start` on, a chunk at a time.
+
+        Raises WrongKind where the chunks are not what the node says; the sha256 is compared when all of it was read.
+        """
         big = self.blob_info(id)
         if big is None:
             yield self.block(id)[start:]
             return
         first, skip = divmod(start, 1024 * 1024)
-        seen = 0
+        whole = sha256()
         for number, chunk in enumerate(big.chunks[first:], first):
             data = self.block(chunk)
             if len(data) != min(1024 * 1024, big.size - number * 1024 * 1024):
-                raise Corrupt(f"chunk {number} of {Id(id)} has {len(data):,} bytes", Id(id))
-            seen += len(data)
+                raise WrongKind(f"not a blob: chunk {number} of {Id(id)} has {len(data):,} bytes")
+            if start == 0:
+                whole.update(data)
             yield data[skip:]
             skip = 0
+        if start == 0 and whole.hexdigest() != big.sha256:
+            raise WrongKind(f"not a blob: the chunks of {Id(id)} are not the bytes that its sha256 names")
 
     def find(self, root: bytes, path: str) -> Id | None:
         """The id at a path below a tree, None if there is nothing. An empty path is the root itself."""

@@ -6,7 +6,7 @@ import re
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.web.conftest import Face
+from tests.web.conftest import Face, problem_of
 from understudy.web.app import routes
 
 
@@ -26,3 +26,74 @@ def test_the_document_names_every_route_and_no_other(face: Face) -> None:
         if method != "HEAD"
     }
     assert named == real
+
+
+RICH = """
+from typing import Annotated
+from msgspec import Meta, Struct
+from understudy import Blob, Wit
+
+class Line(Struct):
+    text: str
+    after: "Line | None" = None
+
+class Problem(Struct):
+    why: Annotated[str, Meta(min_length=1)]
+
+wit = Wit()
+
+@wit.message("add line/2 {x}")
+def add(line: Line) -> Problem:
+    "Take a line."
+    return Problem(line.text)
+
+@wit.message("bytes")
+def take(data: bytes) -> None:
+    pass
+
+@wit.query
+def lines(line: Line, at: int = 0) -> list[Line]:
+    return [line]
+
+@wit.query("häufig")
+def often(count: int, tags: list[str] = []) -> Blob:
+    return Blob.html("x" * count)
+"""
+
+
+def test_the_document_of_an_actor_is_valid_whatever_its_names_are(face: Face) -> None:
+    made = face.create({"wit": RICH}, name="rich")
+    document = face.get("/actors/rich/openapi.json").json()
+    OpenAPIV31SpecValidator(document).validate()
+    base = f"/actors/{made['id']}"
+    assert set(document["paths"]) == {
+        f"{base}/messages/add%20line%2F2%20%7Bx%7D",
+        f"{base}/messages/bytes",
+        f"{base}/query/lines",
+        f"{base}/query/h%C3%A4ufig",
+        f"{base}/wut",
+    }
+    assert document["components"]["schemas"]["Problem"] != document["components"]["schemas"]["wit.Problem"]
+    # `at` is the step in a GET, so a query with an argument of that name is asked by POST alone.
+    assert set(document["paths"][f"{base}/query/lines"]) == {"post"}
+
+
+def test_the_paths_of_the_document_can_be_called(face: Face) -> None:
+    made = face.create({"wit": RICH}, name="rich")
+    base = f"/actors/{made['id']}"
+    sent = face.post(f"{base}/messages/add%20line%2F2%20%7Bx%7D", json={"text": "hello"})
+    assert sent.json()["replies"][0]["content"] == {"why": "hello"}
+    assert face.post(f"{base}/query/lines", json={"line": {"text": "a"}}).json() == [{"text": "a", "after": None}]
+    assert face.get(f"{base}/query/h%C3%A4ufig?count=3").text == "xxx"
+
+
+def test_an_actor_that_describes_itself_otherwise_gets_a_document_of_what_is_understood(face: Face) -> None:
+    odd = "from understudy import Blob\ndef wit(): pass\n"
+    face.create({"wit": odd, "wit_query": "def wit_query(step):\n    return {'messages': 7}\n"}, name="odd")
+    document = face.get("/actors/odd/openapi.json").json()
+    OpenAPIV31SpecValidator(document).validate()
+    assert [path.rpartition("/")[2] for path in document["paths"]] == ["wut"]
+    face.create({"wit": odd, "wit_query": "def wit_query(step):\n    return 'hello'\n"}, name="mute")
+    assert "wut" in problem_of(face.get("/actors/mute/openapi.json"), 404)["detail"]
+    face.create({"wit": odd}, name="silent")
+    problem_of(face.get("/actors/silent/openapi.json"), 404)

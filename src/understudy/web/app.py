@@ -18,6 +18,7 @@ from understudy.web.routes.chain import show_chain
 from understudy.web.routes.events import follow_actor, follow_node
 from understudy.web.routes.health import show_health
 from understudy.web.routes.messages import send_message
+from understudy.web.routes.openapi import describe_actor as describe_actor_as_openapi
 from understudy.web.routes.openapi import describe_node
 from understudy.web.routes.query import ask_actor, ask_step, describe_actor
 from understudy.web.routes.steps import list_steps, show_core, show_core_at_head, show_step
@@ -33,6 +34,7 @@ def routes() -> list[Route]:
         Route("/actors/{actor}/messages/{type:path}", send_message, methods=["POST"]),
         Route("/actors/{actor}/query/{name}", ask_actor, methods=["GET", "POST"]),
         Route("/actors/{actor}/wut", describe_actor, methods=["GET"]),
+        Route("/actors/{actor}/openapi.json", describe_actor_as_openapi, methods=["GET"]),
         Route("/actors/{actor}/chain", show_chain, methods=["GET"]),
         Route("/actors/{actor}/steps", list_steps, methods=["GET"]),
         Route("/actors/{actor}/events", follow_actor, methods=["GET"]),

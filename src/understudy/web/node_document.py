@@ -89,6 +89,15 @@ def _actors() -> Json:
             "post": _query("queryActorWith", [_ACTOR, _NAME, AT], _ANY),
         },
         "/actors/{actor}/wut": {"get": _query("describeActor", [_ACTOR, AT], summary="What the actor is, and takes")},
+        "/actors/{actor}/openapi.json": {
+            "get": operation(
+                "describeActorAsOpenApi",
+                "The actor as an OpenAPI document, made from its wut",
+                {200: answer("OpenAPI 3.1", {JSON: {"type": "object"}}, _CACHED), 304: _SAME},
+                parameters=[_ACTOR, _IF_NONE_MATCH],
+                errors=QUERY_ERRORS,
+            )
+        },
         "/actors/{actor}/chain": {
             "get": _looked("showChain", "The steps as they are hashed, newest first", "Chain", _BEFORE)
         },
@@ -166,10 +175,17 @@ def _message(name: str, parameters: list[Json]) -> Json:
 def _query(
     name: str, parameters: list[Json], body: Json | None = None, summary: str = "Ask an actor; nothing is changed"
 ) -> Json:
-    answers = {200: answer("The answer with its media type; a tree as links", _ANY, _CACHED)}
+    answers = query_answers()
     if body is None:
-        parameters, answers = [*parameters, _IF_NONE_MATCH], {**answers, 304: _SAME}
+        parameters = [*parameters, _IF_NONE_MATCH]
+    else:
+        del answers[304]
     return operation(name, summary, answers, parameters=parameters, errors=QUERY_ERRORS, body=body)
+
+
+def query_answers(content: Json | None = None) -> dict[int, Json]:
+    """What a query is answered where it goes well; `content` maps media types to schemas."""
+    return {200: answer("The answer with its media type; a tree as links", content or _ANY, _CACHED), 304: _SAME}
 
 
 def _file(name: str, summary: str, owner: Json) -> Json:

@@ -19,11 +19,13 @@ from understudy.cli.init import init
 from understudy.cli.log import log
 from understudy.cli.pending import pending
 from understudy.cli.push import push
+from understudy.cli.query import query
 from understudy.cli.screen import remark
 from understudy.cli.send import send
 from understudy.cli.serve import serve
 from understudy.cli.show import show
 from understudy.cli.verify import verify
+from understudy.cli.wut import wut
 from understudy.node.errors import NodeError
 from understudy.objects.errors import ObjectError
 from understudy.store.errors import Missing, StoreError, StoreFull, StoreInUse
@@ -39,7 +41,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (init, serve, push, send, actors, log, show, diff, chain, pending, verify, fsck, export):
+for command in (init, serve, push, send, query, wut, actors, log, show, diff, chain, pending, verify, fsck, export):
     app.command(command.__name__)(command)
 app.command("import")(import_)
 

@@ -16,6 +16,12 @@ Store = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at", metavar="STEP", help="An earlier step: its height, its id, or ACTOR@HEIGHT.", show_default=False
+    ),
+]
 ActorText = Annotated[
     str, typer.Argument(metavar="ACTOR", help="A name, an id, or the beginning of an id.", show_default=False)
 ]

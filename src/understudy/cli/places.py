@@ -22,6 +22,18 @@ def find_step(node: Node, text: str) -> StepId:
     return StepId(id)
 
 
+def find_step_of(node: Node, actor: ActorId, text: str | None) -> StepId | None:
+    """The step of an actor that `--at` names: by a height alone, too; None without one. Raises WrongUse, NotFound."""
+    if text is None:
+        return None
+    if not text.isdecimal():
+        return node.lookup.check_step(actor, find_step(node, text))
+    found = node.step_at(actor, int(text))
+    if found is None:
+        raise WrongUse(f"there is no step #{text}; the newest is #{node.actor(actor).height}")
+    return found
+
+
 def find_object(node: Node, text: str) -> Id:
     """The object with an id, or the step that ACTOR (its newest) or ACTOR@HEIGHT names. Raises WrongUse, NotFound."""
     name, at, height = text.rpartition("@")

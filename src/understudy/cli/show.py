@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from understudy.cli.errors import CommandError
-from understudy.cli.options import AsJson, Store
-from understudy.cli.places import find_object
+from understudy.cli.options import AsJson, At, Store
+from understudy.cli.places import find_object, find_step_of
 from understudy.cli.screen import print_json, print_table, remark, say
 from understudy.cli.store import looking
 from understudy.objects import ids
@@ -30,14 +30,16 @@ Place = Annotated[
 Raw = Annotated[bool, typer.Option("--raw", help="Write the block's bytes; their sha256 is in the id.")]
 
 
-def show(place: Place, raw: Raw = False, store: Store = None, as_json: AsJson = False) -> None:
+def show(place: Place, at: At = None, raw: Raw = False, store: Store = None, as_json: AsJson = False) -> None:
     """Show an object. A path goes through trees by name, through steps and messages by field.
 
-    Examples: understudy show greeter/core/state, understudy show ID --raw | sha256sum
+    Examples: understudy show greeter/core/state --at 3, understudy show ID --raw | sha256sum
     """
     with looking(store) as node:
         start, _, path = place.partition("/")
-        id = _descend(node.reader, find_object(node, start), path)
+        found = find_object(node, start) if at is None else find_step_of(node, node.resolve(start), at)
+        assert found is not None
+        id = _descend(node.reader, found, path)
         if raw:
             sys.stdout.buffer.write(node.reader.block(id))
             sys.stdout.buffer.flush()

@@ -50,3 +50,13 @@ def looking(given: str | None) -> Iterator[Node]:
         yield node
     finally:
         node.backend.close()
+
+
+@contextmanager
+def asking(given: str | None) -> Iterator[Node]:
+    """The same for what runs an actor's queries: with the modules of the project, which its code may need."""
+    project = find_project(Path())
+    if project is not None:
+        project.make_importable()
+    with looking(given) as node:
+        yield node

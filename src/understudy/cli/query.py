@@ -1,0 +1,125 @@
+"""`understudy query`: what an actor answers, now or at an earlier step."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from understudy.actors.query import BYTES, JSON, NO_CONTEXT, TEXTS, Blob, Tree
+from understudy.cli.errors import WrongUse
+from understudy.cli.options import ActorText, AsJson, At, Store
+from understudy.cli.places import find_step_of
+from understudy.cli.screen import print_json, print_table, remark, say
+from understudy.cli.store import asking
+from understudy.node.node import Node
+from understudy.node.queries import QUERY_SECONDS, Queried
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The query; `wut` names them all.", show_default=False)]
+Given = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE … | JSON | - | @FILE]",
+        help="Arguments, or the whole context: JSON as it is, bytes from standard input or a file.",
+        show_default=False,
+    ),
+]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.001, max=3600, help="Seconds to wait for the answer.")]
+_MAX_BYTES_SHOWN = 256 * 1024
+
+
+def query(
+    actor: ActorText,
+    name: Name,
+    given: Given = None,
+    at: At = None,
+    timeout: Timeout = QUERY_SECONDS,
+    store: Store = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask an actor at its newest step, or at an earlier one; nothing is changed. Bytes go to a file or a pipe as they are.
+
+    Examples: understudy query ledger balance account=ann, understudy query ledger audit --at ledger@10 > audit.html
+    """
+    context = _context(given or [])
+    with asking(store) as node:
+        found = ask(node, actor, name, context, at=at, timeout=timeout)
+        if as_json:
+            print_json(_view(found))
+        elif isinstance(found.result, Tree):
+            entries = sorted(found.result.entries.items())
+            print_table(["NAME", "KIND", "ID"], [[key, node.reader.kind(id)[2:], str(id)] for key, id in entries])
+        else:
+            _print(found.result)
+        remark(f"step #{found.height} {found.step}")
+
+
+def ask(node: Node, actor: str, name: str, context: Blob = NO_CONTEXT, *, at: str | None, timeout: float) -> Queried:
+    """The answer of an actor. Raises NodeError."""
+    id = node.resolve(actor)
+    return asyncio.run(node.query(id, name, context, at=find_step_of(node, id, at), timeout=timeout))
+
+
+def _context(given: list[str]) -> Blob:
+    match given:
+        case []:
+            return NO_CONTEXT
+        case ["-"]:
+            return _guessed(sys.stdin.buffer.read())
+        case [text] if text.startswith("@"):
+            try:
+                return _guessed(Path(text[1:]).read_bytes())
+            except OSError as error:
+                raise WrongUse(f"{text[1:]} can't be read: {error.strerror}") from error
+        case [text] if text.lstrip().startswith(("{", "[")):
+            return Blob(text.encode(), JSON)
+    texts: dict[str, str | list[str]] = {}
+    for argument in given:
+        key, equals, value = argument.partition("=")
+        if not key or not equals:
+            raise WrongUse(f"{argument!r} is no argument: write key=value, or one JSON object, - or @FILE")
+        before = texts.get(key)
+        texts[key] = value if before is None else [*([before] if isinstance(before, str) else before), value]
+    return Blob(msgspec.json.encode(texts), TEXTS)
+
+
+def _guessed(data: bytes) -> Blob:
+    try:
+        msgspec.json.decode(data)
+    except (ValueError, RecursionError):
+        return Blob(data, BYTES)
+    return Blob(data, JSON)
+
+
+def _view(found: Queried) -> dict[str, Any]:
+    view: dict[str, Any] = {"actor": str(found.actor), "step": str(found.step), "height": found.height}
+    if found.asked:
+        view["asked"] = [str(step) for step in found.asked]
+    if isinstance(found.result, Tree):
+        return {**view, "tree": {name: str(id) for name, id in found.result.entries.items()}}
+    view["media_type"] = found.result.media_type
+    if found.result.media_type == JSON:
+        return {**view, "result": found.result.json()}
+    try:
+        return {**view, "text": found.result.text()}
+    except UnicodeDecodeError:
+        return {**view, "base64": found.result.data}
+
+
+def _print(blob: Blob) -> None:
+    """JSON laid out for people on a terminal; everything else, and everywhere else, byte for byte."""
+    if not sys.stdout.isatty():
+        sys.stdout.buffer.write(blob.data)
+        sys.stdout.buffer.flush()
+        return
+    if blob.media_type == JSON:
+        print_json(blob.json())
+        return
+    try:
+        say(blob.text().removesuffix("\n"))
+    except UnicodeDecodeError:
+        say(f"{len(blob.data):,} bytes of {blob.media_type}: write them to a file with >")

@@ -30,13 +30,15 @@ def actor(
     host: Mapping[str, tuple[str, str, str, str]] = NO_IMPORTS,
     pages: int = 1,
     exports: str = "",
+    worlds: tuple[str, str, str, str] = ("", "", "", ""),
 ) -> bytes:
     """A component: each function's body, which finds the message in locals 0 and 1, the state in 2 and 3 (pointer, size).
 
     `data` is put at 1024 in the memory. `more` are further functions of the core module. `host` are further functions
     that are imported: by the name in the code, the instance, the name there, the type, and the type in the core module.
-    `exports` come after the actor's own.
+    `exports` come after the actor's own; `worlds` are further imports as text: declared, lowered, given, in the code.
     """
+    declared, more_lowered, more_given, core_imports = worlds
     return _compile(
         _TEMPLATE.format(
             type="string" if text else "(list u8)",
@@ -51,15 +53,18 @@ def actor(
             imports="\n".join(
                 f'(import "{instance}" (instance ${name}-from (export "{there}" (func {type}))))'
                 for name, (instance, there, type, _) in host.items()
-            ),
+            )
+            + declared,
             lowered="\n".join(
                 f'(core func ${name} (canon lower (func ${name}-from "{there}") (memory $memory) (realloc $realloc)))'
                 for name, (_, there, _, _) in host.items()
-            ),
-            given="\n".join(f'(export "{name}" (func ${name}))' for name in host),
+            )
+            + more_lowered,
+            given="\n".join(f'(export "{name}" (func ${name}))' for name in host) + more_given,
             core_imports="\n".join(
                 f'(import "host" "{name}" (func ${name} {type}))' for name, (_, _, _, type) in host.items()
-            ),
+            )
+            + core_imports,
             pages=pages,
             exports=exports,
         )
@@ -121,6 +126,60 @@ ZERO = "(call $result (i32.const 1024) (i32.const 1))"  # as an init, with "0" a
 def counter(*, text: bool = False) -> bytes:
     """The counter: its state is how many messages it got."""
     return actor(COUNT, text=text, init=ZERO, data="0")
+
+
+# The types of answers, and of what `grit` and `neighbours` give, as imports; and a query, as what comes after the actor.
+ANSWERS = """
+  (import "ntwk:simple-actor/answers" (instance $answers
+    (type $b (record (field "media-type" string) (field "content" (list u8))))
+    (export "blob" (type $blob (eq $b)))
+    (type $e (record (field "name" string) (field "id" string)))
+    (export "entry" (type $entry (eq $e)))
+    (type $a (variant (case "blob" $blob) (case "tree" (list $entry))))
+    (export "answer" (type (eq $a)))))
+  (alias export $answers "entry" (type $entry))
+  (alias export $answers "answer" (type $answer))
+  (import "ntwk:simple-actor/neighbours" (instance $neighbours
+    (alias outer 1 $answer (type $outer))
+    (export "answer" (type $a (eq $outer)))
+    (export "ask" (func (param "actor-id" string) (param "name" string) (param "context" (list u8))
+      (result (result $a (error string)))))))
+  (import "ntwk:simple-actor/grit" (instance $grit
+    (alias outer 1 $entry (type $outer))
+    (export "entry" (type $e (eq $outer)))
+    (type $o (variant (case "blob" (list u8)) (case "tree" (list $e)) (case "node" (list u8))))
+    (export "object" (type $object (eq $o)))
+    (export "read" (func (param "id" string) (result (result $object (error string)))))))"""
+LOWERED = """
+  (core func $ask (canon lower (func $neighbours "ask") (memory $memory) (realloc $realloc)))
+  (core func $read (canon lower (func $grit "read") (memory $memory) (realloc $realloc)))"""
+GIVEN = '(export "ask" (func $ask)) (export "read" (func $read))'
+CORE_IMPORTS = """
+    (import "host" "ask" (func $ask (param i32 i32 i32 i32 i32 i32 i32)))
+    (import "host" "read" (func $read (param i32 i32 i32)))"""
+QUERY = """
+  (func $query (param "step" string) (param "name" string) (param "context" (list u8)) (param "state" $state)
+      (result (result $answer (error string)))
+    (canon lift (core func $main "query") (memory $memory) (realloc $realloc)))
+  (instance $queries (export "query" (func $query)))
+  (export "ntwk:simple-actor/queries" (instance $queries))"""
+
+
+def asked(query: str, handle: str = KEEP) -> bytes:
+    """An actor with a query of its own, which finds step, name, context and state in locals 0 to 7.
+
+    An answer is what `$blob` or `$error` returns, given its bytes as pointer and size.
+    """
+    more = f"""
+      (func $blob (param i32 i32) (result i32)
+        (i32.store8 (i32.const 64) (i32.const 0)) (i32.store8 (i32.const 68) (i32.const 0))
+        (i32.store (i32.const 72) (i32.const 1024)) (i32.store (i32.const 76) (i32.const 10))
+        (i32.store (i32.const 80) (local.get 0)) (i32.store (i32.const 84) (local.get 1)) (i32.const 64))
+      (func $error (param i32 i32) (result i32)
+        (i32.store8 (i32.const 64) (i32.const 1))
+        (i32.store (i32.const 68) (local.get 0)) (i32.store (i32.const 72) (local.get 1)) (i32.const 64))
+      (func (export "query") (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32) {query})"""
+    return actor(handle, data="text/plain", more=more, exports=QUERY, worlds=(ANSWERS, LOWERED, GIVEN, CORE_IMPORTS))
 
 
 _LIFT_INIT = """

@@ -12,12 +12,12 @@ from wasmtime import _ffi as ffi
 from wasmtime.component import Component, ExportIndex, FuncType, Linker, ResourceType
 
 from understudy.actors.errors import WitError
-from understudy.engines.wasm import wasi
+from understudy.engines.wasm import grit, wasi
 from understudy.engines.wasm.cache import CompiledCache
 from understudy.engines.wasm.host import Host
 from understudy.engines.wasm.imports import Import, define, define_resource
 from understudy.engines.wasm.settings import compiler
-from understudy.engines.wasm.shapes import readers, writer
+from understudy.engines.wasm.shapes import Lift, lift, readers, writer
 from understudy.engines.wasm.values import SIZE, read_content
 from understudy.engines.wasm.wasi import resource_type
 from understudy.engines.wasm.world import ACTOR, QUERIES, RUNTIME, World, instances, read_world
@@ -44,6 +44,7 @@ class LoadedComponent:
             name: self._own(index, ffi.wasmtime_component_export_index_delete)
             for name, index in _find_exports(component)
         }
+        self.read_answer = _answer_reader(component) if self.world.has_query else None
         self.linker = self._own(_link(component), ffi.wasmtime_component_linker_delete)
         self.component = self._own(component, ffi.wasmtime_component_delete)
 
@@ -64,6 +65,12 @@ def _find_exports(component: Component) -> Iterator[tuple[str, ExportIndex]]:
             index = component.get_export_index(name, at)
             if index is not None:
                 yield name, index
+
+
+def _answer_reader(component: Component) -> Lift:
+    """What reads the answers of the component's `query`."""
+    result = instances(component.type.exports(compiler()))[QUERIES]["query"].result
+    return lift(result)
 
 
 def _check_preamble(data: bytes) -> None:
@@ -92,24 +99,29 @@ def _link(component: Component) -> Linker:
 def _import(instance: str, name: str, type: FuncType) -> Import:
     if instance == RUNTIME:
         return _log if name == "log" else _send
-    function = wasi.find(instance, name)
+    function = grit.find(instance, name) or wasi.find(instance, name)
     if function is None:
         return wasi.refuse(instance, name)
     return _converting(function, type)
 
 
 def _log(host: Host, arguments: int, results: int) -> None:
-    host.log.write(read_content(arguments))
+    line = read_content(arguments)
+    host.charge(len(line))
+    host.log.write(line)
 
 
 def _send(host: Host, arguments: int, results: int) -> None:
-    host.send(read_content(arguments), read_content(arguments + SIZE))
+    to, content = read_content(arguments), read_content(arguments + SIZE)
+    host.charge(len(to) + len(content))
+    host.send(to, content)
 
 
 def _converting(function: Callable[..., Any], type: FuncType) -> Import:
     read, write = readers(type), writer(type)
 
     def called(host: Host, arguments: int, results: int) -> None:
+        host.charge()
         given = [each(host, arguments + number * SIZE) for number, each in enumerate(read)]
         returned = function(host, *given)
         if write is not None:

@@ -74,7 +74,8 @@ class WasmEngine:
 
     def load_query(self, core: TreeId, store: Reader) -> WasmQuery:
         """What answers a core's queries. Raises WitError, StoreError."""
-        return WasmQuery(self._component(self._component_id(core, store), store))
+        limits = read_limits(store, tree_entry(store, core, LIMITS))
+        return WasmQuery(self._component(self._component_id(core, store), store), limits)
 
     def _is_replaced(self, before: TreeId, after: TreeId, store: Reader) -> bool:
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
+from ctypes import CFUNCTYPE, addressof, byref, c_uint64, c_void_p, cast
+from itertools import repeat
 from types import TracebackType
 from typing import Any, Final
 
@@ -12,37 +13,46 @@ from wasmtime import _ffi as ffi
 from understudy.engines.wasm.component import LoadedComponent
 from understudy.engines.wasm.failure import stopped_by
 from understudy.engines.wasm.host import Host
-from understudy.engines.wasm.imports import running
+from understudy.engines.wasm.imports import run_for
 from understudy.engines.wasm.settings import MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, compiler
+from understudy.engines.wasm.shapes import Case
 from understudy.engines.wasm.values import Arguments, Flavour, read_content
 
-_NO_FINALIZER: Final = ctypes.cast(0, ctypes.CFUNCTYPE(None, ctypes.c_void_p))
+_NO_FINALIZER: Final = cast(0, CFUNCTYPE(None, c_void_p))
 
 
 class Guest:
-    """One instance, for use by one thread, within a `with`. Every call raises Stopped, after which it is dead."""
+    """One instance, for use by one thread, within a `with`. Every call raises Stopped, after which it is dead.
+
+    Within the `with`, whatever component runs on this thread is asked of its host.
+    """
+
+    __slots__ = ("_before", "_context", "_host", "_instance", "_loaded", "_store")
 
     def __init__(self, loaded: LoadedComponent, host: Host) -> None:
         self._loaded = loaded
         self._host = host
-        self._flavour: Flavour = loaded.world.flavour
-        self._store: Any = ffi.wasmtime_store_new(compiler().ptr(), None, _NO_FINALIZER)
-        self._context = ffi.wasmtime_store_context(self._store)
-        host.store = StoreContext(self._context)
+        self._before: Host | None = None
+        self._store: Any = None
+        self._context: Any = None
         self._instance = ffi.wasmtime_component_instance_t()
 
     def __enter__(self) -> Guest:
-        limits, context = self._host.limits, self._context
-        ffi.wasmtime_store_limiter(
-            self._store, limits.memory, MAX_TABLE_ELEMENTS, MAX_INSTANCES, MAX_INSTANCES, MAX_MEMORIES
-        )
+        loaded, limits = self._loaded, self._host.limits
+        self._before = run_for(self._host)
         try:
+            store = self._store = ffi.wasmtime_store_new(compiler().ptr(), None, _NO_FINALIZER)
+            context = self._context = ffi.wasmtime_store_context(store)
+            self._host.store = StoreContext(context)
+            ffi.wasmtime_store_limiter(
+                store, limits.memory, MAX_TABLE_ELEMENTS, MAX_INSTANCES, MAX_INSTANCES, MAX_MEMORIES
+            )
             self._check(ffi.wasmtime_context_set_fuel(context, limits.fuel))
-            with running(self._host):
-                error = ffi.wasmtime_component_linker_instantiate(
-                    self._loaded.linker, context, self._loaded.component, ctypes.byref(self._instance)
+            self._check(
+                ffi.wasmtime_component_linker_instantiate(
+                    loaded.linker, context, loaded.component, byref(self._instance)
                 )
-            self._check(error)
+            )
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -51,41 +61,57 @@ class Guest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        run_for(self._before)
         self._host.finish()
-        self._close()
+        if self._store is not None:
+            ffi.wasmtime_store_delete(self._store)
+            self._store = None
 
     @property
     def fuel_used(self) -> int:
         """The fuel that was used so far."""
-        left = ctypes.c_uint64()
-        ffi.wasmtime_context_get_fuel(self._context, ctypes.byref(left))
+        left = c_uint64()
+        ffi.wasmtime_context_get_fuel(self._context, byref(left))
         return self._host.limits.fuel - left.value
 
     def agrees(self, contract: str, *contents: bytes) -> bool:
         """What a contract says."""
-        result = self._call(contract, contents)
-        return bool(result.of.boolean)
+        return bool(self._call(contract, contents).of.boolean)
 
     def content(self, function: str, *contents: bytes) -> bytes:
-        """The state that a function returns. Within the limit of the output."""
+        """The state that a function returns."""
         result = self._call(function, contents)
         try:
-            return read_content(ctypes.addressof(result))
+            return read_content(addressof(result))
         finally:
-            ffi.wasmtime_component_val_delete(ctypes.byref(result))
+            ffi.wasmtime_component_val_delete(byref(result))
+
+    def answer(self, step: str, name: str, context: bytes, state: bytes) -> Case:
+        """What the component's `query` returns."""
+        text, flavour = Flavour.TEXT, self._loaded.world.flavour
+        arguments = Arguments((step.encode(), name.encode(), context, state), (text, text, Flavour.BYTES, flavour))
+        result = self._call_with("query", arguments)
+        try:
+            assert self._loaded.read_answer is not None
+            answer: Case = self._loaded.read_answer(self._host, addressof(result))
+            return answer
+        finally:
+            ffi.wasmtime_component_val_delete(byref(result))
 
     def _call(self, name: str, contents: tuple[bytes, ...]) -> Any:
+        return self._call_with(name, Arguments(contents, repeat(self._loaded.world.flavour)))
+
+    def _call_with(self, name: str, arguments: Arguments) -> Any:
         function = ffi.wasmtime_component_func_t()
         ffi.wasmtime_component_instance_get_func(
-            ctypes.byref(self._instance), self._context, self._loaded.exports[name], ctypes.byref(function)
+            byref(self._instance), self._context, self._loaded.exports[name], byref(function)
         )
-        arguments = Arguments(contents, self._flavour)
         result = ffi.wasmtime_component_val_t()
-        with running(self._host):
-            error = ffi.wasmtime_component_func_call(
-                ctypes.byref(function), self._context, arguments.values, arguments.count, ctypes.byref(result), 1
+        self._check(
+            ffi.wasmtime_component_func_call(
+                byref(function), self._context, byref(arguments.values), arguments.count, byref(result), 1
             )
-        self._check(error)
+        )
         return result
 
     def _check(self, error: Any) -> None:
@@ -96,8 +122,3 @@ class Guest:
         if raised is not None:
             raise raised
         raise stopped_by(message, used=self.fuel_used)
-
-    def _close(self) -> None:
-        if self._store is not None:
-            ffi.wasmtime_store_delete(self._store)
-            self._store = None

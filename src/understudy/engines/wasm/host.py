@@ -8,14 +8,17 @@ from typing import Final
 
 from wasmtime import StoreContext
 
-from understudy.actors.contract import StepInput
+from understudy.actors.calls import Calls
 from understudy.engines.wasm.failure import Stopped
 from understudy.engines.wasm.limits import Limits
 from understudy.objects.step import MAX_SENT
+from understudy.store.reader import Reader
 
+CALL_FUEL: Final = 5000  # wasmtime charges one unit for the call of an import, which takes some microseconds
 MAX_LOG: Final = 1024 * 1024  # bytes; what a step's log may hold
 
 
+_LINE: Final = 2  # bytes of a line beside its text
 _NO_STORE: Final = StoreContext(None)  # type: ignore[arg-type]
 
 
@@ -32,32 +35,42 @@ class Log:
         """Add a line."""
         if self._left >= 0:
             self.lines.append(line[: self._left + 1].decode("utf-8", "replace"))
-            self._left -= len(line)
+            self._left -= len(line) + _LINE
 
 
 class Host:
-    """The world of one message. `error` is what an import raised: it must not travel through wasmtime itself.
+    """The world of one message, or of one query.
 
-    `store` is where the component runs.
+    `time` (in microseconds) and `seed` are the step's, `number` says which of its messages it is. `error` is what an import
+    raised: it must not travel through wasmtime itself. `store` is where the component runs, `objects` what it may read.
     """
 
     __slots__ = (
+        "_calls_fuel",
         "_chance",
         "_output_left",
         "_printed",
+        "calls",
         "error",
-        "given",
         "limits",
         "log",
         "number",
+        "objects",
+        "seed",
         "sending",
         "sent",
         "store",
+        "time",
     )
 
-    def __init__(self, given: StepInput, limits: Limits, log: Log, *, number: int) -> None:
-        self.given = given
+    def __init__(
+        self, limits: Limits, log: Log, *, time: int, seed: int, number: int, objects: Reader, calls: Calls
+    ) -> None:
         self.limits = limits
+        self.objects = objects
+        self.calls = calls
+        self.time = time
+        self.seed = seed
         self.log = log
         self.number = number
         self.sent: list[tuple[str, bytes]] = []
@@ -67,6 +80,13 @@ class Host:
         self._printed: dict[int, bytes] = {}
         self._chance: Iterator[int] | None = None
         self._output_left = limits.output
+        self._calls_fuel = limits.fuel
+
+    def charge(self, size: int = 0) -> None:
+        """Count a call of an import, and the bytes that it is about. Raises Stopped."""
+        self._calls_fuel -= CALL_FUEL + size
+        if self._calls_fuel < 0:
+            raise Stopped("OutOfFuel", "the calls of imports used as much fuel as the code may")
 
     def send(self, to: bytes, content: bytes) -> None:
         """Note a message to somebody. Raises Stopped."""
@@ -105,12 +125,12 @@ class Host:
     @property
     def time_ns(self) -> int:
         """The step's time in nanoseconds since 1970."""
-        return self.given.time * 1000
+        return self.time * 1000
 
     def random(self, count: int) -> bytes:
         """The next random bytes, from the step's seed and the message's number in the step."""
         if self._chance is None:
-            self._chance = _random_bytes(self.given.seed, self.number)
+            self._chance = _random_bytes(self.seed, self.number)
         return bytes(next(self._chance) for _ in range(count))
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import count
 from typing import Any, Final
 
@@ -37,14 +36,10 @@ class _Running(threading.local):
 _running: Final = _Running()
 
 
-@contextmanager
-def running(host: Host) -> Iterator[None]:
-    """Within this, imports that are called on this thread are asked of `host`."""
+def run_for(host: Host | None) -> Host | None:
+    """From now on, imports that are called on this thread are asked of `host`; the one before it is returned."""
     before, _running.host = _running.host, host
-    try:
-        yield
-    finally:
-        _running.host = before
+    return before
 
 
 def define(instance: Any, name: str, function: Import) -> None:

@@ -14,7 +14,7 @@ from understudy.engines.wasm.host import Host, Log
 from understudy.engines.wasm.limits import Limits
 from understudy.engines.wasm.post import Posted, address
 from understudy.engines.wasm.settings import ENGINE_TEXT
-from understudy.engines.wasm.values import Flavour
+from understudy.engines.wasm.values import Flavour, is_text
 from understudy.objects import ids
 from understudy.objects.ids import Id, TreeId
 from understudy.objects.message import ERROR
@@ -83,7 +83,7 @@ class WasmProgram:
 
     def _begin(self, given: StepInput, log: Log) -> _Outcome:
         """The first state: what the core brings, or else what `init` returns."""
-        host = Host(given, self._limits, log, number=0)
+        host = self._host(given, log, 0)
         state = read_state(given.store, given.core)
         if state is not None:
             self._check_text(state, "/state")
@@ -104,7 +104,7 @@ class WasmProgram:
                 log.write(_about(delivery, given.store))
                 continue
             content = self._content(given.store, delivery)
-            host = Host(given, self._limits, log, number=number)
+            host = self._host(given, log, number)
             state = self._handle_one(host, content, state)
             sent += [Posted(*each) for each in host.sent]
         return _Outcome(state, sent)
@@ -124,6 +124,17 @@ class WasmProgram:
         host.take_output(len(state))
         return state
 
+    def _host(self, given: StepInput, log: Log, number: int) -> Host:
+        return Host(
+            self._limits,
+            log,
+            time=given.time,
+            seed=given.seed,
+            number=number,
+            objects=given.store,
+            calls=given.calls,
+        )
+
     def _content(self, store: Reader, delivery: Delivery) -> bytes:
         id = delivery.message.content
         info = None if ids.is_raw(id) or store.kind(id) != "a blob" else store.blob_info(id)
@@ -136,11 +147,8 @@ class WasmProgram:
         return content
 
     def _check_text(self, content: bytes, what: str) -> None:
-        if self.loaded.world.flavour is Flavour.TEXT:
-            try:
-                content.decode()
-            except UnicodeDecodeError as error:
-                raise Refusal("NotText", f"{what} is not UTF-8, and this component takes strings: {error}") from error
+        if self.loaded.world.flavour is Flavour.TEXT and not is_text(content):
+            raise Refusal("NotText", f"{what} is not UTF-8, and this component takes strings")
 
 
 def _check_state(guest: Guest, state: bytes) -> None:

@@ -1,33 +1,71 @@
-"""Questions to a component's actor: those that every one answers, `state` and `wut`."""
+"""Questions to a component's actor: those of its own, if it has any, and those that every one answers, `state` and `wut`."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from understudy.actors.errors import WitError
-from understudy.actors.query import JSON, UNKNOWN_QUERY, WUT, Blob, QueryInput, Result
+from understudy.actors.query import BAD_RESULT, JSON, UNKNOWN_QUERY, WUT, Blob, Error, QueryInput, Result
 from understudy.engines.wasm.component import LoadedComponent
+from understudy.engines.wasm.failure import Stopped
+from understudy.engines.wasm.grit import answer_of
+from understudy.engines.wasm.guest import Guest
+from understudy.engines.wasm.host import Host, Log
+from understudy.engines.wasm.limits import Limits
+from understudy.engines.wasm.post import MESSAGE
 from understudy.engines.wasm.program import STATE, read_state
-from understudy.engines.wasm.settings import NAME
+from understudy.engines.wasm.values import Flavour, is_text
+from understudy.objects.errors import ObjectError
+from understudy.wit.content import encode_json
+from understudy.wit.wut import DIALECT
 
 TEXT: Final = "text/plain; charset=utf-8"
+QUERY_FAILED: Final = "QueryFailed"  # the word for an error of the component, which is only a text
 
 
 class WasmQuery:
-    """The queries of one component."""
+    """The queries of one component under the limits of a core."""
 
-    def __init__(self, loaded: LoadedComponent) -> None:
+    def __init__(self, loaded: LoadedComponent, limits: Limits) -> None:
         self._loaded = loaded
+        self._limits = limits
 
     def run(self, given: QueryInput) -> Result:
-        """Run one query. Raises WitError(UNKNOWN_QUERY), "NoState"."""
-        if given.name == STATE:
-            return state_blob(_state(given))
-        if given.name == WUT:
-            return Blob(msgspec.json.encode(_describe(self._loaded)), JSON)
-        raise WitError(UNKNOWN_QUERY, f"there is no query {given.name!r}; there are {STATE} and {WUT}")
+        """Run one query. Raises WitError: UNKNOWN_QUERY, "NoState", or how the component failed."""
+        state = read_state(given.store, given.step.core)
+        if state is None:
+            raise WitError("NoState", "the actor has no /state, since its genesis failed: an update can cure it")
+        answer = self._ask(given, state) if self._loaded.world.has_query else None
+        if given.name == STATE and not isinstance(answer, Blob):
+            return state_blob(state)
+        if given.name == WUT and not isinstance(answer, Blob):
+            return Blob(encode_json(_describe(self._loaded)), JSON)
+        if answer is None:
+            raise WitError(UNKNOWN_QUERY, f"there is no query {given.name!r}; there are {STATE} and {WUT}")
+        return answer
+
+    def _ask(self, given: QueryInput, state: bytes) -> Result:
+        if self._loaded.world.flavour is Flavour.TEXT and not is_text(state):
+            raise WitError("NotText", "/state is not UTF-8, and this component takes strings")
+        host = Host(
+            self._limits,
+            Log(),
+            time=given.step.time,
+            seed=given.step.seed,
+            number=0,
+            objects=given.store,
+            calls=given.calls,
+        )
+        try:
+            with Guest(self._loaded, host) as guest:
+                answer = guest.answer(str(given.step_id), given.name, given.context.data, state)
+            return Error(QUERY_FAILED, answer.value) if answer.name == "err" else answer_of(answer.value)
+        except Stopped as error:
+            raise WitError(error.outcome.code, error.outcome.text) from error
+        except (ObjectError, ValueError) as error:
+            raise WitError(BAD_RESULT, f"the component's answer to {given.name!r} can't be one: {error}") from error
 
 
 def state_blob(state: bytes) -> Blob:
@@ -42,19 +80,14 @@ def state_blob(state: bytes) -> Blob:
     return Blob(state, JSON)
 
 
-def _state(given: QueryInput) -> bytes:
-    state = read_state(given.store, given.step.core)
-    if state is None:
-        raise WitError("NoState", "the actor has no /state, since its genesis failed: an update can cure it")
-    return state
-
-
-def _describe(loaded: LoadedComponent) -> dict[str, object]:
-    flavour = loaded.world.flavour.value
+def _describe(loaded: LoadedComponent) -> dict[str, Any]:
+    # What a component does with a message, its interface does not say: every schema allows everything.
     return {
-        "runtime": NAME,
+        "$schema": DIALECT,
+        "description": f"A WebAssembly component that takes messages and states as {loaded.world.flavour.value}.",
         "component-hash": loaded.hash,
-        "message": flavour,
-        "state": flavour,
-        "queries": [STATE, WUT],
+        "messages": {MESSAGE: {"payload": {}}},
+        "sends": {MESSAGE: {"payload": {}, "known_from": ["every component"]}},
+        "queries": {name: {"arguments": {"type": "object"}, "result": {}} for name in (STATE, WUT)},
+        "$defs": {},
     }

@@ -8,26 +8,25 @@ against the stock conversion.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from struct import Struct
-from typing import Any, Final
+from typing import Final
 
 from wasmtime import _ffi as ffi
 
 SIZE: Final = 32  # of a value
 _OFFSET: Final = 8  # of what it holds, behind its tag
 _VALUE: Final = Struct("=B7xQQ8x")  # tag; then size and address, of a list or a string
-_U8: Final = ffi.WASMTIME_COMPONENT_U8.value
+_U8: Final = bytes([ffi.WASMTIME_COMPONENT_U8.value])
 _LIST: Final = ffi.WASMTIME_COMPONENT_LIST.value
 _STRING: Final = ffi.WASMTIME_COMPONENT_STRING.value
 _READ: Final = 0x100  # PyBUF_READ
 _WRITE: Final = 0x200  # PyBUF_WRITE
-# An empty list has no bytes, but its address must be one all the same.
-_NOWHERE: Final = ctypes.create_string_buffer(8)
+_Value: Final = ffi.wasmtime_component_val_t
 
-assert ctypes.sizeof(ffi.wasmtime_component_val_t) == SIZE
-assert ffi.wasmtime_component_val_t.of.offset == _OFFSET
+assert ctypes.sizeof(_Value) == SIZE
+assert _Value.of.offset == _OFFSET
 
 _view = ctypes.pythonapi.PyMemoryView_FromMemory
 _view.restype = ctypes.py_object
@@ -42,34 +41,39 @@ class Flavour(Enum):
 
 
 class Arguments:
-    """The arguments of one call: contents, all in one flavour. Keep it until the call has returned."""
+    """The arguments of one call: contents, each in its flavour, in one piece of memory. Keep it until the call has returned."""
 
-    __slots__ = ("_held", "count", "values")
+    __slots__ = ("count", "values")
 
-    def __init__(self, contents: Sequence[bytes], flavour: Flavour) -> None:
+    def __init__(self, contents: Sequence[bytes], flavours: Iterable[Flavour]) -> None:
         self.count = len(contents)
-        self.values = (ffi.wasmtime_component_val_t * self.count)()
-        self._held: list[Any] = []
-        for number, content in enumerate(contents):
-            if flavour is Flavour.TEXT:
-                tag, address = _STRING, self._address_of_text(content)
-            else:
-                tag, address = _LIST, self._address_of_cells(content)
-            _VALUE.pack_into(self.values, number * SIZE, tag, len(content), address)
+        given = [
+            (content, len(content), *((_STRING, 1) if flavour is Flavour.TEXT else (_LIST, SIZE)))
+            for content, flavour in zip(contents, flavours, strict=False)
+        ]
+        # Some more than is needed: the address of an empty argument must lie inside, too.
+        memory = bytearray(self.count * SIZE + sum(size * stride for _, size, _, stride in given) + SIZE)
+        self.values = _Value.from_buffer(memory)
+        address = ctypes.addressof(self.values)
+        at = self.count * SIZE
+        for number, (content, size, tag, stride) in enumerate(given):
+            _VALUE.pack_into(memory, number * SIZE, tag, size, address + at)
+            end = at + size * stride
+            if stride == 1:
+                memory[at:end] = content
+            elif size:
+                memory[at:end:SIZE] = _U8 * size
+                memory[at + _OFFSET : end : SIZE] = content
+            at = end
 
-    def _address_of_text(self, content: bytes) -> int:
-        held = ctypes.c_char_p(content)
-        self._held.append(held)
-        return ctypes.c_void_p.from_buffer(held).value or 0
 
-    def _address_of_cells(self, content: bytes) -> int:
-        if not content:
-            return ctypes.addressof(_NOWHERE)
-        cells = bytearray(len(content) * SIZE)
-        _fill(cells, content)
-        held = ctypes.c_char.from_buffer(cells)
-        self._held.append(held)
-        return ctypes.addressof(held)
+def is_text(content: bytes) -> bool:
+    """True if a component that takes strings can be given this."""
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def read_content(address: int) -> bytes:
@@ -89,10 +93,7 @@ def write_bytes(address: int, content: bytes) -> None:
     ffi.wasmtime_component_vallist_new_uninit(ctypes.byref(made), len(content))
     data = ctypes.cast(made.data, ctypes.c_void_p).value or 0
     if content:
-        _fill(_view(data, len(content) * SIZE, _WRITE).cast("B"), content)
+        cells = _view(data, len(content) * SIZE, _WRITE).cast("B")
+        cells[0::SIZE] = _U8 * len(content)
+        cells[_OFFSET::SIZE] = content
     ctypes.memmove(address, _VALUE.pack(_LIST, len(content), data), SIZE)
-
-
-def _fill(cells: bytearray | memoryview, content: bytes) -> None:
-    cells[0::SIZE] = bytes([_U8]) * len(content)
-    cells[_OFFSET::SIZE] = content

@@ -14,6 +14,7 @@ from understudy.engines.wasm.host import Host
 from understudy.engines.wasm.shapes import OK, Case, Own
 
 MAX_RANDOM: Final = 1024 * 1024  # bytes at a time
+_RANDOM_FUEL: Final = 100  # for a byte
 _ROOM: Final = 64 * 1024  # how much a stream takes at a time
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _CLOSED: Final = Case("err", Case("closed"))
@@ -65,12 +66,13 @@ def _check_write(host: Host, stream: int) -> Case:
 
 
 def _write(host: Host, stream: int, data: bytes) -> Case:
+    host.charge(len(data))
     host.print(stream, data)
     return OK
 
 
 def _write_zeroes(host: Host, stream: int, count: int) -> Case:
-    host.print(stream, bytes(min(count, _ROOM)))
+    _write(host, stream, bytes(min(count, _ROOM)))
     return OK
 
 
@@ -101,6 +103,7 @@ def _resolution(host: Host) -> tuple[int, int]:
 def _random_bytes(host: Host, count: int) -> bytes:
     if count > MAX_RANDOM:
         raise Stopped("TooMuchRandom", f"{count:,} random bytes at once: at most {MAX_RANDOM:,}")
+    host.charge(count * _RANDOM_FUEL)
     return host.random(count)
 
 

@@ -5,19 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import Future
+from io import BytesIO
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.node.living import Living
 from tests.node.stage import PATIENCE, gates
 from understudy import Blob
-from understudy.actors.query import read_result
-from understudy.kernel.verify import MATCH
+from understudy.actors.contract import Reply
+from understudy.actors.errors import CallFailed
+from understudy.actors.query import read_result, result_bytes
+from understudy.kernel.verify import ANSWER, INTEGRITY, MATCH, MISMATCH, MISSING, UNVERIFIABLE, Verdict
 from understudy.node.errors import QueryFailed
+from understudy.node.foreign import verify_car
 from understudy.node.queries import Queried
-from understudy.objects.ids import ActorId
+from understudy.node.verification import Target
+from understudy.objects.ids import ActorId, StepId
 from understudy.objects.journal import Entry
+from understudy.objects.step import step_block
+from understudy.store.car import write_car
+from understudy.store.port import Unit
 
 COUNTER = """
 from understudy import Blob, Error, Tree, Wit
@@ -241,6 +250,101 @@ def test_a_step_that_waits_for_an_answer_holds_up_no_other(living: Living) -> No
     assert not waiting.done()
     gates.open("slow answer")
     assert waiting.result(PATIENCE).outcome is None
+
+
+# What a verdict says of answers.
+
+
+class Lying:
+    """A node's way to answer its wits what it likes, at a step that it likes."""
+
+    name = "query"
+
+    def __init__(self) -> None:
+        self.reply: Reply | None = None
+        self.failure: CallFailed | None = None
+
+    async def call(self, request: bytes, *, caller: ActorId, key: str) -> Reply:
+        """What was prepared."""
+        if self.failure is not None:
+            raise self.failure
+        assert self.reply is not None
+        return self.reply
+
+
+def deep(living: Living, actor: ActorId) -> Verdict:
+    """The verdict of a fresh process that asks again."""
+    [verdict] = living.run(living.node.verify([Target(actor, living.node.actor(actor).head)], deep=True))
+    return verdict
+
+
+def test_answers_that_were_given_match_when_they_are_asked_for_again(living: Living) -> None:
+    counter, asking = living.create(wit=COUNTER), living.create(wit=ASKING)
+    for name in ("count", "no", "nothing", "fail", "files", "wut"):
+        living.tell(counter, "add", 1)
+        living.tell(asking, "ask", [str(counter), name, {}])
+        living.tell(asking, "ask later", [str(counter), name, {}])
+    living.tell(asking, "ask", ["nobody", "count", {}])
+    assert deep(living, asking).verdict == MATCH
+
+
+@pytest.mark.parametrize("what", ["reply", "media type", "error", "no error", "other step", "other actor", "fork"])
+def test_an_answer_that_was_never_given_is_a_mismatch_of_its_own_cause(what: str) -> None:
+    lying = Lying()
+    with Living(capabilities={"query": lying}) as living:
+        counter, other = living.create(wit=COUNTER), living.create(wit=COUNTER, nonce="other")
+        first = living.node.actor(counter).head
+        living.tell(counter, "add", 3)
+        head, others = living.node.actor(counter).head, living.node.actor(other).head
+        fork = step_block(msgspec.structs.replace(living.chain(counter)[1], time=2**50))
+        living.backend.commit([Unit(blocks=[fork])])
+        three = result_bytes(Blob(b"3", "application/json"))
+        name = "no" if what == "error" else "count"
+        lying.reply = {
+            "reply": Reply(result_bytes(Blob(b"4", "application/json")), head),
+            "media type": Reply(result_bytes(Blob(b"3", "text/plain")), head),
+            "error": Reply(three, head),
+            "other step": Reply(three, first),
+            "other actor": Reply(three, others),
+            "fork": Reply(three, StepId(fork.id)),
+        }.get(what)
+        lying.failure = CallFailed("NotToday", "never said", step=str(head)) if what == "no error" else None
+        asking = living.create(wit=ASKING)
+        living.tell(asking, "ask", [str(counter), name, {}])
+        assert set(verdicts(living)) == {MATCH}
+        found = deep(living, asking)
+        assert (found.verdict, found.at_height, found.path) == (MISMATCH, 1, "data.journal.query/0")
+        assert found.cause == (INTEGRITY if what == "fork" else ANSWER)
+
+
+def test_the_true_answer_of_a_node_that_could_lie_matches() -> None:
+    lying = Lying()
+    with Living(capabilities={"query": lying}) as living:
+        counter, asking = living.create(wit=COUNTER), living.create(wit=ASKING)
+        living.tell(counter, "add", 3)
+        lying.reply = Reply(result_bytes(Blob(b"3", "application/json")), living.node.actor(counter).head)
+        living.tell(asking, "ask", [str(counter), "count", {}])
+        assert deep(living, asking).verdict == MATCH
+
+
+def test_what_can_not_be_asked_again_is_unverifiable_with_its_reason(living: Living) -> None:
+    asking, relay, counter = living.create(wit=ASKING), living.create(wit=RELAY), living.create(wit=COUNTER)
+    living.tell(asking, "ask", [str(relay), "total", {"of": [str(counter)]}])
+    found = deep(living, asking)
+    assert (found.verdict, found.cause) == (UNVERIFIABLE, ANSWER)
+    assert "asks other actors in turn" in (found.reason or "")
+
+
+def test_an_exported_history_does_not_hold_the_steps_that_were_asked(living: Living) -> None:
+    asking, counter = living.create(wit=ASKING), living.create(wit=COUNTER)
+    living.tell(asking, "ask", [str(counter), "count", {}])
+    head, blocks = living.node.export(asking)
+    file = BytesIO()
+    write_car(file, [head], blocks)
+    for is_deep, verdict, cause in [(False, MATCH, None), (True, UNVERIFIABLE, MISSING)]:
+        file.seek(0)
+        [found] = verify_car(file, deep=is_deep)
+        assert (found.verdict, found.cause) == (verdict, cause), found.reason
 
 
 # Queries that ask.

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from msgspec import Struct
 
 from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.options import AsJson, Store
@@ -32,6 +33,9 @@ Head = Annotated[
     str | None, typer.Option("--head", metavar="ID", help="The head that you hold: the history must go through it.")
 ]
 IntegrityOnly = Annotated[bool, typer.Option("--integrity-only", help="Check hashes, links and order; run nothing.")]
+Deep = Annotated[
+    bool, typer.Option("--deep", help="Ask other actors again, at the steps that the journals say have answered.")
+]
 
 
 def verify(
@@ -39,6 +43,7 @@ def verify(
     every: All = False,
     head: Head = None,
     integrity_only: IntegrityOnly = False,
+    deep: Deep = False,
     store: Store = None,
     as_json: AsJson = False,
 ) -> None:
@@ -53,13 +58,15 @@ def verify(
         raise WrongUse("name actors or a FILE.car, or say --all")
     if head is not None and len(texts) != 1:
         raise WrongUse("--head is about one actor or file: name that one")
+    if deep and integrity_only:
+        raise WrongUse("--deep runs code, --integrity-only none: say one of them")
+    how = _How(integrity_only=integrity_only, deep=deep, modules=_project_modules())
     held = None if head is None else _parse_head(head)
-    modules = _project_modules()
     with progress("steps") as advance:
-        verdicts = [*_judge_files(texts, held, integrity_only, modules, advance)]
+        verdicts = [*_judge_files(texts, held, how, advance)]
         actors = [text for text in texts if not _is_file(text)]
         if actors or every:
-            verdicts += _judge_actors(actors, held, integrity_only, modules, advance, store)
+            verdicts += _judge_actors(actors, held, how, advance, store)
     if as_json:
         print_json({"verdicts": verdicts})
     else:
@@ -67,6 +74,12 @@ def verify(
     bad = sum(not verdict.ok for verdict in verdicts)
     if bad:
         raise CommandError(f"{bad} of {len(verdicts)} do not match")
+
+
+class _How(Struct, frozen=True):
+    integrity_only: bool
+    deep: bool
+    modules: list[str]
 
 
 def _parse_head(text: str) -> StepId:
@@ -88,30 +101,34 @@ def _is_file(text: str) -> bool:
     return text.endswith(".car")
 
 
-def _judge_files(
-    texts: list[str], held: StepId | None, integrity_only: bool, modules: list[str], advance: Advance
-) -> Iterator[Verdict]:
+def _judge_files(texts: list[str], held: StepId | None, how: _How, advance: Advance) -> Iterator[Verdict]:
     for text in filter(_is_file, texts):
         try:
             file = Path(text).open("rb")  # noqa: SIM115 - closed below
         except OSError as error:
             raise WrongUse(f"{text} can't be read: {error.strerror}") from error
         with file:
-            yield from verify_car(file, held=held, integrity_only=integrity_only, progress=advance, modules=modules)
+            yield from verify_car(
+                file, held=held, integrity_only=how.integrity_only, deep=how.deep, progress=advance, modules=how.modules
+            )
 
 
 def _judge_actors(
     texts: list[str],
     held: StepId | None,
-    integrity_only: bool,
-    modules: list[str],
+    how: _How,
     advance: Advance,
     store: str | None,
 ) -> list[Verdict]:
     with looking(store) as node:
         targets = _targets(node, texts)
         verdicts = verify_targets(
-            node.backend, targets, integrity_only=integrity_only, progress=advance, modules=modules
+            node.backend,
+            targets,
+            integrity_only=how.integrity_only,
+            deep=how.deep,
+            progress=advance,
+            modules=how.modules,
         )
         if held is not None:
             verdicts = [check_held(node.reader, verdicts[0], targets[0], held)]

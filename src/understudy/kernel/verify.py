@@ -38,6 +38,7 @@ OUTPUT: Final = "output"  # the code does not give what is recorded: one of the 
 CLOCK: Final = "clock"  # the code asks the clock, chance or the machine behind our back
 GLOBAL: Final = "global"  # the code keeps something between steps outside its core
 JOURNAL: Final = "journal"  # the code makes other calls than are recorded
+ANSWER: Final = "answer"  # another actor, asked again at the step that the journal names, answers something else
 SOURCE: Final = "source"  # code behind `external:` is not here, or is another
 ENGINE: Final = "engine"  # no such engine here, or another version of it
 CUT: Final = "cut"  # stopped by the host

@@ -23,7 +23,7 @@ from understudy.store.reader import Reader
 
 MAX_DEPTH: Final = 8  # a query that asks a query that asks …: deeper is a cycle, or as bad as one
 # The words in which asking fails, beside those of actors/query.py.
-TIMEOUT: Final = "QueryTimeout"
+QUERY_TIMEOUT: Final = "QueryTimeout"
 TOO_DEEP: Final = "TooDeep"
 NO_SUCH_ACTOR: Final = "NoSuchActor"
 AMBIGUOUS: Final = "Ambiguous"
@@ -151,4 +151,6 @@ def reply_bytes(answered: Answered) -> bytes:
 
 def too_late(request: QueryRequest) -> WitError:
     """The failure of a query whose deadline passed."""
-    return WitError(TIMEOUT, f"the query {request.name!r} of {request.actor} had no answer when its deadline passed")
+    return WitError(
+        QUERY_TIMEOUT, f"the query {request.name!r} of {request.actor} had no answer when its deadline passed"
+    )

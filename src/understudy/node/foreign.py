@@ -24,6 +24,7 @@ def verify_car(
     *,
     held: StepId | None = None,
     integrity_only: bool = False,
+    deep: bool = False,
     progress: Callable[[int, int], None] | None = None,
     modules: Sequence[str] = (),
 ) -> list[Verdict]:
@@ -32,7 +33,7 @@ def verify_car(
     with tempfile.TemporaryDirectory(prefix="understudy-") as folder:
         backend = open_store(f"rocksdb:{folder}/store")
         try:
-            return _verify(backend, file, held, integrity_only, progress, modules)
+            return _verify(backend, file, held, integrity_only, deep, progress, modules)
         except (BadCar, Corrupt, NotCanonical) as error:
             return [_no_history("", MISMATCH, str(error))]
         finally:
@@ -44,6 +45,7 @@ def _verify(
     file: BinaryIO,
     held: StepId | None,
     integrity_only: bool,
+    deep: bool,
     progress: Callable[[int, int], None] | None,
     modules: Sequence[str],
 ) -> list[Verdict]:
@@ -54,7 +56,9 @@ def _verify(
         if isinstance(target, Verdict):
             verdicts.append(target)
             continue
-        [verdict] = verify_targets(backend, [target], integrity_only=integrity_only, progress=progress, modules=modules)
+        [verdict] = verify_targets(
+            backend, [target], integrity_only=integrity_only, deep=deep, progress=progress, modules=modules
+        )
         verdicts.append(verdict if held is None else check_held(reader, verdict, target, held))
     return verdicts or [_no_history("", UNVERIFIABLE, "the file has no root: it holds no history")]
 

@@ -27,6 +27,7 @@ from understudy.kernel.verify import (
     reading_problem,
     worse,
 )
+from understudy.node.asked_again import AskedAgain
 from understudy.node.chains import StoredChains
 from understudy.node.pipe_store import PipeStore
 from understudy.node.replayer import Replayer
@@ -76,6 +77,9 @@ class Judge:
         self._closure = Closure(self._reader)
         self._chains = StoredChains(self._store, self._reader)
         self._replayer = None if setup.integrity_only else Replayer(self._reader, setup.modules, Path(setup.components))
+        self._asked_again: AskedAgain | None = None
+        if setup.deep and self._replayer is not None:
+            self._asked_again = AskedAgain(self._reader, self._chains, self._replayer.engines)
 
     def judge(self, span: Span) -> Done:
         """Judge the steps of a span from the lowest up, as far as the first MISMATCH."""
@@ -140,6 +144,8 @@ class Judge:
             found = found or check_senders(record, self._chains, own)
             if found is None and self._replayer is not None:
                 found = self._replayer.judge(record, lambda: self._owner(span))
+            if found is None and self._replayer is not None and self._asked_again is not None:
+                found = self._asked_again.judge(record, self._replayer.requests)
         except (StoreError, ObjectError) as error:
             found = _unreadable(error, span)
         if found is not None and found.cause == OUTPUT and self._store.missing and not span.whole:

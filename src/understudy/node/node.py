@@ -332,15 +332,17 @@ class Node:
         targets: Sequence[Target] | None = None,
         *,
         integrity_only: bool = False,
+        deep: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Verdict]:
-        """Judge histories (None: of all actors) in fresh processes."""
+        """Judge histories (None: of all actors) in fresh processes. With `deep`, what other actors answered is asked again."""
         chosen = targets if targets is not None else [Target(actor, head) for actor, head in self.lookup.all_actors()]
         return await asyncio.to_thread(
             verify_targets,
             self.backend,
             chosen,
             integrity_only=integrity_only,
+            deep=deep,
             progress=progress,
             modules=self._modules,
             paths=self._paths,

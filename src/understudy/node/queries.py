@@ -15,7 +15,7 @@ from msgspec import Struct
 from understudy.actors.contract import Engine
 from understudy.actors.errors import CallFailed, WitError
 from understudy.actors.query import BAD_ARGUMENTS, NO_QUERIES, UNKNOWN_QUERY, Blob, Error, QueryRequest, Tree
-from understudy.node.asking import TIMEOUT, Answered, Asking, too_late
+from understudy.node.asking import QUERY_TIMEOUT, Answered, Asking, too_late
 from understudy.node.errors import (
     BadArguments,
     NodeError,
@@ -121,7 +121,7 @@ _KNOWN: Final[Mapping[str, type[NodeError]]] = {
     NO_QUERIES: NoQueries,
     UNKNOWN_QUERY: UnknownQuery,
     BAD_ARGUMENTS: BadArguments,
-    TIMEOUT: QueryTimeout,
+    QUERY_TIMEOUT: QueryTimeout,
 }
 
 

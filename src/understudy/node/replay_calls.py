@@ -25,6 +25,7 @@ class ReplayCalls:
         self.entries: list[Entry] = []
         self.blocks: Sequence[Block] = ()
         self.unanswered: Exception | None = None
+        self.requests: dict[str, bytes] = {}  # what the code asked, by the call's path
         self.problem: tuple[str, str | None, str] | None = None
         self._answers = answers
         self._by_path = {entry.path: entry for entry in answers}
@@ -82,6 +83,7 @@ class ReplayCalls:
             raise CallFailed("TooManyCalls", f"a step may make {MAX_ENTRIES:,} calls")
         digest = sha256(request).hexdigest()
         self._digests[path] = digest
+        self.requests[path] = request
         entry = self._by_path.get(path)
         if entry is not None and entry.request != digest:
             self._note(path, entry.request, digest)

@@ -56,14 +56,21 @@ class Replayer:
     """
 
     def __init__(self, reader: Reader, modules: Sequence[str] = (), components: Path | None = None) -> None:
+        self.requests: Mapping[str, bytes] = {}  # the calls of the step that was replayed last, by their path
         self._reader = reader
         self._resolver = FreshResolver(modules)
         # A component leaves nothing behind from one step to the next, so one engine does for all of them.
         self._wasm = WasmEngine(components)
         self._fresh: Engines = {"python": PythonEngine(self._resolver, fresh=True), "wasm": self._wasm}
 
+    @property
+    def engines(self) -> Engines:
+        """Engines that load all code anew."""
+        return self._fresh
+
     def judge(self, record: Record, owner: Owner) -> Problem | None:
         """Replay a step and say what is wrong with it. `owner` gives the sender of the genesis. Raises StoreError."""
+        self.requests = {}
         step = record.step
         if step.outcome is not None and step.outcome.kind == steps.CUT:
             return self._judge_cut(record, owner)
@@ -72,6 +79,7 @@ class Replayer:
             reason = f"the step was made by {step.engine}, and there is no such engine here"
             return Problem(verdict=UNVERIFIABLE, cause=ENGINE, path="data.engine", recorded=step.engine, reason=reason)
         replay = self._replay(record, owner, self._fresh)
+        self.requests = replay.calls.requests
         problem = self._compare(record, replay)
         if problem is None or problem.cause != OUTPUT:
             return problem

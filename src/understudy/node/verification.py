@@ -82,6 +82,7 @@ def verify_targets(
     targets: Sequence[Target],
     *,
     integrity_only: bool = False,
+    deep: bool = False,
     progress: Progress | None = None,
     modules: Sequence[str] = (),
     paths: Sequence[str] | None = None,
@@ -91,13 +92,14 @@ def verify_targets(
     """Judge histories that a store, or a memory backend filled from a CAR, holds; one verdict for each, in order.
 
     Blocks until done; `progress(done, total)` counts steps and is called on the calling thread. With `integrity_only`
-    nothing is replayed. `paths` and `modules` are where code behind `external:` is found, by default where this process
-    finds it. A history whose head the backend does not know (a CAR) is UNVERIFIABLE where a block is missing; where it
-    does know it, a missing block is a MISMATCH. Raises StoreError if the store fails as a whole.
+    nothing is replayed; with `deep`, what other actors answered is asked again at the steps that the journals name.
+    `paths` and `modules` are where code behind `external:` is found, by default where this process finds it. A history
+    whose head the backend does not know (a CAR) is UNVERIFIABLE where a block is missing; where it does know it, a
+    missing block is a MISMATCH. Raises StoreError if the store fails as a whole.
     """
     reader = Grit(backend)
     cases = [_Case(backend, reader, target) for target in targets]
-    setup = Setup(modules=modules, components=str(default_folder()), integrity_only=integrity_only)
+    setup = Setup(modules=modules, components=str(default_folder()), integrity_only=integrity_only, deep=deep)
     court = _Court(backend, setup, list(sys.path) if paths is None else [*sys.path, *paths], step_seconds)
     for by_walking in (False, True):
         open_cases = [case for case in cases if case.is_open]

@@ -24,6 +24,7 @@ class Setup(Struct, tag=True, frozen=True, kw_only=True):
     modules: Sequence[str]
     components: str
     integrity_only: bool
+    deep: bool = False
 
 
 class Span(Struct, tag=True, frozen=True, kw_only=True):

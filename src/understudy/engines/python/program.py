@@ -67,8 +67,10 @@ class PythonProgram:
     def _as_query(self) -> PythonQuery | None:
         """What answers queries; None if this is neither a `/wit_query` nor a Wit."""
         if isinstance(self.function, Wit):
-            return PythonQuery(self.function.answer, self._belongs)
-        return PythonQuery(self._call, self._belongs) if self.entry == WIT_QUERY else None
+            return PythonQuery(self.function.answer, self._belongs, is_external=self.version is None)
+        if self.entry == WIT_QUERY:
+            return PythonQuery(self._call, self._belongs, is_external=self.version is None)
+        return None
 
     def run(self, given: StepInput) -> StepResult | Awaitable[StepResult]:
         """Run one step. Raises only StoreError when the store fails, and KeyboardInterrupt from the terminal."""

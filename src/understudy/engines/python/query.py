@@ -22,9 +22,11 @@ _AS_THEY_ARE: Final = frozenset({UNKNOWN_QUERY, BAD_ARGUMENTS})  # who asked is 
 class PythonQuery:
     """The queries of one version of the code."""
 
-    __slots__ = ("_belongs", "_call")
+    __slots__ = ("_belongs", "_call", "is_external")
 
-    def __init__(self, call: Fill, belongs: Belongs) -> None:
+    def __init__(self, call: Fill, belongs: Belongs, *, is_external: bool) -> None:
+        """`is_external`: the code is not in the core."""
+        self.is_external = is_external
         self._call = call
         self._belongs = belongs
 

@@ -1,0 +1,231 @@
+"""Histories of components, judged: the true ones match, and every lie about one is found and placed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import msgspec
+import pytest
+
+from tests.engines.components import APPEND, COUNT, KEEP, LOG, ZERO, actor, counter
+from tests.engines.corpus import COMPONENTS
+from tests.node.troupe import Troupe
+from understudy.capabilities.names import NamesCapability
+from understudy.engines.python.engine import PythonEngine
+from understudy.engines.wasm.engine import WasmEngine
+from understudy.engines.wasm.settings import CONFIG, ENGINE_TEXT
+from understudy.kernel.verify import Verdict
+from understudy.node.verification import verify_targets
+from understudy.objects.ids import ActorId, MessageId
+from understudy.objects.mailbox import Cursor
+from understudy.objects.message import message_block
+from understudy.objects.step import Outcome
+from understudy.store.maps import patch_tree
+from understudy.store.reader import Staging
+
+
+class Stage:
+    """A troupe with components."""
+
+    def __init__(self) -> None:
+        self.named: dict[str, ActorId] = {}
+        self.troupe = Troupe(
+            engines={"python": PythonEngine(), "wasm": WasmEngine()},
+            capabilities={"names": NamesCapability(self.named.get)},
+        )
+
+    def create(self, component: bytes, **files: str | bytes) -> ActorId:
+        return self.troupe.create({"runtime": "wasm", "wit": "/code:c:handle", "code/c.wasm": component, **files})
+
+    def verdict(self, actor: ActorId) -> Verdict:
+        return verify_targets(self.troupe.backend, [self.troupe.target(actor)], processes=1)[0]
+
+    def core_with(self, actor: ActorId, files: Mapping[str, bytes]):
+        staging = Staging(self.troupe.reader)
+        patch = {path: staging.put_blob(data) for path, data in files.items()}
+        return patch_tree(staging, self.troupe.step(actor).core, patch), staging
+
+
+def found(verdict: Verdict) -> tuple[str, int | None, str | None]:
+    return verdict.verdict, verdict.at_height, verdict.path
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def counted(stage: Stage, messages: int = 3) -> ActorId:
+    id = stage.create(counter())
+    for number in range(messages):
+        stage.troupe.tell(id, "message", {"n": number})
+    return id
+
+
+def test_a_history_of_steps_that_went_well_matches(stage: Stage):
+    verdict = stage.verdict(counted(stage))
+    assert (verdict.verdict, verdict.steps) == ("MATCH", 4)
+
+
+def test_every_failure_and_refusal_is_replayed_to_the_same_end(stage: Stage):
+    limits = '{"fuel": 20000000, "memory": 4194304}'
+    ids = [stage.create(component, limits=limits, state="41") for component in COMPONENTS.values()]
+    for id in ids:
+        stage.troupe.tell(id, "message", {"a": 1})
+    kinds = {outcome.kind for id in ids if (outcome := stage.troupe.step(id).outcome) is not None}
+    verdicts = verify_targets(stage.troupe.backend, [stage.troupe.target(id) for id in ids], processes=1)
+    assert kinds == {"failed", "refused"}
+    assert {verdict.verdict for verdict in verdicts} == {"MATCH"}
+
+
+def test_updates_are_replayed_and_hold_the_hash_only_where_they_replace_the_component(stage: Stage):
+    id = counted(stage)
+    hashes = [stage.troupe.reader.step(stage.troupe.update(id, files)).component_hash for files in UPDATES]
+    assert [bool(found) for found in hashes] == [True, False, False, False]
+    outcomes = [step_outcome for step_outcome in (stage.troupe.step(id).outcome,) if step_outcome is not None]
+    assert [outcome.code for outcome in outcomes] == ["StateContract"]
+    assert stage.verdict(id).verdict == "MATCH"
+
+
+UPDATES: list[dict[str, str | bytes | None]] = [
+    {"code/c.wasm": counter(text=True)},
+    {"limits": '{"fuel": 1000000}'},
+    {"state": "7"},
+    {"code/c.wasm": actor(state_contract="(i32.const 0)")},
+]
+
+
+def test_an_update_that_is_refused_leaves_the_actor_as_it_was(stage: Stage):
+    id = counted(stage)
+    for files, code in (
+        ({"code/c.wasm": actor(state_contract="(i32.const 0)")}, "StateContract"),
+        ({"code/c.wasm": b"nothing"}, "BadComponent"),
+        ({"code/c.wasm": None}, "NoComponent"),
+        ({"limits": "no"}, "BadLimits"),
+        ({"state": None, "code/c.wasm": actor(init=None)}, "NoInit"),
+    ):
+        before = stage.troupe.step(id).core
+        stage.troupe.update(id, files)
+        step = stage.troupe.step(id)
+        assert step.outcome is not None
+        assert (step.outcome.kind, step.outcome.code, step.core, step.component_hash) == ("refused", code, before, None)
+    assert stage.verdict(id).verdict == "MATCH"
+
+
+def test_an_update_cures_an_actor_whose_first_state_failed(stage: Stage):
+    id = stage.create(actor(COUNT, init="unreachable"))
+    stage.troupe.tell(id, "message", {})
+    assert stage.troupe.step(id).outcome is not None
+    stage.troupe.update(id, {"code/c.wasm": counter()})
+    stage.troupe.tell(id, "message", {})
+    step = stage.troupe.step(id)
+    state = stage.troupe.reader.find(step.core, "state")
+    assert state is not None
+    assert (step.outcome, stage.troupe.reader.blob(state)) == (None, b"1")
+    assert stage.verdict(id).verdict == "MATCH"
+
+
+def test_a_changed_state_is_a_mismatch_that_shows_both(stage: Stage):
+    id = counted(stage)
+    core, staging = stage.core_with(id, {"state": b"99"})
+    stage.troupe.forge(id, core=core, staging=staging)
+    verdict = stage.verdict(id)
+    assert found(verdict) == ("MISMATCH", 3, "data.core/state")
+    assert (verdict.recorded, verdict.replayed) == (99, 3)
+
+
+def test_a_changed_component_is_a_mismatch(stage: Stage):
+    id = counted(stage)
+    core, staging = stage.core_with(id, {"code/c.wasm": actor(COUNT, init=ZERO, data="5")})
+    stage.troupe.forge(id, core=core, staging=staging)
+    assert found(stage.verdict(id)) == ("MISMATCH", 3, "data.core/code/c.wasm")
+
+
+@pytest.mark.parametrize("hash", ["0" * 64, None])
+def test_a_forged_or_missing_hash_of_the_component_is_a_mismatch(stage: Stage, hash: str | None):
+    id = stage.create(counter())
+    stage.troupe.forge(id, component_hash=hash)
+    assert found(stage.verdict(id)) == ("MISMATCH", 0, "data.component-hash")
+
+
+def test_a_hash_where_none_belongs_is_a_mismatch(stage: Stage):
+    id = counted(stage)
+    stage.troupe.forge(id, component_hash="0" * 64)
+    assert found(stage.verdict(id)) == ("MISMATCH", 3, "data.component-hash")
+
+
+def test_a_forged_log_is_a_mismatch_that_names_the_line(stage: Stage):
+    id = stage.create(actor(LOG))
+    stage.troupe.tell(id, "message", "said")
+    staging = Staging(stage.troupe.reader)
+    stage.troupe.forge(id, log=staging.put_blob(b" never said\n"), staging=staging)
+    assert found(stage.verdict(id)) == ("MISMATCH", 1, "data.log[0]")
+
+
+def test_a_forged_message_to_another_is_a_mismatch(stage: Stage):
+    other = counted(stage, 0)
+    id = stage.create(
+        actor(f"(call $send (i32.const 1024) (i32.const 59) (local.get 0) (local.get 1)) {KEEP}", data=str(other))
+    )
+    stage.troupe.tell(id, "message", "true")
+    step = stage.troupe.step(id)
+    message = stage.troupe.reader.message(step.sent[0])
+    staging = Staging(stage.troupe.reader)
+    lie = msgspec.structs.replace(message, content=staging.put_blob(b'"false"'))
+    sent = staging.put(message_block(lie))
+    outbox = {str(other): Cursor(lie.seq, MessageId(sent))}
+    stage.troupe.forge(id, sent=[MessageId(sent)], outbox=outbox, staging=staging)
+    verdict = stage.verdict(id)
+    assert found(verdict) == ("MISMATCH", 1, "data.sent[0].content")
+    assert (verdict.recorded, verdict.replayed) == ("false", "true")
+
+
+def test_a_reordered_message_is_a_mismatch(stage: Stage):
+    id = stage.create(actor(APPEND))
+    first = stage.troupe.send(id, "message", "one")
+    second = stage.troupe.send(id, "message", "two")
+    stage.troupe.play_these(id, [second])
+    assert found(stage.verdict(id)) == ("MISMATCH", 1, "data.consumed[0]")
+    assert first != second
+
+
+def test_a_forged_outcome_is_a_mismatch(stage: Stage):
+    id = counted(stage)
+    stage.troupe.forge(id, outcome=Outcome("failed", "Unreachable", "never happened"))
+    assert found(stage.verdict(id)) == ("MISMATCH", 3, "data.outcome.kind")
+
+
+@pytest.mark.parametrize("text", [f"wasm/2;config={CONFIG}", "wasm/1;config=0000000000000000"])
+def test_another_version_of_the_engine_is_unverifiable_only_where_the_results_differ(stage: Stage, text: str):
+    id = counted(stage)
+    stage.troupe.forge(id, engine=text)
+    assert stage.verdict(id).verdict == "MATCH"
+    core, staging = stage.core_with(id, {"state": b"99"})
+    stage.troupe.forge(id, core=core, staging=staging)
+    verdict = stage.verdict(id)
+    assert (verdict.verdict, verdict.cause) == ("UNVERIFIABLE", "engine")
+    assert ENGINE_TEXT in str(verdict.reason)
+
+
+def test_a_name_is_looked_up_once_and_a_replay_asks_the_journal(stage: Stage):
+    sends = f"(call $send (i32.const 1024) (i32.const 3) (local.get 0) (local.get 1)) {KEEP}"
+    id = stage.create(actor(sends, data="bob"))
+    bob = stage.named["bob"] = counted(stage, 0)
+    stage.troupe.tell(id, "message", {})
+    sent = stage.troupe.reader.message(stage.troupe.step(id).sent[0])
+    assert sent.to == str(bob)
+    stage.named["bob"] = counted(stage, 1)
+    assert stage.verdict(id).verdict == "MATCH"
+    assert json.loads(stage.troupe.reader.blob(sent.content)) == {}
+
+
+def test_what_a_python_wit_and_a_component_say_to_each_other_is_replayed(stage: Stage):
+    count = counted(stage, 0)
+    wit = "from understudy import Wit\nwit = Wit()\n@wit.message('go')\ndef go(ctx):\n    ctx.send(%r, {}, type='message')\n"
+    python = stage.troupe.create({"wit": wit % str(count)})
+    stage.troupe.tell(python, "go")
+    state = stage.troupe.reader.find(stage.troupe.step(count).core, "state")
+    assert state is not None
+    assert stage.troupe.reader.blob(state) == b"1"
+    assert [stage.verdict(id).verdict for id in (python, count)] == ["MATCH", "MATCH"]

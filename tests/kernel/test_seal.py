@@ -100,6 +100,9 @@ class Journal:
         self.blocks: Sequence[Block] = ()
         self.unanswered: Exception | None = None
 
+    def close(self) -> None:
+        raise AssertionError("only an engine closes")
+
     async def call(self, capability: str, request: bytes) -> bytes:
         raise AssertionError("a sealed step calls nothing")
 

@@ -23,6 +23,7 @@ from understudy.kernel.verify import (
 from understudy.objects.codec import node_block, raw_block
 from understudy.objects.ids import ActorId, Id, raw_id
 from understudy.objects.mailbox import Cursor
+from understudy.objects.step import FAILED, Outcome
 from understudy.store.errors import Corrupt, Missing
 from understudy.store.maps import edit_tree
 from understudy.store.port import Unit
@@ -156,3 +157,13 @@ def test_code_whose_source_neither_side_knows_is_no_match(troupe: Troupe, keeper
     problem = judge_replay(troupe.reader, record, same, engine="python/1;source=none")
     assert problem is not None
     assert (problem.verdict, problem.cause) == ("UNVERIFIABLE", "source")
+
+
+@pytest.mark.parametrize("code", ["CallNeedsWorld", "Stuck"])
+def test_a_step_that_failed_as_only_a_replay_can_is_no_match(troupe: Troupe, keeper: ActorId, code: str):
+    record = read_record(troupe.reader, troupe.head(keeper))
+    failed = msgspec.structs.replace(record.step, outcome=Outcome(FAILED, code, "it went wrong"))
+    record = msgspec.structs.replace(record, step=failed)
+    same = Sealed(actor=record.after, id=record.id, step=failed, consumed=(), sent=(), unit=Unit())
+    problem = judge_replay(troupe.reader, record, same, engine=failed.engine)
+    assert problem is not None and problem.verdict == UNVERIFIABLE

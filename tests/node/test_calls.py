@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 
 import pytest
 
+from tests.node.living import Living
+from tests.node.stage import PATIENCE
 from tests.node.troupe import Troupe
+from understudy.actors.errors import Retry
+from understudy.kernel.verify import Verdict
 from understudy.node.verification import verify_targets
 from understudy.objects.ids import ActorId
+from understudy.objects.step import Outcome
 
 HEAD = """
 from understudy import Wit
@@ -57,8 +64,8 @@ def actor(troupe: Troupe, code: str) -> ActorId:
     return troupe.create({"wit": "/code:it:wit", "code/it.py": HEAD + code})
 
 
-def matches(troupe: Troupe, id: ActorId) -> bool:
-    return verify_targets(troupe.backend, [troupe.target(id)], processes=1)[0].ok
+def verify(troupe: Troupe, id: ActorId) -> Verdict:
+    return verify_targets(troupe.backend, [troupe.target(id)], processes=1)[0]
 
 
 def test_a_step_that_calls_as_often_as_it_may_and_writes_to_a_stranger_fails_and_the_actor_goes_on(troupe: Troupe):
@@ -68,4 +75,104 @@ def test_a_step_that_calls_as_often_as_it_may_and_writes_to_a_stranger_fails_and
     assert outcome is not None and (outcome.kind, outcome.code) == ("failed", "TooManyCalls")
     troupe.tell(id, "hear", 1)
     assert troupe.step(id).outcome is None
-    assert matches(troupe, id)
+    assert verify(troupe, id).ok
+
+
+LEFT = """
+async def left(ctx, state):
+    state["answered"] = (await ctx.given.calls.call("world", b"")).decode()
+
+@wit.message("early")
+async def early(ticks: int, state: dict, ctx) -> None:
+    task = asyncio.create_task(left(ctx, {}))
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    state["kept"] = [task]
+    state["kept"].clear()
+
+@wit.message("late")
+async def late(number: int, ctx) -> None:
+    task = asyncio.create_task(left(ctx, {}))
+    await asyncio.sleep(0)
+"""
+
+
+@pytest.mark.parametrize("ticks", range(7))
+def test_a_call_that_the_wit_does_not_wait_for_matches_whether_it_was_answered_or_not(troupe: Troupe, ticks: int):
+    id = actor(troupe, LEFT)
+    troupe.tell(id, "early", ticks)
+    assert troupe.step(id).outcome is None
+    assert verify(troupe, id).ok
+
+
+def test_an_answer_that_comes_after_the_wit_returned_is_not_journalled(world: World):
+    left, freed = threading.Event(), threading.Event()
+
+    async def call(request: bytes, *, caller: ActorId, key: str) -> bytes:
+        left.set()
+        assert await asyncio.to_thread(freed.wait, PATIENCE)
+        return b"late"
+
+    world.call = call  # type: ignore[method-assign]
+    with Living(capabilities={"world": world}) as living:
+        made = living.run(living.node.create({"wit": b"/code:it:wit", "code/it.py": (HEAD + LEFT).encode()}))
+        answer = living.ask(made.id, "late", 1)
+        freed.set()
+        assert answer.outcome is None
+        living.come_to_rest()
+        assert all(step.journal is None for step in living.chain(made.id))
+
+
+SWALLOW = """
+@wit.message("ask")
+async def ask(number: int, state: dict, ctx) -> None:
+    state["said"] = (await ctx.given.calls.call("world", b"")).decode()
+"""
+
+
+def test_a_step_that_is_said_to_have_failed_for_want_of_an_answer_is_no_match(troupe: Troupe):
+    id = actor(troupe, SWALLOW)
+    before = troupe.step(id)
+    troupe.tell(id, "ask", 0)
+    outcome = Outcome("failed", "CallNeedsWorld", "the call world/0 is not in the journal")
+    troupe.forge(id, core=before.core, journal=None, outcome=outcome)
+    verdict = verify(troupe, id)
+    assert (verdict.verdict, verdict.cause, verdict.at_height) == ("UNVERIFIABLE", "journal", 1)
+
+
+def test_every_attempt_at_a_call_has_the_same_key_and_every_other_call_another(world: World):
+    failures = [Retry("not now"), Retry("not now")]
+
+    def answer() -> bytes:
+        if failures:
+            raise failures.pop()
+        return b"done"
+
+    world.answer = answer
+    with Living(capabilities={"world": world}) as living:
+        id = living.create(policy='{"retry": {"first_ms": 1}}')
+        for _ in range(2):
+            assert living.ask(id, "call", "world").outcome is None
+    assert len(world.keys) == 4
+    assert len(set(world.keys[:3])) == 1 and world.keys[3] != world.keys[0]
+
+
+def test_a_call_that_is_made_again_after_a_restart_has_the_same_key(world: World):
+    begun = threading.Event()
+
+    async def call(request: bytes, *, caller: ActorId, key: str) -> bytes:
+        world.keys.append(key)
+        begun.set()
+        if len(world.keys) == 1:
+            await asyncio.Event().wait()
+        return b"done"
+
+    world.call = call  # type: ignore[method-assign]
+    living = Living(capabilities={"world": world})
+    id = living.create()
+    living.send(id, "call", "world")
+    assert begun.wait(PATIENCE)
+    with living.again() as after:
+        after.until(lambda: len(world.keys) == 2)
+        after.come_to_rest()
+    assert world.keys[0] == world.keys[1]

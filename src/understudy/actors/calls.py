@@ -24,6 +24,9 @@ class Calls(Protocol):
     def unanswered(self) -> Exception | None:
         """What kept a call from an answer that the journal could hold. The step must end with it, whatever the wit makes of it."""
 
+    def close(self) -> None:
+        """The wit returned: what is still under way is not waited for, and nothing new begins."""
+
     async def call(self, capability: str, request: bytes) -> bytes:
         """Ask a capability. Raises CallFailed with the capability's error."""
 

@@ -22,7 +22,7 @@ from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.mailbox import UPDATE, Cursor, Mailbox, mailbox_key, mailbox_node
 from understudy.objects.message import is_genesis
 from understudy.objects.names import actor_of, is_outside
-from understudy.objects.step import FAILED
+from understudy.objects.step import FAILED, Step
 from understudy.store.errors import Corrupt, Missing, StoreError
 from understudy.store.maps import mailbox_get, mailbox_set
 from understudy.store.reader import Reader, Staging
@@ -47,6 +47,7 @@ TIMEOUT: Final = "timeout"  # the replay took too long
 DIED: Final = "died"  # the code took the process of the replay down
 
 _NO_SOURCE: Final = "none"
+_REPLAYS_FAIL: Final = {(FAILED, "CallNeedsWorld"), (FAILED, "Stuck")}
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -162,7 +163,7 @@ def judge_replay(reader: Reader, record: Record, sealed: Sealed, *, engine: str)
         return _unverifiable(SOURCE, reason, Difference(path="data.engine", recorded=recorded, replayed=engine))
     difference = first_difference(reader, record, sealed)
     if difference is None:
-        return None
+        return _only_a_replay_fails_so(record.step)
     if here is not None and _failed_to_load(record):
         reason = "the step ran external code whose source is not known, and the code that is here gives something else"
         return _unverifiable(SOURCE, reason, difference)
@@ -300,6 +301,16 @@ def _check_objects(record: Record, closure: Closure) -> None:
     for link in (step.actor if before.step is None else None, step.journal, step.log):
         if link is not None:
             closure.check(link, owner=owner)
+
+
+def _only_a_replay_fails_so(step: Step) -> Problem | None:
+    """A step that is recorded to have failed as a replay fails for want of an answer would agree with every replay."""
+    if step.outcome is None or (step.outcome.kind, step.outcome.code) not in _REPLAYS_FAIL:
+        return None
+    reason = f"the step is said to have failed with {step.outcome.code}, as replays do that can't go on, and live steps do not"
+    return Problem(
+        verdict=UNVERIFIABLE, cause=JOURNAL, path="data.outcome.code", recorded=step.outcome.code, reason=reason
+    )
 
 
 def _failed_to_load(record: Record) -> bool:

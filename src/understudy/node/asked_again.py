@@ -133,6 +133,9 @@ class _NoCalls:
         self.unanswered: Exception | None = None
         self.asked = False
 
+    def close(self) -> None:
+        """Nothing is recorded here."""
+
     async def call(self, capability: str, request: bytes) -> NoReturn:
         """Raise CallFailed."""
         self.call_and_wait(capability, request)

@@ -118,6 +118,9 @@ class NestedCalls:
         self._asking = asking
         self._depth = depth
 
+    def close(self) -> None:
+        """Nothing is recorded here."""
+
     async def call(self, capability: str, request: bytes) -> bytes:
         """Ask another actor. Raises CallFailed."""
         wanted, step = self._find(capability, request)

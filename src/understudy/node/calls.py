@@ -29,6 +29,7 @@ class LiveCalls:
     __slots__ = (
         "_actor",
         "_capabilities",
+        "_closed",
         "_leave",
         "_messages",
         "_started",
@@ -53,9 +54,14 @@ class LiveCalls:
         self._when_durable = when_durable
         self._leave = leave
         self._started = 0
+        self._closed = False
         self.entries: Sequence[Entry] = _NOTHING
         self.blocks: Sequence[Block] = _NO_BLOCKS
         self.unanswered: Exception | None = None
+
+    def close(self) -> None:
+        """From here on nothing is recorded. What was asked may have happened, as when a step is not sealed."""
+        self._closed = True
 
     async def call(self, capability: str, request: bytes) -> bytes:
         """Ask a capability once the parent step is durable. Raises CallFailed, also for one that is not offered."""
@@ -64,6 +70,8 @@ class LiveCalls:
         if self._started > MAX_ENTRIES:
             raise CallFailed("TooManyCalls", f"a step may make {MAX_ENTRIES:,} calls")
         await self._parent_is_durable()
+        if self._closed:
+            raise CallFailed("StepOver", "the wit has returned: a call that it left behind is not made any more")
         request_digest = sha256(request).hexdigest()
         try:
             offered = self._capabilities.get(capability)
@@ -94,6 +102,9 @@ class LiveCalls:
         return run_to_end(self.call(capability, request))
 
     def _record(self, entry: Entry, blocks: Sequence[Block]) -> None:
+        if self._closed:
+            # The step may be sealed at this moment: whether this stood in its journal would be chance.
+            return
         # In this order: who seals the step meanwhile, on another thread, must not see an entry without its reply.
         self.blocks = [*self.blocks, *blocks]
         self.entries = [*self.entries, entry]

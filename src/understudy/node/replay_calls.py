@@ -34,8 +34,16 @@ class ReplayCalls:
         self._digests: dict[str, str] = {}
         self._started = 0
         self._completed = 0
+        self._asked: set[str] = set()  # with the request that is recorded
         self._taken: set[str] = set()  # those that a wit blocked for: out of turn
         self._waiting: dict[str, asyncio.Future[None]] = {}
+
+    def close(self) -> None:
+        """Take over the answers to calls that the wit made and did not wait for.
+
+        They came before it returned, or they would not be recorded; a replay answers only when all else waits.
+        """
+        self.entries[:] = [entry for entry in self._answers if entry.path in self._asked]
 
     async def call(self, capability: str, request: bytes) -> bytes:
         """The journal's answer. Raises CallFailed as recorded, and CallNeedsWorld for a call that has none."""
@@ -89,6 +97,7 @@ class ReplayCalls:
             self._note(path, entry.request, digest)
             self.unanswered = CallNeedsWorld(f"the call {path} asks for something else than was recorded")
             raise self.unanswered
+        self._asked.add(path)
         return path
 
     def _answer(self, path: str) -> bytes:

@@ -79,6 +79,9 @@ class WorldCalls:
         self.requests: list[tuple[str, bytes]] = []
         self._replies = replies
 
+    def close(self) -> None:
+        """Nothing is recorded here."""
+
     async def call(self, capability: str, request: bytes) -> bytes:
         """The prepared reply."""
         return self.call_and_wait(capability, request)

@@ -80,8 +80,10 @@ class PythonProgram:
             returned = self._call(ctx)
             if returned is not None and isawaitable(returned):
                 return self._await(ctx, returned)
+            given.calls.close()
             return self._result(ctx, returned)
         except BaseException as error:
+            given.calls.close()
             return self._failed(ctx, error)
         finally:
             RUNNING.reset(before)
@@ -90,10 +92,14 @@ class PythonProgram:
         # Its task has a context of its own, which ends with it.
         RUNNING.set(ctx)
         try:
-            return self._result(ctx, await returned)
+            answer = await returned
+            # Here, before anything else of the loop runs: what is left behind must not have a say in the result.
+            ctx.given.calls.close()
+            return self._result(ctx, answer)
         except GeneratorExit:
             raise
         except BaseException as error:
+            ctx.given.calls.close()
             task = current_task()
             if isinstance(error, CancelledError) and (task is None or task.cancelling()):
                 # The node stopped it, and knows why. A wit that stumbles over a task it cancelled itself has failed.

@@ -80,6 +80,7 @@ def test_a_stop_finishes_what_is_under_way_and_ends_streams_as_wholes(served: Se
     served.create({"wit": GATED}, "gated")
     with ThreadPoolExecutor(3) as pool:
         following = pool.submit(_read_events, served, last=None, most=100)
+        _until(lambda: len(served.node._feed._sleepers) == 1)
         sending = pool.submit(served.client.post, "/actors/gated/messages/pass", content=b"{}")
         assert GATE.entered.wait(SECONDS)
         stopping = pool.submit(served.stop)

@@ -12,7 +12,7 @@ from msgspec import Struct
 from understudy.actors.contract import Engine
 from understudy.actors.errors import CallFailed, WitError
 from understudy.actors.query import Error, QueryRequest, Result, read_request, result_bytes
-from understudy.kernel.query import check_result, prepare_query
+from understudy.kernel.query import QueryPlan, check_result, prepare_query
 from understudy.node.blocking import run_to_end
 from understudy.node.errors import Ambiguous, NotFound
 from understudy.node.lookup import Lookup
@@ -63,30 +63,32 @@ class Asking:
     def choose(self, actor: ActorId, at: StepId | None = None) -> StepId:
         """The step that an actor is asked at: the newest durable one at its first question. Raises NotFound, NotThatStep."""
         if actor not in self.steps:
-            self.steps[actor] = self._lookup.actor(actor).head if at is None else self._lookup.check_step(actor, at)
+            self.steps[actor] = self._lookup.newest(actor) if at is None else self._lookup.check_step(actor, at)
         return self.steps[actor]
 
     def run(self, step: StepId, request: QueryRequest, *, depth: int = 1) -> Answered:
         """Run a query to its end; blocks. Raises WitError."""
-        result = self._begin(step, request, depth)
+        plan = self._begin(step, request, depth)
+        result = plan.program.run(plan.given)
         if isawaitable(result):
             result = run_to_end(self._finish(result, request))
-        return self._checked(step, result)
+        return self._checked(plan, result)
 
     async def run_async(self, step: StepId, request: QueryRequest, *, depth: int) -> Answered:
         """The same for a caller that can await."""
-        result = self._begin(step, request, depth)
+        plan = self._begin(step, request, depth)
+        result = plan.program.run(plan.given)
         if isawaitable(result):
             result = await self._finish(result, request)
-        return self._checked(step, result)
+        return self._checked(plan, result)
 
-    def _begin(self, step_id: StepId, request: QueryRequest, depth: int) -> Result | Awaitable[Result]:
+    def _begin(self, step_id: StepId, request: QueryRequest, depth: int) -> QueryPlan:
         if depth > MAX_DEPTH:
             text = f"the query {request.name!r} was not asked: queries ask each other {MAX_DEPTH} deep at most"
             raise WitError(TOO_DEEP, f"{text}; do they ask in a circle?")
         if self._clock() >= self._until:
             raise too_late(request)
-        plan = prepare_query(
+        return prepare_query(
             self._reader,
             step_id,
             self._reader.step(step_id),
@@ -95,7 +97,6 @@ class Asking:
             calls=NestedCalls(self, depth),
             engines=self._engines,
         )
-        return plan.program.run(plan.given)
 
     async def _finish(self, result: Awaitable[Result], request: QueryRequest) -> Result:
         try:
@@ -103,9 +104,9 @@ class Asking:
         except TimeoutError:
             raise too_late(request) from None
 
-    def _checked(self, step: StepId, result: Result) -> Answered:
-        height = self._reader.step(step).height
-        return Answered(step=step, height=height, result=check_result(self._reader, result))
+    def _checked(self, plan: QueryPlan, result: Result) -> Answered:
+        given = plan.given
+        return Answered(step=given.step_id, height=given.step.height, result=check_result(self._reader, result))
 
 
 class NestedCalls:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -20,6 +20,8 @@ from understudy.store.port import Backend
 from understudy.store.reader import Reader
 
 _CHUNK: Final = 256  # events read at once, so that a reader far behind holds no iterator open for long
+
+_Sleeper = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -38,19 +40,23 @@ class Feed:
         self._backend = backend
         self._reader = reader
         self._lookup = lookup
-        self._sleepers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        # By whom they follow, None for everybody: a thousand readers of an idle actor cost its neighbours nothing.
+        self._sleepers: dict[ActorId | None, set[_Sleeper]] = {}
         self._lock = threading.Lock()
 
-    def wake(self) -> None:
-        """New steps are durable. From any thread; costs nothing when nobody follows."""
+    def wake(self, actors: Iterable[ActorId]) -> None:
+        """New steps of these actors are durable. From any thread; costs nothing when nobody follows."""
         if not self._sleepers:
             return
         with self._lock:
-            sleepers, self._sleepers = self._sleepers, set()
+            sleepers = [sleeper for actor in {None, *actors} for sleeper in self._sleepers.pop(actor, ())]
+        by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Event]] = {}
         for loop, event in sleepers:
+            by_loop.setdefault(loop, []).append(event)
+        for loop, events in by_loop.items():
             # A loop that was closed meanwhile has no reader.
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(event.set)
+                loop.call_soon_threadsafe(_set_all, events)
 
     async def follow(self, *, actor: ActorId | None, after: int | None) -> AsyncIterator[Event]:
         """Events behind the number `after` (None: from now on), then new ones as they come, for ever."""
@@ -60,7 +66,7 @@ class Feed:
             sleeper = (asyncio.get_running_loop(), event)
             # Registered before the look: a step that becomes durable in between sets the event.
             with self._lock:
-                self._sleepers.add(sleeper)
+                self._sleepers.setdefault(actor, set()).add(sleeper)
             try:
                 found = self._read(actor, at)
                 for each in found:
@@ -69,8 +75,14 @@ class Feed:
                 if not found:
                     await event.wait()
             finally:
-                with self._lock:
-                    self._sleepers.discard(sleeper)
+                self._forget(actor, sleeper)
+
+    def _forget(self, actor: ActorId | None, sleeper: _Sleeper) -> None:
+        with self._lock:
+            others = self._sleepers.get(actor, set())
+            others.discard(sleeper)
+            if not others:
+                self._sleepers.pop(actor, None)
 
     def _newest(self, actor: ActorId | None) -> int:
         return self._lookup.newest_feed_number() if actor is None else self._lookup.actor(actor).height
@@ -86,3 +98,8 @@ class Feed:
             number = int.from_bytes(key[-8:], "big")
             found.append(Event(number=number, step=StepId(Id(value)), actor=step.actor, height=step.height))
         return found
+
+
+def _set_all(events: Iterable[asyncio.Event]) -> None:
+    for event in events:
+        event.set()

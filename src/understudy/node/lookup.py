@@ -103,12 +103,16 @@ class Lookup:
         value = self._backend.ref(head_ref(actor))
         return None if value is None else StepId(Id(value))
 
-    def actor(self, actor: ActorId) -> ActorInfo:
-        """One actor. Raises NotFound."""
+    def newest(self, actor: ActorId) -> StepId:
+        """The newest durable step of an actor that is here. Raises NotFound."""
         head = self.head(actor)
         if head is None:
             raise NotFound(f"there is no actor {actor} here; `understudy actors` lists those there are")
-        return self._info(actor, head, self.names_of(actor))
+        return head
+
+    def actor(self, actor: ActorId) -> ActorInfo:
+        """One actor. Raises NotFound."""
+        return self._info(actor, self.newest(actor), self.names_of(actor))
 
     def actors(self, *, after: str | None = None, limit: int = 100) -> Page[ActorInfo]:
         """Actors in the order of their ids, from behind `after` (a `next` of an earlier page) on."""

@@ -352,8 +352,7 @@ class Node:
 
     def _on_durable(self, done: Sequence[Done[Tag]]) -> None:
         self._reception.on_durable(done)
-        if any(isinstance(tag, Sealed) for tag, _, _ in done):
-            self._feed.wake()
+        self._feed.wake({tag.step.actor for tag, _, _ in done if isinstance(tag, Sealed)})
 
     def _on_failure(self, error: BaseException) -> None:
         self.failure = error

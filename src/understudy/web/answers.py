@@ -35,6 +35,8 @@ def head_headers(tag: object) -> dict[str, str]:
 def has_already(request: Request, headers: Mapping[str, str]) -> bool:
     """True if the caller says that it holds what has these headers (RFC 9110, `If-None-Match`)."""
     known = ",".join(request.headers.getlist("if-none-match"))
+    if not known:
+        return False
     return any(tag.strip().removeprefix("W/") in (headers["ETag"], "*") for tag in known.split(","))
 
 

@@ -27,12 +27,13 @@ from understudy.web.routes.steps import list_steps, show_core, show_core_at_head
 def routes() -> list[Route]:
     """Everything that a node answers."""
     return [
+        # They are looked at in this order, so what is asked most stands first.
+        Route("/actors/{actor}/query/{name}", ask_actor, methods=["GET", "POST"]),
+        Route("/actors/{actor}/messages", send_message, methods=["POST"]),
         Route("/actors", create_actor, methods=["POST"]),
         Route("/actors", list_actors, methods=["GET"]),
         Route("/actors/{actor}", show_actor, methods=["GET"]),
-        Route("/actors/{actor}/messages", send_message, methods=["POST"]),
         Route("/actors/{actor}/messages/{type:path}", send_message, methods=["POST"]),
-        Route("/actors/{actor}/query/{name}", ask_actor, methods=["GET", "POST"]),
         Route("/actors/{actor}/wut", describe_actor, methods=["GET"]),
         Route("/actors/{actor}/openapi.json", describe_actor_as_openapi, methods=["GET"]),
         Route("/actors/{actor}/chain", show_chain, methods=["GET"]),

@@ -20,7 +20,7 @@ from understudy.web.negotiate import choose
 
 MAX_RANGES: Final = 16  # a viewer of PDFs asks for a handful; hundreds of small ones are an attack
 # A file of a core comes from whoever wrote the actor, or wrote to it: a browser that opens it must not run it.
-_AS_DATA: Final = {"Accept-Ranges": "bytes", "Content-Security-Policy": "default-src 'none'; sandbox"}
+AS_DATA: Final = "default-src 'none'; sandbox"
 _RANGES: Final = re.compile(r"bytes\s*=\s*(.*)\Z", re.IGNORECASE)
 _RANGE: Final = re.compile(r"(\d{0,19})-(\d{0,19})\Z", re.ASCII)
 
@@ -47,7 +47,7 @@ def media_type_of(path: str) -> str:
 def file_answer(request: Request, reader: Reader, id: Id, *, path: str, headers: Mapping[str, str]) -> Response:
     """The blob as a file with these caching headers: 200, 206 for ranges, 304. Raises HttpProblem 406 and 416."""
     media_type = choose(request, [media_type_of(path)])
-    headers = {**headers, **_AS_DATA}
+    headers = {**headers, "Accept-Ranges": "bytes", "Content-Security-Policy": AS_DATA}
     if has_already(request, headers):
         return not_modified(headers)
     big = reader.blob_info(id)

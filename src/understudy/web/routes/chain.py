@@ -24,7 +24,7 @@ def show_chain(request: Request) -> Response:
 
 def chain_view(node: Node, actor: ActorId, *, before: int | None, limit: int) -> dict[str, Any]:
     """A page of a chain in JSON; `next` is the `before` of the next page."""
-    head = node.actor(actor).head  # read first: the tag of an answer is never newer than the answer
+    head = node.lookup.newest(actor)  # read first: the tag of an answer is never newer than the answer
     page = node.steps(actor, before=before, limit=limit)
     entries = [step_view(id, step) for id, step in page.items]
     newest = str(head) if before is not None or not page.items else entries[0]["id"]

@@ -12,12 +12,12 @@ from starlette.responses import Response
 
 from understudy.actors.query import BYTES, DAG_CBOR, NO_CONTEXT, TEXTS, WUT, Blob, Tree, encoded
 from understudy.node.errors import BadRequest, QueryRefused
-from understudy.node.node import Node
 from understudy.node.queries import QUERY_SECONDS, Queried
 from understudy.objects import ids
 from understudy.objects.ids import ActorId, StepId
-from understudy.web.answers import has_already, head_headers, immutable_headers, json_answer, not_modified
+from understudy.web.answers import has_already, head_headers, immutable_headers, not_modified
 from understudy.web.body import header_text, read_body
+from understudy.web.files import AS_DATA
 from understudy.web.negotiate import JSON, RAW, choose
 from understudy.web.parameters import actor_in, limits_of, node_of, read_preference, step_in
 
@@ -45,33 +45,40 @@ async def describe_actor(request: Request) -> Response:
 async def _answer(request: Request, actor: ActorId, name: str, at: StepId | None) -> Response:
     context = await _context(request)
     node = node_of(request)
-    step = node.lookup.head(actor) if at is None else at
-    # The plain tag of a step is given only to answers that nothing but that step decides: no need to ask again.
-    if step is not None and request.method in _SAFE_METHODS and has_already(request, _headers(at, step)):
-        return not_modified(_headers(at, step))
-    return await _ask(request, node, actor, name, context, at)
-
-
-async def _ask(request: Request, node: Node, actor: ActorId, name: str, context: Blob, at: StepId | None) -> Response:
-    limits = limits_of(request)
-    waits = read_preference(request.headers.getlist("prefer"), QUERY_SECONDS, limits.most_query_seconds)
+    if "if-none-match" in request.headers and request.method in _SAFE_METHODS:
+        # The plain tag of a step is given only to answers that nothing but that step decides: no need to ask again.
+        known = _headers(at, node.lookup.newest(actor) if at is None else at)
+        if has_already(request, known):
+            return not_modified(known)
+    waits = read_preference(request.headers.getlist("prefer"), QUERY_SECONDS, limits_of(request).most_query_seconds)
     try:
         found = await node.query(actor, name, context, at=at, timeout=waits.wait_seconds or QUERY_SECONDS)
     except QueryRefused as error:
         if DAG_CBOR not in request.headers.get("accept", ""):
             raise
         return Response(encoded(error.error), error.status, {"Vary": "Accept"}, DAG_CBOR)
-    headers = _headers(at, found.step) if not found.asked else head_headers(_tag_of_many(found))
-    answer = (
-        _blob_answer(request, found.result) if isinstance(found.result, Blob) else _tree_answer(request, found.result)
-    )
-    kind = answer.media_type or ""
-    if kind in (RAW, DAG_CBOR):
-        headers["ETag"] = f'{headers["ETag"][:-1]}.{kind.rpartition(".")[2]}"'
+    return _found_answer(request, at, found)
+
+
+def _found_answer(request: Request, at: StepId | None, found: Queried) -> Response:
+    data, media_type = _represented(request, found.result)
+    headers = head_headers(_tag_of_many(found)) if found.asked else _headers(at, found.step)
+    if media_type in (RAW, DAG_CBOR):
+        headers["ETag"] = f'{headers["ETag"][:-1]}.{media_type.rpartition(".")[2]}"'
+    headers["Vary"] = "Accept"
     if request.method in _SAFE_METHODS and has_already(request, headers):
         return not_modified(headers)
-    answer.headers.update({**headers, "Vary": "Accept", "Content-Security-Policy": page_policy(request)})
-    return answer
+    headers["Content-Security-Policy"] = AS_DATA if media_type == JSON else page_policy(request)
+    return Response(data, headers=headers, media_type=media_type)
+
+
+def _represented(request: Request, result: Blob | Tree) -> tuple[bytes, str]:
+    """The bytes that the caller takes best, and what they are."""
+    if isinstance(result, Blob):
+        return result.data, choose(request, (result.media_type, RAW))
+    if choose(request, (JSON, DAG_CBOR)) == DAG_CBOR:
+        return encoded(result), DAG_CBOR
+    return msgspec.json.encode({name: {"/": str(id)} for name, id in result.entries.items()}), JSON
 
 
 def page_policy(request: Request) -> str:
@@ -79,7 +86,7 @@ def page_policy(request: Request) -> str:
 
     Text of others that a page shows unescaped is then no program, and a page cannot speak to another actor.
     """
-    own = "/".join(quote(part, safe="") for part in request.url.path.split("/")[:3])
+    own = "/".join(quote(part, safe="") for part in request.scope["path"].split("/")[:3])
     host = request.headers["host"]
     # An IPv6 address can't stand in a policy.
     base = "'self'" if host.startswith("[") else f"{host}{own}/"
@@ -91,7 +98,7 @@ def page_policy(request: Request) -> str:
 
 
 def _at(request: Request) -> StepId | None:
-    given = request.query_params.getlist(AT)
+    given = request.query_params.getlist(AT) if request.scope["query_string"] else []
     if len(given) > 1:
         raise BadRequest(f"the query parameter {AT!r} stands there {len(given)} times")
     return StepId(ids.parse(given[0])) if given else None
@@ -124,14 +131,3 @@ def _headers(at: StepId | None, step: StepId) -> dict[str, str]:
 def _tag_of_many(found: Queried) -> str:
     """A tag for an answer that depends on steps of other actors too."""
     return f"{found.step}.{sha256(''.join(map(str, found.asked)).encode()).hexdigest()[:16]}"
-
-
-def _blob_answer(request: Request, blob: Blob) -> Response:
-    chosen = choose(request, (blob.media_type, RAW))
-    return Response(blob.data, media_type=chosen)
-
-
-def _tree_answer(request: Request, tree: Tree) -> Response:
-    if choose(request, (JSON, DAG_CBOR)) == DAG_CBOR:
-        return Response(encoded(tree), media_type=DAG_CBOR)
-    return json_answer({name: {"/": str(id)} for name, id in tree.entries.items()})

@@ -32,7 +32,7 @@ def list_steps(request: Request) -> Response:
     message = request.query_params.get("message")
     if message is not None:
         return json_answer(_steps_of_message(node, actor, MessageId(ids.parse(message))))
-    head = node.actor(actor).head  # read first: a step made meanwhile makes the tag too old, which costs an answer
+    head = node.lookup.newest(actor)  # read first: a step made meanwhile makes the tag too old, which costs an answer
     view = steps_view(node, actor, before=number_in(request, "before"), limit=limit_in(request))
     return fresh_json(request, view, head_headers(head))
 
@@ -53,7 +53,7 @@ def show_core(request: Request) -> Response:
 def show_core_at_head(request: Request) -> Response:
     """GET /actors/{actor}/core/{path}: the same at the newest step."""
     return core_answer(
-        request, node_of(request).reader.step(node_of(request).actor(actor_in(request)).head), moves=True
+        request, node_of(request).reader.step(node_of(request).lookup.newest(actor_in(request))), moves=True
     )
 
 

@@ -1,7 +1,7 @@
 """`history`: a step, a look at height 10 and a verification, with 10^2, 10^4 and 10^6 steps behind the head.
 
-Prints the resident memory of the process at each height too: it must not grow with the history. Verifying a million
-steps takes minutes; `--set verify=10000` leaves that out.
+Prints the resident memory of the process too, every hundred thousand steps: it must not grow with the history.
+Verifying a million steps takes minutes; `--set verify=10000` leaves that out.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ HEIGHTS = (100, 10_000, 1_000_000)
 STEPS = 2_000
 LOOKS = 2_000
 BURST = 5_000
+SAMPLE = 100_000  # steps between two looks at the memory
+WARM = 2 * SAMPLE  # steps after which the caches are full
 
 
 def run(params: Params) -> list[Result]:
@@ -36,12 +38,15 @@ def run(params: Params) -> list[Result]:
 async def _run(heights: list[int], verify_up_to: int) -> list[Result]:
     results: list[Result] = []
     lowest: dict[str, float] = {}
+    memory: dict[int, float] = {}
     async with open_node("history") as node:
         files = {"wit": b"/code:counter:wit", "code/counter.py": COUNTER, "policy": b'{"batch": 1}'}
         counter = (await node.create(files)).id
         sender = (await node.create({"wit": b"/code:sender:wit", "code/sender.py": SENDER})).id
         for height in heights:
-            await _grow(node, sender, counter, to=height)
+            for at in [*range(SAMPLE, height, SAMPLE), height]:
+                await _grow(node, sender, counter, to=at)
+                memory[at] = _resident_mb()
             rates = {"step": await _steps(node, sender, counter), "look": _looks(node, counter)}
             if height <= verify_up_to:
                 rates["verify"] = await _verify(node, counter)
@@ -57,7 +62,22 @@ async def _run(heights: list[int], verify_up_to: int) -> list[Result]:
                         ceiling_is=f"the same at height {heights[0]}",
                     )
                 )
-    return results
+    return results + _memory(memory)
+
+
+def _memory(resident_mb: dict[int, float]) -> list[Result]:
+    warm = resident_mb.get(WARM)
+    return [
+        Result(
+            benchmark="history",
+            rate=megabytes,
+            unit="MB resident",
+            params={"what": "memory", "height": height},
+            ceiling=warm,
+            ceiling_is=None if warm is None else f"the same at height {WARM:,}, when the caches are full",
+        )
+        for height, megabytes in sorted(resident_mb.items())
+    ]
 
 
 async def _grow(node: Node, sender: ActorId, counter: ActorId, *, to: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from bench.result import scratch
+from understudy.node.arenas import bound_arenas
 from understudy.node.node import Node
 from understudy.node.scheduler import MAX_AHEAD
 from understudy.objects.ids import ActorId
@@ -20,6 +21,8 @@ from understudy.store.open import open_store
 async def open_node(name: str, *, run_ahead: int = MAX_AHEAD) -> AsyncIterator[Node]:
     """A living node on a new store, which is removed afterwards."""
     with scratch(name) as folder:
+        # As `understudy serve` does, before the store starts its threads.
+        bound_arenas()
         url = f"rocksdb:{folder / 'store'}"
         node = Node(open_store(url), store_url=url, run_ahead=run_ahead)
         await node.start()

@@ -30,6 +30,7 @@ from understudy.cli.running import Running, find_running, leave_note, remove_not
 from understudy.cli.screen import print_json, remark, say
 from understudy.cli.store import store_url
 from understudy.engines.python.reload import Reloader
+from understudy.node.arenas import bound_arenas
 from understudy.node.node import Node
 from understudy.version import VERSION
 from understudy.web.app import build_app
@@ -88,6 +89,8 @@ async def _serve(
     follower = Follower(project, Reloader(modules), quiet=as_json) if project is not None and reload else None
     if project is not None:
         project.make_importable()
+    # Before the store starts its threads.
+    bound_arenas()
     node = Node.open(url, modules=modules)
     following: asyncio.Task[None] | None = None
     try:

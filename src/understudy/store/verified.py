@@ -19,6 +19,7 @@ from understudy.store.port import Backend
 from understudy.store.reader import Reader
 
 _MIB: Final = 1024 * 1024
+_CACHE: Final = 32 * _MIB  # some 100,000 small nodes and blobs, the newest of a hundred thousand steps
 _CACHED_BLOB: Final = 64 * 1024  # a larger raw block would push out hundreds of nodes, and is seldom read twice
 _ENTRY: Final = 300  # the cache's own bytes per entry: key, order, tuple
 _SWELL: Final = 5  # measured: one byte of a node becomes two to five bytes of Python objects
@@ -47,7 +48,7 @@ class Grit(Reader):
     Thread-safe. A node that is in the cache costs a third of a microsecond.
     """
 
-    def __init__(self, backend: Backend, cache_bytes: int = 64 * _MIB) -> None:
+    def __init__(self, backend: Backend, cache_bytes: int = _CACHE) -> None:
         self._backend = backend
         self._cache = _Cache(cache_bytes)
 

@@ -73,8 +73,8 @@ def test_a_context_comes_from_a_file_or_from_standard_input(counted: Shell) -> N
     assert "is no argument: write key=value" in counted.run("query", "greeter", "above", "limit", code=2)
 
 
-def test_a_page_goes_out_byte_for_byte(counted: Shell) -> None:
-    assert counted.raw("query", "greeter", "page") == b"<p>5</p>"
+def test_text_is_printed_with_an_end_of_its_line(counted: Shell) -> None:
+    assert counted.raw("query", "greeter", "page") == b"<p>5</p>\n"
 
 
 def test_json_says_which_step_answered_and_what(counted: Shell) -> None:
@@ -88,7 +88,7 @@ def test_json_says_which_step_answered_and_what(counted: Shell) -> None:
 def test_everything_that_is_read_can_be_read_at_an_earlier_step(counted: Shell) -> None:
     first = counted.json("chain", "greeter")["entries"][-2]["id"]
     for at in ("1", "greeter@1", first):
-        assert counted.raw("query", "greeter", "page", "--at", at) == b"<p>2</p>"
+        assert counted.raw("query", "greeter", "page", "--at", at) == b"<p>2</p>\n"
         assert json.loads(counted.raw("show", "greeter/core/state", "--at", at, "--raw")) == {"count": 2}
         assert "above" in counted.json("wut", "greeter", "--at", at)["queries"]
     assert "there is no step #9; the newest is #2" in counted.run("query", "greeter", "page", "--at", "9", code=2)
@@ -120,4 +120,4 @@ def test_wut_of_an_actor_that_describes_nothing_is_said_to_be_none(counted: Shel
 def test_a_query_looks_beside_the_node_that_serves_the_store(counted: Shell) -> None:
     counted.serve()
     counted.run("send", "greeter", "1", "--type", "add")
-    assert counted.raw("query", "greeter", "page") == b"<p>6</p>"
+    assert counted.raw("query", "greeter", "page") == b"<p>6</p>\n"

@@ -29,7 +29,6 @@ Given = Annotated[
     ),
 ]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.001, max=3600, help="Seconds to wait for the answer.")]
-_MAX_BYTES_SHOWN = 256 * 1024
 
 
 def query(
@@ -41,7 +40,7 @@ def query(
     store: Store = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask an actor at its newest step, or at an earlier one; nothing is changed. Bytes go to a file or a pipe as they are.
+    """Ask an actor at its newest step, or at an earlier one; nothing is changed. What is no text goes to a pipe or a file.
 
     Examples: understudy query ledger balance account=ann, understudy query ledger audit --at ledger@10 > audit.html
     """
@@ -111,15 +110,23 @@ def _view(found: Queried) -> dict[str, Any]:
 
 
 def _print(blob: Blob) -> None:
-    """JSON laid out for people on a terminal; everything else, and everywhere else, byte for byte."""
-    if not sys.stdout.isatty():
+    """Text with a line feed at its end; what is no text as it is, but not on a terminal."""
+    is_text = blob.media_type.startswith(("text/", JSON))
+    if blob.media_type == JSON and sys.stdout.isatty():
+        print_json(blob.json())
+    elif is_text and (text := _decoded(blob)) is not None:
+        # On a terminal without what would move its cursor or paint it.
+        show = say if sys.stdout.isatty() else typer.echo
+        show(text.removesuffix("\n"))
+    elif sys.stdout.isatty():
+        say(f"{len(blob.data):,} bytes of {blob.media_type}: write them to a file with >")
+    else:
         sys.stdout.buffer.write(blob.data)
         sys.stdout.buffer.flush()
-        return
-    if blob.media_type == JSON:
-        print_json(blob.json())
-        return
+
+
+def _decoded(blob: Blob) -> str | None:
     try:
-        say(blob.text().removesuffix("\n"))
+        return blob.text()
     except UnicodeDecodeError:
-        say(f"{len(blob.data):,} bytes of {blob.media_type}: write them to a file with >")
+        return None

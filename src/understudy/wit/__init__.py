@@ -6,6 +6,7 @@ from understudy.actors.contract import Outgoing
 from understudy.actors.errors import CallFailed, Refusal, Retry, WitError
 from understudy.actors.query import Blob, Error, Tree
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
+from understudy.objects.step import Step
 from understudy.store.reader import Reader, Staging
 from understudy.wit.asking import query_a_wit
 from understudy.wit.context import Context
@@ -38,6 +39,7 @@ __all__ = [
     "Refusal",
     "Retry",
     "Staging",
+    "Step",
     "StepId",
     "Tree",
     "TreeId",

@@ -43,7 +43,8 @@ def describe(*, handlers: Mapping[str, Handler], genesis: Handler | None, querie
     if text:
         document["description"] = text
     document["$defs"] = kinds.resolve()
-    return Blob(encode_json(document), JSON)
+    # Not sorted: arguments stand in the order in which a person would give them.
+    return Blob(msgspec.json.encode(document), JSON)
 
 
 def _message(handler: Handler, kinds: _Kinds) -> dict[str, Any]:
@@ -170,7 +171,7 @@ class _Kinds:
                 place["default"] = msgspec.json.decode(encode_json(value))
             except (TypeError, ValueError):
                 continue
-        return {**components, **self._more}
+        return dict(sorted({**components, **self._more}.items()))
 
     def _schema_of_others(self, kind: type) -> dict[str, Any]:
         if issubclass(kind, Id):

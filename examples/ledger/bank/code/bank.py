@@ -3,9 +3,11 @@
 The rules: no money is made but by `deposit`, an account is never overdrawn, a reference is under way once.
 """
 
+from html import escape
+
 from msgspec import Struct, field
 
-from understudy import Context, Message, Refusal, Wit
+from understudy import Blob, Context, Error, Message, QueryContext, Refusal, Wit
 
 
 class Open(Struct):
@@ -44,6 +46,17 @@ class Bank(Struct):
     settled: int = 0
     declined: int = 0
     deposited_cents: int = 0
+
+
+class Totals(Struct):
+    """The sums of the book. What was deposited is held by an account, or on its way between two."""
+
+    accounts: int
+    deposited_cents: int
+    held_cents: int
+    under_way_cents: int
+    settled: int
+    declined: int
 
 
 wit = Wit()
@@ -98,6 +111,50 @@ def settled(done: Done, message: Message, state: Bank) -> None:
     _check_account(message, state)
     del state.under_way[done.ref]
     state.settled += 1
+
+
+@wit.query
+def balance(owner: str, state: Bank, ctx: QueryContext) -> int | Error:
+    """The cents in the account of an owner, who is asked himself."""
+    if owner not in state.accounts:
+        return Error("NoAccount", f"{owner} has no account")
+    return _cents(ctx, state.accounts[owner])
+
+
+@wit.query
+def totals(state: Bank, ctx: QueryContext) -> Totals:
+    """What all accounts hold, added up by asking each."""
+    return Totals(
+        accounts=len(state.accounts),
+        deposited_cents=state.deposited_cents,
+        held_cents=sum(_cents(ctx, account) for account in state.accounts.values()),
+        under_way_cents=sum(order.cents for order in state.under_way.values()),
+        settled=state.settled,
+        declined=state.declined,
+    )
+
+
+@wit.query
+def audit(state: Bank, ctx: QueryContext) -> Blob:
+    """A page for the auditor: every account, and whether the sums agree."""
+    found = totals(state, ctx)
+    rows = "".join(
+        f"<tr><td>{escape(owner)}</td><td>{_cents(ctx, account) / 100:,.2f}</td></tr>"
+        for owner, account in sorted(state.accounts.items())
+    )
+    missing = found.deposited_cents - found.held_cents
+    agrees = 0 <= missing <= found.under_way_cents
+    return Blob.html(
+        f"<!doctype html><title>Audit</title><h1>The book at step {ctx.height}</h1>"
+        f"<table><tr><th>Owner</th><th>Balance</th></tr>{rows}</table>"
+        f"<p>Deposited {found.deposited_cents / 100:,.2f}, held {found.held_cents / 100:,.2f}, "
+        f"under way {found.under_way_cents / 100:,.2f}: {'the sums agree' if agrees else 'MONEY IS MISSING'}.</p>"
+    )
+
+
+def _cents(ctx: QueryContext, account: str) -> int:
+    cents: int = ctx.query(account, "balance").json()["cents"]
+    return cents
 
 
 def _check(cents: int, ref: str, state: Bank) -> None:

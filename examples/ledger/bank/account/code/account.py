@@ -1,8 +1,10 @@
 """One account: the only place where its balance changes. It is never overdrawn."""
 
-from msgspec import Struct
+from typing import Annotated
 
-from understudy import Context, Message, Refusal, Wit
+from msgspec import Meta, Struct, json
+
+from understudy import Context, Message, QueryContext, Refusal, Step, Wit
 
 
 class Args(Struct):
@@ -19,6 +21,21 @@ class Account(Struct):
     bank: str = ""
     balance_cents: int = 0
     entries: int = 0
+
+
+class Balance(Struct):
+    """What an account holds."""
+
+    owner: str
+    cents: int
+
+
+class Line(Struct):
+    """A change of the balance, and the height of the step that made it."""
+
+    height: int
+    change_cents: int
+    balance_cents: int
 
 
 wit = Wit()
@@ -47,6 +64,31 @@ def credit(order: Order, message: Message, state: Account, ctx: Context) -> None
     state.balance_cents += order.cents
     state.entries += 1
     ctx.reply({"ref": order.ref}, type="settled")
+
+
+@wit.query
+def balance(state: Account) -> Balance:
+    """What is in the account."""
+    return Balance(owner=state.owner, cents=state.balance_cents)
+
+
+@wit.query
+def history(ctx: QueryContext, limit: Annotated[int, Meta(ge=1, le=1000)] = 20) -> list[Line]:
+    """The balance after each of the last changes, newest first: read out of the steps themselves."""
+    lines: list[Line] = []
+    step = ctx.step
+    while step.parent is not None and len(lines) < limit:
+        before = ctx.reader.step(step.parent)
+        now, was = _cents(ctx, step), _cents(ctx, before)
+        if now != was:
+            lines.append(Line(height=step.height, change_cents=now - was, balance_cents=now))
+        step = before
+    return lines
+
+
+def _cents(ctx: QueryContext, step: Step) -> int:
+    state = ctx.reader.find(step.core, "state")
+    return 0 if state is None else json.decode(ctx.reader.blob(state), type=Account).balance_cents
 
 
 def _check_sender(message: Message, state: Account) -> None:

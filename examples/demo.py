@@ -76,10 +76,10 @@ def main() -> int:
         acknowledged = _work(project, orders)
         node = NodeProcess(project)
         try:
-            problems = _check(node.client, acknowledged)
+            problems = _check(node.client, acknowledged) + _visit(node.client)
         finally:
             node.stop()
-        console.rule("[bold]3. The verdict")
+        console.rule("[bold]4. The verdict")
         console.print("Every step of every history is run again in fresh processes, and compared.")
         verdict = subprocess.run([*UNDERSTUDY, "verify", "--all"], cwd=project).returncode
         problems += _lie(project)
@@ -176,20 +176,55 @@ def _check(client: httpx.Client, acknowledged: dict[str, Order]) -> list[str]:
     console.print(table)
     console.print(f"settled {bank['settled']}, declined for want of money {bank['declined']}")
     deposited = sum(int(order["cents"]) for order in acknowledged.values() if order["kind"] == "deposit")
+    held = sum(account["balance_cents"] for account in accounts.values())
     rules = {
         "each acknowledged order ended exactly once": bank["settled"] + bank["declined"] == len(acknowledged),
-        "no money was made or lost": sum(a["balance_cents"] for a in accounts.values()) == deposited,
+        "no money was made or lost": held == deposited,
         "the bank's book says the same": bank["deposited_cents"] == deposited,
         "no account is overdrawn": all(a["balance_cents"] >= 0 for a in accounts.values()),
+        "the bank, when asked, asks its accounts and says the same": _held_cents(client) == held,
+        "its audit page says that the sums agree": "the sums agree" in _page(client, "/actors/bank/query/audit"),
     }
+    return _broken(rules)
+
+
+def _visit(client: httpx.Client) -> list[str]:
+    """A web application in one actor: guests sign by messages, and its page is a query."""
+    console.rule("[bold]3. A guest book")
+    book = HERE / "guestbook" / "guestbook"
+    files = {path.relative_to(book).as_posix(): path.read_text() for path in book.rglob("*.*") if path.is_file()}
+    core = {"wit": (book / "wit").read_text(), **files}
+    empty = client.post("/actors", json={"name": "guestbook", "core": core}).raise_for_status().json()["head"]
+    for name, text in (("Ada", "It computes."), ("Eve", "<script>alert('gotcha')</script>")):
+        client.post("/actors/guestbook/messages/sign", json={"name": name, "text": text}).raise_for_status()
+    console.print(f"Its page is at {client.base_url}/actors/guestbook/query/page while the node runs.")
+    page, before = _page(client, "/actors/guestbook/query/page"), _page(client, f"/steps/{empty}/query/page")
+    rules = {
+        "the page shows what guests wrote": "It computes." in page,
+        "and as text, whatever it looks like": "<script>alert" not in page and "&lt;script&gt;alert" in page,
+        "as it was before, nobody has been there": "Nobody has been here yet." in before,
+    }
+    return _broken(rules)
+
+
+def _broken(rules: dict[str, bool]) -> list[str]:
     for rule, holds in rules.items():
         console.print(("[green]holds[/]  " if holds else "[red]broken[/] ") + rule)
     return [rule for rule, holds in rules.items() if not holds]
 
 
+def _held_cents(client: httpx.Client) -> int:
+    cents: int = client.get("/actors/bank/query/totals").raise_for_status().json()["held_cents"]
+    return cents
+
+
+def _page(client: httpx.Client, path: str) -> str:
+    return client.get(path).raise_for_status().text
+
+
 def _lie(project: Path) -> list[str]:
     """Export the bank's history, change one digit in the file, and see whether anybody notices."""
-    console.rule("[bold]4. And if somebody lies")
+    console.rule("[bold]5. And if somebody lies")
     honest, forged = project / "bank.car", project / "forged.car"
     subprocess.run([*UNDERSTUDY, "export", "bank", "-o", honest], cwd=project, check=True, stdout=subprocess.DEVNULL)
     console.print("The bank's history went into a file, which anybody can judge without the store:")

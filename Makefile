@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup browser test lint types format demo bench clean
+.PHONY: help setup browser test lint types format components test-components demo bench clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -11,12 +11,13 @@ READY := .venv/.ready
 CODE := $(wildcard src tests bench examples)
 WORKERS ?= 2
 ONLY ?=
+COMPONENTS := .build/components
 
 # What the environment holds besides the system's own tools: node and npm too, where the machine has none.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help:
-	@echo 'make setup | test | lint | types | format | demo | bench [ONLY=grid] | clean'
+	@echo 'make setup | test | lint | types | format | components | test-components | demo | bench [ONLY=grid] | clean'
 
 setup: $(READY)
 
@@ -37,8 +38,22 @@ browser:
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	fi
 
-test: setup browser lint types
+test: setup browser lint types $(COMPONENTS)/c.wasm
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# The examples' components from source, by tools that are installed below .build: a gigabyte, and minutes for the first time.
+components: $(COMPONENTS)/c.wasm $(COMPONENTS)/wat.wasm $(COMPONENTS)/python.wasm $(COMPONENTS)/javascript.wasm
+
+test-components: components
+	$(BIN)/python -m pytest tests/components
+
+WASM_SOURCES = $(wildcard examples/wasm/*.py examples/wasm/*.wat src/understudy/engines/wasm/interface/*.wit)
+$(COMPONENTS)/c.wasm: $(wildcard examples/wasm/c/*) $(WASM_SOURCES)
+$(COMPONENTS)/wat.wasm: $(wildcard examples/wasm/wat/*) $(WASM_SOURCES)
+$(COMPONENTS)/python.wasm: $(wildcard examples/wasm/python/*) $(WASM_SOURCES)
+$(COMPONENTS)/javascript.wasm: $(wildcard examples/wasm/javascript/*) $(WASM_SOURCES)
+$(COMPONENTS)/%.wasm: | setup
+	$(BIN)/python examples/wasm/build.py $*
 
 lint: setup
 	$(BIN)/ruff check $(CODE)

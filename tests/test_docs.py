@@ -47,7 +47,7 @@ def real_commands() -> set[str]:
 def real_routes() -> set[str]:
     """Method and path of everything that the web application answers; HEAD comes with GET."""
     module = _module("understudy.web.app")
-    return set(_routes(module.routes())) if module else set()
+    return set(_routes([*module.routes(), *module.lead_routes()])) if module else set()
 
 
 def broken_links(page: Path, text: str) -> list[str]:

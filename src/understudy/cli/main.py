@@ -20,11 +20,13 @@ from understudy.cli.log import log
 from understudy.cli.pending import pending
 from understudy.cli.push import push
 from understudy.cli.query import query
+from understudy.cli.run import run
 from understudy.cli.screen import remark
 from understudy.cli.send import send
 from understudy.cli.serve import serve
 from understudy.cli.show import show
 from understudy.cli.verify import verify
+from understudy.cli.wit import wit
 from understudy.cli.wut import wut
 from understudy.node.errors import NodeError
 from understudy.objects.errors import ObjectError
@@ -41,7 +43,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (init, serve, push, send, query, wut, actors, log, show, diff, chain, pending, verify, fsck, export):
+for command in (
+    init, serve, run, push, send, query, wut, actors, log, show, diff, chain, pending, verify, fsck, export, wit,
+):  # fmt: skip
     app.command(command.__name__)(command)
 app.command("import")(import_)
 

@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from understudy.node.node import Node
+from understudy.objects.ids import ActorId
 from understudy.web.crowd import Crowd
 from understudy.web.errors import Surprises, handlers
 from understudy.web.guard import Guard
@@ -17,6 +18,7 @@ from understudy.web.routes.actors import create_actor, list_actors, show_actor
 from understudy.web.routes.chain import show_chain
 from understudy.web.routes.events import follow_actor, follow_node
 from understudy.web.routes.health import show_health
+from understudy.web.routes.lead import lead_routes
 from understudy.web.routes.messages import send_message
 from understudy.web.routes.openapi import describe_actor as describe_actor_as_openapi
 from understudy.web.routes.openapi import describe_node
@@ -50,12 +52,20 @@ def routes() -> list[Route]:
 
 
 def build_app(
-    node: Node, *, loopback: bool = True, token: str | None = None, limits: Limits | None = None
+    node: Node,
+    *,
+    loopback: bool = True,
+    token: str | None = None,
+    limits: Limits | None = None,
+    lead: ActorId | None = None,
 ) -> Starlette:
-    """The application. `loopback` says that nobody else can reach it; without that a token is needed."""
+    """The application. `loopback` says that nobody else can reach it; without that a token is needed.
+
+    `lead` is the actor that answers at `/`, if there is one.
+    """
     limits = limits or Limits()
     app = Starlette(
-        routes=routes(),
+        routes=[*routes(), *lead_routes()] if lead is not None else routes(),
         middleware=[
             Middleware(Surprises),
             Middleware(Crowd, most=limits.requests),
@@ -66,5 +76,6 @@ def build_app(
     app.router.redirect_slashes = False  # a route has one spelling, and a refusal is a problem document
     app.state.node = node
     app.state.limits = limits
+    app.state.lead = lead
     app.state.stopping = asyncio.Event()
     return app

@@ -48,7 +48,7 @@ def parse_json(data: bytes) -> Any:
 def read_object(value: Any, fields: Mapping[str, type | tuple[type, ...]], *, required: str) -> dict[str, Any]:
     """The object, if it has these fields only (null means absent) and the required one. Raises Rejected."""
     if not isinstance(value, dict):
-        raise Rejected(f"the body is {_kind(value)}; an object with {', '.join(map(repr, fields))} is expected")
+        raise Rejected(f"the body is {kind_of(value)}; an object with {', '.join(map(repr, fields))} is expected")
     unknown = [name for name in value if name not in fields]
     if unknown:
         raise Rejected(f"unknown field {unknown[0]!r}; there are {', '.join(map(repr, fields))}")
@@ -56,7 +56,7 @@ def read_object(value: Any, fields: Mapping[str, type | tuple[type, ...]], *, re
         raise Rejected(f"the field {required!r} is missing")
     for name, kind in fields.items():
         if value.get(name) is not None and not isinstance(value[name], kind):
-            raise Rejected(f"the field {name!r} is {_kind(value[name])}, which it can't be")
+            raise Rejected(f"the field {name!r} is {kind_of(value[name])}, which it can't be")
         if isinstance(value.get(name), str):
             _utf8(value[name], f"the field {name!r}")
     return value
@@ -72,7 +72,23 @@ def read_file(value: Any, where: str) -> bytes:
                 return base64.b64decode(_utf8(text, where), validate=True)
             except binascii.Error as error:
                 raise Rejected(f"{where}: this is not base64: {error}") from error
-    raise Rejected(f'{where} is {_kind(value)}; text or {{"base64": text}} is expected')
+    raise Rejected(f'{where} is {kind_of(value)}; text or {{"base64": text}} is expected')
+
+
+def kind_of(value: Any) -> str:
+    """What a JSON value is, for a sentence."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+    return "an object"
 
 
 def header_text(request: Request, name: str) -> str | None:
@@ -123,18 +139,3 @@ def _utf8(text: str, where: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError as error:
         raise Rejected(f"{where}: the text is not well-formed Unicode (a lone surrogate)") from error
-
-
-def _kind(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "text"
-        case list():
-            return "a list"
-    return "an object"

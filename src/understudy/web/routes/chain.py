@@ -16,8 +16,12 @@ from understudy.web.parameters import actor_in, allow_only, limit_in, node_of, n
 
 def show_chain(request: Request) -> Response:
     """GET /actors/{actor}/chain?limit&before"""
+    return show_chain_of(request, actor_in(request))
+
+
+def show_chain_of(request: Request, actor: ActorId) -> Response:
+    """The page of an actor's chain that a request asks for."""
     allow_only(request, ("limit", "before"))
-    actor = actor_in(request)
     view = chain_view(node_of(request), actor, before=number_in(request, "before"), limit=limit_in(request))
     return fresh_json(request, view, head_headers(view["head"]))
 

@@ -19,9 +19,10 @@ from understudy.store.reader import Reader
 from understudy.web.answers import json_answer
 from understudy.web.body import header_text, parse_json, read_body, read_file, read_object
 from understudy.web.errors import problem
-from understudy.web.parameters import actor_in, allow_only, limits_of, node_of, read_preference
+from understudy.web.parameters import Preference, actor_in, allow_only, limits_of, node_of, read_preference
 
 DEFAULT_TYPE: Final = "message"
+TOO_LARGE: Final = "MessageTooLarge"  # the code of an actor whose limits are below the node's
 _LANES: Final = (QUEUE, SIGNAL, UPDATE)
 _MAX_INLINE_BYTES: Final = 64 * 1024 * 1024  # a larger reply is linked: an answer is held in memory as a whole
 
@@ -35,16 +36,21 @@ async def send_message(request: Request) -> Response:
         raise Rejected(f"Message-Lane is {lane!r}; there are {', '.join(_LANES)}")
     content = await read_body(request, most=limits_of(request).body_bytes)
     message = await (_send_patch if lane == UPDATE else _send)(request, actor, content, lane)
-    limits = limits_of(request)
-    preference = read_preference(request.headers.getlist("prefer"), limits.wait_seconds, limits.most_wait_seconds)
-    headers = {} if preference.applied is None else {"Preference-Applied": preference.applied}
+    preference, headers = preference_of(request)
     if not preference.wait_seconds:
-        return _accepted(actor, message, headers)
+        return accepted_answer(actor, message, headers)
     try:
         answer = await node_of(request).answer(actor, message, timeout=preference.wait_seconds)
     except TimeoutError:
-        return _accepted(actor, message, headers)
+        return accepted_answer(actor, message, headers)
     return _answered(node_of(request).reader, message, answer)
+
+
+def preference_of(request: Request) -> tuple[Preference, dict[str, str]]:
+    """How long the caller waits, and the header that tells it what was heeded."""
+    limits = limits_of(request)
+    preference = read_preference(request.headers.getlist("prefer"), limits.wait_seconds, limits.most_wait_seconds)
+    return preference, {} if preference.applied is None else {"Preference-Applied": preference.applied}
 
 
 def content_view(reader: Reader, content: ids.Id) -> Any:
@@ -62,6 +68,23 @@ def content_view(reader: Reader, content: ids.Id) -> Any:
         return msgspec.Raw(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {"base64": data}
+
+
+def accepted_answer(actor: ActorId, message: MessageId, headers: dict[str, str]) -> Response:
+    """202: the message is durable, and Location is where its step will be."""
+    where = f"/actors/{actor}/steps?message={message}"
+    return json_answer({"message": str(message), "step": None}, 202, {"Location": where, **headers})
+
+
+def problem_of_outcome(message: MessageId, answer: Answer) -> Response:
+    """The answer to a message that ended badly: 422 refused, 413 too large for the actor, 500 failed."""
+    outcome = answer.outcome
+    assert outcome is not None
+    status, title = 500, "The actor failed"
+    if outcome.kind == REFUSED:
+        status, title = (413 if outcome.code == TOO_LARGE else 422), "The actor refused"
+    place = {**_place(message, answer), "outcome": outcome.kind, "code": outcome.code}
+    return problem(status, outcome.text, title=title, **place)
 
 
 async def _send(request: Request, actor: ActorId, content: bytes, lane: str) -> MessageId:
@@ -82,19 +105,17 @@ async def _send_patch(request: Request, actor: ActorId, content: bytes, lane: st
     return await node_of(request).patch(actor, patch, idempotency_key=header_text(request, "idempotency-key"))
 
 
-def _accepted(actor: ActorId, message: MessageId, headers: dict[str, str]) -> Response:
-    where = f"/actors/{actor}/steps?message={message}"
-    return json_answer({"message": str(message), "step": None}, 202, {"Location": where, **headers})
-
-
 def _answered(reader: Reader, message: MessageId, answer: Answer) -> Response:
     outcome = answer.outcome
-    place: dict[str, Any] = {"head": str(answer.head), "step": str(answer.step), "message": str(message)}
-    if outcome is None or outcome.kind == NOOP:
-        replies = [_reply_view(reader, reply) for reply in answer.replies]
-        return json_answer({**place, "outcome": "ok" if outcome is None else outcome.kind, "replies": replies})
-    status, title = (422, "The actor refused") if outcome.kind == REFUSED else (500, "The actor failed")
-    return problem(status, outcome.text, title=title, **place, outcome=outcome.kind, code=outcome.code)
+    if outcome is not None and outcome.kind != NOOP:
+        return problem_of_outcome(message, answer)
+    replies = [_reply_view(reader, reply) for reply in answer.replies]
+    kind = "ok" if outcome is None else outcome.kind
+    return json_answer({**_place(message, answer), "outcome": kind, "replies": replies})
+
+
+def _place(message: MessageId, answer: Answer) -> dict[str, Any]:
+    return {"head": str(answer.head), "step": str(answer.step), "message": str(message)}
 
 
 def _reply_view(reader: Reader, reply: Reply) -> dict[str, Any]:

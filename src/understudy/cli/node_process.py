@@ -1,0 +1,111 @@
+"""A node as a process: where it listens, how long it lives, and what it leaves behind for the other commands."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, Final, NamedTuple
+
+import typer
+
+try:
+    import uvloop
+except ImportError:  # Windows has none.
+    uvloop = None  # type: ignore[assignment]
+
+from starlette.applications import Starlette
+
+from understudy.cli.access import node_token
+from understudy.cli.errors import CommandError
+from understudy.cli.project import Project, find_project
+from understudy.cli.running import Running, find_running, leave_note, remove_note
+from understudy.cli.store import store_url
+from understudy.node.arenas import bound_arenas
+from understudy.node.node import Node
+from understudy.web.server import address_of, check_reach, parse_listen
+from understudy.web.server import serve as serve_app
+
+DEFAULT_LISTEN: Final = "127.0.0.1:8321"
+Listen = Annotated[
+    str | None,
+    typer.Option(
+        "--listen",
+        metavar="HOST:PORT",
+        help=f"Where to answer; port 0 takes a free one.  [default: that of understudy.toml, else {DEFAULT_LISTEN}]",
+        show_default=False,
+    ),
+]
+
+
+class Place(NamedTuple):
+    """What a node process is about: its store, where it answers, and the project of the folder, if there is one."""
+
+    url: str
+    host: str
+    port: int
+    project: Project | None
+
+
+def find_place(listen: str | None, store: str | None) -> Place:
+    """What was asked for, checked. Raises WrongUse, CannotListen, CommandError if another process has the store."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    project = find_project(Path())
+    url = store_url(store)
+    host, port = parse_listen(listen or (project.listen if project is not None else None) or DEFAULT_LISTEN)
+    check_reach(host, node_token())
+    running = find_running(url, token=node_token())
+    if running is not None:
+        raise CommandError(f"process {running.pid} serves this store already, at {running.address}")
+    return Place(url, host, port, project)
+
+
+def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Run a node; Ctrl-C and a polite kill cancel it."""
+    with asyncio.Runner(loop_factory=None if uvloop is None else uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_stoppable(work))
+        except asyncio.CancelledError as error:
+            # Told to stop before it answered anybody.
+            raise KeyboardInterrupt from error
+
+
+@contextlib.asynccontextmanager
+async def living_node(place: Place) -> AsyncIterator[Node]:
+    """A node that lives until the end of the block."""
+    if place.project is not None:
+        place.project.make_importable()
+    # Before the store starts its threads.
+    bound_arenas()
+    node = Node.open(place.url, modules=place.project.python.modules if place.project is not None else ())
+    try:
+        await node.start()
+        yield node
+    finally:
+        remove_note(place.url)
+        await node.stop()
+
+
+async def answer_requests(
+    place: Place, node: Node, app: Starlette, opened: socket.socket, *, ready: Callable[[str], None]
+) -> None:
+    """Say where the node is, to other commands by a note and to people by `ready`; answer until this task is cancelled."""
+    address = address_of(opened)
+    leave_note(place.url, Running(address=address, pid=os.getpid(), node=node.name))
+    ready(address)
+    await serve_app(app, opened)
+
+
+async def _stoppable(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    # Ctrl-C cancels this task by itself; a polite kill does the same, where the system knows one.
+    with contextlib.suppress(NotImplementedError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await work

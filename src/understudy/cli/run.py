@@ -1,0 +1,91 @@
+"""`understudy run`: one WebAssembly component as an actor behind `POST /`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from understudy.cli.access import node_token
+from understudy.cli.errors import CommandError, WrongUse
+from understudy.cli.node_process import (
+    Listen,
+    Place,
+    answer_requests,
+    find_place,
+    living_node,
+    run_until_stopped,
+)
+from understudy.cli.options import AsJson, Store
+from understudy.cli.screen import print_json, remark, say
+from understudy.node.lead import Lead, Part, start_lead
+from understudy.node.node import Node
+from understudy.version import VERSION
+from understudy.web.app import build_app
+from understudy.web.guard import is_loopback
+from understudy.web.routes.actors import actor_view
+from understudy.web.server import open_socket
+
+Component = Annotated[
+    Path, typer.Argument(metavar="ACTOR.wasm", help="The component; `understudy wit` prints what it must export.")
+]
+Nonce = Annotated[
+    str | None, typer.Option("--nonce", metavar="TEXT", help="Makes another actor of the same component.")
+]
+
+
+def run(
+    component: Component, listen: Listen = None, nonce: Nonce = None, store: Store = None, as_json: AsJson = False
+) -> None:
+    """Run one WebAssembly component as an actor: POST a JSON object to it, and its state comes back.
+
+    Started again on its store, it goes on where it was. Ctrl-C stops it; nothing that was acknowledged is lost.
+
+    Example: understudy run counter.wasm --listen 127.0.0.1:8080
+    """
+    part = Part(component=_read(component), name=component.stem, nonce=nonce)
+    place = find_place(listen, store)
+    run_until_stopped(_run(place, part, as_json=as_json))
+    if not as_json:
+        remark("stopped; everything acknowledged is in the store")
+
+
+async def _run(place: Place, part: Part, *, as_json: bool) -> None:
+    async with living_node(place) as node:
+        lead = await start_lead(node, part)
+        if lead.failure is not None:
+            raise CommandError(
+                f"the first step of this actor {lead.failure.kind}: {lead.failure.code}: {lead.failure.text}\n"
+                f"look at it: understudy show {lead.head}"
+            )
+        with open_socket(place.host, place.port) as opened:
+            app = build_app(node, loopback=is_loopback(place.host), token=node_token(), lead=lead.id)
+            await answer_requests(
+                place, node, app, opened, ready=lambda address: _announce(node, place.url, lead, address, as_json)
+            )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WrongUse(f"{path} can't be read: {error.strerror}") from error
+
+
+def _announce(node: Node, url: str, lead: Lead, address: str, as_json: bool) -> None:
+    if as_json:
+        about = {**actor_view(node.actor(lead.id)), "resumed": lead.resumed}
+        print_json({"address": address, "node": node.name, "pid": os.getpid(), "store": url, "actor": about})
+        return
+    say(f"Understudy {VERSION}, node {node.name}, store {url}")
+    say(f"actor {lead.name or ''} {lead.id}")
+    say(f"goes on after step #{lead.height}" if lead.resumed else "its chain begins")
+    if lead.replaced:
+        say("an update gave it another component than this file; the chain goes on with that one")
+    say(f"Listening on {address}", style="bold")
+    say(f"try: curl -d '{{}}' {address}/    curl {address}/    curl {address}/chain")
+    say("Ctrl-C stops.")
+    sys.stdout.flush()

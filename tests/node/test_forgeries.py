@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import pytest
 from tests.node.troupe import OWNER, Troupe
 from understudy.actors.errors import CallFailed, Retry
 from understudy.kernel.verify import Verdict
+from understudy.node.foreign import verify_car
 from understudy.node.verification import verify_targets
 from understudy.objects.ids import ActorId, MessageId
 from understudy.objects.journal import CallError, Entry, journal_block
 from understudy.objects.message import message_block
 from understudy.objects.step import Step
+from understudy.store.car import write_car
+from understudy.store.keys import head_ref, height_row
 from understudy.store.memory import MemoryBackend
-from understudy.store.port import Unit
+from understudy.store.port import Move, Row, Unit
 from understudy.store.reader import Staging
 from understudy.store.walk import walk
 
@@ -220,3 +224,54 @@ def judge_alone(troupe: Troupe, actor: ActorId) -> Verdict:
     alone = MemoryBackend()
     alone.commit([Unit(blocks=list(walk(troupe.reader, troupe.head(actor))))])
     return verify_targets(alone, [troupe.target(actor)], processes=1)[0]
+
+
+@pytest.fixture
+def fork(troupe: Troupe, speaker: ActorId) -> ActorId:
+    """An actor that heard from the speaker, whose history then became another one; the index still names the old."""
+    hearer = troupe.create({"wit": "/code:speaker:wit", "code/speaker.py": SPEAKER, "nonce": "hearer"})
+    born = troupe.head(speaker)
+    told = troupe.tell(speaker, "tell", str(hearer))
+    assert verify(troupe, hearer).ok
+    troupe.backend.commit([Unit(moves=[Move(head_ref(speaker), told, born)])])
+    for _ in range(2):
+        troupe.tell(speaker, "hear", 5, sender="out/test/another")
+    troupe.backend.commit([Unit(rows=[Row(height_row(speaker, 1), told)])])
+    return hearer
+
+
+def test_a_message_that_only_a_fork_of_its_senders_history_holds_is_found_whatever_the_index_says(
+    troupe: Troupe, fork: ActorId
+):
+    assert found(verify(troupe, fork)) == ("MISMATCH", "unsent", "data.consumed[0]")
+
+
+def test_the_histories_in_one_file_are_held_against_each_other(troupe: Troupe, speaker: ActorId, fork: ActorId):
+    # The fork sent another message in the place of the one that was heard.
+    troupe.tell(speaker, "tell", str(fork), sender="out/test/another")
+    alone, together = _car(troupe, fork), _car(troupe, fork, speaker)
+    assert [verdict.verdict for verdict in verify_car(alone)] == ["MATCH"]
+    heard, spoken = verify_car(together)
+    assert found(heard) == ("MISMATCH", "unsent", "data.consumed[0]") and heard.at_height == 1
+    assert spoken.ok
+
+
+def test_honest_histories_in_one_file_match_also_if_the_senders_is_the_older(troupe: Troupe, speaker: ActorId):
+    hearer = troupe.create({"wit": "/code:speaker:wit", "code/speaker.py": SPEAKER, "nonce": "hearer"})
+    troupe.tell(speaker, "tell", str(hearer))
+    older = troupe.head(speaker)
+    troupe.tell(speaker, "tell", str(hearer))
+    for head in (older, troupe.head(speaker)):
+        blocks = [*walk(troupe.reader, troupe.head(hearer)), *walk(troupe.reader, head)]
+        file = BytesIO()
+        write_car(file, [troupe.head(hearer), head], blocks)
+        file.seek(0)
+        assert [verdict.verdict for verdict in verify_car(file)] == ["MATCH", "MATCH"]
+
+
+def _car(troupe: Troupe, *actors: ActorId) -> BytesIO:
+    file = BytesIO()
+    heads = [troupe.head(actor) for actor in actors]
+    write_car(file, heads, [block for head in heads for block in walk(troupe.reader, head)])
+    file.seek(0)
+    return file

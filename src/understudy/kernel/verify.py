@@ -5,7 +5,7 @@ The law: what can't be judged is UNVERIFIABLE with its reason, and never MATCH.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -16,11 +16,10 @@ from understudy.kernel.deliver import Judgement, judge, sender_key
 from understudy.kernel.own_messages import OwnMessages
 from understudy.kernel.replay import Record, engine_name, engine_rules, engine_source
 from understudy.kernel.seal import Sealed
-from understudy.objects import ids
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.mailbox import UPDATE, Cursor, Mailbox, mailbox_key, mailbox_node
-from understudy.objects.message import is_genesis
+from understudy.objects.message import Message, is_genesis
 from understudy.objects.names import actor_of, is_outside
 from understudy.objects.step import FAILED, Step
 from understudy.store.errors import Corrupt, Missing, StoreError
@@ -90,14 +89,6 @@ class Problem(Struct, frozen=True, kw_only=True):
     replayed: JSON = None
 
 
-class StepFacts(NamedTuple):
-    """Whose step it is, where in the history it stands, and what it sent."""
-
-    actor: ActorId
-    height: int
-    sent: frozenset[MessageId]
-
-
 class Chains(Protocol):
     """The other histories in the store."""
 
@@ -105,10 +96,10 @@ class Chains(Protocol):
         """The head of an actor, None if the store does not have it."""
 
     def step_at(self, actor: ActorId, height: int) -> StepId | None:
-        """The step at a height in the history that the head of an actor stands for."""
+        """The step at a height in the history that the head of the actor stands for. Raises what reading it raises."""
 
-    def facts(self, step: Id) -> StepFacts:
-        """What a step says of itself. Raises what reading it raises."""
+    def has_sent(self, actor: ActorId, id: MessageId, message: Message) -> bool:
+        """True if the message stands in the history that the head of the actor stands for. Raises what reading it raises."""
 
 
 def check_record(reader: Reader, record: Record, closure: Closure) -> Problem | None:
@@ -132,17 +123,8 @@ def check_senders(record: Record, chains: Chains, own: OwnMessages) -> Problem |
             if not own.hold(record.before.outbox, id, message):
                 return _unsent(number, id, "this actor did not send it before the step")
             continue
-        if chains.head(sender) is None:
-            continue
-        height, missing = 0, None
-        if message.after is not None:
-            try:
-                height = chains.facts(ids.parse(message.after)).height + 1
-            except (StoreError, ObjectError):
-                missing = f"the step {message.after}, after which it says it was sent, is not here"
-        found = None if missing else chains.step_at(sender, height)
-        if found is None or id not in chains.facts(found).sent:
-            return _unsent(number, id, missing or f"the history of {message.sender} did not send it at height {height}")
+        if chains.head(sender) is not None and not chains.has_sent(sender, id, message):
+            return _unsent(number, id, f"the history of {message.sender} did not send it")
     return None
 
 

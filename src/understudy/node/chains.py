@@ -1,80 +1,125 @@
-"""The other histories in a store, as a judge looks into them: what a sender says it sent."""
+"""The other histories in a store, as a judge looks into them: what a sender says it sent, and where its steps stand.
+
+The law: what counts is what the head of the other history leads to. The index names steps only so that they can be
+fetched before they are needed: a fork would have rows there, too.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, Generic, Protocol, TypeVar
 
-from understudy.kernel.verify import StepFacts
-from understudy.node.pipe_store import PipeStore
-from understudy.objects.errors import ObjectError
-from understudy.objects.ids import ActorId, Id, StepId
-from understudy.store.errors import StoreError
+from understudy.objects import ids
+from understudy.objects.ids import ActorId, Id, MessageId, StepId
+from understudy.objects.mailbox import Cursor, mailbox_key
+from understudy.objects.message import Message
+from understudy.store.maps import mailbox_get
 from understudy.store.reader import Reader
 
-AHEAD: Final = 32  # steps of a sender asked for at once: the next messages come from the steps that follow
+AHEAD: Final = 256  # steps of another history asked for at once, on the way down from its head
 MAX_ACTORS: Final = 10_000
-MAX_FACTS: Final = 256  # steps; one that sent the most it may send takes about a megabyte
+MAX_KNOWN: Final = 1_000_000  # ids found on the way down, of all histories: some 150 MB
+
+Name = TypeVar("Name", bound=Id)
+
+
+class Heads(Protocol):
+    """Where heads come from, and steps that may soon be needed."""
+
+    def head(self, actor: ActorId) -> StepId | None:
+        """The head of an actor, None if there is none."""
+
+    def steps(self, actor: ActorId, *, low: int, high: int) -> list[StepId]:
+        """What an index says are the steps at these heights. It is not believed."""
+
+    def fetch(self, ids: Iterable[bytes]) -> None:
+        """Get blocks before they are needed."""
 
 
 class StoredChains:
-    """Finds steps of other actors. The index is believed where it names a step of the right actor and height."""
+    """Looks from the heads of other actors down, in any order; what was passed on the way is remembered."""
 
-    def __init__(self, store: PipeStore, reader: Reader) -> None:
+    def __init__(self, store: Heads, reader: Reader) -> None:
         self._store = store
         self._reader = reader
         self._heads: dict[bytes, StepId | None] = {}
-        self._steps: dict[bytes, dict[int, StepId]] = {}
-        self._facts: dict[bytes, StepFacts] = {}
+        self._steps: dict[bytes, _Descent[StepId]] = {}
+        self._sent: dict[tuple[bytes, str], _Descent[MessageId]] = {}
 
     def head(self, actor: ActorId) -> StepId | None:
         """The head of an actor when it was first asked for, None if the store does not have it."""
         if actor not in self._heads:
-            if len(self._heads) >= MAX_ACTORS:
-                self._heads.clear()
+            self._forget_if_many()
             self._heads[actor] = self._store.head(actor)
         return self._heads[actor]
 
-    def step_at(self, actor: ActorId, height: int) -> StepId | None:
-        """The step at a height; found along the parents from the head when the index does not have it."""
-        known = self._steps.get(actor, {})
-        if height not in known:
-            known = self._look_up(actor, height)
-        found = known.get(height)
-        return found if found is not None and self._is_step(found, actor, height) else self._walk(actor, height)
+    def has_sent(self, actor: ActorId, id: MessageId, message: Message) -> bool:
+        """True if the message stands in its conversation as the head of `actor` holds it. Raises what reading raises.
 
-    def _look_up(self, actor: ActorId, height: int) -> dict[int, StepId]:
-        if len(self._steps) >= MAX_ACTORS:
-            self._steps.clear()
-        found = self._store.steps(actor, low=height, high=height + AHEAD - 1)
-        self._store.fetch(found)
-        self._steps[actor] = dict(enumerate(found, height))
-        return self._steps[actor]
-
-    def facts(self, step: Id) -> StepFacts:
-        """What a step says of itself. A sender's step is asked for once for each message that it sent."""
-        known = self._facts.get(step)
+        Costs one message for each that was sent to the same recipient later, the first time.
+        """
+        key = mailbox_key(message.to, message.lane)
+        known = self._sent.get((actor, key))
         if known is None:
-            if len(self._facts) >= MAX_FACTS:
-                self._facts.clear()
-            read = self._reader.step(step)
-            known = self._facts[step] = StepFacts(read.actor, read.height, frozenset(read.sent))
-        return known
+            newest = self.newest(actor, message)
+            if newest is None:
+                return False
+            known = self._sent[actor, key] = _Descent(newest.seq, MessageId(Id(newest.message)), self._previous)
+        return known.at(message.seq) == id
 
-    def _is_step(self, id: StepId, actor: ActorId, height: int) -> bool:
-        try:
-            facts = self.facts(id)
-        except (StoreError, ObjectError):
-            return False
-        return facts.actor == actor and facts.height == height
+    def newest(self, actor: ActorId, message: Message) -> Cursor | None:
+        """The last message of the same conversation in the history of `actor`."""
+        head = self.head(actor)
+        if head is None:
+            return None
+        return mailbox_get(self._reader, self._reader.step(head).outbox, mailbox_key(message.to, message.lane))
 
-    def _walk(self, actor: ActorId, height: int) -> StepId | None:
-        at = self._store.head(actor)
-        while at is not None:
-            try:
-                step = self._reader.step(at)
-            except (StoreError, ObjectError):
+    def step_at(self, actor: ActorId, height: int) -> StepId | None:
+        """The step at a height below the head of an actor. Raises what reading the steps above it raises."""
+        known = self._steps.get(actor)
+        if known is None:
+            head = self.head(actor)
+            if head is None:
                 return None
-            if step.height <= height:
-                return at if step.height == height and step.actor == actor else None
-            at = step.parent
-        return None
+            known = self._steps[actor] = _Descent(self._reader.step(head).height, head, self._parent)
+        return known.at(height)
+
+    def _parent(self, id: StepId, height: int) -> StepId | None:
+        step = self._reader.step(id)
+        if height % AHEAD == 0:
+            low = max(0, height - AHEAD)
+            self._store.fetch(self._store.steps(step.actor, low=low, high=height - 1))
+        return step.parent
+
+    def _previous(self, id: MessageId, _: int) -> MessageId | None:
+        previous = self._reader.message(id).previous
+        return None if previous is None else MessageId(ids.parse(previous))
+
+    def _forget_if_many(self) -> None:
+        known = sum(len(one) for one in self._steps.values()) + sum(len(one) for one in self._sent.values())
+        if len(self._heads) >= MAX_ACTORS or known > MAX_KNOWN:
+            self._heads.clear()
+            self._steps.clear()
+            self._sent.clear()
+
+
+class _Descent(Generic[Name]):
+    """A numbered chain, followed from its newest link down as far as somebody asks."""
+
+    def __init__(self, number: int, newest: Name, below: Callable[[Name, int], Name | None]) -> None:
+        self._known = {number: newest}
+        self._lowest = number
+        self._below = below
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def at(self, number: int) -> Name | None:
+        """The link with a number; None above the newest one, and where the chain ends before it."""
+        while self._lowest > number:
+            below = self._below(self._known[self._lowest], self._lowest)
+            if below is None:
+                return None
+            self._lowest -= 1
+            self._known[self._lowest] = below
+        return self._known.get(number)

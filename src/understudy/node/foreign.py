@@ -9,6 +9,7 @@ from typing import BinaryIO
 from understudy.kernel.verify import INTEGRITY, MISMATCH, UNVERIFIABLE, Verdict
 from understudy.node.held import check_held
 from understudy.node.importing import store_blocks
+from understudy.node.together import check_against
 from understudy.node.verification import Target, verify_targets
 from understudy.objects.errors import NotCanonical, WrongKind
 from understudy.objects.ids import Id, StepId
@@ -51,14 +52,16 @@ def _verify(
 ) -> list[Verdict]:
     reader = Grit(backend)
     verdicts = []
-    for root in dict.fromkeys(store_blocks(backend, file)):
-        target = _target(reader, root)
+    found = [_target(reader, root) for root in dict.fromkeys(store_blocks(backend, file))]
+    targets = [target for target in found if isinstance(target, Target)]
+    for target in found:
         if isinstance(target, Verdict):
             verdicts.append(target)
             continue
         [verdict] = verify_targets(
             backend, [target], integrity_only=integrity_only, deep=deep, progress=progress, modules=modules
         )
+        verdict = check_against(reader, verdict, target, targets)
         verdicts.append(verdict if held is None else check_held(reader, verdict, target, held))
     return verdicts or [_no_history("", UNVERIFIABLE, "the file has no root: it holds no history")]
 

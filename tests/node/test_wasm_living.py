@@ -1,0 +1,87 @@
+"""Components on a living node: batches, neighbours, restarts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from tests.engines.components import COUNT, KEEP, ZERO, actor, counter
+from tests.node.living import Living
+from understudy.objects.ids import ActorId
+
+# Refuses messages of one byte.
+PICKY = actor(COUNT, init=ZERO, data="0", message_contract="(i32.ne (local.get 1) (i32.const 1))")
+FILES = {"runtime": b"wasm", "wit": b"/code:c:handle"}
+ENDLESS = actor("(loop $again (br $again)) unreachable")
+
+
+@pytest.fixture
+def living() -> Iterator[Living]:
+    with Living() as living:
+        yield living
+
+
+def born(living: Living, component: bytes, **more: bytes) -> ActorId:
+    return living.run(living.node.create({**FILES, "code/c.wasm": component, **more})).id
+
+
+def tell(living: Living, id: ActorId, *contents: bytes):
+    """The answers to messages that are accepted at once."""
+
+    async def all_of_them():
+        sent = [await living.node.send(id, content, type="message") for content in contents]
+        return await asyncio.gather(*(living.node.answer(id, message) for message in sent))
+
+    return living.run(all_of_them())
+
+
+def state(living: Living, id: ActorId) -> bytes:
+    found = living.node.reader.find(living.node.reader.step(living.node.actor(id).head).core, "state")
+    assert found is not None
+    return living.node.reader.blob(found)
+
+
+def test_a_message_that_is_refused_takes_none_of_its_neighbours_with_it(living: Living):
+    id = born(living, PICKY)
+    answers = tell(living, id, b"{}", b"x", b"{}", b"y", b"{}")
+    codes = [None if answer.outcome is None else answer.outcome.code for answer in answers]
+    assert codes == [None, "MessageContract", None, "MessageContract", None]
+    assert state(living, id) == b"3"
+    refused = [living.node.reader.step(answer.step) for answer in answers if answer.outcome is not None]
+    assert [len(step.consumed) for step in refused] == [1, 1]
+
+
+def test_a_component_that_never_ends_holds_up_nobody_else(living: Living):
+    endless, other = born(living, ENDLESS, limits=b'{"fuel": 2000000000}'), born(living, counter())
+
+    async def story():
+        stuck = await living.node.send(endless, b"{}", type="message")
+        waiting = asyncio.ensure_future(living.node.answer(endless, stuck))
+        for _ in range(5):
+            message = await living.node.send(other, b"{}", type="message")
+            await living.node.answer(other, message)
+        assert not waiting.done()
+        return await waiting
+
+    answer = living.run(story())
+    assert answer.outcome is not None and answer.outcome.code == "OutOfFuel"
+    assert state(living, other) == b"5"
+
+
+def test_after_a_restart_the_component_goes_on_from_its_state(living: Living):
+    id = born(living, counter())
+    tell(living, id, b"{}", b"{}")
+    with living.again() as again:
+        tell(again, id, b"{}")
+        assert state(again, id) == b"3"
+        assert [verdict.verdict for verdict in again.run(again.node.verify())] == ["MATCH"]
+
+
+def test_a_message_to_a_name_arrives(living: Living):
+    sends = f"(call $send (i32.const 1024) (i32.const 4) (local.get 0) (local.get 1)) {KEEP}"
+    last = living.run(living.node.create({**FILES, "code/c.wasm": counter()}, name="last")).id
+    tell(living, born(living, actor(sends, data="last")), b"{}", b"{}")
+    living.come_to_rest()
+    assert state(living, last) == b"2"

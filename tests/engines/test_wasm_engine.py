@@ -8,6 +8,7 @@ from tests.engines.components import KEEP, actor, counter
 from understudy.actors.contract import StepResult
 from understudy.actors.errors import WitError
 from understudy.engines.wasm.engine import WasmEngine
+from understudy.engines.wasm.failure import stopped_by
 from understudy.objects.ids import TreeId
 from understudy.store.reader import Staging
 from understudy.testing.engine_suite import Objects, delivery, run, step_input
@@ -127,3 +128,28 @@ def test_a_component_without_init_needs_a_state_in_the_core():
 def test_what_is_no_component_is_said_to_be_none(data: bytes, said: str):
     with pytest.raises(WitError, match=said):
         Actor(data)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "code"),
+    [
+        ("mmap failed: Cannot allocate memory", "cut", "HostMemory"),
+        ("backtrace: 0: mmap\n\nCaused by:\n    wasm trap: something new", "failed", "Trap"),
+        ("backtrace: 0: all fuel consumed\n\nCaused by:\n    wasm trap: integer overflow", "failed", "IntegerOverflow"),
+    ],
+)
+def test_only_what_the_machine_lacks_is_cut_and_names_in_a_component_say_nothing(said: str, kind: str, code: str):
+    outcome = stopped_by(said, used=1).outcome
+    assert (outcome.kind, outcome.code) == (kind, code)
+
+
+def test_a_machine_without_memory_cuts_the_step_and_leaves_the_state(monkeypatch: pytest.MonkeyPatch):
+    known = Actor(counter())
+
+    def fail(*_: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr("understudy.engines.wasm.guest.read_content", fail)
+    result = known.tell("{}")
+    assert result.outcome is not None
+    assert (result.outcome.kind, result.outcome.code, known.state) == ("cut", "HostMemory", b"0")

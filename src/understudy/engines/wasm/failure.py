@@ -45,7 +45,8 @@ class Stopped(Exception):
 
 def stopped_by(message: str, *, used: int) -> Stopped:
     """What wasmtime's error stands for; `used` is the fuel that was used until then."""
-    lowered = message.lower()
+    # What stands before it names functions of the component, whose author may call them what he likes.
+    lowered = message.rpartition("Caused by:")[2].lower()
     for said, code in _TRAPS:
         if said in lowered:
             return Stopped(code, f"{message.strip()}\n({used:,} units of fuel were used)")

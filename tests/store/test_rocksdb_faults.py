@@ -14,9 +14,12 @@ from threading import Thread
 import pytest
 from rocksdict import Options, Rdict
 
+from tests.node.living import Living
+from understudy.node.errors import NodeFailed
 from understudy.objects.codec import raw_block
 from understudy.objects.ids import StepId
 from understudy.store.errors import Corrupt, StoreClosed, StoreError, StoreFormat, StoreFull, StoreInUse
+from understudy.store.fsck import fsck
 from understudy.store.keys import FEED, feed_row
 from understudy.store.meta import FORMAT_ROW
 from understudy.store.port import Move, Row, Unit
@@ -419,6 +422,36 @@ def test_after_a_failed_sync_nobody_sees_what_may_not_be_durable(tmp_path, monke
     store = RocksBackend(tmp_path / "store")
     assert store.ref(b"head/000001") == unit(1).blocks[0].id
     store.close()
+
+
+def test_after_a_failed_sync_a_node_stops_and_the_store_decides_when_it_is_opened_again(tmp_path, monkeypatch):
+    store = RocksBackend(tmp_path / "store")
+    failing: list[bool] = []
+
+    def sync():
+        if failing:
+            raise Exception("IO error: While fdatasync: 000004.log: Input/output error")
+
+    monkeypatch.setattr(store, "_db", Disk(store._db, sync))
+    living = Living(store)
+    actor = living.create()
+    first = living.send(actor, "add", 1)
+    living.come_to_rest()
+    failing.append(True)
+    with pytest.raises(NodeFailed):
+        living.send(actor, "add", 2)
+    with pytest.raises(NodeFailed):
+        living.send(actor, "add", 3)
+    living.stop()
+    store.close()
+    # The bytes of the second message were on their way; that it was accepted was said to nobody, so both ends are right.
+    with Living(RocksBackend(tmp_path / "store")) as after:
+        after.come_to_rest()
+        assert after.state(actor)[f"queue/{after.party()}"] in ([1], [1, 2])
+        assert first in [id for step in after.chain(actor) for id in step.consumed]
+        assert after.tell(actor, "ask", 4) == 4
+        assert fsck(after.backend).ok
+        after.backend.close()
 
 
 def test_a_store_is_open_for_writing_once(tmp_path):

@@ -57,7 +57,11 @@ class Backend(Protocol):
         """The blocks with these ids, None where there is none. Raises StoreError if one could not be read."""
 
     def commit(self, units: Sequence[Unit]) -> list[Receipt]:
-        """Write the units, in order, with one sync; durable on return. Raises StoreError, then nothing of them is there."""
+        """Write the units, in order, with one sync; durable on return.
+
+        Raises StoreError. What became of the units is then unknown until the store is opened again: each is there as a
+        whole or not at all, and from here on every call raises, so that nobody acts on either.
+        """
 
     def ref(self, name: bytes) -> bytes | None:
         """The value of a ref."""

@@ -64,9 +64,8 @@ class RocksBackend:
     must be writable all the same, as rocksdict writes its own configuration into it.
     Raises StoreInUse, StoreFormat, StoreFull, Corrupt, StoreError.
 
-    After a commit that the disk refused, every call raises that error until the store is opened again. None of the
-    refused units is there then, with one exception: when the disk took the bytes and failed in the sync itself, they
-    may all be there.
+    After a commit that the disk refused, every call raises that error until the store is opened again. When the disk
+    took the bytes and failed in the sync itself, the units of that commit may all be there then.
     """
 
     def __init__(

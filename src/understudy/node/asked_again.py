@@ -86,7 +86,20 @@ class AskedAgain:
 
     def _ask(self, entry: Entry, request: QueryRequest, step_id: StepId) -> Problem | None:
         calls = _NoCalls()
-        result: Result | WitError
+        try:
+            result = self._run(request, step_id, calls)
+        except _External:
+            return _problem(UNVERIFIABLE, SOURCE, entry, "external code answered, of which the chain knows nothing")
+        if calls.asked:
+            reason = f"the query {request.name!r} asks other actors in turn, at steps that are not in the journal"
+            return _problem(UNVERIFIABLE, ANSWER, entry, reason)
+        recorded, now = self._recorded(entry, result), _answer(result)
+        if recorded == now:
+            return None
+        reason = f"asked again at {entry.step}, the query {request.name!r} answers something else"
+        return _problem(MISMATCH, ANSWER, entry, reason, _shown(recorded), _shown(now))
+
+    def _run(self, request: QueryRequest, step_id: StepId, calls: _NoCalls) -> Result | WitError:
         try:
             plan = prepare_query(
                 self._reader,
@@ -98,23 +111,15 @@ class AskedAgain:
                 engines=self._engines,
             )
             if isinstance(plan.program, PythonQuery) and plan.program.is_external:
-                return _problem(UNVERIFIABLE, SOURCE, entry, "external code answered, of which the chain knows nothing")
+                raise _External
             found = plan.program.run(plan.given)
             if not isinstance(found, Result):
                 found = run_virtually(found, on_idle=lambda: False, on_stuck=lambda: False)
-            result = check_result(self._reader, found)
+            return check_result(self._reader, found)
         except WitError as error:
-            result = error
+            return error
         except Stuck as error:
-            result = WitError(QUERY_TIMEOUT, str(error))
-        if calls.asked:
-            reason = f"the query {request.name!r} asks other actors in turn, at steps that are not in the journal"
-            return _problem(UNVERIFIABLE, ANSWER, entry, reason)
-        recorded, now = self._recorded(entry, result), _answer(result)
-        if recorded == now:
-            return None
-        reason = f"asked again at {entry.step}, the query {request.name!r} answers something else"
-        return _problem(MISMATCH, ANSWER, entry, reason, _shown(recorded), _shown(now))
+            return WitError(QUERY_TIMEOUT, str(error))
 
     def _recorded(self, entry: Entry, result: Result | WitError) -> bytes | CallError:
         if entry.error is None:
@@ -122,6 +127,10 @@ class AskedAgain:
             return self._reader.blob(entry.reply)
         # The text of a failure is Python's, and other versions have other words for it.
         return CallError(entry.error.code, result.text) if isinstance(result, WitError) else entry.error
+
+
+class _External(Exception):
+    """The code is not in the core."""
 
 
 class _NoCalls:

@@ -24,7 +24,7 @@ from understudy.wit.parameters import (
     bind,
     describe_sources,
     find_source,
-    is_async,
+    name_of,
     parameters_of,
     wrong_signature,
 )
@@ -64,16 +64,14 @@ class Argument(Struct, frozen=True, kw_only=True):
 class QueryHandler:
     """A query, ready to be called with its context alone."""
 
-    __slots__ = ("arguments", "call", "function", "is_async", "returns")
+    __slots__ = ("arguments", "call", "function", "returns")
 
     def __init__(self, function: Callable[..., Any], state: StateType) -> None:
         """Raises WitError("WrongSignature") that names the parameter."""
         self.function = function
-        self.is_async = is_async(function)
         parameters, self.returns = parameters_of(function)
         fills: dict[str, Fill] = {}
         arguments: list[Argument] = []
-        asked: list[Parameter] = []
         for parameter in parameters:
             source = _source(parameter)
             if parameter.name == STATE:
@@ -81,10 +79,9 @@ class QueryHandler:
             elif source is not None:
                 fills[parameter.name] = source.fill
             else:
-                asked.append(parameter)
                 arguments.append(_argument(function, parameter))
         self.arguments = arguments
-        self.call = _with_arguments(function, parameters, fills, arguments)
+        self.call = _with_arguments(function, fills, arguments)
 
 
 def inject_query(function: Callable[..., Any]) -> Fill:
@@ -132,41 +129,33 @@ def _argument(function: Callable[..., Any], parameter: Parameter) -> Argument:
     return Argument(name=parameter.name, kind=kind, default=parameter.default)
 
 
-def _with_arguments(
-    function: Callable[..., Any], parameters: list[Parameter], fills: Mapping[str, Fill], arguments: list[Argument]
-) -> Fill:
-    if not arguments:
-        call = bind(function, parameters, fills)
-        if any(_source(parameter) is GIVEN for parameter in parameters):
-            return call  # it reads the context itself, which need not be JSON
-
-        def check_and_call(ctx: QueryContext) -> Any:
-            _refuse_others(_given(ctx), {}, function.__name__)
-            return call(ctx)
-
-        return check_and_call
-    by_name = {argument.name: argument for argument in arguments}
+def _with_arguments(function: Callable[..., Any], fills: Mapping[str, Fill], arguments: list[Argument]) -> Fill:
+    known = {argument.name: argument for argument in arguments}
     decoders = {
         argument.name: [argument_decoder(argument.kind, texts=texts) for texts in (False, True)]
         for argument in arguments
     }
-    positional_only = [
-        name for name, found in inspect.signature(function).parameters.items() if found.kind is found.POSITIONAL_ONLY
-    ]
 
-    def decode_and_call(ctx: QueryContext) -> Any:
+    positional = _positional_only(function)
+
+    def call(ctx: QueryContext) -> Any:
         given = _given(ctx)
-        _refuse_others(given, by_name, function.__name__)
+        _refuse_others(given, known, name_of(function))
         is_text = ctx.given.context.media_type == TEXTS
         values = {name: fill(ctx) for name, fill in fills.items()}
-        for name, argument in by_name.items():
+        for name, argument in known.items():
             if name in given:
                 values[name] = _decoded(name, given[name], decoders[name][is_text])
             elif argument.is_required:
-                raise WitError(BAD_ARGUMENTS, f"the argument {name!r} is missing; {_expected(by_name)}")
-        return function(*[values.pop(name) for name in positional_only if name in values], **values)
+                raise WitError(BAD_ARGUMENTS, f"the argument {name!r} is missing; {_expected(known)}")
+        return function(*[values.pop(name) for name in positional if name in values], **values)
 
-    return decode_and_call
+    return call
+
+
+def _positional_only(function: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return [found.name for found in parameters if found.kind is found.POSITIONAL_ONLY]
 
 
 def _given(ctx: QueryContext) -> Mapping[str, msgspec.Raw]:

@@ -153,3 +153,14 @@ def test_a_machine_without_memory_cuts_the_step_and_leaves_the_state(monkeypatch
     result = known.tell("{}")
     assert result.outcome is not None
     assert (result.outcome.kind, result.outcome.code, known.state) == ("cut", "HostMemory", b"0")
+
+
+def test_only_so_many_components_are_kept_and_those_in_use_stay(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("understudy.engines.wasm.engine.MAX_COMPONENTS", 2)
+    engine, objects = WasmEngine(), Objects()
+    cores = [objects.core({"wit": "/code:c:handle", "code/c.wasm": actor(data=str(number))}) for number in range(4)]
+    hot = engine.load(cores[0], "wit", objects)
+    cold = [engine.load(core, "wit", objects) for core in cores[1:] if engine.load(cores[0], "wit", objects) is hot]
+    assert len(cold) == 3
+    assert engine.load(cores[3], "wit", objects) is cold[2]
+    assert engine.load(cores[1], "wit", objects) is not cold[0]

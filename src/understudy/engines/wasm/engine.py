@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from understudy.actors.contract import StepInput, StepResult
 from understudy.actors.errors import WitError
@@ -24,12 +24,9 @@ from understudy.objects.ids import Id, TreeId
 from understudy.store.maps import tree_entry
 from understudy.store.reader import Reader
 
-MAX_COMPONENTS: Final = 64  # loaded ones; a large one takes some 60 MB
+MAX_COMPONENTS: Final = 64  # loaded ones, the last used; a large one takes some 60 MB
 MAX_PROGRAMS: Final = 1024
 _WIT: Final = "wit"
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
-
 _POINTER = re.compile(r"/([^:\n]+):([^/:\n]+):handle\Z")
 
 
@@ -41,7 +38,7 @@ class WasmEngine:
 
     def __init__(self, cache: Path | None = None) -> None:
         self._cache = CompiledCache(cache)
-        self._paths: OrderedDict[Id, str] = OrderedDict()
+        self._paths: dict[Id, str] = {}
         self._components: OrderedDict[Id, LoadedComponent] = OrderedDict()
         self._programs: OrderedDict[tuple[Id, Id | None], WasmProgram] = OrderedDict()
         self._builds = Locks()
@@ -58,12 +55,12 @@ class WasmEngine:
             raise WitError("NoUpdate", f"a component has no function for updates: remove /{entry} from the core")
         component_id = self._component_id(core, store)
         limits_id = tree_entry(store, core, LIMITS)
-        key = component_id, limits_id
-        program = self._programs.get(key)
+        program = self._known(component_id, limits_id)
         if program is None:
             limits = read_limits(store, limits_id)
-            program = WasmProgram(self._component(component_id, store), limits)
-            program = self._keep(self._programs, key, program, MAX_PROGRAMS)
+            program = self._keep_program(
+                component_id, limits_id, WasmProgram(self._component(component_id, store), limits)
+            )
         check_init(program.loaded.world, has_state=tree_entry(store, core, STATE) is not None)
         return program
 
@@ -90,7 +87,10 @@ class WasmEngine:
             raise WitError("NoWit", "the core has no /wit: put a pointer there, such as /code:counter:handle")
         path = self._paths.get(wit)
         if path is None:
-            path = self._keep(self._paths, wit, _read_pointer(store, wit), MAX_PROGRAMS)
+            path = _read_pointer(store, wit)
+            if len(self._paths) >= MAX_PROGRAMS:
+                self._paths.clear()
+            self._paths[wit] = path
         found = store.find(core, path)
         if found is None:
             raise WitError("NoComponent", f"/wit names the component /{path}, and there is nothing")
@@ -102,14 +102,28 @@ class WasmEngine:
             if known is not None:
                 return known
             loaded = LoadedComponent(_read_component(store, id), self._cache)
-            return self._keep(self._components, id, loaded, MAX_COMPONENTS)
+            with self._keeping:
+                self._components[id] = loaded
+                while len(self._components) > MAX_COMPONENTS:
+                    dropped, _ = self._components.popitem(last=False)
+                    for key in [key for key in self._programs if key[0] == dropped]:
+                        del self._programs[key]
+            return loaded
 
-    def _keep(self, kept: OrderedDict[_Key, _Value], key: _Key, value: _Value, most: int) -> _Value:
+    def _known(self, component: Id, limits: Id | None) -> WasmProgram | None:
         with self._keeping:
-            kept[key] = value
-            while len(kept) > most:
-                kept.popitem(last=False)
-        return value
+            program = self._programs.get((component, limits))
+            if program is not None and component in self._components:
+                self._components.move_to_end(component)
+                self._programs.move_to_end((component, limits))
+            return program
+
+    def _keep_program(self, component: Id, limits: Id | None, program: WasmProgram) -> WasmProgram:
+        with self._keeping:
+            kept = self._programs.setdefault((component, limits), program)
+            while len(self._programs) > MAX_PROGRAMS:
+                self._programs.popitem(last=False)
+            return kept
 
 
 class _Update(NamedTuple):

@@ -158,6 +158,12 @@ def test_a_context_that_is_no_object_is_refused(living: Living, data: bytes) -> 
         living.run(living.node.query(actor, "above", Blob(data)))
 
 
+def test_a_query_that_takes_the_context_itself_gets_any_bytes(living: Living) -> None:
+    wit = "from understudy import Wit\nwit = Wit()\n@wit.query\ndef size(context): return len(context.data)"
+    answer = living.run(living.node.query(living.create(wit=wit), "size", Blob(b"{\xff"))).result
+    assert answer == Blob(b"2", "application/json")
+
+
 def test_texts_are_read_as_what_the_arguments_are(living: Living) -> None:
     query = """
         from understudy import Wit

@@ -81,7 +81,11 @@ class QueryHandler:
             else:
                 arguments.append(_argument(function, parameter))
         self.arguments = arguments
-        self.call = _with_arguments(function, fills, arguments)
+        if not arguments and any(_source(parameter) is GIVEN for parameter in parameters):
+            # It reads the context itself, which need not be JSON.
+            self.call = bind(function, parameters, fills)
+        else:
+            self.call = _with_arguments(function, fills, arguments)
 
 
 def inject_query(function: Callable[..., Any]) -> Fill:

@@ -38,11 +38,12 @@ browser:
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	fi
 
-test: setup browser lint types $(COMPONENTS)/c.wasm
+test: setup browser lint types $(COMPONENTS)/c.wasm $(COMPONENTS)/parrot.wasm
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 # The examples' components from source, by tools that are installed below .build: a gigabyte, and minutes for the first time.
-components: $(COMPONENTS)/c.wasm $(COMPONENTS)/wat.wasm $(COMPONENTS)/python.wasm $(COMPONENTS)/javascript.wasm
+components: $(COMPONENTS)/c.wasm $(COMPONENTS)/wat.wasm $(COMPONENTS)/python.wasm $(COMPONENTS)/javascript.wasm \
+		$(COMPONENTS)/parrot.wasm $(COMPONENTS)/clerk.wasm
 
 test-components: components
 	$(BIN)/python -m pytest tests/components
@@ -52,6 +53,8 @@ $(COMPONENTS)/c.wasm: $(wildcard examples/wasm/c/*) $(WASM_SOURCES)
 $(COMPONENTS)/wat.wasm: $(wildcard examples/wasm/wat/*) $(WASM_SOURCES)
 $(COMPONENTS)/python.wasm: $(wildcard examples/wasm/python/*) $(WASM_SOURCES)
 $(COMPONENTS)/javascript.wasm: $(wildcard examples/wasm/javascript/*) $(WASM_SOURCES)
+$(COMPONENTS)/parrot.wasm: $(wildcard examples/chat/*.c examples/wasm/c/*) $(WASM_SOURCES)
+$(COMPONENTS)/clerk.wasm: $(wildcard examples/chat/*.js examples/wasm/javascript/*) $(WASM_SOURCES)
 $(COMPONENTS)/%.wasm: | setup
 	$(BIN)/python examples/wasm/build.py $*
 

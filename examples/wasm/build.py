@@ -52,12 +52,12 @@ def build_javascript(source: Path, target: Path) -> None:
     """SpiderMonkey and the module in one component, by componentize-js."""
     folder = BUILD / "tools/javascript"
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json", "build.js"):
+    for name in ("package.json", "build.js"):
         shutil.copy(HERE / "javascript" / name, folder)
-    lock = (folder / "package-lock.json").read_text(encoding="utf-8")
-    if _is_new(folder / ".installed", lock):
-        _run("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder)
-        (folder / ".installed").write_text(lock, encoding="utf-8")
+    wanted = (folder / "package.json").read_text(encoding="utf-8")
+    if _is_new(folder / ".installed", wanted):
+        _run("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder)
+        (folder / ".installed").write_text(wanted, encoding="utf-8")
     _run("node", folder / "build.js", source, INTERFACE, target)
 
 
@@ -66,6 +66,8 @@ BUILDERS: Final[Mapping[str, tuple[str, Callable[[Path, Path], None]]]] = {
     "wat": ("wat/counter.wat", build_wat),
     "python": ("python/counter.py", build_python),
     "javascript": ("javascript/counter.js", build_javascript),
+    "parrot": ("../chat/parrot.c", build_c),
+    "clerk": ("../chat/clerk.js", build_javascript),
 }
 
 

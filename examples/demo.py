@@ -36,12 +36,12 @@ console = Console()
 
 
 class NodeProcess:
-    """`understudy serve` in a process of its own, on a free port of loopback."""
+    """`understudy serve`, or another command, in a process of its own, on a free port of loopback."""
 
-    def __init__(self, project: Path) -> None:
+    def __init__(self, project: Path, *command: str) -> None:
         self._project = project
         self._process = subprocess.Popen(
-            [*UNDERSTUDY, "serve", "--listen", "127.0.0.1:0"], cwd=project, stdout=subprocess.DEVNULL
+            [*UNDERSTUDY, *(command or ("serve",)), "--listen", "127.0.0.1:0"], cwd=project, stdout=subprocess.DEVNULL
         )
         self.client = httpx.Client(base_url=self._address(), timeout=30)
 
@@ -83,6 +83,7 @@ def main() -> int:
         console.print("Every step of every history is run again in fresh processes, and compared.")
         verdict = subprocess.run([*UNDERSTUDY, "verify", "--all"], cwd=project).returncode
         problems += _lie(project)
+        problems += _count(project.parent)
     for problem in problems:
         console.print(f"[red]broken:[/] {problem}")
     console.print(
@@ -235,6 +236,30 @@ def _lie(project: Path) -> list[str]:
     console.print("One digit of its books is changed in a copy of the file:")
     caught = subprocess.run([*UNDERSTUDY, "verify", forged], cwd=project.parent).returncode == 1
     rules = {"an honest file verifies": believed, "a forged one is caught": caught}
+    return [rule for rule, holds in rules.items() if not holds]
+
+
+def _count(folder: Path) -> list[str]:
+    """A component, compiled from C: messages, a refusal, SIGKILL, and the chain goes on."""
+    console.rule("[bold]6. An actor that is a WebAssembly component")
+    component = str(HERE / "wasm" / "counter.wasm")
+    node = NodeProcess(folder, "run", component)
+    for amount in (2, 40):
+        console.print(f'POST {{"add": {amount}}}', node.client.post("/", json={"add": amount}).json()["state"])
+    refused = node.client.post("/", json={"add": "much"})
+    console.print('POST {"add": "much"}', refused.status_code, refused.json()["code"])
+    node.kill()
+    console.print("[bold red]SIGKILL[/], and the same command again.")
+    node = NodeProcess(folder, "run", component)
+    state = node.client.post("/", json={"add": 0}).json()["state"]
+    console.print('POST {"add": 0}', state)
+    node.stop()
+    verified = subprocess.run([*UNDERSTUDY, "verify", "--all"], cwd=folder).returncode == 0
+    rules = {
+        "a contract refuses what is no number": refused.status_code == 422,
+        "a component goes on where it was killed": state == {"count": 42},
+        "its history verifies": verified,
+    }
     return [rule for rule, holds in rules.items() if not holds]
 
 

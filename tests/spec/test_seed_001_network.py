@@ -215,6 +215,13 @@ def test_the_same_component_under_another_name_goes_on_too(run: Run, tmp_path: P
     assert run(renamed).actor["resumed"]
 
 
+def test_a_file_whose_name_no_actor_can_have_is_run_all_the_same(run: Run, tmp_path: Path):
+    odd = tmp_path / "a:b .wasm"
+    odd.write_bytes(COUNTER.read_bytes())
+    process = run(odd)
+    assert (process.actor["name"], process.post({"add": 1}).json()["state"]) == ("actor", {"count": 1})
+
+
 def test_an_update_replaces_the_component_and_the_file_that_it_was_started_with_still_names_the_actor(
     run: Run, tmp_path: Path
 ):

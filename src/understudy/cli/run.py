@@ -21,7 +21,7 @@ from understudy.cli.node_process import (
 )
 from understudy.cli.options import AsJson, Store
 from understudy.cli.screen import print_json, remark, say
-from understudy.node.lead import Lead, Part, start_lead
+from understudy.node.lead import Lead, Part, name_for, start_lead
 from understudy.node.node import Node
 from understudy.version import VERSION
 from understudy.web.app import build_app
@@ -46,7 +46,7 @@ def run(
 
     Example: understudy run counter.wasm --listen 127.0.0.1:8080
     """
-    part = Part(component=_read(component), name=component.stem, nonce=nonce)
+    part = Part(component=_read(component), name=name_for(component.stem), nonce=nonce)
     place = find_place(listen, store)
     run_until_stopped(_run(place, part, as_json=as_json))
     if not as_json:

@@ -12,12 +12,14 @@ from msgspec import Struct
 from understudy.node.errors import Conflict
 from understudy.node.node import Node
 from understudy.objects.blob import blob_id
+from understudy.objects.errors import BadName
 from understudy.objects.ids import ActorId, Id, StepId, TreeId
+from understudy.objects.names import check_name
 from understudy.objects.step import Outcome
 from understudy.store.keys import meta_row
 from understudy.store.port import Row, Unit
 
-NAME: Final = "actor"  # where the component's own name can't be one
+OTHERWISE: Final = "actor"  # where the file's name can't be that of an actor and of its code
 _LEAD_ROW: Final = meta_row("lead")
 
 
@@ -53,6 +55,16 @@ class Part(Struct, frozen=True, kw_only=True):
         """The core."""
         wit = f"/code:{self.name}:handle\n"
         return {"runtime": b"wasm\n", "wit": wit.encode(), self.path: self.component}
+
+
+def name_for(stem: str) -> str:
+    """What the component in a file of this name is called."""
+    try:
+        check_name(stem)
+    except BadName:
+        return OTHERWISE
+    # A colon ends the path in the pointer of /wit, and white space around a pointer is not part of it.
+    return OTHERWISE if ":" in stem or stem != stem.strip() else stem
 
 
 async def start_lead(node: Node, part: Part) -> Lead:

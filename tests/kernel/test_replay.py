@@ -15,6 +15,7 @@ from understudy.kernel.replay import engine_name, engine_rules, engine_source
 from understudy.kernel.seal import Sealed
 from understudy.node.replay_calls import ReplayCalls
 from understudy.node.replayer import Replayer
+from understudy.node.stage import LocalStage
 from understudy.objects.blob import blob_id
 from understudy.objects.ids import ActorId, Id, StepId
 from understudy.objects.mailbox import LANES, UPDATE
@@ -61,7 +62,7 @@ def test_every_step_replays_to_its_own_id(messages: list[tuple[str, str, str]], 
         else:
             troupe.send(actor, "note", text, lane=lane, sender=sender)
     troupe.play()
-    replayer = Replayer(troupe.reader)
+    replayer = Replayer(troupe.reader, LocalStage())
     assert [replayer.judge(record, lambda: OWNER) for record in chain(troupe, actor)] == [None] * (
         troupe.step(actor).height + 1
     )
@@ -73,7 +74,7 @@ def test_a_message_to_nobody_is_left_out_again(troupe: Troupe):
     record = chain(troupe, actor)[-1]
     assert [entry.path for entry in record.journal] == ["send/1"]
     assert record.answers == []
-    assert Replayer(troupe.reader).judge(record, lambda: OWNER) is None
+    assert Replayer(troupe.reader, LocalStage()).judge(record, lambda: OWNER) is None
 
 
 def test_the_record_after_a_step_is_the_record_before_the_next(troupe: Troupe):

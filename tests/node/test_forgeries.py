@@ -275,3 +275,68 @@ def _car(troupe: Troupe, *actors: ActorId) -> BytesIO:
     write_car(file, heads, [block for head in heads for block in walk(troupe.reader, head)])
     file.seek(0)
     return file
+
+
+# Code that sets out to deceive whoever judges it. In the process of the tests it behaves.
+
+DECEIVER = """
+import sys
+if 'pytest' not in sys.modules:
+    from msgspec.structs import replace
+    from understudy.engines.python.program import PythonProgram
+    honest = PythonProgram.run
+    PythonProgram.run = lambda self, given: replace(honest(self, given), log=[' forged'])
+    for name, module in list(sys.modules.items()):
+        for judging in ('judge_replay', 'first_difference', 'check_record', 'check_senders'):
+            if name.startswith('understudy.') and hasattr(module, judging):
+                setattr(module, judging, lambda *args, **more: None)
+
+def wit(ctx):
+    ctx.log('true')
+"""
+HONEST = "def wit(ctx):\n    ctx.log('true')\n"
+
+
+def forge_log(troupe: Troupe, actor: ActorId, line: str) -> None:
+    staging = Staging(troupe.reader)
+    troupe.forge(actor, staging=staging, log=staging.put_blob(f" {line}\n".encode()))
+
+
+def test_code_that_patches_the_judges_functions_is_judged_by_others(troupe: Troupe):
+    deceiver = troupe.create({"wit": "/code:odd:wit", "code/odd.py": DECEIVER})
+    troupe.tell(deceiver, "go")
+    forge_log(troupe, deceiver, "something else")
+    assert found(verify(troupe, deceiver)) == ("MISMATCH", "output", "data.log[0]")
+
+
+def test_what_code_spoils_where_it_is_replayed_does_not_reach_the_code_after_an_update(troupe: Troupe):
+    actor = troupe.create({"wit": "/code:odd:wit", "code/odd.py": "def wit(ctx): pass\n", "code/other.py": ""})
+    troupe.update(actor, {"code/odd.py": DECEIVER.replace("ctx.log('true')", "pass").replace("[' forged']", "[]")})
+    troupe.tell(actor, "go")
+    troupe.update(actor, {"code/odd.py": HONEST})
+    troupe.tell(actor, "go")
+    assert verify(troupe, actor).ok
+    forge_log(troupe, actor, "forged")
+    verdict = verify(troupe, actor)
+    assert found(verdict) == ("MISMATCH", "output", "data.log[0]")
+    assert (verdict.recorded, verdict.replayed) == (" forged", " true")
+
+
+def test_what_code_spoils_where_it_is_replayed_does_not_reach_other_histories(troupe: Troupe):
+    deceiver = troupe.create({"wit": "/code:odd:wit", "code/odd.py": DECEIVER})
+    honest = troupe.create({"wit": "/code:odd:wit", "code/odd.py": HONEST})
+    troupe.tell(honest, "go")
+    forge_log(troupe, honest, "forged")
+    targets = [troupe.target(deceiver), troupe.target(honest)]
+    verdicts = verify_targets(troupe.backend, targets, processes=1)
+    assert found(verdicts[1]) == ("MISMATCH", "output", "data.log[0]")
+
+
+def test_a_process_that_ends_in_the_middle_of_a_history_costs_only_the_steps_that_ended_it(troupe: Troupe):
+    code = "import os, sys\ndef wit(ctx):\n    if ctx.height % 2 and 'pytest' not in sys.modules: os._exit(7)\n"
+    actor = troupe.create({"wit": "/code:odd:wit", "code/odd.py": code})
+    for _ in range(4):
+        troupe.tell(actor, "go")
+    forge_log(troupe, actor, "forged")
+    verdict = verify(troupe, actor)
+    assert (verdict.verdict, verdict.cause, verdict.at_height) == ("MISMATCH", "output", 4)

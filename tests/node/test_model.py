@@ -20,6 +20,7 @@ from understudy.kernel.closure import Closure
 from understudy.kernel.verify import check_record
 from understudy.node.errors import KeyReused
 from understudy.node.replayer import Replayer
+from understudy.node.stage import LocalStage
 from understudy.objects.ids import ActorId, Id, MessageId
 from understudy.objects.mailbox import QUEUE, SIGNAL, UPDATE, Cursor
 from understudy.objects.message import GENESIS, Message
@@ -379,7 +380,7 @@ class Programs(RuleBasedStateMachine):
     def check_replay(self, histories: dict[str, History]) -> None:
         """Every step can be made again from its record."""
         reader = Grit(self.inner)
-        closure, replayer = Closure(reader), Replayer(reader)
+        closure, replayer = Closure(reader), Replayer(reader, LocalStage())
         for history in histories.values():
             for record in history.records:
                 assert check_record(reader, record, closure) is None

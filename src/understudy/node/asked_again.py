@@ -6,17 +6,17 @@ A replay takes answers from the journal; this finds those that were never given.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, NoReturn
+from typing import Final
 
 from understudy.actors.contract import Engine
-from understudy.actors.errors import CallFailed, WitError
+from understudy.actors.errors import WitError
 from understudy.actors.query import Error, QueryRequest, Result, read_request, result_bytes
-from understudy.engines.python.query import PythonQuery
 from understudy.kernel.compare import JSON, MAX_PREVIEW
 from understudy.kernel.query import check_result, prepare_query
 from understudy.kernel.replay import Record
 from understudy.kernel.verify import (
     ANSWER,
+    DIED,
     INTEGRITY,
     MISMATCH,
     MISSING,
@@ -29,9 +29,9 @@ from understudy.kernel.verify import (
     worse,
 )
 from understudy.node.asking import QUERY_TIMEOUT
-from understudy.node.virtual_loop import Stuck, run_virtually
+from understudy.node.no_calls import NoCalls, ask_nobody
+from understudy.node.performed import PerformedQuery, PerformerLost
 from understudy.objects import ids
-from understudy.objects.codec import Block
 from understudy.objects.errors import BadId, ObjectError
 from understudy.objects.ids import StepId
 from understudy.objects.journal import CallError, Entry
@@ -85,11 +85,13 @@ class AskedAgain:
         return self._ask(entry, request, step_id)
 
     def _ask(self, entry: Entry, request: QueryRequest, step_id: StepId) -> Problem | None:
-        calls = _NoCalls()
+        calls = NoCalls()
         try:
             result = self._run(request, step_id, calls)
         except _External:
             return _problem(UNVERIFIABLE, SOURCE, entry, "external code answered, of which the chain knows nothing")
+        except PerformerLost as lost:
+            return _problem(UNVERIFIABLE, DIED, entry, str(lost))
         if calls.asked:
             reason = f"the query {request.name!r} asks other actors in turn, at steps that are not in the journal"
             return _problem(UNVERIFIABLE, ANSWER, entry, reason)
@@ -99,7 +101,7 @@ class AskedAgain:
         reason = f"asked again at {entry.step}, the query {request.name!r} answers something else"
         return _problem(MISMATCH, ANSWER, entry, reason, _shown(recorded), _shown(now))
 
-    def _run(self, request: QueryRequest, step_id: StepId, calls: _NoCalls) -> Result | WitError:
+    def _run(self, request: QueryRequest, step_id: StepId, calls: NoCalls) -> Result | WitError:
         try:
             plan = prepare_query(
                 self._reader,
@@ -110,16 +112,11 @@ class AskedAgain:
                 calls=calls,
                 engines=self._engines,
             )
-            if isinstance(plan.program, PythonQuery) and plan.program.is_external:
+            if isinstance(plan.program, PerformedQuery) and plan.program.is_external:
                 raise _External
-            found = plan.program.run(plan.given)
-            if not isinstance(found, Result):
-                found = run_virtually(found, on_idle=lambda: False, on_stuck=lambda: False)
-            return check_result(self._reader, found)
+            return check_result(self._reader, ask_nobody(plan.program, plan.given))
         except WitError as error:
             return error
-        except Stuck as error:
-            return WitError(QUERY_TIMEOUT, str(error))
 
     def _recorded(self, entry: Entry, result: Result | WitError) -> bytes | CallError:
         if entry.error is None:
@@ -131,28 +128,6 @@ class AskedAgain:
 
 class _External(Exception):
     """The code is not in the core."""
-
-
-class _NoCalls:
-    """How a query that is asked again reaches others: not at all, and it shows that it tried."""
-
-    def __init__(self) -> None:
-        self.entries: tuple[Entry, ...] = ()
-        self.blocks: tuple[Block, ...] = ()
-        self.unanswered: Exception | None = None
-        self.asked = False
-
-    def close(self) -> None:
-        """Nothing is recorded here."""
-
-    async def call(self, capability: str, request: bytes) -> NoReturn:
-        """Raise CallFailed."""
-        self.call_and_wait(capability, request)
-
-    def call_and_wait(self, capability: str, request: bytes) -> NoReturn:
-        """Raise CallFailed."""
-        self.asked = True
-        raise CallFailed("NotNow", "a query that is asked again for a verdict asks nobody")
 
 
 def _queries(record: Record, requests: Mapping[str, bytes]) -> Iterator[tuple[Entry, QueryRequest]]:

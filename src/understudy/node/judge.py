@@ -1,4 +1,4 @@
-"""A judge: the fresh process that verifies. It gets blocks through its pipe and trusts none of them.
+"""A judge: the fresh process that verifies. It gets blocks through its pipe and trusts none of them, and runs no wit.
 
 `node/verification.py` starts it under a fixed hash seed and with nothing of the user's environment.
 """
@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,9 +28,12 @@ from understudy.kernel.verify import (
 )
 from understudy.node.asked_again import AskedAgain
 from understudy.node.chains import StoredChains
+from understudy.node.nursery import Nursery
+from understudy.node.performed import PerformedStage
+from understudy.node.performer import end_with_parent
 from understudy.node.pipe_store import PipeStore
 from understudy.node.replayer import Replayer
-from understudy.node.wire import At, Broken, Done, HungUp, Pipe, Setup, Span
+from understudy.node.wire import At, Broken, Done, HungUp, Pipe, Setup, Span, ToJudge
 from understudy.objects import ids
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, StepId, TreeId
@@ -42,7 +44,6 @@ from understudy.store.reader import Reader
 from understudy.store.verified import Grit
 
 BATCH: Final = 64  # steps whose objects are asked for at once
-_PARENT_SECONDS: Final = 1.0
 
 Chain = list[tuple[StepId, Step]]
 Unread = StoreError | ObjectError
@@ -50,14 +51,15 @@ Unread = StoreError | ObjectError
 
 def main() -> None:
     """Judge spans that come through stdin, and say so on stdout, until the other side is gone."""
-    pipe = _take_pipe()
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    pipe, fds = _take_pipe()
+    nursery = Nursery(close=fds)
+    end_with_parent()
     try:
-        setup = pipe.receive_for_judge()
+        setup = pipe.receive()
         assert isinstance(setup, Setup)
-        judge = Judge(pipe, setup)
+        judge = Judge(pipe, setup, nursery)
         while True:
-            span = pipe.receive_for_judge()
+            span = pipe.receive()
             assert isinstance(span, Span)
             pipe.send(judge.judge(span))
     except HungUp:
@@ -69,20 +71,24 @@ def main() -> None:
 class Judge:
     """Judges spans of histories, one after the other."""
 
-    def __init__(self, pipe: Pipe, setup: Setup) -> None:
+    def __init__(self, pipe: Pipe[ToJudge], setup: Setup, nursery: Nursery) -> None:
         self._pipe = pipe
         self._store = PipeStore(pipe)
         # The door asks a backend for blocks only, and those are all that a pipe has.
         self._reader: Reader = Grit(cast(Backend, self._store))
         self._closure = Closure(self._reader)
         self._chains = StoredChains(self._store, self._reader)
-        self._replayer = None if setup.integrity_only else Replayer(self._reader, setup.modules, Path(setup.components))
+        self._replayer = None
         self._asked_again: AskedAgain | None = None
+        if not setup.integrity_only:
+            self._replayer = Replayer(self._reader, PerformedStage(nursery, setup), Path(setup.components))
         if setup.deep and self._replayer is not None:
             self._asked_again = AskedAgain(self._reader, self._chains, self._replayer.engines)
 
     def judge(self, span: Span) -> Done:
         """Judge the steps of a span from the lowest up, as far as the first MISMATCH."""
+        if self._replayer is not None:
+            self._replayer.begin()
         chain, problem = self._chain(span)
         below = chain[0][1].parent if chain and problem is None else None
         lowest = chain[0][0] if chain and problem is None else None
@@ -223,19 +229,11 @@ def _at(problem: Problem, step: StepId, height: int) -> Problem:
     )
 
 
-def _take_pipe() -> Pipe:
+def _take_pipe() -> tuple[Pipe[ToJudge], list[int]]:
     """Take stdin and stdout for ourselves, and give the wits' `print` and `input` a place where they do no harm."""
-    pipe = Pipe(os.dup(0), os.dup(1))
+    fds = [os.dup(0), os.dup(1)]
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
     os.close(nothing)
-    return pipe
-
-
-def _end_with_parent(parent: int) -> None:
-    """End when the process that started us is gone, also in the middle of a step."""
-    pause = threading.Event()
-    while os.getppid() == parent:
-        pause.wait(_PARENT_SECONDS)
-    os._exit(1)
+    return Pipe(fds[0], fds[1], ToJudge), fds

@@ -1,11 +1,11 @@
-"""A judge's view of the store: blocks and index entries that come through its pipe. Nothing of it is trusted."""
+"""A judge's or a performer's view of the store: what comes through its pipe. Nothing of it is trusted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from understudy.node.wire import Blocks, GetBlocks, GetHead, GetSteps, Pipe, Value, Values
+from understudy.node.wire import Blocks, GetBlocks, GetHead, GetSteps, Pipe, ToJudge, ToPerformer, Value, Values
 from understudy.objects.ids import ActorId, Id, StepId
 from understudy.store.errors import Corrupt
 
@@ -15,9 +15,9 @@ MAX_REMEMBERED: Final = 200_000  # ids that were fetched; their blocks are in th
 
 
 class PipeStore:
-    """Asks the process that verifies. `missing` collects the blocks that were needed and not there."""
+    """Asks the process that started this one. `missing` collects the blocks that were needed and not there."""
 
-    def __init__(self, pipe: Pipe) -> None:
+    def __init__(self, pipe: Pipe[ToJudge] | Pipe[ToPerformer]) -> None:
         self.missing: set[bytes] = set()
         self._pipe = pipe
         self._ahead: dict[bytes, bytes] = {}
@@ -41,8 +41,7 @@ class PipeStore:
         wanted = [id for id in dict.fromkeys(ids) if id not in self._fetched]
         if len(self._fetched) > MAX_REMEMBERED:
             self._fetched.clear()
-        if sum(map(len, self._ahead.values())) > MAX_AHEAD:
-            self._ahead.clear()
+        self._make_room()
         for start in range(0, len(wanted), MAX_FETCH):
             part = wanted[start : start + MAX_FETCH]
             self._fetched.update(part)
@@ -50,22 +49,31 @@ class PipeStore:
                 if data is not None:
                     self._ahead[id] = data
 
+    def hold(self, blocks: Mapping[bytes, bytes]) -> None:
+        """Take blocks that came without having been asked for."""
+        self._make_room()
+        self._ahead.update(blocks)
+
     def head(self, actor: ActorId) -> StepId | None:
         """The head that the store has for an actor."""
         self._pipe.send(GetHead(actor))
-        reply = self._pipe.receive_for_judge()
+        reply = self._pipe.receive()
         assert isinstance(reply, Value)
         return None if reply.value is None else StepId(Id(reply.value))
 
     def steps(self, actor: ActorId, *, low: int, high: int) -> list[StepId]:
         """What the store's index says are the steps at these heights, as far as it has them."""
         self._pipe.send(GetSteps(actor=actor, low=low, high=high))
-        reply = self._pipe.receive_for_judge()
+        reply = self._pipe.receive()
         assert isinstance(reply, Values)
         return [StepId(Id(value)) for value in reply.values]
 
+    def _make_room(self) -> None:
+        if sum(map(len, self._ahead.values())) > MAX_AHEAD:
+            self._ahead.clear()
+
     def _ask(self, ids: Sequence[bytes]) -> Blocks:
         self._pipe.send(GetBlocks(ids))
-        reply = self._pipe.receive_for_judge()
+        reply = self._pipe.receive()
         assert isinstance(reply, Blocks)
         return reply

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 from understudy.actors.errors import CallFailed, CallNeedsWorld, Retry
@@ -11,6 +11,8 @@ from understudy.node.virtual_loop import VirtualLoop
 from understudy.objects.codec import Block
 from understudy.objects.journal import MAX_ENTRIES, Entry
 from understudy.store.reader import Reader
+
+Asked = tuple[str, str | None, str]  # the path of a call, the digest that is recorded, and the one asked for
 
 
 class ReplayCalls:
@@ -22,15 +24,15 @@ class ReplayCalls:
     """
 
     def __init__(self, answers: Sequence[Entry], reader: Reader, *, exhausted: str | None = None) -> None:
+        self.answers = answers
+        self.exhausted = exhausted
         self.entries: list[Entry] = []
         self.blocks: Sequence[Block] = ()
         self.unanswered: Exception | None = None
         self.requests: dict[str, bytes] = {}  # what the code asked, by the call's path
-        self.problem: tuple[str, str | None, str] | None = None
-        self._answers = answers
+        self.problem: Asked | None = None
         self._by_path = {entry.path: entry for entry in answers}
         self._reader = reader
-        self._exhausted = exhausted
         self._digests: dict[str, str] = {}
         self._started = 0
         self._completed = 0
@@ -43,7 +45,7 @@ class ReplayCalls:
 
         They came before it returned, or they would not be recorded; a replay answers only when all else waits.
         """
-        self.entries[:] = [entry for entry in self._answers if entry.path in self._asked]
+        self.entries[:] = [entry for entry in self.answers if entry.path in self._asked]
 
     async def call(self, capability: str, request: bytes) -> bytes:
         """The journal's answer. Raises CallFailed as recorded, and CallNeedsWorld for a call that has none."""
@@ -59,13 +61,17 @@ class ReplayCalls:
         self._taken.add(path)
         return self._answer(path)
 
+    def take(self, entries: Sequence[Entry], problem: Asked | None, requests: Mapping[str, bytes]) -> None:
+        """What became of the same calls in another process."""
+        self.entries, self.problem, self.requests = list(entries), problem, dict(requests)
+
     def complete_next(self) -> bool:
         """Let the next call of the journal go on, if it was made; False if it was not."""
-        while self._completed < len(self._answers) and self._answers[self._completed].path in self._taken:
+        while self._completed < len(self.answers) and self.answers[self._completed].path in self._taken:
             self._completed += 1
-        if self._completed == len(self._answers):
+        if self._completed == len(self.answers):
             return False
-        waiting = self._waiting.pop(self._answers[self._completed].path, None)
+        waiting = self._waiting.pop(self.answers[self._completed].path, None)
         if waiting is None:
             return False
         self._completed += 1
@@ -119,8 +125,8 @@ class ReplayCalls:
         await waiting
 
     def _no_answer(self, path: str) -> Exception:
-        if self._exhausted is not None:
-            self.unanswered = Retry(self._exhausted)
+        if self.exhausted is not None:
+            self.unanswered = Retry(self.exhausted)
         else:
             self._note(path, None, self._digests[path])
             self.unanswered = CallNeedsWorld(f"the call {path} is not in the journal")

@@ -1,21 +1,16 @@
-"""The replayer: makes recorded steps again in this process, compares them, and finds out why one differs."""
+"""The replayer: makes recorded steps again, compares them, and finds out why one differs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 from msgspec import Struct
 
-from understudy.actors.contract import Engine, Program, StepResult
-from understudy.engines.python.engine import PythonEngine
-from understudy.engines.python.externals import FreshResolver
-from understudy.engines.python.failure import in_core, in_package
-from understudy.engines.python.program import PythonProgram
-from understudy.engines.python.resolver import default_resolver, home_of
+from understudy.actors.contract import Engine
+from understudy.actors.errors import WitError
 from understudy.engines.wasm.engine import WasmEngine
 from understudy.kernel.advance import KERNEL_ENGINE, Plan
 from understudy.kernel.replay import (
@@ -28,12 +23,24 @@ from understudy.kernel.replay import (
 )
 from understudy.kernel.retries import RETRIES_EXHAUSTED
 from understudy.kernel.seal import Sealed
-from understudy.kernel.verify import CLOCK, CUT, ENGINE, GLOBAL, JOURNAL, OUTPUT, UNVERIFIABLE, Problem, judge_replay
+from understudy.kernel.verify import (
+    CLOCK,
+    CUT,
+    DIED,
+    ENGINE,
+    GLOBAL,
+    JOURNAL,
+    OUTPUT,
+    UNVERIFIABLE,
+    Problem,
+    judge_replay,
+)
+from understudy.node.performed import PerformerLost
 from understudy.node.replay_calls import ReplayCalls
-from understudy.node.virtual_loop import Stuck, run_virtually
-from understudy.node.witness import Belongs, Witness
+from understudy.node.stage import Stage, perform
 from understudy.objects import step as steps
-from understudy.objects.step import FAILED, Outcome, step_node
+from understudy.objects.ids import TreeId
+from understudy.objects.step import step_node
 from understudy.store.reader import Reader, Staging
 
 MAX_KEPT_STEPS: Final = 1024  # how far back is looked for a global that shows in a step
@@ -50,18 +57,22 @@ class _Replay(Struct, frozen=True, kw_only=True):
 
 
 class Replayer:
-    """Replays steps, each in new module namespaces.
+    """Replays steps: Python code on a stage, each step in new module namespaces, and components here.
 
-    `modules` are those that register wits when they are imported; `components` is the folder with compiled components.
+    `components` is the folder with compiled components.
     """
 
-    def __init__(self, reader: Reader, modules: Sequence[str] = (), components: Path | None = None) -> None:
+    def __init__(self, reader: Reader, stage: Stage, components: Path | None = None) -> None:
         self.requests: Mapping[str, bytes] = {}  # the calls of the step that was replayed last, by their path
         self._reader = reader
-        self._resolver = FreshResolver(modules)
-        # A component leaves nothing behind from one step to the next, so one engine does for all of them.
+        self._stage = stage
+        # A component leaves nothing behind from one step to the next, and can't reach out of its memory.
         self._wasm = WasmEngine(components)
-        self._fresh: Engines = {"python": PythonEngine(self._resolver, fresh=True), "wasm": self._wasm}
+        self._fresh: Engines = {"python": stage.fresh(), "wasm": self._wasm}
+
+    def begin(self) -> None:
+        """Another history comes."""
+        self._stage.begin()
 
     @property
     def engines(self) -> Engines:
@@ -78,12 +89,18 @@ class Replayer:
         if name != engine_name(KERNEL_ENGINE) and name not in self._fresh:
             reason = f"the step was made by {step.engine}, and there is no such engine here"
             return Problem(verdict=UNVERIFIABLE, cause=ENGINE, path="data.engine", recorded=step.engine, reason=reason)
-        replay = self._replay(record, owner, self._fresh)
-        self.requests = replay.calls.requests
-        problem = self._compare(record, replay)
+        try:
+            replay = self._replay(record, owner, self._fresh)
+            self.requests = replay.calls.requests
+            problem = self._compare(record, replay)
+        except PerformerLost as lost:
+            return Problem(verdict=UNVERIFIABLE, cause=DIED, reason=str(lost))
         if problem is None or problem.cause != OUTPUT:
             return problem
-        return self._explain(record, owner, problem, replay.plan.program)
+        try:
+            return self._explain(record, owner, problem)
+        except PerformerLost:
+            return problem
 
     def _judge_cut(self, record: Record, owner: Owner) -> Problem | None:
         """Nothing runs, but what the kernel makes of a step that was cut is still compared."""
@@ -100,17 +117,24 @@ class Replayer:
         reason = f"the host cut the step, and no replay can repeat that: {record.step.outcome.text}"
         return Problem(verdict=UNVERIFIABLE, cause=CUT, path="data.outcome.kind", recorded="cut", reason=reason)
 
-    def _replay(self, record: Record, owner: Owner, engines: Engines, witness: Witness | None = None) -> _Replay:
+    def _replay(self, record: Record, owner: Owner, engines: Engines) -> _Replay:
         calls = ReplayCalls(record.answers, self._reader, exhausted=_exhausted(record))
-        with nullcontext() if witness is None else witness:
-            plan = prepare_replay(record, staging=Staging(self._reader), calls=calls, engines=engines, owner=owner)
-            result = plan.result if plan.program is None else _run(plan, plan.program, calls)
+        plan = prepare_replay(record, staging=Staging(self._reader), calls=calls, engines=engines, owner=owner)
+        try:
+            result = plan.result if plan.program is None else perform(plan.program, plan.given)
+        except WitError as error:
+            # A stage loads code where it runs it; what can't be loaded is the kernel's to settle.
+            unloaded = dict.fromkeys(engines, _Unloadable(error))
+            plan = prepare_replay(record, staging=Staging(self._reader), calls=calls, engines=unloaded, owner=owner)
+            result = plan.result
         assert result is not None
         sealed = finish_replay(record, plan, result)
         return _Replay(plan=plan, sealed=sealed, engine=result.engine, calls=calls)
 
     def _compare(self, record: Record, replay: _Replay) -> Problem | None:
         both = Staging(self._reader)
+        if replay.sealed.id != record.id:
+            self._stage.staged(both)
         for block in replay.sealed.unit.blocks:
             both.put(block)
         problem = judge_replay(both, record, replay.sealed, engine=replay.engine)
@@ -123,12 +147,12 @@ class Replayer:
             problem, cause=JOURNAL, path=f"data.journal.{path}", recorded=recorded, replayed=request, reason=reason
         )
 
-    def _explain(self, record: Record, owner: Owner, problem: Problem, program: Program | None) -> Problem:
+    def _explain(self, record: Record, owner: Owner, problem: Problem) -> Problem:
         """Why the code gives something else: it asks the machine, or it keeps something between steps."""
-        witness = Witness(_belongs(program))
-        self._replay(record, owner, self._fresh, witness)
-        if witness.noted:
-            return msgspec.structs.replace(problem, cause=CLOCK, reason="; ".join(witness.noted))
+        self._replay(record, owner, {"python": self._stage.watched(), "wasm": self._wasm})
+        noted = self._stage.noted()
+        if noted:
+            return msgspec.structs.replace(problem, cause=CLOCK, reason="; ".join(noted))
         kept = self._kept_steps(record, owner)
         if kept is not None:
             reason = (
@@ -156,8 +180,7 @@ class Replayer:
         return None
 
     def _comes_out(self, records: Sequence[Record], owner: Owner) -> bool:
-        self._resolver.forget_all()
-        kept: Engines = {"python": PythonEngine(default_resolver()), "wasm": self._wasm}
+        kept: Engines = {"python": self._stage.kept(), "wasm": self._wasm}
         replay = None
         for record in records:
             replay = self._replay(record, owner, kept)
@@ -169,22 +192,24 @@ class Replayer:
             yield record
 
 
-def _run(plan: Plan, program: Program, calls: ReplayCalls) -> StepResult:
-    result = program.run(plan.given)
-    if isinstance(result, StepResult):
-        return result
-    try:
-        return run_virtually(result, on_idle=calls.complete_next, on_stuck=calls.fail_one)
-    except Stuck as error:
-        return StepResult(engine=program.engine, core=plan.actor.core, outcome=Outcome(FAILED, "Stuck", str(error)))
+class _Unloadable:
+    """An engine whose code can't be loaded."""
+
+    name = ""
+
+    def __init__(self, error: WitError) -> None:
+        self._error = error
+
+    def load(self, core: TreeId, entry: str, store: Reader) -> NoReturn:
+        raise self._error
+
+    def load_query(self, core: TreeId, store: Reader) -> NoReturn:
+        raise self._error
+
+    def load_update(self, before: TreeId, after: TreeId, store: Reader) -> NoReturn:
+        raise self._error
 
 
 def _exhausted(record: Record) -> str | None:
     outcome = record.step.outcome
     return outcome.text if outcome is not None and outcome.code == RETRIES_EXHAUSTED else None
-
-
-def _belongs(program: Program | None) -> Belongs:
-    if isinstance(program, PythonProgram) and program.version is None:
-        return in_package(home_of(program.function))
-    return in_core

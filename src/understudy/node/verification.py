@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -34,6 +35,7 @@ from understudy.node.wire import (
     Blocks,
     Broken,
     Done,
+    FromJudge,
     GetBlocks,
     GetHead,
     HungUp,
@@ -416,7 +418,7 @@ class _Judge:
             start_new_session=True,
         )
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._pipe = Pipe(self._process.stdout.fileno(), self._process.stdin.fileno())
+        self._pipe: Pipe[FromJudge] = Pipe(self._process.stdout.fileno(), self._process.stdin.fileno(), FromJudge)
         self._step_seconds = step_seconds
         self._setup: Setup | None = setup
         self.at: int | None = None
@@ -432,7 +434,7 @@ class _Judge:
                 self._setup = None
             self._pipe.send(span)
             while True:
-                said = self._pipe.receive_from_judge(self._step_seconds)
+                said = self._pipe.receive(self._step_seconds)
                 if isinstance(said, At):
                     self.at = said.height
                     step()
@@ -449,8 +451,9 @@ class _Judge:
             raise _Lost(DIED, f"the process that replayed the step ended with code {code}") from error
 
     def kill(self) -> None:
-        """End the process. Harmless when it has ended."""
-        self._process.kill()
+        """End the process and those that it started. Harmless when they have ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):

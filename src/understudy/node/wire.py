@@ -1,18 +1,24 @@
-"""What a verification and its judges say to each other: messages of msgpack, each after its length in four bytes."""
+"""What a verification, its judges and their performers say to each other: messages of msgpack, each after its length."""
 
 from __future__ import annotations
 
 import os
 import select
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from understudy.actors.contract import StepResult
 from understudy.kernel.verify import Problem
+from understudy.objects import ids
+from understudy.objects.journal import CallError
 
 _CHUNK: Final = 256 * 1024
+_LENGTH: Final = 4  # bytes of a message's length
+
+Heard = TypeVar("Heard")
 
 
 class Setup(Struct, tag=True, frozen=True, kw_only=True):
@@ -101,9 +107,101 @@ class Broken(Struct, tag=True, frozen=True):
     text: str
 
 
+class Run(Struct, tag=True, frozen=True, kw_only=True):
+    """To a performer: run the code that an entry of a core names, in one of the `WAYS`.
+
+    `journal` is the block of the recorded answers; `ahead` are blocks that it will need.
+    """
+
+    entry: str
+    way: str
+    actor: bytes
+    parent: bytes | None
+    height: int
+    time: int
+    seed: int
+    core: bytes
+    consumed: Sequence[bytes]
+    journal: bytes | None
+    exhausted: str | None
+    ahead: dict[bytes, bytes]
+
+
+class LoadQuery(Struct, tag=True, frozen=True):
+    """To a performer: get ready to answer a core's queries."""
+
+    core: bytes
+
+
+class RunQuery(Struct, tag=True, frozen=True, kw_only=True):
+    """To a performer: answer a query at a step, asking nobody."""
+
+    step: bytes
+    name: str
+    context: bytes
+    media_type: str
+
+
+class GetStaged(Struct, tag=True, frozen=True):
+    """To a performer: send the blocks that the code staged."""
+
+
+class LoadedQuery(Struct, tag=True, frozen=True):
+    """From a performer: the queries can be asked; `external` says that their code is not in the core."""
+
+    external: bool
+
+
+class Answered(Struct, tag=True, frozen=True, kw_only=True):
+    """From a performer: a query's answer, or its own error. `asked` says that it tried to ask others."""
+
+    reply: bytes | None
+    error: CallError | None
+    asked: bool
+
+
+class Refused(Struct, tag=True, frozen=True):
+    """From a performer: why it can't be loaded, or why a query has no answer; `asked` as in `Answered`."""
+
+    code: str
+    text: str
+    asked: bool = False
+
+
+class Ran(Struct, tag=True, frozen=True, kw_only=True):
+    """From a performer: what came out; `journal` is the block of the answers that were taken, `noted` a witness's words."""
+
+    result: StepResult
+    journal: bytes | None
+    asked: tuple[str, str | None, str] | None
+    requests: dict[str, bytes]
+    noted: Sequence[str]
+
+
+class Staged(Struct, tag=True, frozen=True):
+    """From a performer: the blocks by their ids."""
+
+    blocks: dict[bytes, bytes]
+
+
+class Unreadable(Struct, tag=True, frozen=True):
+    """From a performer: the code needs an object that is not there, or can't be read."""
+
+    id: bytes
+    text: str
+    missing: bool
+
+
+FRESH: Final = "fresh"
+WATCHED: Final = "watched"
+KEPT: Final = "kept"
+WAYS: Final = (FRESH, WATCHED, KEPT)
+
 ToJudge = Setup | Span | Blocks | Value | Values
 Question = GetBlocks | GetHead | GetSteps
 FromJudge = Question | At | Done | Broken
+ToPerformer = Setup | Run | LoadQuery | RunQuery | GetStaged | Blocks
+FromPerformer = GetBlocks | Ran | LoadedQuery | Answered | Refused | Staged | Unreadable | Broken
 
 
 class HungUp(Exception):
@@ -114,35 +212,34 @@ class Silent(Exception):
     """The other side says nothing for too long."""
 
 
-class Pipe:
-    """One side's pair of file descriptors."""
+class Pipe(Generic[Heard]):
+    """One side's pair of file descriptors; `heard` is the type of what comes."""
 
-    def __init__(self, read_fd: int, write_fd: int) -> None:
+    def __init__(self, read_fd: int, write_fd: int, heard: Any) -> None:
         self._read_fd = read_fd
         self._write_fd = write_fd
         self._buffer = bytearray()
+        self._decoder: msgspec.msgpack.Decoder[Heard] = msgspec.msgpack.Decoder(heard, dec_hook=_id)
 
-    def send(self, message: ToJudge | FromJudge) -> None:
+    def send(self, message: Struct) -> None:
         """Send a message. Raises HungUp."""
         data = _encoder.encode(message)
-        left = memoryview(len(data).to_bytes(4, "big") + data)
+        left = memoryview(len(data).to_bytes(_LENGTH, "big") + data)
         try:
             while left:
                 left = left[os.write(self._write_fd, left) :]
         except OSError as error:
             raise HungUp from error
 
-    def receive_for_judge(self) -> ToJudge:
-        """The next message to a judge. Raises HungUp."""
-        return _for_judge.decode(self._receive(None))
+    def receive(self, seconds: float | None = None) -> Heard:
+        """The next message. Raises HungUp, Silent after so many seconds without a word, DecodeError."""
+        size = int.from_bytes(self._take(_LENGTH, seconds), "big")
+        return self._decoder.decode(self._take(size, seconds))
 
-    def receive_from_judge(self, seconds: float) -> FromJudge:
-        """The next message from a judge. Raises HungUp, Silent after so many seconds without a word."""
-        return _from_judge.decode(self._receive(seconds))
-
-    def _receive(self, seconds: float | None) -> bytes:
-        size = int.from_bytes(self._take(4, seconds), "big")
-        return self._take(size, seconds)
+    def close(self) -> None:
+        """Hang up."""
+        for fd in {self._read_fd, self._write_fd}:
+            os.close(fd)
 
     def _take(self, size: int, seconds: float | None) -> bytes:
         while len(self._buffer) < size:
@@ -160,7 +257,9 @@ class Pipe:
         return taken
 
 
+def _id(kind: type, value: Any) -> Any:
+    return ids.from_bytes(value)
+
+
 # Ids are a subclass of bytes, which msgpack does not know.
 _encoder = msgspec.msgpack.Encoder(enc_hook=bytes)
-_for_judge: msgspec.msgpack.Decoder[ToJudge] = msgspec.msgpack.Decoder(ToJudge)
-_from_judge: msgspec.msgpack.Decoder[FromJudge] = msgspec.msgpack.Decoder(FromJudge)

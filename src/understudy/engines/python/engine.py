@@ -63,20 +63,20 @@ class PythonEngine:
 
     def load(self, core: TreeId, entry: str, store: Reader) -> PythonProgram:
         """The program that a core's `/wit` or `/wit_update` names. Raises WitError, StoreError."""
-        id = _entry(core, entry, store)
-        if id is None:
-            raise WitError(
-                "NoWit", f"the core has no /{entry}: put a text there, code or a pointer such as /code:greeter:wit"
-            )
-        pointer = self._pointers.get(id) or self._read_pointer(id, entry, store)
-        code = self._code(pointer, core, store)
-        key = (entry, id, code)
+        key, pointer = self._find(core, entry, store)
         program = self._programs.get(key)
         if program is None or self._fresh or self._is_stale(program, pointer):
             program = self._build(key, pointer, core, store)
         self._clock += 1
         program.stamp = self._clock
         return program
+
+    def version(self, core: TreeId, entry: str, store: Reader) -> Hashable:
+        """What stands for the code that `load` would run: the same value as long as the code in the core is the same.
+
+        Runs none of it. Raises WitError, StoreError.
+        """
+        return self._find(core, entry, store)[0]
 
     def load_query(self, core: TreeId, store: Reader) -> PythonQuery:
         """What answers a core's queries: its `/wit_query`, else the Wit in `/wit`. Raises WitError, StoreError."""
@@ -98,6 +98,16 @@ class PythonEngine:
 
     def load_update(self, before: TreeId, after: TreeId, store: Reader) -> None:
         """Nothing needs to agree to an update of Python code: what can't be loaded is known when it is run."""
+
+    def _find(self, core: TreeId, entry: str, store: Reader) -> tuple[tuple[object, ...], Pointer]:
+        """The key of a program, and the pointer to it."""
+        id = _entry(core, entry, store)
+        if id is None:
+            raise WitError(
+                "NoWit", f"the core has no /{entry}: put a text there, code or a pointer such as /code:greeter:wit"
+            )
+        pointer = self._pointers.get(id) or self._read_pointer(id, entry, store)
+        return (entry, id, self._code(pointer, core, store)), pointer
 
     def _code(self, pointer: Pointer, core: TreeId, store: Reader) -> object:
         """What the program depends on beside the pointer's text; the same value as long as the code is the same."""

@@ -1,0 +1,159 @@
+"""A performer: the process that runs the wits of one history and one version of its code for a judge.
+
+It is not believed. What comes from it is what the code came out with; the judge makes the step of it and compares.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import traceback
+from typing import Final, cast
+
+from understudy.actors.contract import Delivery, StepInput
+from understudy.actors.errors import WitError
+from understudy.actors.query import Blob, Error, QueryInput, QueryProgram, result_bytes
+from understudy.engines.python.query import PythonQuery
+from understudy.kernel.actor import actor_at, unborn
+from understudy.node.no_calls import NoCalls, ask_nobody
+from understudy.node.pipe_store import PipeStore
+from understudy.node.replay_calls import ReplayCalls
+from understudy.node.stage import LocalStage, perform
+from understudy.node.wire import (
+    FRESH,
+    KEPT,
+    Answered,
+    Broken,
+    GetStaged,
+    HungUp,
+    LoadedQuery,
+    LoadQuery,
+    Pipe,
+    Ran,
+    Refused,
+    Run,
+    RunQuery,
+    Setup,
+    Staged,
+    ToPerformer,
+    Unreadable,
+)
+from understudy.objects.codec import decode
+from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
+from understudy.objects.journal import CallError, journal_block, read_journal
+from understudy.store.errors import Corrupt, Missing
+from understudy.store.port import Backend
+from understudy.store.reader import Reader, Staging
+from understudy.store.verified import Grit
+
+PARENT_SECONDS: Final = 1.0  # how often a process looks whether it still has a parent
+
+
+def perform_for(pipe: Pipe[ToPerformer]) -> None:
+    """Do what a judge asks until it hangs up."""
+    end_with_parent()
+    try:
+        setup = pipe.receive()
+        assert isinstance(setup, Setup)
+        performer = _Performer(pipe, setup)
+        while True:
+            performer.answer(pipe.receive())
+    except HungUp:
+        return
+    except Exception:
+        # Whatever it is, the judge has to hear of it: it can't see our stderr.
+        pipe.send(Broken(traceback.format_exc()))
+
+
+def end_with_parent() -> None:
+    """End when the process that started this one is gone, also in the middle of a step."""
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+class _Performer:
+    def __init__(self, pipe: Pipe[ToPerformer], setup: Setup) -> None:
+        self._pipe = pipe
+        self._store = PipeStore(pipe)
+        # The door asks a backend for blocks only, and those are all that a pipe has.
+        self._reader: Reader = Grit(cast(Backend, self._store))
+        self._stage = LocalStage(setup.modules)
+        self._fresh, self._kept = self._stage.fresh(), self._stage.kept()
+        self._query: QueryProgram | None = None
+        self._staging = Staging(self._reader)
+
+    def answer(self, asked: ToPerformer) -> None:
+        """Do one thing and say what came out."""
+        try:
+            match asked:
+                case Run():
+                    self._run(asked)
+                case LoadQuery():
+                    self._query = self._stage.fresh().load_query(TreeId(Id(asked.core)), self._reader)
+                    self._pipe.send(LoadedQuery(isinstance(self._query, PythonQuery) and self._query.is_external))
+                case RunQuery():
+                    self._answer_query(asked)
+                case GetStaged():
+                    blocks = {bytes(block.id): block.data for block in self._staging.new.values()}
+                    self._pipe.send(Staged(blocks))
+                case _:
+                    raise AssertionError(f"not asked for: {asked}")
+        except WitError as error:
+            self._pipe.send(Refused(error.code, error.text))
+        except (Missing, Corrupt) as error:
+            self._pipe.send(Unreadable(error.id or b"", str(error), isinstance(error, Missing)))
+
+    def _run(self, asked: Run) -> None:
+        self._store.hold(asked.ahead)
+        engine = {FRESH: self._fresh, KEPT: self._kept}.get(asked.way) or self._stage.watched()
+        program = engine.load(TreeId(Id(asked.core)), asked.entry, self._reader)
+        given = self._given(asked)
+        result = perform(program, given)
+        calls = given.calls
+        assert isinstance(calls, ReplayCalls)
+        taken = journal_block(calls.entries).data if calls.entries else None
+        noted = self._stage.noted()
+        self._pipe.send(Ran(result=result, journal=taken, asked=calls.problem, requests=calls.requests, noted=noted))
+
+    def _answer_query(self, asked: RunQuery) -> None:
+        assert self._query is not None
+        id, calls = StepId(Id(asked.step)), NoCalls()
+        step = self._reader.step(id)
+        context = Blob(asked.context, asked.media_type)
+        given = QueryInput(
+            actor=step.actor, step_id=id, step=step, name=asked.name, context=context, store=self._reader, calls=calls
+        )
+        try:
+            result = ask_nobody(self._query, given)
+        except WitError as error:
+            self._pipe.send(Refused(error.code, error.text, calls.asked))
+            return
+        if isinstance(result, Error):
+            self._pipe.send(Answered(reply=None, error=CallError(result.code, result.text), asked=calls.asked))
+        else:
+            self._pipe.send(Answered(reply=result_bytes(result), error=None, asked=calls.asked))
+
+    def _given(self, asked: Run) -> StepInput:
+        actor = ActorId(TreeId(Id(asked.actor)))
+        before = unborn(actor) if asked.parent is None else actor_at(self._reader, StepId(Id(asked.parent)))
+        answers = () if asked.journal is None else read_journal(decode(asked.journal))
+        self._staging = Staging(self._reader)
+        return StepInput(
+            actor=actor,
+            parent=before.head,
+            height=asked.height,
+            time=asked.time,
+            seed=asked.seed,
+            core=TreeId(Id(asked.core)),
+            inbox=before.inbox,
+            outbox=before.outbox,
+            messages=[Delivery(MessageId(Id(id)), self._reader.message(id)) for id in asked.consumed],
+            store=self._staging,
+            calls=ReplayCalls(answers, self._reader, exhausted=asked.exhausted),
+        )
+
+
+def _watch(parent: int) -> None:
+    pause = threading.Event()
+    while os.getppid() == parent:
+        pause.wait(PARENT_SECONDS)
+    os._exit(1)

@@ -1,0 +1,134 @@
+"""A stage: where the Python code of a history is run again.
+
+The law: `LocalStage` runs it in this process, and so is only for a process that decides nothing about the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from understudy.actors.contract import Engine, Program, StepInput, StepResult
+from understudy.actors.query import QueryProgram
+from understudy.engines.python.engine import PythonEngine
+from understudy.engines.python.externals import FreshResolver
+from understudy.engines.python.failure import in_core, in_package
+from understudy.engines.python.program import PythonProgram
+from understudy.engines.python.resolver import default_resolver, home_of
+from understudy.node.replay_calls import ReplayCalls
+from understudy.node.virtual_loop import Stuck, run_virtually
+from understudy.node.witness import Belongs, Witness
+from understudy.objects.ids import TreeId
+from understudy.objects.step import FAILED, Outcome
+from understudy.store.reader import Reader, Staging
+
+
+class Stage(Protocol):
+    """Engines for replays. Their programs run to the end, and want `ReplayCalls` in what they are given."""
+
+    def begin(self) -> None:
+        """Another history comes: nothing that ran so far may touch it."""
+
+    def fresh(self) -> Engine:
+        """Runs each step in new namespaces, as a verdict wants it."""
+
+    def watched(self) -> Engine:
+        """The same beside a witness; for code that `fresh` has run."""
+
+    def kept(self) -> Engine:
+        """Runs steps in one namespace, which is new with each call of this."""
+
+    def noted(self) -> Sequence[str]:
+        """What the witness saw since `watched` was asked for."""
+
+    def staged(self, into: Staging) -> None:
+        """Stage what the code staged in its last run, as far as the staging that it was given does not hold it."""
+
+
+class LocalStage:
+    """The stage in this process. `modules` are those that register wits when they are imported."""
+
+    def __init__(self, modules: Sequence[str] = ()) -> None:
+        self._resolver = FreshResolver(modules)
+        self._fresh = PythonEngine(self._resolver, fresh=True)
+        self._belongs: Belongs = in_core
+        self._witness: Witness | None = None
+
+    def begin(self) -> None:
+        """See Stage. What code keeps outside of its modules stays in this process."""
+
+    def fresh(self) -> Engine:
+        """See Stage."""
+        return _Engine(self, self._fresh, nullcontext())
+
+    def watched(self) -> Engine:
+        """See Stage."""
+        self._witness = Witness(self._belongs)
+        return _Engine(self, self._fresh, self._witness)
+
+    def kept(self) -> Engine:
+        """See Stage."""
+        self._resolver.forget_all()
+        return _Engine(self, PythonEngine(default_resolver()), nullcontext())
+
+    def noted(self) -> Sequence[str]:
+        """See Stage."""
+        return () if self._witness is None else self._witness.noted
+
+    def staged(self, into: Staging) -> None:
+        """See Stage."""
+
+    def remember(self, program: PythonProgram) -> None:
+        """Note whose code a witness would have to watch."""
+        self._belongs = in_core if program.version is not None else in_package(home_of(program.function))
+
+
+def perform(program: Program, given: StepInput) -> StepResult:
+    """Run a program to its end on virtual time, with the answers of its `ReplayCalls`. Raises StoreError."""
+    result = program.run(given)
+    if isinstance(result, StepResult):
+        return result
+    calls = given.calls
+    assert isinstance(calls, ReplayCalls)
+    try:
+        return run_virtually(result, on_idle=calls.complete_next, on_stuck=calls.fail_one)
+    except Stuck as error:
+        return StepResult(engine=program.engine, core=given.core, outcome=Outcome(FAILED, "Stuck", str(error)))
+
+
+class _Engine:
+    def __init__(self, stage: LocalStage, engine: PythonEngine, around: AbstractContextManager[object]) -> None:
+        self._stage = stage
+        self._engine = engine
+        self._around = around
+
+    @property
+    def name(self) -> str:
+        return self._engine.name
+
+    def load(self, core: TreeId, entry: str, store: Reader) -> Program:
+        with self._around:
+            program = self._engine.load(core, entry, store)
+        self._stage.remember(program)
+        return _Program(program, self._around)
+
+    def load_query(self, core: TreeId, store: Reader) -> QueryProgram:
+        return self._engine.load_query(core, store)
+
+    def load_update(self, before: TreeId, after: TreeId, store: Reader) -> Program | None:
+        return None
+
+
+class _Program:
+    def __init__(self, program: PythonProgram, around: AbstractContextManager[object]) -> None:
+        self._program = program
+        self._around = around
+
+    @property
+    def engine(self) -> str:
+        return self._program.engine
+
+    def run(self, given: StepInput) -> StepResult:
+        with self._around:
+            return perform(self._program, given)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from time import perf_counter
 
-from bench.node import open_node, wait_until
+from bench.node import open_node, run_live, wait_until
 from bench.result import Params, Result
 from understudy.node.node import Node
 from understudy.objects.ids import ActorId, TreeId
@@ -25,7 +25,7 @@ SMALL = 10
 def run(params: Params) -> list[Result]:
     """Steps per second at 10^2, 10^4 and 10^6 entries; the ceiling is the same with ten entries."""
     sizes = [size for size in (100, 10_000, 1_000_000) if size <= params.get("entries", 1_000_000)]
-    return asyncio.run(_run(sizes, params.get("steps", 2_000)))
+    return run_live(_run(sizes, params.get("steps", 2_000)))
 
 
 async def _run(sizes: list[int], steps: int) -> list[Result]:

@@ -9,7 +9,7 @@ from time import perf_counter
 import msgspec
 
 from bench.hot import COUNTER, SENDER
-from bench.node import open_node, state_of, wait_until
+from bench.node import open_node, run_live, state_of, wait_until
 from bench.result import Params, Result
 from understudy.node.node import Node
 from understudy.objects.ids import ActorId
@@ -19,7 +19,7 @@ FEW = 10
 
 def run(params: Params) -> list[Result]:
     """Steps per second with many past senders; the ceiling is the same with ten."""
-    return asyncio.run(_run(params.get("senders", 10_000), params.get("steps", 2_000)))
+    return run_live(_run(params.get("senders", 10_000), params.get("steps", 2_000)))
 
 
 async def _run(senders: int, steps: int) -> list[Result]:

@@ -6,12 +6,11 @@ top. The rounds do not wait for each other. Comfortable handlers, typed payload 
 
 from __future__ import annotations
 
-import asyncio
 from time import perf_counter
 
 import msgspec
 
-from bench.node import open_node, state_of, wait_until
+from bench.node import open_node, run_live, state_of, wait_until
 from bench.result import Params, Result
 from understudy.node.node import Node
 from understudy.objects.ids import ActorId
@@ -91,7 +90,7 @@ FILES = {
 
 def run(params: Params) -> list[Result]:
     """Messages per second through the grid, from the first send to the last answer being durable."""
-    return asyncio.run(_run(params.get("columns", 50), params.get("rows", 50), params.get("rounds", 50)))
+    return run_live(_run(params.get("columns", 50), params.get("rows", 50), params.get("rounds", 50)))
 
 
 async def _run(columns: int, rows: int, rounds: int) -> list[Result]:

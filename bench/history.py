@@ -6,7 +6,6 @@ Verifying a million steps takes minutes; `--set verify=10000` leaves that out.
 
 from __future__ import annotations
 
-import asyncio
 import resource
 from pathlib import Path
 from time import perf_counter
@@ -14,7 +13,7 @@ from time import perf_counter
 import msgspec
 
 from bench.hot import COUNTER, SENDER
-from bench.node import open_node, state_of, wait_until
+from bench.node import open_node, run_live, state_of, wait_until
 from bench.result import Params, Result
 from understudy.node.node import Node
 from understudy.node.verification import Target
@@ -32,7 +31,7 @@ WARM = 2 * SAMPLE  # steps after which the caches are full
 def run(params: Params) -> list[Result]:
     """Rates at each height; the ceiling is the same at the lowest height, taken in the same run."""
     heights = [height for height in HEIGHTS if height <= params.get("height", HEIGHTS[-1])]
-    return asyncio.run(_run(heights, params.get("verify", HEIGHTS[-1])))
+    return run_live(_run(heights, params.get("verify", HEIGHTS[-1])))
 
 
 async def _run(heights: list[int], verify_up_to: int) -> list[Result]:

@@ -11,7 +11,7 @@ from time import perf_counter
 
 import msgspec
 
-from bench.node import open_node, state_of, wait_until
+from bench.node import open_node, run_live, state_of, wait_until
 from bench.result import Params, Result
 from understudy.node.scheduler import MAX_AHEAD
 from understudy.objects.step import MAX_CONSUMED
@@ -56,9 +56,9 @@ def add(order: Add, state: Counter) -> None:
 def run(params: Params) -> list[Result]:
     """Steps per second of one actor, running ahead and not, one message to a step."""
     senders, each = params.get("senders", 100), params.get("messages_each", 300)
-    waiting = asyncio.run(_rate(senders, max(each // 10, 10), run_ahead=1, batch=1))
-    ahead = asyncio.run(_rate(senders, each, run_ahead=MAX_AHEAD, batch=1))
-    batched = asyncio.run(_rate(senders, each, run_ahead=MAX_AHEAD, batch=MAX_CONSUMED))
+    waiting = run_live(_rate(senders, max(each // 10, 10), run_ahead=1, batch=1))
+    ahead = run_live(_rate(senders, each, run_ahead=MAX_AHEAD, batch=1))
+    batched = run_live(_rate(senders, each, run_ahead=MAX_AHEAD, batch=MAX_CONSUMED))
     about: dict[str, int | float | str] = {"senders": senders, "messages_each": each, "batch": 1}
     waiting_is = "the same actor, one message per step, when each step waits for its sync before the next begins"
     return [

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+import uvloop
 
 from bench.result import scratch
 from understudy.node.arenas import bound_arenas
@@ -15,6 +16,14 @@ from understudy.node.node import Node
 from understudy.node.scheduler import MAX_AHEAD
 from understudy.objects.ids import ActorId
 from understudy.store.open import open_store
+
+Value = TypeVar("Value")
+
+
+def run_live(work: Coroutine[Any, Any, Value]) -> Value:
+    """Run something on the event loop that `understudy serve` runs on."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from time import perf_counter
 
 import msgspec
 
-from bench.node import open_node
+from bench.node import open_node, run_live
 from bench.result import Params, Result
 from understudy.node.node import Node
 from understudy.objects.ids import ActorId
@@ -54,7 +54,7 @@ ROUNDS = 3
 
 def run(params: Params) -> list[Result]:
     """The 99th percentile with each kind of slow neighbour, in turns with the one without."""
-    return asyncio.run(_run(params.get("fast", 8), params.get("asks_each", 250)))
+    return run_live(_run(params.get("fast", 8), params.get("asks_each", 250)))
 
 
 async def _run(fast: int, asks: int) -> list[Result]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from time import perf_counter
 
 import msgspec
 
 from bench.components import driver_files
-from bench.node import open_node, wait_until
+from bench.node import open_node, run_live, wait_until
 from bench.result import Params, Result
 from tests.engines.components import counter
 
@@ -16,7 +15,7 @@ from tests.engines.components import counter
 def run(params: Params) -> list[Result]:
     """Actors per second, from the order to the last first step being durable."""
     count = params.get("spawns", 5000)
-    rate = asyncio.run(_rate(count))
+    rate = run_live(_rate(count))
     return [Result(benchmark="spawn", rate=rate, unit="actors/s", params={"actors": count})]
 
 

@@ -5,14 +5,13 @@ One message to a step. The ceiling is wasmtime without us: a fresh instance and 
 
 from __future__ import annotations
 
-import asyncio
 import resource
 from time import perf_counter
 
 import msgspec
 
 from bench.components import Bare, calls_per_second, driver_files
-from bench.node import open_node, wait_until
+from bench.node import open_node, run_live, wait_until
 from bench.result import Params, Result
 from tests.engines.components import counter
 
@@ -27,7 +26,7 @@ def run(params: Params) -> list[Result]:
     steps, results = params.get("steps", 10_000), []
     for actors in (1, 100, params.get("actors", 5000)):
         ceiling = calls_per_second(lambda: bare.call(b"{}", b"0"))
-        rate, megabytes = asyncio.run(_run(component, actors, max(1, steps // actors)))
+        rate, megabytes = run_live(_run(component, actors, max(1, steps // actors)))
         about: dict[str, int | float | str] = {"actors": actors, "steps": max(1, steps // actors) * actors}
         results.append(
             Result(

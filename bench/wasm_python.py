@@ -5,7 +5,6 @@ One message to a step. The ceiling is wasmtime without us, WASI included: a fres
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -15,7 +14,7 @@ from wasmtime import Store, WasiConfig
 from wasmtime.component import Component, Linker
 
 from bench.components import calls_per_second, counter_files
-from bench.node import open_node
+from bench.node import open_node, run_live
 from bench.result import Params, Result
 from understudy.engines.wasm.settings import compiler
 from understudy.engines.wasm.world import ACTOR, RUNTIME
@@ -36,7 +35,7 @@ def run(params: Params) -> list[Result]:
     return [
         Result(
             benchmark="wasm_python",
-            rate=asyncio.run(_rate(data, steps)),
+            rate=run_live(_rate(data, steps)),
             unit="steps/s",
             params={"steps": steps},
             ceiling=ceiling,

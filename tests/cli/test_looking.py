@@ -13,6 +13,23 @@ from understudy.objects.ids import digest, parse
 
 ADA = '{"name": "Ada"}'
 
+STEERING = """
+from understudy import Error, Refusal, Wit
+
+wit = Wit()
+SHOUT = ":b: [red]x[/red] \\x1b[31m\\x9b2J"
+
+
+@wit.message("shout")
+def shout() -> None:
+    raise Refusal("Loud", SHOUT)
+
+
+@wit.query("shout")
+def shouted() -> Error:
+    return Error("Loud", SHOUT)
+"""
+
 
 @pytest.fixture
 def greeted(project: Shell) -> Shell:
@@ -43,6 +60,15 @@ def test_a_log_reads_like_a_diary(greeted: Shell) -> None:
     assert "<- reply to out/" in said[second:third]
     assert "-> genesis" in said[third:]
     assert "2 earlier steps" in greeted.run("log", "greeter", "-n", "1")
+
+
+def test_what_an_actor_says_is_shown_letter_for_letter_and_steers_no_terminal(project: Shell) -> None:
+    project.write({"greeter/code/greeter.py": STEERING})
+    project.run("push")
+    shown = r":b: [red]x[/red] \x1b[31m\x9b2J"
+    assert shown in project.run("send", "greeter", "null", "--type", "shout", code=1)
+    assert shown in project.run("log", "greeter")
+    assert shown in project.run("query", "greeter", "shout", code=1)
 
 
 def test_no_colours_and_no_broken_lines_where_it_is_no_terminal(greeted: Shell) -> None:

@@ -1,44 +1,51 @@
-"""What commands print: results on standard output, remarks and progress on standard error, colours on terminals."""
+"""What commands print: results on standard output, remarks and progress on standard error, colours on terminals.
+
+The law: text of actors is shown as it is, except that what would steer the terminal is written out.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 Advance = Callable[[int, int], None]
 
+# All control characters but tab and line feed: an escape sequence in an error text could repaint the screen of whoever reads it.
+_STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 # Not wrapped where it is no terminal: an id broken into two lines is of no use to the program that reads it.
-_out = Console(soft_wrap=True, highlight=False)
-_err = Console(stderr=True, soft_wrap=True, highlight=False)
+_out = Console(soft_wrap=True, highlight=False, emoji=False)
+_err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def say(text: str = "", style: str | None = None) -> None:
-    """A line of the result, as it is: brackets in it are no markup."""
-    _out.print(escape(text), style=style)
+    """A line of the result: brackets in it are no markup."""
+    _out.print(_shown(text), style=style, markup=False)
 
 
 def say_marked(text: str) -> None:
     """A line of the result with Rich's markup; what comes from outside must be escaped."""
-    _out.print(text)
+    _out.print(_shown(text))
 
 
 def remark(text: str, style: str | None = "dim") -> None:
     """A line beside the result."""
-    _err.print(escape(text), style=style)
+    _err.print(_shown(text), style=style, markup=False)
 
 
 def print_json(value: Any) -> None:
     """A value as JSON, one document."""
     data = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     if _out.is_terminal:
-        _out.print_json(data)
+        # JSON itself writes out those below 32; the others are valid in it, and a terminal heeds some of them.
+        _out.print_json(_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", data))
     else:
         _out.print(data, markup=False)
 
@@ -58,3 +65,7 @@ def progress(what: str) -> Iterator[Advance]:
     with Progress(*columns, console=_err, disable=not _err.is_terminal, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+def _shown(text: str) -> str:
+    return _STEERING.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, Literal
@@ -57,6 +58,12 @@ class Order(Struct):
     next: Order | None = None
 
 
+class Callbacks(BaseModel):
+    """What pydantic takes and can't describe."""
+
+    call: Callable[[], int]
+
+
 class State(Struct):
     orders: int = 0
 
@@ -102,6 +109,18 @@ def files() -> Tree | Error:
 
 
 def raw() -> bytes:
+    raise AssertionError
+
+
+def of_any_kind() -> object:
+    raise AssertionError
+
+
+def of_two_kinds() -> int | complex | Callbacks:
+    raise AssertionError
+
+
+def run_on() -> Iterator[Inner]:
     raise AssertionError
 
 
@@ -192,6 +211,17 @@ def test_answers_that_are_no_json_say_what_they_are_as_far_as_it_is_known() -> N
         "raw": "application/octet-stream",
     }
     assert queries["page"]["result"] == {}
+
+
+def test_a_type_that_json_schema_can_not_say_allows_everything_and_hides_no_other() -> None:
+    queries = {
+        each.__name__: QueryHandler(each, StateType(State)) for each in (of_any_kind, of_two_kinds, run_on, find)
+    }
+    document = describe(handlers={}, genesis=None, queries=queries).json()
+    for name in ("of_any_kind", "of_two_kinds", "run_on"):
+        result = document["queries"][name]["result"]
+        assert validator(document, result).is_valid([1, "x"])
+    assert document["queries"]["find"]["result"]["items"] == {"$ref": "#/$defs/Point"}
 
 
 def test_sends_of_a_decorator_are_classes_or_types_with_their_kinds() -> None:

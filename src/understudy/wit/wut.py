@@ -160,11 +160,10 @@ class _Kinds:
 
     def resolve(self) -> dict[str, Any]:
         """Fill the schemas in, and give their `$defs`."""
-        kinds = [kind for _, kind in self._wanted]
-        schemas, components = msgspec.json.schema_components(
-            kinds, schema_hook=self._schema_of_others, ref_template=REFERENCE
-        )
-        for (place, _), schema in zip(self._wanted, schemas, strict=True):
+        # One type that JSON Schema has no words for, such as `int | complex`, must not hide what all the others are.
+        known = [(place, kind) for place, kind in self._wanted if self._schemas([kind]) is not None]
+        schemas, components = self._schemas([kind for _, kind in known]) or ((), {})
+        for (place, _), schema in zip(known, schemas, strict=True):
             place |= schema
         for place, value in self._defaults:
             try:
@@ -173,12 +172,21 @@ class _Kinds:
                 continue
         return dict(sorted({**components, **self._more}.items()))
 
+    def _schemas(self, kinds: Sequence[Any]) -> tuple[Sequence[dict[str, Any]], dict[str, Any]] | None:
+        """The schemas of types, and their `$defs`; None where there are none to be had."""
+        try:
+            return msgspec.json.schema_components(kinds, schema_hook=self._schema_of_others, ref_template=REFERENCE)
+        except (TypeError, NameError, RuntimeError):
+            # What msgspec has no words for, a name that is nowhere, and what pydantic can't describe.
+            return None
+
     def _schema_of_others(self, kind: type) -> dict[str, Any]:
         if issubclass(kind, Id):
             return dict(_ID)
         of_a_model = getattr(kind, "model_json_schema", None)
         if of_a_model is None:
-            return {}
+            # msgspec takes an empty schema for none at all; a title allows everything too.
+            return {"title": kind.__name__}
         schema: dict[str, Any] = of_a_model(ref_template="#/$defs/{model}")
         self._more |= schema.pop("$defs", {})
         return schema

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from tests.web.conftest import GREETER
 from tests.web.gate import GATE, SECONDS
 from tests.web.served import Served
 from understudy.node.feed import Event
+from understudy.web.protocol import MAX_HEAD_BYTES
 from understudy.web.routes import events
 
 GATED = """
@@ -114,6 +116,51 @@ def test_a_request_that_is_cut_off_makes_no_message(served: Served) -> None:
         client.sendall(b"POST /actors/ada/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
     served.create({"wit": GREETER}, "ada")
     assert served.client.get("/actors/ada").json()["height"] == 0
+
+
+def test_what_is_no_http_is_refused_as_a_problem(served: Served) -> None:
+    document = _refusal(served, b"GET / HTTP/1.1\r\nHost 127.0.0.1\r\n\r\n", 400)
+    assert document["detail"].startswith("this is no HTTP request")
+
+
+def test_headers_without_an_end_are_cut_off_before_they_fill_the_memory(served: Served) -> None:
+    start = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    trailers = b"POST /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    for began, piece in ((start + b"X: ", b"a"), (start, b"X: a\r\n"), (b"GET /", b"a"), (trailers, b"X: a\r\n")):
+        with _client(served) as client, pytest.raises(ConnectionError):
+            client.sendall(began)
+            for _ in range(1_000):
+                client.sendall(piece * 100_000)
+
+
+def test_the_bound_of_headers_is_told(served: Served) -> None:
+    sent = b"GET /healthz HTTP/1.1\r\nX: "
+    assert f"{MAX_HEAD_BYTES:,}" in _refusal(served, sent.ljust(MAX_HEAD_BYTES + 1, b"a"), 431)["detail"]
+
+
+def test_headers_in_small_pieces_count_for_one_request_alone(served: Served) -> None:
+    request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * (MAX_HEAD_BYTES // 2) + b"\r\n\r\n"
+    with _client(served) as client:
+        for _ in range(3):
+            for start in range(0, len(request), 10_000):
+                client.sendall(request[start : start + 10_000])
+            assert client.recv(100_000).startswith(b"HTTP/1.1 200")
+
+
+def _refusal(served: Served, sent: bytes, status: int) -> dict[str, Any]:
+    """The problem document that a connection ends with."""
+    with _client(served) as client:
+        client.sendall(sent)
+        head, _, body = b"".join(iter(lambda: client.recv(100_000), b"")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"content-type: application/problem+json" in head.split(b"\r\n")
+    document: dict[str, Any] = json.loads(body)
+    assert document["status"] == status
+    return document
+
+
+def _client(served: Served) -> socket.socket:
+    return socket.create_connection(_place(served), SECONDS)
 
 
 def _make_steps(served: Served, count: int) -> None:

@@ -31,6 +31,7 @@ _TITLES: Final = {
     415: "Unsupported media type",
     416: "Range not satisfiable",
     422: "Rejected",
+    431: "Headers too large",
     500: "Internal error",
     503: "The store failed",
 }

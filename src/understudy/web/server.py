@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 
 from understudy.node.errors import BadRequest
 from understudy.web.guard import is_loopback
+from understudy.web.protocol import Protocol
 
 GRACE_SECONDS: Final = 10  # for requests that are under way when the server is told to stop
 _BACKLOG: Final = 2048
@@ -72,7 +73,7 @@ async def serve(app: Starlette, opened: socket.socket) -> None:
     """Answer until this task is cancelled; then let what is under way finish, for a while, and return."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

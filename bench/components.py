@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 from wasmtime import Store
 from wasmtime.component import Component, Linker
 
 from understudy.engines.wasm.settings import compiler
 from understudy.engines.wasm.world import ACTOR, RUNTIME
+
+COUNTER: Final = Path(__file__).parents[1] / "examples/wasm/counter.wasm"  # the one in C
+MESSAGE: Final = b'{"add":1}'
+STATE: Final = b'{"count":0}'
 
 DRIVER = b"""
 from msgspec import Struct
@@ -30,7 +35,7 @@ wit = Wit()
 def go(order: Go, ctx: Context) -> None:
     for _ in range(order.each):
         for actor in order.actors:
-            ctx.send(actor, b"{}", type="message")
+            ctx.send(actor, b'{"add":1}', type="message")
 
 @wit.message("spawn")
 def spawn(order: Spawn, ctx: Context) -> None:

@@ -6,10 +6,9 @@ from time import perf_counter
 
 import msgspec
 
-from bench.components import driver_files
+from bench.components import COUNTER, driver_files
 from bench.node import open_node, run_live, wait_until
 from bench.result import Params, Result
-from tests.engines.components import counter
 
 
 def run(params: Params) -> list[Result]:
@@ -21,7 +20,7 @@ def run(params: Params) -> list[Result]:
 
 async def _rate(count: int) -> float:
     async with open_node("spawn") as node:
-        driver = (await node.create(driver_files(counter()))).id
+        driver = (await node.create(driver_files(COUNTER.read_bytes()))).id
         warm = msgspec.json.encode({"first": 0, "count": 1})
         await node.answer(driver, await node.send(driver, warm, type="spawn"))
         await wait_until(lambda: not node.pending(limit=1))

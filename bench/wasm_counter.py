@@ -1,4 +1,4 @@
-"""`wasm-counter`: durable steps per second of a counter that is a component, with 1, 100 and 5,000 of them.
+"""`wasm-counter`: durable steps per second of the counter in C, a component, with 1, 100 and 5,000 of them.
 
 One message to a step. The ceiling is wasmtime without us: a fresh instance and one call of `handle`, one after another.
 """
@@ -10,10 +10,9 @@ from time import perf_counter
 
 import msgspec
 
-from bench.components import Bare, calls_per_second, driver_files
+from bench.components import COUNTER, MESSAGE, STATE, Bare, calls_per_second, driver_files
 from bench.node import open_node, run_live, wait_until
 from bench.result import Params, Result
-from tests.engines.components import counter
 
 MAX_SENT = 10_000
 CEILING_IS = "a fresh instance and one call of handle by wasmtime's own package, one after another on one thread"
@@ -21,11 +20,11 @@ CEILING_IS = "a fresh instance and one call of handle by wasmtime's own package,
 
 def run(params: Params) -> list[Result]:
     """Steps per second, and what the process holds in memory with all the actors alive."""
-    component = counter()
+    component = COUNTER.read_bytes()
     bare = Bare(component)
     steps, results = params.get("steps", 10_000), []
     for actors in (1, 100, params.get("actors", 5000)):
-        ceiling = calls_per_second(lambda: bare.call(b"{}", b"0"))
+        ceiling = calls_per_second(lambda: bare.call(MESSAGE, STATE))
         rate, megabytes = run_live(_run(component, actors, max(1, steps // actors)))
         about: dict[str, int | float | str] = {"actors": actors, "steps": max(1, steps // actors) * actors}
         results.append(

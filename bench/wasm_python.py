@@ -13,14 +13,13 @@ from typing import Any, Final
 from wasmtime import Store, WasiConfig
 from wasmtime.component import Component, Linker
 
-from bench.components import calls_per_second, counter_files
+from bench.components import MESSAGE, STATE, calls_per_second, counter_files
 from bench.node import open_node, run_live
 from bench.result import Params, Result
 from understudy.engines.wasm.settings import compiler
 from understudy.engines.wasm.world import ACTOR, RUNTIME
 
 COMPONENT: Final = Path(__file__).parents[1] / ".build/components/python.wasm"
-MESSAGE: Final = b'{"add":1}'
 FUEL: Final = 10_000_000_000
 
 
@@ -31,7 +30,7 @@ def run(params: Params) -> list[Result]:
         return []
     data, steps = COMPONENT.read_bytes(), params.get("steps", 300)
     bare = _Bare(data)
-    ceiling = calls_per_second(lambda: bare.call(MESSAGE, b'{"count":0}'))
+    ceiling = calls_per_second(lambda: bare.call(MESSAGE, STATE))
     return [
         Result(
             benchmark="wasm_python",

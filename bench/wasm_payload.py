@@ -48,5 +48,6 @@ def _measure(program: WasmProgram, given: StepInput, size: int, flavour: str) ->
 def _calls(program: WasmProgram, given: StepInput, content: bytes) -> None:
     host = Host(DEFAULT, Log(), time=0, seed=0, number=0, objects=given.store, calls=given.calls)
     with Guest(program.loaded, host) as guest:
-        guest.agrees("message-contract", content, b"0")
-        guest.agrees("state-contract", guest.content("handle", content, b"0"))
+        arguments = guest.arguments(content, b"0")
+        guest.agrees("message-contract", arguments)
+        guest.agrees("state-contract", guest.arguments(guest.content("handle", arguments)))

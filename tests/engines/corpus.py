@@ -117,16 +117,16 @@ def run(component: bytes, limits: Limits = LIMITS) -> dict[str, Any]:
 
 
 def _handle(guest: Guest, host: Host, found: dict[str, Any]) -> None:
-    message, state = b'{"a": 1}', b"41"
-    found["takes"] = guest.agrees("message-contract", message, state)
+    arguments = guest.arguments(b'{"a": 1}', b"41")
+    found["takes"] = guest.agrees("message-contract", arguments)
     if not found["takes"]:
         return
     host.sending = True
-    new = guest.content("handle", message, state)
+    new = guest.content("handle", arguments)
     host.sending = False
     host.take_output(len(new))
     found["state"] = new.hex()
-    found["keeps"] = guest.agrees("state-contract", new)
+    found["keeps"] = guest.agrees("state-contract", guest.arguments(new))
 
 
 def corpus() -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ctypes import CFUNCTYPE, addressof, byref, c_uint64, c_void_p, cast
-from itertools import repeat
 from types import TracebackType
 from typing import Any, Final
 
@@ -74,13 +73,17 @@ class Guest:
         ffi.wasmtime_context_get_fuel(self._context, byref(left))
         return self._host.limits.fuel - left.value
 
-    def agrees(self, contract: str, *contents: bytes) -> bool:
-        """What a contract says."""
-        return bool(self._call(contract, contents).of.boolean)
+    def arguments(self, *contents: bytes) -> Arguments:
+        """Messages and states as the component takes them, for any number of calls."""
+        return Arguments(contents, (self._loaded.world.flavour,) * len(contents))
 
-    def content(self, function: str, *contents: bytes) -> bytes:
+    def agrees(self, contract: str, arguments: Arguments) -> bool:
+        """What a contract says."""
+        return bool(self._call(contract, arguments).of.boolean)
+
+    def content(self, function: str, arguments: Arguments) -> bytes:
         """The state that a function returns."""
-        result = self._call(function, contents)
+        result = self._call(function, arguments)
         try:
             return read_content(addressof(result))
         finally:
@@ -90,7 +93,7 @@ class Guest:
         """What the component's `query` returns."""
         text, flavour = Flavour.TEXT, self._loaded.world.flavour
         arguments = Arguments((step.encode(), name.encode(), context, state), (text, text, Flavour.BYTES, flavour))
-        result = self._call_with("query", arguments)
+        result = self._call("query", arguments)
         try:
             assert self._loaded.read_answer is not None
             answer: Case = self._loaded.read_answer(self._host, addressof(result))
@@ -98,10 +101,7 @@ class Guest:
         finally:
             ffi.wasmtime_component_val_delete(byref(result))
 
-    def _call(self, name: str, contents: tuple[bytes, ...]) -> Any:
-        return self._call_with(name, Arguments(contents, repeat(self._loaded.world.flavour)))
-
-    def _call_with(self, name: str, arguments: Arguments) -> Any:
+    def _call(self, name: str, arguments: Arguments) -> Any:
         function = ffi.wasmtime_component_func_t()
         ffi.wasmtime_component_instance_get_func(
             byref(self._instance), self._context, self._loaded.exports[name], byref(function)

@@ -14,7 +14,7 @@ from understudy.engines.wasm.host import Host, Log
 from understudy.engines.wasm.limits import Limits
 from understudy.engines.wasm.post import Posted, address
 from understudy.engines.wasm.settings import ENGINE_TEXT
-from understudy.engines.wasm.values import Flavour, is_text
+from understudy.engines.wasm.values import Arguments, Flavour, is_text
 from understudy.objects import ids
 from understudy.objects.ids import Id, TreeId
 from understudy.objects.message import ERROR
@@ -89,7 +89,7 @@ class WasmProgram:
             self._check_text(state, "/state")
         with Guest(self.loaded, host) as guest:
             if state is None:
-                state = self._new_state(guest, host, "init")
+                state = self._new_state(guest, host, "init", guest.arguments())
             _check_state(guest, state)
         return _Outcome(state, [Posted(*sent) for sent in host.sent])
 
@@ -111,15 +111,16 @@ class WasmProgram:
 
     def _handle_one(self, host: Host, content: bytes, state: bytes) -> bytes:
         with Guest(self.loaded, host) as guest:
-            if not guest.agrees(_MESSAGE_CONTRACT, content, state):
+            arguments = guest.arguments(content, state)
+            if not guest.agrees(_MESSAGE_CONTRACT, arguments):
                 raise Stopped("MessageContract", "the message-contract refuses this message", kind=REFUSED)
-            state = self._new_state(guest, host, "handle", content, state)
+            state = self._new_state(guest, host, "handle", arguments)
             _check_state(guest, state)
         return state
 
-    def _new_state(self, guest: Guest, host: Host, function: str, *contents: bytes) -> bytes:
+    def _new_state(self, guest: Guest, host: Host, function: str, arguments: Arguments) -> bytes:
         host.sending = True
-        state = guest.content(function, *contents)
+        state = guest.content(function, arguments)
         host.sending = False
         host.take_output(len(state))
         return state
@@ -152,7 +153,7 @@ class WasmProgram:
 
 
 def _check_state(guest: Guest, state: bytes) -> None:
-    if not guest.agrees(_STATE_CONTRACT, state):
+    if not guest.agrees(_STATE_CONTRACT, guest.arguments(state)):
         raise Stopped("StateContract", "the state-contract refuses the state", kind=REFUSED)
 
 

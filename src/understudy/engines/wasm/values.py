@@ -8,8 +8,9 @@ against the stock conversion.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import Enum
+from operator import mul
 from struct import Struct
 from typing import Final
 
@@ -41,23 +42,21 @@ class Flavour(Enum):
 
 
 class Arguments:
-    """The arguments of one call: contents, each in its flavour, in one piece of memory. Keep it until the call has returned."""
+    """The arguments of calls: contents, each in its flavour, in one piece of memory. Keep it until the calls have returned."""
 
     __slots__ = ("count", "values")
 
-    def __init__(self, contents: Sequence[bytes], flavours: Iterable[Flavour]) -> None:
+    def __init__(self, contents: Sequence[bytes], flavours: Sequence[Flavour]) -> None:
         self.count = len(contents)
-        given = [
-            (content, len(content), *((_STRING, 1) if flavour is Flavour.TEXT else (_LIST, SIZE)))
-            for content, flavour in zip(contents, flavours, strict=False)
-        ]
+        strides = [1 if flavour is Flavour.TEXT else SIZE for flavour in flavours]
+        at = self.count * SIZE
         # Some more than is needed: the address of an empty argument must lie inside, too.
-        memory = bytearray(self.count * SIZE + sum(size * stride for _, size, _, stride in given) + SIZE)
+        memory = bytearray(at + sum(map(mul, map(len, contents), strides)) + SIZE)
         self.values = _Value.from_buffer(memory)
         address = ctypes.addressof(self.values)
-        at = self.count * SIZE
-        for number, (content, size, tag, stride) in enumerate(given):
-            _VALUE.pack_into(memory, number * SIZE, tag, size, address + at)
+        for number, (content, stride) in enumerate(zip(contents, strides, strict=True)):
+            size = len(content)
+            _VALUE.pack_into(memory, number * SIZE, _LIST if stride == SIZE else _STRING, size, address + at)
             end = at + size * stride
             if stride == 1:
                 memory[at:end] = content

@@ -7,6 +7,7 @@ import pytest
 from tests.engines.components import KEEP, actor, counter
 from understudy.actors.contract import StepResult
 from understudy.actors.errors import WitError
+from understudy.engines.wasm import program
 from understudy.engines.wasm.engine import WasmEngine
 from understudy.engines.wasm.failure import stopped_by
 from understudy.objects.ids import TreeId
@@ -90,6 +91,30 @@ def test_a_new_state_that_the_contract_refuses_is_dropped():
     assert result.outcome is not None
     assert (result.outcome.kind, result.outcome.code) == ("refused", "StateContract")
     assert known.state == b"good"
+
+
+SEND_TWICE = "(call $send (i32.const 1024) (i32.const 3) (local.get 0) (local.get 1))" * 2
+
+
+def test_all_messages_of_a_step_together_send_no_more_messages_than_a_step_may(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(program, "MAX_SENT", 3)
+    known = Actor(actor(SEND_TWICE + KEEP, data="bob"))
+    result = known.tell("one", "two")
+    assert result.outcome is not None
+    assert (result.outcome.kind, result.outcome.code, result.core) == ("failed", "TooManySent", known.core)
+    assert known.tell("one").outcome is None
+
+
+def test_all_messages_of_a_step_together_send_no_more_bytes_than_a_step_may(monkeypatch: pytest.MonkeyPatch):
+    known = Actor(actor(SEND_TWICE + KEEP, data="bob"))
+    sent_by_two = 4 * (len("bob") + len("one"))
+    monkeypatch.setattr(program, "MAX_STEP_SENT", sent_by_two)
+    assert known.tell("one", "two").outcome is None
+    monkeypatch.setattr(program, "MAX_STEP_SENT", sent_by_two - 1)
+    result = known.tell("one", "two")
+    assert result.outcome is not None
+    assert (result.outcome.kind, result.outcome.code, result.core) == ("failed", "OutputTooLarge", known.core)
+    assert known.tell("one").outcome is None
 
 
 def test_what_is_told_of_an_error_is_logged_and_not_handled():

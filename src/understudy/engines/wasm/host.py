@@ -50,6 +50,7 @@ class Host:
         "_chance",
         "_output_left",
         "_printed",
+        "bytes_sent",
         "calls",
         "error",
         "limits",
@@ -74,6 +75,7 @@ class Host:
         self.log = log
         self.number = number
         self.sent: list[tuple[str, bytes]] = []
+        self.bytes_sent = 0
         self.sending = False
         self.error: BaseException | None = None
         self.store: StoreContext = _NO_STORE
@@ -94,7 +96,9 @@ class Host:
             raise Stopped("NotNow", "`send` was called by a contract or a query, which change nothing")
         if len(self.sent) == MAX_SENT:
             raise Stopped("TooManySent", f"one step sends at most {MAX_SENT:,} messages")
-        self.take_output(len(to) + len(content))
+        size = len(to) + len(content)
+        self.take_output(size)
+        self.bytes_sent += size
         self.sent.append((to.decode(), content))
 
     def take_output(self, size: int) -> None:

@@ -11,20 +11,21 @@ from understudy.engines.wasm.component import LoadedComponent
 from understudy.engines.wasm.failure import Stopped
 from understudy.engines.wasm.guest import Guest
 from understudy.engines.wasm.host import Host, Log
-from understudy.engines.wasm.limits import Limits
+from understudy.engines.wasm.limits import MAX_BYTES, Limits
 from understudy.engines.wasm.post import Posted, address
 from understudy.engines.wasm.settings import ENGINE_TEXT
 from understudy.engines.wasm.values import Arguments, Flavour, is_text
 from understudy.objects import ids
 from understudy.objects.ids import Id, TreeId
 from understudy.objects.message import ERROR
-from understudy.objects.step import CUT, FAILED, REFUSED, Outcome
+from understudy.objects.step import CUT, FAILED, MAX_SENT, REFUSED, Outcome
 from understudy.store.errors import Missing
 from understudy.store.maps import edit_tree, tree_entry
 from understudy.store.reader import Reader
 from understudy.wit.content import put_bytes, read_content
 
 STATE: Final = "state"
+MAX_STEP_SENT: Final = MAX_BYTES  # bytes that the messages of one step send together: as much as one of them may
 
 _MESSAGE_CONTRACT: Final = "message-contract"
 _STATE_CONTRACT: Final = "state-contract"
@@ -98,6 +99,7 @@ class WasmProgram:
         if state is None:
             raise Stopped("NoState", "the actor has no /state, since its genesis failed: an update can cure it")
         sent: list[Posted] = []
+        bytes_sent = 0
         for number, delivery in enumerate(given.messages):
             if delivery.message.type == ERROR:
                 # A component is told no types, so it would take this for a message like any other.
@@ -107,6 +109,8 @@ class WasmProgram:
             host = self._host(given, log, number)
             state = self._handle_one(host, content, state)
             sent += [Posted(*each) for each in host.sent]
+            bytes_sent += host.bytes_sent
+            _check_sent(len(sent), bytes_sent)
         return _Outcome(state, sent)
 
     def _handle_one(self, host: Host, content: bytes, state: bytes) -> bytes:
@@ -150,6 +154,15 @@ class WasmProgram:
     def _check_text(self, content: bytes, what: str) -> None:
         if self.loaded.world.flavour is Flavour.TEXT and not is_text(content):
             raise Refusal("NotText", f"{what} is not UTF-8, and this component takes strings")
+
+
+def _check_sent(count: int, size: int) -> None:
+    """Refuse what the messages of a step sent together; one alone stays within this, so each can be handled alone."""
+    if count > MAX_SENT:
+        raise Stopped("TooManySent", f"one step sends at most {MAX_SENT:,} messages: lower `batch` in /policy")
+    if size > MAX_STEP_SENT:
+        text = f"one step sends at most {MAX_STEP_SENT:,} bytes, and this one {size:,}: lower `batch` in /policy"
+        raise Stopped("OutputTooLarge", text)
 
 
 def _check_state(guest: Guest, state: bytes) -> None:

@@ -22,8 +22,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     """What one message may use.
 
     `fuel` is roughly the number of instructions: with the default an endless loop ends after a second or two, and one of
-    `memory.grow` or `table.grow` alone after up to a minute: wasmtime charges them like any instruction. `memory` bounds each linear
-    memory, `message` the bytes of a message, and `output` the new state and all that is sent.
+    `memory.grow` or `table.grow` alone after up to a minute: wasmtime charges them like any instruction. `memory`
+    bounds each linear memory, `message` the bytes of a message, and `output` the new state and all that is sent.
     """
 
     fuel: int = 1_000_000_000

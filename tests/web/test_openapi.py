@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from starlette.routing import Route
 
 from tests.web.conftest import Face, problem_of
+from understudy.node.node import Node
 from understudy.web.app import routes
+from understudy.web.routes.lead import lead_routes
 
 
 def test_the_document_of_a_node_is_valid_and_cached_until_the_next_version(face: Face) -> None:
@@ -17,15 +21,33 @@ def test_the_document_of_a_node_is_valid_and_cached_until_the_next_version(face:
 
 
 def test_the_document_names_every_route_and_no_other(face: Face) -> None:
+    assert _named(face) == _real(routes())
+
+
+def test_the_document_of_a_node_with_a_lead_names_its_routes_too(node: tuple[asyncio.Runner, Node]) -> None:
+    plain = Face(*node)
+    lead = plain.node.resolve(plain.create()["id"])
+    face = Face(*node, lead=lead)
+    assert _named(face) == _real([*routes(), *lead_routes()])
+    answer = face.get("/openapi.json")
+    OpenAPIV31SpecValidator(answer.json()).validate()
+    known = {"If-None-Match": answer.headers["etag"]}
+    assert face.get("/openapi.json", headers=known).status_code == 304
+    assert plain.get("/openapi.json", headers=known).status_code == 200
+
+
+def _named(face: Face) -> set[tuple[str, str]]:
     paths = face.get("/openapi.json").json()["paths"]
-    named = {(path, method.upper()) for path, methods in paths.items() for method in methods}
-    real = {
+    return {(path, method.upper()) for path, methods in paths.items() for method in methods}
+
+
+def _real(there: list[Route]) -> set[tuple[str, str]]:
+    return {
         (re.sub(r":\w+}", "}", route.path), method)
-        for route in routes()
+        for route in there
         for method in (route.methods or ())
         if method != "HEAD"
     }
-    assert named == real
 
 
 RICH = """

@@ -144,24 +144,27 @@ def test_a_query_that_fails_names_its_step_and_its_place(face: Face, ada: dict[s
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "says"),
+    ("path", "status", "says", "code"),
     [
-        ("/actors/nobody/query/greeted", 404, "nobody"),
-        ("/actors/ada/query/nothing", 404, "nothing"),
-        ("/actors/ada/query/needs", 422, "what"),
-        ("/actors/ada/query/needs?what=soon", 422, "what"),
-        ("/actors/ada/query/needs?what=1&why=2", 422, "why"),
-        ("/actors/ada/query/greeted?at=garbage", 400, "garbage"),
-        ("/actors/ada/query/greeted?at={eve}", 404, "step"),
-        ("/actors/ada/query/greeted?at={id}", 404, "step"),
-        ("/actors/ada/query/greeted?at={head}&at={head}", 400, "at"),
-        ("/steps/{id}/query/greeted", 404, "tree"),
+        ("/actors/nobody/query/greeted", 404, "nobody", "NotFound"),
+        ("/actors/ada/query/nothing", 404, "nothing", "UnknownQuery"),
+        ("/actors/ada/query/needs", 422, "what", "BadArguments"),
+        ("/actors/ada/query/needs?what=soon", 422, "what", "BadArguments"),
+        ("/actors/ada/query/needs?what=1&why=2", 422, "why", "BadArguments"),
+        ("/actors/ada/query/greeted?at=garbage", 400, "garbage", "BadId"),
+        ("/actors/ada/query/greeted?at={eve}", 404, "step", "NotThatStep"),
+        ("/actors/ada/query/greeted?at={id}", 404, "step", "NotThatStep"),
+        ("/actors/ada/query/greeted?at={head}&at={head}", 400, "at", "BadRequest"),
+        ("/steps/{id}/query/greeted", 404, "tree", "NotFound"),
     ],
 )
-def test_what_cannot_be_asked_says_why(face: Face, ada: dict[str, Any], path: str, status: int, says: str) -> None:
+def test_what_cannot_be_asked_says_why(
+    face: Face, ada: dict[str, Any], path: str, status: int, says: str, code: str
+) -> None:
     eve = face.create({"wit": ASKED}, nonce="eve")
-    answer = face.get(path.format(eve=eve["head"], id=ada["id"], head=ada["head"]))
-    assert says in problem_of(answer, status)["detail"]
+    said = problem_of(face.get(path.format(eve=eve["head"], id=ada["id"], head=ada["head"])), status)
+    assert says in said["detail"]
+    assert said["code"] == code
 
 
 def test_a_query_that_ends_never_is_given_up_and_others_are_answered(face: Face, ada: dict[str, Any]) -> None:

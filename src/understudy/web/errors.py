@@ -118,19 +118,24 @@ def _members(error: NodeError) -> Mapping[str, Any]:
             return {"step": str(error.step), "code": error.error.code}
         case QueryFailed():
             return {"step": str(error.step), "code": error.code}
-    return {}
+    return {"code": _word(error)}
+
+
+def _word(error: Exception) -> str:
+    """What programs know the error by: the name of its kind, since sentences may change."""
+    return type(error).__name__
 
 
 async def _object_error(_: Request, error: Exception) -> Response:
     status = 400 if isinstance(error, BadId) else 413 if isinstance(error, TooLarge) else 422
-    return problem(status, str(error))
+    return problem(status, str(error), code=_word(error))
 
 
 async def _store_error(_: Request, error: Exception) -> Response:
     if isinstance(error, Missing):
-        return problem(404, str(error))
+        return problem(404, str(error), code=_word(error))
     if isinstance(error, BadCar):
-        return problem(422, str(error))
+        return problem(422, str(error), code=_word(error))
     _log.error("the store failed: %s", error)
     return problem(503, str(error), headers={"Retry-After": str(_RETRY_AFTER_STORE_SECONDS)})
 

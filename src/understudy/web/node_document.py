@@ -61,9 +61,36 @@ ARGUMENTS: Final[Json] = {
 QUERY_ERRORS: Final = (404, 413, 422, 504)
 
 
-def node_document() -> Json:
-    """The document. It is the same for every node of this version."""
-    return document("Understudy", "Actors whose every step can be replayed, and proved", {**_actors(), **_steps()}, {})
+def node_document(*, with_lead: bool) -> Json:
+    """The document: one for every node of this version, and another for those that `understudy run` started."""
+    paths = {**(_lead() if with_lead else {}), **_actors(), **_steps()}
+    return document("Understudy", "Actors whose every step can be replayed, and proved", paths, {})
+
+
+def _lead() -> Json:
+    told = {"type": "object", "properties": {"head": ID, "state": {}}, "required": ["head", "state"]}
+    shown = {"allOf": [ref("Actor"), {"type": "object", "properties": {"state": {}}, "required": ["state"]}]}
+    tell = operation(
+        "tellLead",
+        "Send the node's own actor a JSON object; its new state comes back",
+        {**MESSAGE_ANSWERS, 200: answer("Durable: the step, and the state after it", {JSON: told})},
+        parameters=MESSAGE_HEADERS[1:],
+        errors=(409, 413, 422),
+        body={JSON: {"type": "object"}},
+    )
+    show = operation(
+        "showLead",
+        "The node's own actor and its state",
+        {200: answer("As it is at the head", {JSON: shown}, _CACHED), 304: _SAME},
+        parameters=[_IF_NONE_MATCH],
+    )
+    chain = operation(
+        "showLeadChain",
+        "Its steps as they are hashed, newest first",
+        {200: json_of("As it is at the head", "Chain", _CACHED), 304: _SAME},
+        parameters=[*_BEFORE, _IF_NONE_MATCH],
+    )
+    return {"/": {"post": tell, "get": show}, "/chain": {"get": chain}}
 
 
 def _actors() -> Json:

@@ -16,13 +16,16 @@ from understudy.web.answers import fresh_json, head_headers
 from understudy.web.node_document import node_document
 from understudy.web.parameters import actor_in, allow_only, node_of
 
-_NODE: Final = msgspec.Raw(msgspec.json.encode(node_document()))
+_NODE: Final = msgspec.Raw(msgspec.json.encode(node_document(with_lead=False)))
+_NODE_WITH_LEAD: Final = msgspec.Raw(msgspec.json.encode(node_document(with_lead=True)))
 
 
 def describe_node(request: Request) -> Response:
     """GET /openapi.json"""
     allow_only(request, ())
-    return fresh_json(request, _NODE, head_headers(VERSION))
+    if request.app.state.lead is None:
+        return fresh_json(request, _NODE, head_headers(VERSION))
+    return fresh_json(request, _NODE_WITH_LEAD, head_headers(f"{VERSION}.lead"))
 
 
 async def describe_actor(request: Request) -> Response:

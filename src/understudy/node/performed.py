@@ -159,19 +159,18 @@ class PerformedStage:
 
     def ahead(self, given: StepInput) -> dict[bytes, bytes]:
         """The blocks that the code will need as a rule, as far as the performer did not get them yet."""
-        found: dict[bytes, bytes] = {}
-        for id in _needed(given):
-            if id in self._sent:
-                continue
-            self._sent.add(id)
-            try:
-                data = given.store.block(id)
-            except (StoreError, ObjectError):
-                # If the code needs it, it will ask, and then the trouble has its place.
-                continue
-            if len(data) <= MAX_AHEAD:
-                found[bytes(id)] = data
-        return found
+        wanted = [id for id in dict.fromkeys(_needed(given)) if id not in self._sent]
+        self._sent.update(wanted)
+        try:
+            blocks = given.store.blocks(wanted)
+        except (StoreError, ObjectError):
+            # What the code needs of them it will ask for, and then the trouble has its place.
+            return {}
+        return {
+            bytes(id): data
+            for id, data in zip(wanted, blocks, strict=True)
+            if data is not None and len(data) <= MAX_AHEAD
+        }
 
     def _make(self) -> Pipe[FromPerformer]:
         self._sent.clear()

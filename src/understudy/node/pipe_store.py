@@ -10,7 +10,7 @@ from understudy.objects.ids import ActorId, Id, StepId
 from understudy.store.errors import Corrupt
 
 MAX_FETCH: Final = 512  # blocks asked for at once: at 2 MiB each the most is a gigabyte, as a rule it is some 200 KB
-MAX_AHEAD: Final = 64 * 1024 * 1024  # bytes that were fetched and not asked for yet
+MAX_HELD: Final = 32 * 1024 * 1024  # bytes of blocks that came and may be asked for again, as they are
 MAX_REMEMBERED: Final = 200_000  # ids that were fetched; their blocks are in the cache of the door
 
 
@@ -20,13 +20,14 @@ class PipeStore:
     def __init__(self, pipe: Pipe[ToJudge] | Pipe[ToPerformer]) -> None:
         self.missing: set[bytes] = set()
         self._pipe = pipe
-        self._ahead: dict[bytes, bytes] = {}
+        self._held: dict[bytes, bytes] = {}
+        self._size = 0
         self._fetched: set[bytes] = set()
 
     def get(self, ids: Sequence[bytes]) -> list[bytes | None]:
         """The blocks with these ids, as a backend gives them. Raises Corrupt for one that could not be read."""
         found: dict[bytes, bytes | None] = {}
-        wanted = [id for id in ids if id not in self._ahead]
+        wanted = [id for id in ids if id not in self._held]
         for start in range(0, len(wanted), MAX_FETCH):
             part = wanted[start : start + MAX_FETCH]
             reply = self._ask(part)
@@ -34,25 +35,24 @@ class PipeStore:
                 raise Corrupt(text, Id(part[number]))
             found.update(zip(part, reply.data, strict=True))
         self.missing.update(id for id, data in found.items() if data is None)
-        return [self._ahead.pop(id) if id in self._ahead else found.get(id) for id in ids]
+        return [self._held[id] if id in self._held else found.get(id) for id in ids]
 
     def fetch(self, ids: Iterable[bytes]) -> None:
         """Get blocks before they are needed; those that are not there or can't be read are left out."""
         wanted = [id for id in dict.fromkeys(ids) if id not in self._fetched]
         if len(self._fetched) > MAX_REMEMBERED:
             self._fetched.clear()
-        self._make_room()
         for start in range(0, len(wanted), MAX_FETCH):
             part = wanted[start : start + MAX_FETCH]
             self._fetched.update(part)
             for id, data in zip(part, self._ask(part).data, strict=True):
                 if data is not None:
-                    self._ahead[id] = data
+                    self._hold(id, data)
 
     def hold(self, blocks: Mapping[bytes, bytes]) -> None:
         """Take blocks that came without having been asked for."""
-        self._make_room()
-        self._ahead.update(blocks)
+        for id, data in blocks.items():
+            self._hold(id, data)
 
     def head(self, actor: ActorId) -> StepId | None:
         """The head that the store has for an actor."""
@@ -68,9 +68,12 @@ class PipeStore:
         assert isinstance(reply, Values)
         return [StepId(Id(value)) for value in reply.values]
 
-    def _make_room(self) -> None:
-        if sum(map(len, self._ahead.values())) > MAX_AHEAD:
-            self._ahead.clear()
+    def _hold(self, id: bytes, data: bytes) -> None:
+        if self._size > MAX_HELD:
+            self._held.clear()
+            self._size = 0
+        self._held[id] = data
+        self._size += len(data)
 
     def _ask(self, ids: Sequence[bytes]) -> Blocks:
         self._pipe.send(GetBlocks(ids))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.web.conftest import GREETER, Face, problem_of
+from understudy.web.body import parse_json
 
 
 def test_a_message_is_answered_with_head_step_and_replies(face: Face) -> None:
@@ -155,3 +156,7 @@ def test_a_signal_is_a_message_too(face: Face) -> None:
 def test_there_are_three_lanes(face: Face) -> None:
     face.create(name="ada")
     assert "'fast'" in problem_of(face.send("ada", {}, "greet", Message_Lane="fast"), 422)["detail"]
+
+
+def test_a_number_of_any_length_is_json() -> None:
+    assert isinstance(parse_json(b'{"add": ' + b"9" * 5_000 + b"}"), dict)

@@ -38,7 +38,8 @@ async def spool_body(request: Request, *, most: int) -> BinaryIO:
 def parse_json(data: bytes) -> Any:
     """Strict JSON: UTF-8, no key twice, no NaN. Raises BadRequest."""
     try:
-        return json.loads(data.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
+        # Nobody here counts with a number of a body, and Python would refuse an integer of 4,300 digits, which is JSON.
+        return json.loads(data.decode(), object_pairs_hook=_object, parse_constant=_no_constant, parse_int=float)
     except UnicodeDecodeError as error:
         raise BadRequest(f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
     except (ValueError, RecursionError) as error:

@@ -56,6 +56,8 @@ _PAGES: Final = (64, 1024)  # keys of the first page of a scan, and of every fur
 # not ours or what is left of a damaged store.
 _BIRTH = re.compile(r"(LOCK|LOG.*|IDENTITY|MANIFEST-000001|OPTIONS-.*|.*\.dbtmp|rocksdict-config.json|lost\+found)\Z")
 
+_MANIFEST_BLAMED = re.compile(r"The file \S.*MANIFEST-[0-9]+ may be corrupted\.")
+
 
 class RocksBackend:
     """The store in the directory `path`, made if there is none.
@@ -485,6 +487,14 @@ def _is_panic(error: BaseException) -> bool:
     return type(error).__name__ == "PanicException"
 
 
+def _beside_the_manifest(text: str) -> str:
+    # RocksDB blames the manifest for all that goes wrong while it loads what the manifest lists: for the properties
+    # of a table too, which it parses before it looks at their checksum. We have checked the manifest's records.
+    if ".sst" in text or not _MANIFEST_BLAMED.search(text):
+        return ""
+    return " Its records match their checksums: it was cut short, or the damage is in a table beside it (*.sst)"
+
+
 def _named(error: BaseException, path: Path) -> tuple[type[StoreError], str]:
     text = str(error)
     if isinstance(error, DbClosedError | RuntimeError):
@@ -498,7 +508,7 @@ def _named(error: BaseException, path: Path) -> tuple[type[StoreError], str]:
     if isinstance(error, FileExistsError | NotADirectoryError):
         return StoreError, f"{path} is no directory and cannot become one ({text}): choose another --store"
     if "Corruption" in text or ("No such file or directory" in text and ".sst" in text):
-        return Corrupt, f"{path} is damaged: {text}"
+        return Corrupt, f"{path} is damaged: {text}{_beside_the_manifest(text)}"
     if text.startswith("Invalid argument"):
         return StoreFormat, f"{path} holds a RocksDB database, but no Understudy store: {text}"
     if _is_panic(error):

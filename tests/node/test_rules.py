@@ -705,6 +705,13 @@ def test_actors_that_were_forgotten_go_on_where_they_were(monkeypatch: pytest.Mo
 # When the store fails.
 
 
+def test_a_node_whose_store_failed_says_so_though_nothing_can_be_read(living: Living) -> None:
+    assert living.node.health()["status"] == "ok"
+    living.stop()
+    living.node.failure = OSError("the disk is gone")
+    assert (living.node.health()["status"], living.node.health()["error"]) == ("failed", "the disk is gone")
+
+
 def test_when_the_store_is_full_everybody_hears_it_and_what_was_acknowledged_is_there(
     living: Living, store: ClogStore
 ) -> None:

@@ -196,14 +196,11 @@ class Node:
 
     def health(self) -> dict[str, object]:
         """How the node does."""
-        return {
-            "status": "ok" if self.failure is None else "failed",
-            "node": self.name,
-            "version": VERSION,
-            "store": self.store_url,
-            "feed": self.lookup.newest_feed_number(),
-            "error": None if self.failure is None else str(self.failure),
-        }
+        about = {"node": self.name, "version": VERSION, "store": self.store_url}
+        if self.failure is not None:
+            # A store that failed is not asked for anything, or there would be no answer at all.
+            return {"status": "failed", **about, "feed": None, "error": str(self.failure)}
+        return {"status": "ok", **about, "feed": self.lookup.newest_feed_number(), "error": None}
 
     def export(self, actor: ActorId, *, at: StepId | None = None) -> tuple[StepId, Iterator[Block]]:
         """A head (or the step `at`) and every block that belongs to it. Raises NotFound, Missing while iterating."""

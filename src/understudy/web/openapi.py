@@ -178,7 +178,9 @@ SCHEMAS: Final[Json] = {
             "next": _MAYBE_TEXT,
         }
     ),
-    "Health": _object({"status": {"enum": ["ok", "failed"]}, "node": TEXT, "version": TEXT, "feed": NUMBER}),
+    "Health": _object(
+        {"status": {"enum": ["ok", "failed"]}, "node": TEXT, "version": TEXT, "feed": {"type": ["integer", "null"]}}
+    ),
     "Tree": {
         "description": "Names of objects that exist, as links",
         "type": "object",

@@ -11,6 +11,7 @@ import pytest
 from tests.node.living import Living
 from tests.node.stage import PATIENCE, gates
 from understudy.node import scheduler, slow_wits
+from understudy.node.verification import Target
 from understudy.objects.ids import ActorId
 
 SLOW = """
@@ -53,6 +54,18 @@ def look(name: str) -> None:
     while name:
         gates.spin_through(name)
         name = ""
+"""
+EXITS = """
+import asyncio
+from understudy import Wit
+
+wit = Wit()
+
+@wit.message("leave")
+async def leave(name: str) -> str:
+    asyncio.get_running_loop().call_soon(exit)
+    await asyncio.sleep(0.001)
+    return f"left {name}"
 """
 WAYS = ["sleep", "sleep async", "compute", "compute async"]
 
@@ -174,6 +187,20 @@ def test_a_wit_that_waits_asynchronously_is_no_trouble_and_is_not_named(said: Sa
         gates.open("named instead")
         gates.open("patient")
         living.come_to_rest()
+
+
+def test_what_a_wit_leaves_to_its_loop_may_exit_and_ends_nobody_elses_wait() -> None:
+    with Living() as living:
+        patient, exits = living.create(), living.create(wit=EXITS, nonce="exits")
+        living.send(patient, "wait", "patient meanwhile")
+        gates.wait_for("patient meanwhile")
+        assert living.tell(exits, "leave", "a task") == "left a task"
+        assert living.tell(exits, "leave", "another") == "left another"
+        gates.open("patient meanwhile")
+        living.come_to_rest()
+        assert living.state(patient)["waited"] == "patient meanwhile"
+        (verdict,) = living.run(living.node.verify([Target(exits, living.node.actor(exits).head)]))
+        assert verdict.ok, verdict.reason
 
 
 def test_an_endless_loop_is_survived_by_a_restart_and_cured_by_an_update() -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from understudy.actors.contract import StepResult
 from understudy.node.slow_wits import Run
@@ -19,6 +20,8 @@ from understudy.node.slow_wits import Run
 STOP_SECONDS: Final = 5.0  # how long a stop waits for wits to be cancelled
 HELD_SECONDS: Final = 0.1  # a loop on which a wit waits so long for its beginning is held by one that computes
 MAX_LOOPS: Final = 16  # wits that never return keep their loop; beyond this the others wait for them
+
+_log = logging.getLogger("understudy.async_wits")
 
 OnDone = Callable[[StepResult | Exception], None]
 
@@ -84,8 +87,10 @@ class _Loop:
         self.waiting: deque[_Wit] = deque()
         self.thread = threading.Thread(target=self._run, name="understudy-async-wits", daemon=True)
         self._loop = asyncio.new_event_loop()
+        self._loop.set_task_factory(_named_like_its_parent)
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked: float | None = None  # since when the loop has not answered
+        self._is_stopped = False
 
     def add(self, wit: _Wit) -> None:
         self.waiting.append(wit)
@@ -120,12 +125,19 @@ class _Loop:
             cancelled.result(timeout=max(0.0, until - time.monotonic()))
         except TimeoutError:
             return
+        self._is_stopped = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self.thread.join()
         self._loop.close()
 
     def _run(self) -> None:
-        self._loop.run_forever()
+        # What a wit leaves to the loop, a task or a callback, may call `exit()`: asyncio then ends the loop, and all would
+        # wait on it for ever.
+        while not self._is_stopped:
+            try:
+                self._loop.run_forever()
+            except (SystemExit, KeyboardInterrupt):
+                _log.warning("what a wit left running wanted the process to exit; it goes on", exc_info=True)
 
     def _answer(self) -> None:
         self._asked = None
@@ -146,6 +158,12 @@ class _Loop:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _named_like_its_parent(loop: asyncio.AbstractEventLoop, coroutine: Any, **context: Any) -> asyncio.Task[Any]:
+    """A task that bears the name of the actor whose wit began it: it may be the one that holds the loop."""
+    parent = asyncio.current_task(loop)
+    return asyncio.Task(coroutine, loop=loop, name=None if parent is None else parent.get_name(), **context)
 
 
 async def _drive(wit: _Wit) -> None:

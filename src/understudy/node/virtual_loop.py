@@ -6,6 +6,7 @@ The law: a wit that sleeps costs nothing, and what happens depends on its code a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import selectors
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
@@ -55,7 +56,12 @@ def run_virtually(awaitable: Awaitable[Result], *, on_idle: Callable[[], bool], 
     """Await something on a virtual loop of its own; what it leaves running is cancelled. Raises Stuck."""
     loop = VirtualLoop(on_idle, on_stuck)
     try:
-        return loop.run_until_complete(_as_coroutine(awaitable))
+        task = loop.create_task(_as_coroutine(awaitable))
+        while not task.done():
+            # A task that the wit left behind and that exits ends the loop of asyncio, and not the wit.
+            with contextlib.suppress(SystemExit):
+                loop.run_until_complete(task)
+        return task.result()
     finally:
         _close(loop)
 

@@ -134,7 +134,7 @@ def test_an_empty_draft_keeps_the_core_as_the_wit_left_it():
         ("def wit(): return 3", "returned a int; return None, a Draft, or the last step's id"),
         ("def wit(): return {'core': 1}", "returned a dict"),
         ("def wit(actor): return actor", "returned the id bafy"),
-        ("def wit(): yield 1", "returned a generator"),
+        ("def wit(): return (x for x in 'ab')", "returned a generator"),
         ("def wit(step, core):\n    core['x'] = 'y'\n    return step", "nothing changed, but it changed the core"),
         (
             "def wit(step, outbox):\n    outbox.send('out/a/b', type='t', content=1)\n    return step",
@@ -161,6 +161,7 @@ def test_any_other_result_is_an_error_that_says_what_is_possible(code, text):
         ("raise KeyboardInterrupt", "failed", "KeyboardInterrupt", "KeyboardInterrupt"),
         ("raise MemoryError", "failed", "MemoryError", "MemoryError"),
         ("raise BaseException('deep')", "failed", "BaseException", "deep"),
+        ("raise GeneratorExit('x')", "failed", "GeneratorExit", "x"),
         ("raise CallFailed('A', 'b')", "failed", "CallFailed", "A: b"),
         (
             "__import__('json').loads('{')",
@@ -196,6 +197,34 @@ def test_an_exception_whose_message_can_not_be_read_or_is_huge_still_ends_the_st
     )
     _, result = step("def wit(): raise ValueError('é' * 100_000)")
     assert len(result.outcome.text.encode()) <= 8192
+
+
+MUTE = "class Mute:\n    def __str__(self): raise SystemExit\n"
+UNREADABLE = "(the exception has no readable message)"
+
+
+@pytest.mark.parametrize(
+    ("classes", "kind", "code", "text"),
+    [
+        ("class E(Mute, Exception): pass", "failed", "E", UNREADABLE),
+        (
+            "class M(type): __name__ = property(lambda cls: 1 / 0)\nclass E(Exception, metaclass=M): pass",
+            "failed",
+            "Failed",
+            "Exception",
+        ),
+        ("class E(Refusal):\n    def __init__(self): self.code = self.text = Mute()", "refused", "Refused", UNREADABLE),
+        ("class E(WitError):\n    def __init__(self): self.code = Mute()", "failed", "Failed", "Exception"),
+    ],
+)
+def test_an_exception_that_is_broken_itself_still_ends_the_step(classes, kind, code, text):
+    _, result = step(f"{MUTE}{classes}\ndef wit(): raise E()")
+    assert (result.outcome.kind, result.outcome.code, result.outcome.text.split("\n")[0]) == (kind, code, text)
+
+
+def test_a_retry_may_not_say_why():
+    for why, said in (("Mute()", UNREADABLE), ("''", "the wit asked for it")):
+        assert step(f"{MUTE}def wit(): raise Retry({why})")[1].retry == said
 
 
 def test_a_retry_is_no_outcome():
@@ -251,6 +280,8 @@ def test_a_cancelled_step_is_left_to_whoever_cancelled_it():
 
     async def cancel():
         task = asyncio.ensure_future(finish(program.run(given)))
+        # A turn for our task, and one for the wit's.
+        await asyncio.sleep(0)
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -267,6 +298,11 @@ def test_a_wit_that_stumbles_over_a_task_it_cancelled_itself_has_failed():
     )
     assert step(code)[1].outcome.code == "CancelledError"
     assert step("import asyncio\ndef wit(): raise asyncio.CancelledError")[1].outcome.code == "CancelledError"
+
+
+def test_a_wit_that_cancels_itself_has_failed():
+    code = "import asyncio\nasync def wit(core):\n    asyncio.current_task().cancel()\n    await asyncio.sleep(0)"
+    assert step(code)[1].outcome.code == "CancelledError"
 
 
 def test_only_an_asynchronous_wit_gives_an_awaitable():

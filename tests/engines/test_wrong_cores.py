@@ -164,6 +164,92 @@ CASES: dict[str, tuple[dict[str, str | bytes], str, str]] = {
         "WrongSignature",
         r"message type",
     ),
+    "an annotation that exits": (
+        {"wit": "from __future__ import annotations\ndef f(core: exit()): pass"},
+        "ImportFailed",
+        r"^wit can't be imported: SystemExit",
+    ),
+    "a module whose __getattr__ raises": (
+        {"wit": "/code:m:f", "code/m.py": "def __getattr__(name): raise ValueError(name)"},
+        "ImportFailed",
+        r"^m can't be imported: ValueError: f\nat code/m\.py:1 in __getattr__",
+    ),
+    "a module that puts nothing in its own place": (
+        {"wit": "/code:m:f", "code/m.py": "import sys\nsys.modules[__name__] = None\n" + GOOD},
+        "ImportFailed",
+        r"^m can't be imported",
+    ),
+    "a Wit that is no complete one": (
+        {"wit": "from understudy import Wit\nclass Mine(Wit):\n    def __init__(self): pass\nwit = Mine()"},
+        "ImportFailed",
+        r"AttributeError: 'Mine' object",
+    ),
+    "an exception that can't say what it is": (
+        {"wit": "class E(Exception):\n    def __str__(self): raise SystemExit\nraise E"},
+        "ImportFailed",
+        r"^wit can't be imported: E: \(the exception has no readable message\)\nat wit:3",
+    ),
+    "a syntax error that the code made up": (
+        {"wit": "error = SyntaxError('x')\nerror.filename, error.text = 'y', 3\nraise error"},
+        "SyntaxError",
+        r"no readable message\)\nat wit:3",
+    ),
+    "an error of ours that the code made up": (
+        {"wit": "from understudy import WitError\nraise WitError(3, 'x\\udcff' * 10_000)"},
+        "3",
+        r"^(x\?){4094}x…\Z",
+    ),
+    "a function whose name is no Unicode": (
+        {"wit": "/code:m:f", "code/m.py": "globals()['\\udcff'] = print"},
+        "MissingFunction",
+        r"it has \?",
+    ),
+    "a generator": (
+        {"wit": "def f(core): yield 1"},
+        "WrongSignature",
+        r"^wit:1 in f has a `yield`.* return the answer",
+    ),
+    "a pointer after a byte order mark": ({"wit": "\ufeff/code:m"}, "BadPointer", r"'/code:m', which is no pointer"),
+    "handler: an asynchronous generator": (
+        {"wit": WIT + "@wit.message('t')\nasync def f(): yield 1"},
+        "WrongSignature",
+        r"^wit:5 in f has a `yield`",
+    ),
+    "query: a generator": (
+        {"wit": WIT + "@wit.query\ndef f(): yield 1"},
+        "WrongSignature",
+        r"^wit:5 in f has a `yield`",
+    ),
+    "handler: a class": (
+        {"wit": WIT + "@wit.message('t')\nclass Handle: pass"},
+        "WrongSignature",
+        r"^Handle is a class: what handles must be a function",
+    ),
+    "handler: two types at once": (
+        {"wit": WIT + "class A(Struct): pass\n@wit.message(A | Plain)\ndef f(): pass"},
+        "WrongSignature",
+        r"@wit\.message got A \| Plain: write @wit\.message\(\"type\"\), or the class of a payload",
+    ),
+    "handler: a union of structs that can't be told apart": (
+        {"wit": WIT + "class A(Struct): pass\nclass B(Struct): pass\n@wit.message('t')\ndef f(a: A | B): pass"},
+        "WrongSignature",
+        r"parameter 'a' can't be filled: .*must be tagged.*`A \| B`",
+    ),
+    "handler: a class that JSON can't become, further in": (
+        {"wit": WIT + "@wit.message('t')\ndef f(a: dict[str, list[Plain | None]]): pass"},
+        "WrongSignature",
+        r"parameter 'a' can't be filled: JSON can't become a Plain",
+    ),
+    "handler: a payload of which a field is unresolvable": (
+        {"wit": WIT + "class A(Struct):\n    x: 'Nope'\n@wit.message(A)\ndef f(a: A): pass"},
+        "WrongSignature",
+        r"wit:7 in f: parameter 'a' can't be filled: NameError: name 'Nope' is not defined",
+    ),
+    "handler: a state of which a field is unresolvable": (
+        {"wit": WIT + "class A(Struct):\n    x: 'Nope'\n@wit.message('t')\ndef f(state: A): pass"},
+        "WrongSignature",
+        r"wit:7 in f: parameter 'state' can't be filled: NameError: name 'Nope' is not defined",
+    ),
     "the core is a blob's neighbour": ({"wit": "/code/deep:m:f", "code": "x"}, "MissingModule", r"no such folder"),
 }
 

@@ -7,6 +7,8 @@ import sys
 import tracemalloc
 from concurrent.futures import Future
 
+import pytest
+
 from tests.node.living import Living
 from tests.node.stage import PATIENCE
 from understudy.engines.python.importer import PREFIX
@@ -35,6 +37,17 @@ def greet(new_messages, core):
         core["greeted"] = message.text().upper() + 1
 """
 CURED = FAILING.replace(" + 1", "")
+NAMELESS = """
+from understudy import Wit
+from msgspec import Struct
+
+class Order(Struct):
+    item: "Nope"
+
+greet = Wit()
+@greet.message("order")
+def hear(order: Order): pass
+"""
 
 
 def create(living: Living, nonce: str = "") -> ActorId:
@@ -144,13 +157,25 @@ def greeted(living: Living, actor: ActorId) -> bytes:
     return living.node.reader.blob(id)
 
 
-def test_an_agent_whose_modules_do_not_even_load_is_cured_by_an_update() -> None:
+@pytest.mark.parametrize(
+    ("source", "code", "place"),
+    [
+        ("def greet(:", "SyntaxError", "code/agent.py:1"),
+        (
+            NAMELESS,
+            "WrongSignature",
+            "code/agent.py:9 in hear: parameter 'order' can't be filled: NameError: name 'Nope'",
+        ),
+        ("from __future__ import annotations\ndef greet(core: exit()): pass", "ImportFailed", "SystemExit"),
+    ],
+)
+def test_an_agent_whose_modules_do_not_even_load_is_cured_by_an_update(source: str, code: str, place: str) -> None:
     with Living() as living:
         actor = living.create(wit="/code:agent:greet", **{AGENT: CURED})
-        assert living.update(actor, **{AGENT: "def greet(:"}) is None
+        assert living.update(actor, **{AGENT: source}) is None
         broken = living.ask(actor, "greet", "ada")
-        assert broken.outcome is not None and broken.outcome.code == "SyntaxError"
-        assert "code/agent.py:1" in broken.outcome.text
+        assert broken.outcome is not None and broken.outcome.code == code
+        assert place in broken.outcome.text
         assert living.update(actor, **{AGENT: CURED}) is None
         assert living.ask(actor, "greet", "ada").outcome is None
         assert greeted(living, actor) == b'"ADA"'

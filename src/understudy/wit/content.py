@@ -6,7 +6,7 @@ The law: equal values give equal bytes, whatever the hash seed and the order in 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -42,10 +42,16 @@ def decoder_for(kind: Any) -> Decode:
     if isinstance(kind, type) and hasattr(kind, "model_validate_json"):
         decode: Decode = kind.model_validate_json
         return decode
-    # Finding out what a type is made of costs more than all the rest, so not for those that are surely good.
-    if not (isinstance(kind, type) and (kind in _PLAIN or issubclass(kind, msgspec.Struct))):
-        _check_kind(kind)
-    return msgspec.json.Decoder(kind, dec_hook=_from_json).decode
+    try:
+        # Finding out what a type is made of costs more than all the rest, so not for those that are surely good.
+        if not (isinstance(kind, type) and (kind in _PLAIN or issubclass(kind, msgspec.Struct))):
+            _check_kind(kind)
+        return msgspec.json.Decoder(kind, dec_hook=_from_json).decode
+    except TypeError:
+        raise
+    except Exception as error:
+        # The annotations of a class are code of the author's, which is run only now: a name may be nowhere.
+        raise TypeError(f"{type(error).__name__}: {error}") from error
 
 
 def argument_decoder(kind: Any, *, texts: bool) -> Decode:
@@ -109,9 +115,28 @@ def put_bytes(store: Staging, data: bytes) -> Id:
 
 
 def _check_kind(kind: Any) -> None:
-    info = msgspec.inspect.type_info(kind)
-    if isinstance(info, msgspec.inspect.CustomType) and info.cls is not Id and not hasattr(info.cls, "model_validate"):
-        raise TypeError(f"JSON can't become a {info.cls.__qualname__}; make it a msgspec.Struct or a dataclass")
+    for part in _parts(msgspec.inspect.type_info(kind)):
+        if isinstance(part, msgspec.inspect.CustomType):
+            _check_class(part.cls)
+
+
+def _check_class(kind: type) -> None:
+    if kind is not Id and not hasattr(kind, "model_validate"):
+        raise TypeError(f"JSON can't become a {kind.__qualname__}; make it a msgspec.Struct or a dataclass")
+
+
+def _parts(info: msgspec.inspect.Type) -> Iterator[msgspec.inspect.Type | msgspec.inspect.Field]:
+    """A type and all that it is made of, each once: a type may hold itself."""
+    left: list[Any] = [info]
+    seen: set[int] = set()
+    while left:
+        part = left.pop()
+        if isinstance(part, tuple):
+            left.extend(part)
+        elif isinstance(part, msgspec.inspect.Type | msgspec.inspect.Field) and id(part) not in seen:
+            seen.add(id(part))
+            left.extend(getattr(part, name) for name in part.__struct_fields__)
+            yield part
 
 
 def _to_json(value: Any) -> Any:
@@ -131,6 +156,7 @@ def _from_json(kind: type, value: Any) -> Any:
             return ids.parse(value)
         except ObjectError as error:
             raise ValueError(str(error)) from error
+    _check_class(kind)
     return kind.model_validate(value)  # type: ignore[attr-defined]
 
 

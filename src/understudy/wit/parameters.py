@@ -54,10 +54,12 @@ MESSAGES: Final = Source(
     (list[Message], Sequence[Message], list[Message]),
     lambda ctx: ctx.messages(),
 )
+_GENERATORS: Final = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[list[Parameter], Any]:
     """A function's parameters but `*args` and `**kwargs`, and its return annotation. Raises WitError."""
+    _check_answers(function)
     # A verifier loads the wit anew for each step, and this was most of the time that it took.
     if _is_plain(function):
         hints = _plain_hints(function)
@@ -152,6 +154,14 @@ def place_of(function: Callable[..., Any]) -> str:
 def is_core_file(filename: str) -> bool:
     """True for the file name of code out of a core, which is `core-VERSION/PATH`."""
     return filename.startswith("core-")
+
+
+def _check_answers(function: Callable[..., Any]) -> None:
+    if isinstance(function, type):
+        raise WitError("WrongSignature", f"{name_of(function)} is a class: what handles must be a function")
+    if getattr(getattr(function, "__code__", None), "co_flags", 0) & _GENERATORS:
+        text = "has a `yield`, so that calling it only makes a generator: return the answer instead"
+        raise WitError("WrongSignature", f"{place_of(function)} {text}")
 
 
 @cache

@@ -51,7 +51,10 @@ class Wit:
         `sends` says what the handler sends, for those who ask `wut`: payload classes, or types with their payload's type.
         """
         if not isinstance(kind, str | type):
-            raise WitError("WrongSignature", f'write @wit.message("type") above {place_of(kind)}')
+            raise WitError(
+                "WrongSignature",
+                f'@wit.message got {place_of(kind)}: write @wit.message("type"), or the class of a payload',
+            )
         type_text, payload = (kind, None) if isinstance(kind, str) else (kind.__name__, kind)
         try:
             check_type(type_text)

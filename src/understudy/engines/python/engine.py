@@ -10,8 +10,8 @@ from typing import Any, Final
 from understudy.actors.errors import WitError
 from understudy.actors.query import NO_QUERIES
 from understudy.engines.locks import Locks
-from understudy.engines.python.failure import in_core, in_package, is_interrupt, load_error
-from understudy.engines.python.importer import Version, clean, file_name
+from understudy.engines.python.failure import in_core, in_package, loading
+from understudy.engines.python.importer import Version, file_name
 from understudy.engines.python.inline import find_wit, inline_code
 from understudy.engines.python.modules import Code, Nodes, Search, arrange, module_paths, read_sources
 from understudy.engines.python.pointer import External, InCore, Inline, Pointer, parse_pointer
@@ -170,14 +170,17 @@ class PythonEngine:
             return program
 
     def _build_external(self, pointer: External, entry: str) -> PythonProgram:
-        function = self._resolver.resolve(pointer, node=entry)
-        engine = f"{ABI};source={source_digest(function)}"
-        return PythonProgram(function, entry=entry, engine=engine, belongs=in_package(home_of(function)))
+        with loading(pointer.ref):
+            function = self._resolver.resolve(pointer, node=entry)
+            engine = f"{ABI};source={source_digest(function)}"
+            return PythonProgram(function, entry=entry, engine=engine, belongs=in_package(home_of(function)))
 
     def _build_inline(self, id: Id, entry: str, store: Reader, known: PythonProgram | None) -> PythonProgram:
         version = self._version(id, entry, known, lambda: inline_code(_read_text(id, entry, store), id, entry))
-        function = find_wit(_import(version, "", entry), entry)
-        return PythonProgram(function, entry=entry, engine=ABI, belongs=in_core, version=version)
+        # More of the author's than the import: annotations are evaluated, and a module may have a `__getattr__`.
+        with loading(entry):
+            function = find_wit(version.load(""), entry)
+            return PythonProgram(function, entry=entry, engine=ABI, belongs=in_core, version=version)
 
     def _build_in_core(
         self,
@@ -197,9 +200,9 @@ class PythonEngine:
             raise WitError(
                 "MissingModule", f"/{entry} names the module {pointer.module!r}; below /{folder} there are: {there}"
             )
-        module = _import(version, pointer.module, pointer.module)
-        function = find_function(module, pointer.module, pointer.function, entry)
-        program = PythonProgram(function, entry=entry, engine=ABI, belongs=in_core, version=version)
+        with loading(pointer.module):
+            function = find_function(version.load(pointer.module), pointer.module, pointer.function, entry)
+            program = PythonProgram(function, entry=entry, engine=ABI, belongs=in_core, version=version)
         if version.problems is None:
             version.problems = _import_others(version)
             if known is None and version.problems:
@@ -270,7 +273,8 @@ def _read_text(id: Id, entry: str, store: Reader) -> str:
     if info is not None or len(data) > MAX_WIT:
         raise WitError("WitTooLarge", f"/{entry} has more than 1 MiB of text; put the code below /code and point to it")
     try:
-        return data.decode()
+        # Some editors begin every text with a byte order mark.
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise WitError("WitNotText", f"/{entry} is not UTF-8: {error}") from error
 
@@ -294,23 +298,13 @@ def _folder_of(module: str, nodes: Nodes, entry: str) -> str:
     raise WitError("AmbiguousWit", f"{text}: say which, e.g. /{folders[0]}:{module}:…")
 
 
-def _import(version: Version, name: str, shown: str) -> Any:
-    try:
-        return version.load(name)
-    except BaseException as error:
-        if is_interrupt(error):
-            raise
-        raise load_error(error, shown) from error
-
-
 def _import_others(version: Version) -> list[str]:
     """Load the modules that the wit did not need. What is broken among them is reported, and stops nobody."""
     problems = [f"{path}: not loaded, no module can have that name" for path in version.code.skipped]
     for name in version.names:
         try:
-            version.load(name)
-        except BaseException as error:
-            if is_interrupt(error):
-                raise
-            problems.append(clean(load_error(error, name).text))
+            with loading(name):
+                version.load(name)
+        except WitError as error:
+            problems.append(error.text)
     return problems

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from understudy.engines.python.failure import is_interrupt, load_error
+from understudy.engines.python.failure import loading
 from understudy.engines.python.pointer import External
 from understudy.engines.python.resolver import Resolver, default_resolver
 
@@ -44,12 +44,8 @@ class FreshResolver(Resolver):
             self._tops.add(pointer.module.partition(".")[0])
         self.forget_all()
         for name in self._modules:
-            try:
+            with loading(name):
                 importlib.import_module(name)
-            except BaseException as error:
-                if is_interrupt(error):
-                    raise
-                raise load_error(error, name) from error
         return default_resolver().resolve(pointer, node=node)
 
     def forget_all(self) -> None:

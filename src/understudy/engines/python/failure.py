@@ -5,11 +5,12 @@ from __future__ import annotations
 import dis
 import linecache
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from traceback import walk_tb
 from types import FrameType
 from typing import Final, NamedTuple
 
-from understudy.actors.errors import Refusal, WitError
+from understudy.actors.errors import Refusal, Retry, WitError
 from understudy.engines.python.importer import clean, source_path
 from understudy.objects.step import FAILED, MAX_OUTCOME_BYTES, REFUSED, Outcome
 
@@ -52,18 +53,34 @@ def in_package(package: str) -> Belongs:
 def outcome_of(error: BaseException, belongs: Belongs) -> Outcome:
     """The outcome of a step whose wit raised."""
     if isinstance(error, Refusal):
-        return Outcome(REFUSED, _word(str(error.code), "Refused"), _bounded(clean(str(error.text))))
-    code = error.code if isinstance(error, WitError) else type(error).__name__
-    return Outcome(FAILED, _word(str(code), "Failed"), _bounded(describe(error, belongs)))
+        return Outcome(REFUSED, _code_of(error, "Refused"), _bounded(_said(lambda: str(error.text))))
+    return Outcome(FAILED, _code_of(error, "Failed"), _bounded(describe(error, belongs)))
 
 
-def load_error(error: BaseException, module: str) -> WitError:
-    """The error of a module whose code could not be imported."""
+def reason_of(error: Retry) -> str:
+    """Why a wit wants its messages again."""
+    return _said(lambda: str(error)) or "the wit asked for it"
+
+
+@contextmanager
+def loading(module: str) -> Iterator[None]:
+    """Raise whatever the author's code raises meanwhile as the WitError of a module that could not be imported."""
+    try:
+        yield
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        raise _load_error(error, module) from error
+
+
+def _load_error(error: BaseException, module: str) -> WitError:
+    """The error of a module whose code could not be imported, for its sender: bounded, and well-formed Unicode."""
     if isinstance(error, WitError):
-        return error
+        return WitError(_code_of(error, "ImportFailed"), _bounded(_said(lambda: str(error.text))))
     if isinstance(error, SyntaxError):
         return WitError("SyntaxError", _bounded(describe(error)))
-    return WitError("ImportFailed", _bounded(f"{module} can't be imported: {type(error).__name__}: {describe(error)}"))
+    name = _code_of(error, "Exception")
+    return WitError("ImportFailed", _bounded(f"{module} can't be imported: {name}: {describe(error)}"))
 
 
 def is_interrupt(error: BaseException) -> bool:
@@ -92,15 +109,30 @@ def describe(error: BaseException, belongs: Belongs = in_core) -> str:
 
 def _message(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename is not None:
-        path = source_path(error.filename) or error.filename.replace("\\", "/").rsplit("/", 1)[-1]
-        source = (error.text or "").strip()
-        return clean(f"{path}:{error.lineno}: {error.msg}" + (f"\n    {source}" if source else ""))
+        return _said(lambda: _syntax_message(error, error.filename or ""))
+    return _said(lambda: str(error)) or _code_of(error, "Exception")
+
+
+def _syntax_message(error: SyntaxError, filename: str) -> str:
+    path = source_path(filename) or filename.replace("\\", "/").rsplit("/", 1)[-1]
+    source = (error.text or "").strip()
+    return f"{path}:{error.lineno}: {error.msg}" + (f"\n    {source}" if source else "")
+
+
+def _code_of(error: BaseException, default: str) -> str:
+    """An outcome's code: the error's own, or the name of its class."""
+    code = _said(lambda: str(error.code) if isinstance(error, (Refusal, WitError)) else type(error).__name__, default)
+    return _word(code, default)
+
+
+def _said(read: Callable[[], str], default: str = "(the exception has no readable message)") -> str:
+    """What an exception says of itself, as well-formed Unicode. Its class is the author's, and may be as broken as the wit."""
     try:
-        text = str(error)
-    except Exception:
-        # The wit's own exception class may be as broken as the wit.
-        text = "(the exception has no readable message)"
-    return clean(text or type(error).__name__)
+        return clean(read())
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        return default
 
 
 def _bounded(text: str) -> str:

@@ -168,9 +168,10 @@ def _import_within(prefix: str, tops: frozenset[str]) -> Any:
 def _forget(names: Sequence[str], files: Sequence[str], own_builtins: dict[str, Any] | None) -> None:
     """Drop modules and source lines; with `own_builtins`, only the modules that run on them."""
     for name in names:
+        # Code may have put anything in its own place, None too.
         module = sys.modules.get(name)
-        if module is not None and own_builtins in (None, module.__dict__.get("__builtins__")):
-            del sys.modules[name]
+        if own_builtins in (None, getattr(module, "__dict__", {}).get("__builtins__", own_builtins)):
+            sys.modules.pop(name, None)
     for file in files:
         linecache.cache.pop(file, None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from functools import partial
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
@@ -25,14 +26,14 @@ def inline_code(text: str, id: Id, node: str) -> Code:
 def find_wit(module: ModuleType, node: str) -> Any:
     """The wit among what the code defines. Raises WitError("MissingFunction" or "AmbiguousWit")."""
     public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+    own = {name: value for name, value in public.items() if _home(value) == module.__name__}
     # The functions of a Wit are its handlers; it is the wit itself.
     found: dict[str, Any] = {name: value for name, value in public.items() if isinstance(value, Wit)}
     if not found:
-        found = {
-            name: value
-            for name, value in public.items()
-            if isinstance(value, FunctionType) and value.__module__ == module.__name__
-        }
+        found = {name: value for name, value in own.items() if isinstance(value, FunctionType)}
+    if not found:
+        # What a decorator made of a function can be called, and need not be one.
+        found = {name: value for name, value in own.items() if callable(value) and not isinstance(value, type)}
     for name in (node, WIT_CODE):
         if name in found:
             return found[name]
@@ -45,3 +46,10 @@ def find_wit(module: ModuleType, node: str) -> Any:
             f"{WIT_CODE!r}, or let the names of the others begin with an underscore",
         )
     raise WitError("MissingFunction", f"the code in /{node} defines no public function, so there is no wit to run")
+
+
+def _home(value: Any) -> str | None:
+    """The name of the module that defines a value."""
+    while isinstance(value, partial):
+        value = value.func
+    return getattr(value, "__module__", None)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError, current_task
+from asyncio import CancelledError, current_task, ensure_future
 from collections.abc import Awaitable, Sequence
 from inspect import isawaitable
 from typing import Any, Final
 
 from understudy.actors.contract import Outgoing, StepInput, StepResult
 from understudy.actors.errors import Retry, WitError
-from understudy.engines.python.failure import Belongs, is_interrupt, outcome_of
+from understudy.engines.python.failure import Belongs, is_interrupt, outcome_of, reason_of
 from understudy.engines.python.importer import Version
 from understudy.engines.python.inject import inject
 from understudy.engines.python.query import PythonQuery
@@ -89,21 +89,32 @@ class PythonProgram:
             RUNNING.reset(before)
 
     async def _await(self, ctx: Context, returned: Awaitable[Any]) -> StepResult:
-        # Its task has a context of its own, which ends with it.
+        # In a task of its own: what the wit does to the task that it runs in is told from what the node does to ours.
+        task = ensure_future(self._await_wit(ctx, returned))
+        try:
+            return await task
+        except CancelledError as error:
+            ours = current_task()
+            if ours is None or ours.cancelling():
+                # The node stopped it, and knows why.
+                raise
+            return self._failed(ctx, error)
+
+    async def _await_wit(self, ctx: Context, returned: Awaitable[Any]) -> StepResult:
+        # The task has a context of its own, which ends with it.
         RUNNING.set(ctx)
         try:
             answer = await returned
             # Here, before anything else of the loop runs: what is left behind must not have a say in the result.
             ctx.given.calls.close()
             return self._result(ctx, answer)
-        except GeneratorExit:
-            raise
         except BaseException as error:
             ctx.given.calls.close()
             task = current_task()
             if isinstance(error, CancelledError) and (task is None or task.cancelling()):
-                # The node stopped it, and knows why. A wit that stumbles over a task it cancelled itself has failed.
+                # The whole step is cancelled. A wit that stumbles over another task that it cancelled has failed.
                 raise
+            # GeneratorExit too, which a task would not hand on; if it comes from a loop that ends, nobody looks.
             return self._failed(ctx, error)
 
     def _result(self, ctx: Context, returned: Any) -> StepResult:
@@ -130,9 +141,7 @@ class PythonProgram:
             # The wit may have caught it and stumbled later, which would not happen again in a replay.
             error = given.calls.unanswered
         if isinstance(error, Retry):
-            return StepResult(
-                engine=self.engine, core=given.core, log=ctx.logged(), retry=str(error) or "the wit asked for it"
-            )
+            return StepResult(engine=self.engine, core=given.core, log=ctx.logged(), retry=reason_of(error))
         # What the store can't do is not the wit's doing, and must not stand in its history.
         if is_interrupt(error) or (isinstance(error, StoreError) and not isinstance(error, Missing)):
             raise error

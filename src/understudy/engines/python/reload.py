@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Final
 
 from understudy.engines.python.externals import is_authors
-from understudy.engines.python.failure import is_interrupt, load_error
+from understudy.engines.python.failure import loading
 from understudy.engines.python.resolver import default_resolver
 
 _OURS: Final = __name__.partition(".")[0]
@@ -42,14 +42,13 @@ class Reloader:
         linecache.checkcache()
         for name in dict.fromkeys([*self._modules, *old]):
             try:
-                importlib.import_module(name)
-            except BaseException as error:
+                with loading(name):
+                    importlib.import_module(name)
+            except BaseException:
                 _remove(self._loaded())
                 sys.modules.update(old)
                 default_resolver().restore(registered)
-                if is_interrupt(error):
-                    raise
-                raise load_error(error, name) from error
+                raise
 
     def _loaded(self) -> dict[str, ModuleType]:
         # A copy of the table: another thread may import meanwhile.

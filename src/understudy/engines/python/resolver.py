@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from understudy.actors.errors import WitError
-from understudy.engines.python.failure import is_interrupt, load_error
+from understudy.engines.python.failure import loading
 from understudy.engines.python.pointer import EXTERNAL, External
 from understudy.wit.wit import Wit
 
@@ -115,20 +115,17 @@ def _source(module: ModuleType) -> bytes | None:
 def _import(pointer: External, node: str) -> ModuleType:
     name = pointer.module
     assert name is not None
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+    with loading(name):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
+                raise
             raise WitError(
                 "MissingModule",
                 f"/{node} says 'external:{pointer.ref}', but Python finds no module {error.name!r}: "
                 "install it, or add its folder with resolver.add_wit_path",
             ) from error
-        raise load_error(error, name) from error
-    except BaseException as error:
-        if is_interrupt(error):
-            raise
-        raise load_error(error, name) from error
 
 
 _default = Resolver()

@@ -12,6 +12,7 @@ import multiprocessing
 import resource
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count, repeat
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -36,8 +37,8 @@ ASKED = (
     + b"""
 
 @wit.query
-def total(state: Counter) -> int:
-    return state.total
+def total(state: Counter, more: int = 0) -> int:
+    return state.total + more
 """
 )
 MESSAGE = b'{"amount": 1}'
@@ -63,11 +64,17 @@ def run(params: Params) -> list[Result]:
 
 async def _rates(bare: int, node: int, actor: str, seconds: int) -> list[Result]:
     """The ceiling and the node in turns: on a shared machine the figure of a minute ago is another machine's."""
+    query = f"/actors/{actor}/query/total"
+    kinds = {
+        "POST": repeat(_post(actor)),
+        "query, each another": (_get(f"{query}?more={number}") for number in count()),
+        "query, the same again": repeat(_get(query)),
+    }
     results = []
-    for what, request in (("POST", _post(actor)), ("query", _get(f"/actors/{actor}/query/total"))):
+    for what, requests in kinds.items():
         for connections in (1, 64):
             pairs = [
-                (await _load(bare, request, connections, share), await _load(node, request, connections, share))
+                (await _load(bare, requests, connections, share), await _load(node, requests, connections, share))
                 for share in [seconds / ROUNDS] * ROUNDS
             ]
             results.append(
@@ -85,12 +92,15 @@ async def _rates(bare: int, node: int, actor: str, seconds: int) -> list[Result]
 
 async def _latency(port: int, actor: str, at: str, height: int, seconds: int) -> Result:
     """Both in turns on one connection, so that whatever else the machine does meets both."""
-    head, back = _get(f"/actors/{actor}/query/total"), _get(f"/actors/{actor}/query/total?at={at}")
-    times: dict[bytes, list[float]] = {head: [], back: []}
+    head, back = f"/actors/{actor}/query/total?more=", f"/actors/{actor}/query/total?at={at}&more="
+    times: dict[str, list[float]] = {head: [], back: []}
     client = await _Client.connect(port)
     until = perf_counter() + seconds
+    # Each question is another: the answer to one that was asked before is kept.
+    numbers = count()
     while perf_counter() < until:
-        for request, taken in times.items():
+        for path, taken in times.items():
+            request = _get(f"{path}{next(numbers)}")
             start = perf_counter()
             await client.ask(request)
             taken.append(perf_counter() - start)
@@ -108,13 +118,13 @@ async def _latency(port: int, actor: str, at: str, height: int, seconds: int) ->
 
 async def _crowd(port: int, about: dict[str, Any], readers: int, seconds: int) -> list[Result]:
     """Readers of an actor that does nothing, while another works."""
-    alone = await _load(port, _post(about["actor"]), 64, seconds)
+    alone = await _load(port, repeat(_post(about["actor"])), 64, seconds)
     before = _resident_mb(about["pid"])
     clients = [await _Client.connect(port) for _ in range(readers)]
     for client in clients:
         await client.begin(_get(f"/actors/{about['idle']}/events"))
     grown = _resident_mb(about["pid"]) - before
-    beside = await _load(port, _post(about["actor"]), 64, seconds)
+    beside = await _load(port, repeat(_post(about["actor"])), 64, seconds)
     for client in clients:
         client.close()
     params: Settings = {"what": "idle readers", "readers": readers}
@@ -131,22 +141,22 @@ async def _crowd(port: int, about: dict[str, Any], readers: int, seconds: int) -
     ]
 
 
-async def _load(port: int, request: bytes, connections: int, seconds: float) -> float:
+async def _load(port: int, requests: Iterator[bytes], connections: int, seconds: float) -> float:
     """Requests per second, each connection with one under way; a tenth of the time before counts for nothing."""
     clients = [await _Client.connect(port) for _ in range(connections)]
-    count, counting = 0, False
+    done, counting = 0, False
 
     async def work(client: _Client) -> None:
-        nonlocal count
+        nonlocal done
         while True:
-            await client.ask(request)
-            count += counting
+            await client.ask(next(requests))
+            done += counting
 
     tasks = [asyncio.ensure_future(work(client)) for client in clients]
     await asyncio.sleep(seconds / 10)
     counting, start = True, perf_counter()
     await asyncio.sleep(seconds)
-    rate = count / (perf_counter() - start)
+    rate = done / (perf_counter() - start)
     for task in tasks:
         task.cancel()
     ended = await asyncio.gather(*tasks, return_exceptions=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
@@ -446,3 +448,75 @@ def test_who_goes_away_leaves_nothing_waiting(living: Living) -> None:
     for each in held:
         each.result(PATIENCE)
     assert ask(living, actor, "count") == 0
+
+
+# What is kept.
+
+COUNTS_ITSELF = """
+from understudy import Context, Wit
+
+wit = Wit()
+asked = []
+
+@wit.message("go")
+def go(state: dict) -> None:
+    state["gone"] = True
+
+@wit.query
+def times(of: str = "all") -> int:
+    asked.append(of)
+    return len(asked)
+
+@wit.query
+def through(ctx: Context, actor: str) -> int:
+    asked.append(actor)
+    ctx.query(actor, "times")
+    return len(asked)
+"""
+
+
+def test_the_same_question_at_the_same_step_is_answered_once(living: Living) -> None:
+    actor = living.create(wit=COUNTS_ITSELF)
+    first = living.node.actor(actor).head
+    assert [ask(living, actor, "times") for _ in range(3)] == [1, 1, 1]
+    assert ask(living, actor, "times", of="another") == 2
+    living.tell(actor, "go")
+    assert [ask(living, actor, "times") for _ in range(2)] == [3, 3]
+    assert ask(living, actor, "times", at=first) == 1
+
+
+def test_what_other_actors_have_a_part_in_is_asked_again(living: Living) -> None:
+    actor, other = living.create(wit=COUNTS_ITSELF), living.create(wit=COUNTS_ITSELF, note="another")
+    answers = [begin(living, actor, "through", actor=str(other)).result(PATIENCE) for _ in range(2)]
+    assert [answer.result for answer in answers] == [Blob(b"2", "application/json"), Blob(b"4", "application/json")]
+    assert not any(answer.is_fixed for answer in answers)
+
+
+def test_what_code_outside_of_the_core_answers_is_asked_again(
+    living: Living, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "counts_itself.py").write_text(COUNTS_ITSELF)
+    monkeypatch.syspath_prepend(tmp_path)
+    actor = living.create(wit="external:counts_itself:wit")
+    answers = [begin(living, actor, "times").result(PATIENCE) for _ in range(2)]
+    assert [answer.result for answer in answers] == [Blob(b"1", "application/json"), Blob(b"2", "application/json")]
+    assert not any(answer.is_fixed for answer in answers)
+
+
+def test_quick_queries_that_come_together_share_one_thread(living: Living) -> None:
+    actor = living.create(wit=COUNTER)
+    before = set(threading.enumerate())
+    for _ in range(5):
+        asked = [begin(living, actor, "above", limit=number) for number in range(30)]
+        assert {each.result(PATIENCE).height for each in asked} == {0}
+    new = [thread for thread in threading.enumerate() if thread not in before and thread.name == "understudy-query"]
+    assert len(new) <= 1
+
+
+def test_a_quick_query_passes_a_slow_one(living: Living) -> None:
+    actor = living.create(wit=COUNTER)
+    slow = begin(living, actor, "hold", gate="slow")
+    gates.wait_for("slow")
+    assert ask(living, actor, "count") == 0
+    gates.open("slow")
+    slow.result(PATIENCE)

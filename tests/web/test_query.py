@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,6 +113,20 @@ def test_an_answer_that_depends_on_another_actor_is_never_immutable(face: Face, 
     assert face.get(url, headers=tag).status_code == 304
     face.send("eve", {"name": "Bob"}, "greet")
     assert face.get(url, headers=tag).json()["count"] == 1
+
+
+def test_an_answer_of_code_outside_of_the_core_is_never_immutable(
+    face: Face, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "outer.py").write_text(
+        "asked = []\ndef wit_query():\n    asked.append(1)\n    return len(asked) // 3\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    head = face.create({"wit": GREETER, "wit_query": "external:outer:wit_query"}, name="out")["head"]
+    first = face.get(f"/steps/{head}/query/any")
+    assert (first.json(), first.headers["cache-control"]) == (0, "no-cache")
+    tag = {"If-None-Match": first.headers["etag"]}
+    assert [face.get(f"/steps/{head}/query/any", headers=tag).status_code for _ in range(2)] == [304, 200]
 
 
 def test_a_tree_is_links_or_its_own_encoding(face: Face, ada: dict[str, Any]) -> None:

@@ -110,6 +110,10 @@ class QueryInput(Struct, frozen=True, kw_only=True):
 class QueryProgram(Protocol):
     """The queries of one version of a core, ready to run."""
 
+    @property
+    def is_external(self) -> bool:
+        """True if the code is not in the core: the same step may answer otherwise tomorrow."""
+
     def run(self, given: QueryInput) -> Result | Awaitable[Result]:
         """Run one query; an Error is what the query itself answers.
 

@@ -30,7 +30,7 @@ from understudy.kernel.verify import (
 )
 from understudy.node.asking import QUERY_TIMEOUT
 from understudy.node.no_calls import NoCalls, ask_nobody
-from understudy.node.performed import PerformedQuery, PerformerLost
+from understudy.node.performed import PerformerLost
 from understudy.objects import ids
 from understudy.objects.errors import BadId, ObjectError
 from understudy.objects.ids import StepId
@@ -112,7 +112,7 @@ class AskedAgain:
                 calls=calls,
                 engines=self._engines,
             )
-            if isinstance(plan.program, PerformedQuery) and plan.program.is_external:
+            if plan.program.is_external:
                 raise _External
             return check_result(self._reader, ask_nobody(plan.program, plan.given))
         except WitError as error:

@@ -19,6 +19,7 @@ from understudy.node.lookup import Lookup
 from understudy.objects.codec import Block
 from understudy.objects.ids import ActorId, StepId
 from understudy.objects.journal import Entry
+from understudy.objects.step import Step
 from understudy.store.reader import Reader
 
 MAX_DEPTH: Final = 8  # a query that asks a query that asks …: deeper is a cycle, or as bad as one
@@ -39,14 +40,26 @@ class Answered(Struct, frozen=True, kw_only=True):
 
 
 class Asking:
-    """One question to the actors of a store, up to a moment of a clock. `steps` are those asked so far, one per actor."""
+    """One question to the actors of a store, up to a moment of a clock.
+
+    `steps` are those asked so far, one per actor; `is_external` says whether code answered that is in no core.
+    """
 
     def __init__(
-        self, lookup: Lookup, reader: Reader, engines: Mapping[str, Engine], *, until: float, clock: Callable[[], float]
+        self,
+        lookup: Lookup,
+        reader: Reader,
+        engines: Mapping[str, Engine],
+        *,
+        read_step: Callable[[StepId], Step],
+        until: float,
+        clock: Callable[[], float],
     ) -> None:
         self.steps: dict[ActorId, StepId] = {}
+        self.is_external = False
         self._lookup = lookup
         self._reader = reader
+        self._read_step = read_step
         self._engines = engines
         self._until = until
         self._clock = clock
@@ -88,15 +101,17 @@ class Asking:
             raise WitError(TOO_DEEP, f"{text}; do they ask in a circle?")
         if self._clock() >= self._until:
             raise too_late(request)
-        return prepare_query(
+        plan = prepare_query(
             self._reader,
             step_id,
-            self._reader.step(step_id),
+            self._read_step(step_id),
             name=request.name,
             context=request.context,
             calls=NestedCalls(self, depth),
             engines=self._engines,
         )
+        self.is_external = self.is_external or plan.program.is_external
+        return plan
 
     async def _finish(self, result: Awaitable[Result], request: QueryRequest) -> Result:
         try:

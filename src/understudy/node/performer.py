@@ -13,7 +13,6 @@ from typing import Final, cast
 from understudy.actors.contract import Delivery, StepInput
 from understudy.actors.errors import WitError
 from understudy.actors.query import Blob, Error, QueryInput, QueryProgram, result_bytes
-from understudy.engines.python.query import PythonQuery
 from understudy.kernel.actor import actor_at, unborn
 from understudy.node.no_calls import NoCalls, ask_nobody
 from understudy.node.pipe_store import PipeStore
@@ -89,7 +88,7 @@ class _Performer:
                     self._run(asked)
                 case LoadQuery():
                     self._query = self._stage.fresh().load_query(TreeId(Id(asked.core)), self._reader)
-                    self._pipe.send(LoadedQuery(isinstance(self._query, PythonQuery) and self._query.is_external))
+                    self._pipe.send(LoadedQuery(self._query.is_external))
                 case RunQuery():
                     self._answer_query(asked)
                 case GetStaged():

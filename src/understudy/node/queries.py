@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -30,16 +31,21 @@ from understudy.node.lookup import Lookup
 from understudy.node.query_pool import QueryPool
 from understudy.objects.ids import ActorId, StepId
 from understudy.store.reader import Reader
+from understudy.store.recent import Recent
 
 QUERY_SECONDS: Final = 10.0  # how long an answer may take where nobody says otherwise
+GRACE_SECONDS: Final = 0.05  # how long after its deadline a query may still answer that it is too late
 MAX_CONTEXT: Final = 16 * 1024 * 1024  # bytes that a query may be asked with
+KEPT: Final = 16 * 1024 * 1024  # bytes of answers that are kept for those who ask the same again
+MAX_KEPT: Final = 256 * 1024  # bytes of one of them with its context: larger ones would push out hundreds
+_STEPS: Final = 64  # decoded steps: the heads of the actors that are asked most
 
 
 class Queried(Struct, frozen=True, kw_only=True):
     """An answer, and the step that gave it.
 
-    `asked` are the steps of other actors that it also depends on. Without any, the same query at `step` has the same
-    answer for ever.
+    `asked` are the steps of other actors that it also depends on. If it `is_fixed`, the same query at `step` has the
+    same answer for ever: it asked nobody else, and its code is in the core.
     """
 
     actor: ActorId
@@ -47,6 +53,7 @@ class Queried(Struct, frozen=True, kw_only=True):
     height: int
     result: Blob | Tree
     asked: Sequence[StepId] = ()
+    is_fixed: bool
 
 
 class Queries:
@@ -64,6 +71,8 @@ class Queries:
         self._engines = engines
         self._clock = clock
         self._pool = QueryPool()
+        self._read_step = lru_cache(_STEPS)(reader.step)
+        self._answers: Recent[tuple[object, ...], Queried] = Recent(KEPT)
 
     def close(self) -> None:
         """Take no queries any more."""
@@ -75,19 +84,27 @@ class Queries:
             raise TooLarge(f"the context has {len(context.data):,} bytes: at most {MAX_CONTEXT:,} are allowed")
         asking = self._asking(timeout)
         request = QueryRequest(actor=str(actor), name=name, context=context)
+        question = (actor, asking.choose(actor) if at is None else at, name, context)
+        known = self._answers.get(question)
+        if known is not None:
+            return known
         try:
             answered = await self._on_a_thread(request, lambda: asking.run(asking.choose(actor, at), request), timeout)
         except WitError as error:
             raise _failure(error, asking.choose(actor, at)) from error
         if isinstance(answered.result, Error):
             raise QueryRefused(answered.result, answered.step)
-        return Queried(
+        asked = [step for other, step in asking.steps.items() if other != actor]
+        found = Queried(
             actor=actor,
             step=answered.step,
             height=answered.height,
             result=answered.result,
-            asked=[step for other, step in asking.steps.items() if other != actor],
+            asked=asked,
+            is_fixed=not (asked or asking.is_external),
         )
+        self._keep(question, found, context)
+        return found
 
     async def ask_for_a_step(self, request: QueryRequest) -> Answered:
         """What a step that runs is answered. Raises CallFailed; Busy."""
@@ -104,12 +121,24 @@ class Queries:
             raise CallFailed(error.code, error.text, step=str(chosen[0]) if chosen else None) from error
 
     def _asking(self, seconds: float) -> Asking:
-        return Asking(self._lookup, self._reader, self._engines, until=self._clock() + seconds, clock=self._clock)
+        until = self._clock() + seconds
+        return Asking(
+            self._lookup, self._reader, self._engines, read_step=self._read_step, until=until, clock=self._clock
+        )
+
+    def _keep(self, question: tuple[object, ...], found: Queried, context: Blob) -> None:
+        # Only bytes: a tree's names are the query's own dictionary, which it could still change.
+        if found.is_fixed and isinstance(found.result, Blob):
+            size = len(context.data) + len(found.result.data)
+            if size <= MAX_KEPT:
+                self._answers.put(question, found, size)
 
     async def _on_a_thread(self, request: QueryRequest, work: Callable[[], Answered], seconds: float) -> Answered:
         job = self._pool.submit(f"actor {request.actor}: its query {request.name!r}", work)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(job.done), seconds)
+            # A query that can be awaited ends itself at its deadline: only one that goes on past it is given up.
+            async with asyncio.timeout(seconds + GRACE_SECONDS):
+                return await job.done
         except TimeoutError:
             raise too_late(request) from None
         finally:

@@ -1,15 +1,19 @@
 """The threads that queries run on: their own, so that no number of slow ones holds up a step.
 
-The law: what waits for a thread is bounded, and a query that never ends costs one thread, which another replaces.
+The laws: what waits for a thread is bounded, and a query that never ends costs one thread, which another replaces.
+Handing something to another thread costs about as much as a quick query. So queries are handed over by all that came
+in at once, their answers too, and one thread does them all as long as none of them waits for long.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import threading
+from asyncio import AbstractEventLoop, Future, TimerHandle
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any, Final, Generic, TypeVar
 
 from understudy.node.errors import Busy
@@ -19,6 +23,7 @@ MAX_AT_WORK: Final = 8  # queries that run at once: they share one interpreter, 
 MAX_LOST: Final = 56  # threads of queries that went on past their deadline; beyond this no new ones replace them
 MAX_WAITING: Final = 1_000  # queries that wait for a thread: some seconds of work for those that take milliseconds
 IDLE_SECONDS: Final = 10.0  # how long a thread waits for the next query before it ends
+PATIENCE_SECONDS: Final = 0.05  # how long a query waits behind others before it calls for one more thread
 
 STOPPING: Final = "the node is stopping and takes no queries any more"
 
@@ -28,49 +33,79 @@ _log = logging.getLogger("understudy.queries")
 
 
 class Job(Generic[Value]):
-    """One query that was handed in; `done` gets its result or what it raised."""
+    """One query that was handed in; `done` gets its result or what it raised, on the event loop that it came from."""
 
-    def __init__(self, label: str, work: Callable[[], Value]) -> None:
-        self.done: Future[Value] = Future()
+    def __init__(self, label: str, work: Callable[[], Value], loop: AbstractEventLoop) -> None:
+        self.done: Future[Value] = loop.create_future()
         self.label = label
         self.work = work
+        self.loop = loop
+        self.patience: TimerHandle | None = None
         self.thread: int | None = None
+        self.over = False
         self.lost = False
+        self.result: Value | None = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Do the work, and keep what comes of it."""
+        try:
+            self.result = self.work()
+        except BaseException as error:
+            # Whoever asked gets it, whatever it is; a thread that died of it would be missing.
+            self.error = error
+
+    def settle(self) -> None:
+        """Tell whoever asked. On the job's event loop."""
+        if self.done.done():
+            return
+        if self.error is not None:
+            self.done.set_exception(self.error)
+        else:
+            self.done.set_result(self.result)  # type: ignore[arg-type]
 
 
 class QueryPool:
-    """Runs queries, the one that came first before the others. From any thread."""
+    """Runs queries, the one that came first before the others. From any running event loop."""
 
     def __init__(self) -> None:
         self._lock = threading.Condition()
         self._waiting: deque[Job[Any]] = deque()
+        self._over: dict[AbstractEventLoop, list[Job[Any]]] = {}
         self._threads = 0
         self._idle = 0
+        self._called = 0  # idle threads that were called and have not come yet
         self._lost = 0
         self._closed = False
 
     def submit(self, label: str, work: Callable[[], Value]) -> Job[Value]:
         """Run something as soon as there is a thread. Raises Busy."""
-        job = Job(label, work)
+        job = Job(label, work, asyncio.get_running_loop())
         with self._lock:
             if self._closed:
                 raise Busy(STOPPING)
             if len(self._waiting) >= MAX_WAITING:
                 raise Busy(f"{MAX_WAITING:,} queries wait already{self._why_so_many()}; ask again later")
             self._waiting.append(job)
-            self._wake()
+        # Once the event loop is through with everything that came in: a thread that ran now would fight it for the interpreter.
+        job.loop.call_soon(self._begin)
+        job.patience = job.loop.call_later(PATIENCE_SECONDS, self._call_one_more, job)
         return job
 
     def abandon(self, job: Job[Any]) -> None:
         """Nobody waits for a job any more. If it runs, it goes on, and another thread takes its place."""
+        if job.patience is not None:
+            job.patience.cancel()
         with self._lock:
             if job in self._waiting:
                 self._waiting.remove(job)
-            if job.done.done() or job.lost or job.done.cancel():
+                return
+            if job.over or job.lost:
                 return
             job.lost = True
             self._lost += 1
-            self._wake()
+            if self._waiting:
+                self._call()
         place = None if job.thread is None else place_in(job.thread)
         _log.warning(
             "%s was given up and goes on, now at %s; it can't be stopped and keeps one of %d threads",
@@ -87,26 +122,57 @@ class QueryPool:
             self._waiting.clear()
             self._lock.notify_all()
         for job in left:
-            if job.done.set_running_or_notify_cancel():
-                job.done.set_exception(Busy(STOPPING))
+            job.error = Busy(STOPPING)
+            self._hand_back(job)
 
-    def _wake(self) -> None:
-        if self._idle >= len(self._waiting):
+    # On the event loop of a job.
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._waiting and not self._threads - self._lost - self._idle:
+                self._call()
+
+    def _call_one_more(self, job: Job[Any]) -> None:
+        with self._lock:
+            if job in self._waiting:
+                self._call()
+
+    def _tell(self, loop: AbstractEventLoop) -> None:
+        with self._lock:
+            over = self._over.pop(loop)
+        for job in over:
+            job.settle()
+
+    # On any thread.
+
+    def _call(self) -> None:
+        if self._idle:
+            self._idle -= 1
+            self._called += 1
             self._lock.notify()
         elif self._threads - self._lost < MAX_AT_WORK and self._threads < MAX_AT_WORK + MAX_LOST:
             self._threads += 1
             threading.Thread(target=self._work, name="understudy-query", daemon=True).start()
 
+    def _hand_back(self, job: Job[Any]) -> None:
+        with self._lock:
+            job.over = True
+            over = self._over.setdefault(job.loop, [])
+            over.append(job)
+            first = len(over) == 1
+        # With others before it, the event loop was told already, and has not come round to it yet.
+        if first:
+            # Its loop may be closed: nobody waits any more.
+            with contextlib.suppress(RuntimeError):
+                job.loop.call_soon_threadsafe(self._tell, job.loop)
+
+    # On the threads that do the work.
+
     def _work(self) -> None:
         job: Job[Any] | None = None
         while (job := self._next(job)) is not None:
-            if not job.done.set_running_or_notify_cancel():
-                continue
-            try:
-                job.done.set_result(job.work())
-            except BaseException as error:
-                # Whoever asked gets it, whatever it is; a thread that died of it would be missing.
-                job.done.set_exception(error)
+            job.run()
+            self._hand_back(job)
 
     def _next(self, before: Job[Any] | None) -> Job[Any] | None:
         """The next job, None if this thread is to end."""
@@ -122,11 +188,14 @@ class QueryPool:
             return job
 
     def _wait(self) -> bool:
+        """True once this thread is called, False if there was nothing to do for long."""
         self._idle += 1
-        woken = self._lock.wait(IDLE_SECONDS)
+        self._lock.wait_for(lambda: self._called or self._closed, IDLE_SECONDS)
+        if self._called:
+            self._called -= 1
+            return True
         self._idle -= 1
-        # Its time may have been over in the moment in which it was woken.
-        return woken or bool(self._waiting)
+        return False
 
     def _why_so_many(self) -> str:
         if not self._lost:

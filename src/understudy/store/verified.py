@@ -5,7 +5,6 @@ The law: nobody above sees bytes that do not hash to the id they asked for.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Any, Final
@@ -17,11 +16,11 @@ from understudy.objects.ids import Id
 from understudy.store.errors import Corrupt, Missing
 from understudy.store.port import Backend
 from understudy.store.reader import Reader
+from understudy.store.recent import Recent
 
 _MIB: Final = 1024 * 1024
 _CACHE: Final = 32 * _MIB  # some 100,000 small nodes and blobs, the newest of a hundred thousand steps
 _CACHED_BLOB: Final = 64 * 1024  # a larger raw block would push out hundreds of nodes, and is seldom read twice
-_ENTRY: Final = 300  # the cache's own bytes per entry: key, order, tuple
 _SWELL: Final = 5  # measured: one byte of a node becomes two to five bytes of Python objects
 
 NO_NODES: Final[Mapping[bytes, Any]] = {}
@@ -50,7 +49,7 @@ class Grit(Reader):
 
     def __init__(self, backend: Backend, cache_bytes: int = _CACHE) -> None:
         self._backend = backend
-        self._cache = _Cache(cache_bytes)
+        self._cache = Recent[bytes, Any](cache_bytes)
 
     def block(self, id: bytes) -> bytes:
         if ids.is_raw(id):
@@ -172,32 +171,6 @@ class InFlight(Reader):
             if id in self._held:
                 self._nodes[id] = node
         return node
-
-
-class _Cache:
-    """The values that were used last, bounded by their bytes; never holds None."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._size = 0
-        self._lock = Lock()
-        self._entries: OrderedDict[bytes, tuple[Any, int]] = OrderedDict()
-
-    def get(self, id: bytes) -> Any:
-        # Without the lock: each of the two calls is atomic, and one that comes between them costs a miss.
-        try:
-            self._entries.move_to_end(id)
-            return self._entries[id][0]
-        except KeyError:
-            return None
-
-    def put(self, id: bytes, value: Any, size: int) -> None:
-        size += _ENTRY
-        with self._lock:
-            self._size += size - self._entries.pop(id, (None, 0))[1]
-            self._entries[id] = value, size
-            while self._size > self._most:
-                self._size -= self._entries.popitem(last=False)[1][1]
 
 
 def _check(id: bytes, data: bytes) -> None:

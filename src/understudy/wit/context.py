@@ -105,6 +105,10 @@ class Context:
             self._core = Core(self.given.store, self.given.core)
         return self._core
 
+    def read_top(self, name: str) -> bytes | None:
+        """The bytes of a blob in the core's root as it is now, None if there is nothing."""
+        return self.core.changes.read_top(name)
+
     @property
     def inbox(self) -> Inbox:
         """The new messages, and where each conversation stood before."""

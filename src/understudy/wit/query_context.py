@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from understudy.actors.calls import Calls
 from understudy.actors.query import Blob, QueryInput
+from understudy.objects import ids
 from understudy.objects.ids import ActorId, Id, StepId
 from understudy.objects.step import Step
 from understudy.store.reader import Frozen, Reader
@@ -76,6 +77,14 @@ class QueryContext:
         if self._core is None:
             self._core = Core.frozen(self.reader, self.given.step.core)
         return self._core
+
+    def read_top(self, name: str) -> bytes | None:
+        """The bytes of a blob in the core's root, None if there is nothing."""
+        # Not through the core, whose nodes are decoded for each query: nothing but immutable bytes comes out here.
+        found = self.given.store.find(self.given.step.core, name)
+        if found is None:
+            return None
+        return self.given.store.block(found) if ids.is_raw(found) else self.core.changes.read(found, name)
 
     @property
     def calls(self) -> Calls:

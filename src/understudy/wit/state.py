@@ -40,7 +40,7 @@ class StateType:
     def read(self, ctx: Context | QueryContext) -> Any:
         """The state of the running step, the same object for all its messages; or that of the step that is asked."""
         if ctx._state is UNREAD:
-            data = ctx.core.changes.read_top(PATH)
+            data = ctx.read_top(PATH)
             ctx._state_bytes = data
             ctx._state = self._first() if data is None else self._decoded(data)
         return ctx._state

@@ -29,6 +29,7 @@ class WasmQuery:
     """The queries of one component under the limits of a core."""
 
     def __init__(self, loaded: LoadedComponent, limits: Limits) -> None:
+        self.is_external = False
         self._loaded = loaded
         self._limits = limits
 

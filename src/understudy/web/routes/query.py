@@ -62,7 +62,7 @@ async def _answer(request: Request, actor: ActorId, name: str, at: StepId | None
 
 def _found_answer(request: Request, at: StepId | None, found: Queried) -> Response:
     data, media_type = _represented(request, found.result)
-    headers = head_headers(_tag_of_many(found)) if found.asked else _headers(at, found.step)
+    headers = _headers(at, found.step) if found.is_fixed else head_headers(_tag_of_more(found, data))
     if media_type in (RAW, DAG_CBOR):
         headers["ETag"] = f'{headers["ETag"][:-1]}.{media_type.rpartition(".")[2]}"'
     headers["Vary"] = "Accept"
@@ -128,6 +128,6 @@ def _headers(at: StepId | None, step: StepId) -> dict[str, str]:
     return head_headers(step) if at is None else immutable_headers(step)
 
 
-def _tag_of_many(found: Queried) -> str:
-    """A tag for an answer that depends on steps of other actors too."""
-    return f"{found.step}.{sha256(''.join(map(str, found.asked)).encode()).hexdigest()[:16]}"
+def _tag_of_more(found: Queried, data: bytes) -> str:
+    """A tag for an answer that depends on more than the step: on steps of other actors, or code that is in no core."""
+    return f"{found.step}.{sha256(data).hexdigest()[:16]}"

@@ -1,0 +1,42 @@
+"""What was used last, within a bound of bytes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from threading import Lock
+from typing import Final, Generic, TypeVar
+
+_ENTRY: Final = 300  # a cache's own bytes per entry: key, order, tuple
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class Recent(Generic[Key, Value]):
+    """The values that were used last, bounded by their bytes; never holds None. Thread-safe."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
+        self._lock = Lock()
+        self._entries: OrderedDict[Key, tuple[Value, int]] = OrderedDict()
+
+    def get(self, key: Key) -> Value | None:
+        """The value; None if it is not there any more."""
+        # Without the lock: each of the two calls is atomic, and one that comes between them costs a miss.
+        try:
+            self._entries.move_to_end(key)
+            return self._entries[key][0]
+        except KeyError:
+            return None
+
+    def put(self, key: Key, value: Value, size: int) -> None:
+        """Keep a value of so many bytes, and forget those that were not used for the longest time."""
+        size += _ENTRY
+        with self._lock:
+            before = self._entries.pop(key, None)
+            self._size += size - (0 if before is None else before[1])
+            self._entries[key] = value, size
+            while self._size > self._most:
+                self._size -= self._entries.popitem(last=False)[1][1]

@@ -32,7 +32,7 @@ from understudy.node.errors import Busy, Conflict, NodeFailed, NotFound, Rejecte
 from understudy.node.feed import Event, Feed
 from understudy.node.lookup import ActorInfo, Evidence, Lookup, Page, Pending
 from understudy.node.queries import QUERY_SECONDS, Queried, Queries
-from understudy.node.reception import Answer, Reception, answer_of
+from understudy.node.reception import Answer, Reception, Sending, answer_of
 from understudy.node.scheduler import MAX_AHEAD, Scheduler, Tag
 from understudy.node.verification import Target, verify_targets
 from understudy.objects.codec import Block
@@ -254,7 +254,7 @@ class Node:
             return Created(id=actor, name=name or self.lookup.names_of(actor), head=self.actor(actor).head)
         with _Reservation(self._reserved, name):
             moves = [Move(name_ref(name), None, actor)] if name and self.lookup.named(name) is None else []
-            message = await self._reception.accept(
+            sending = Sending(
                 to=str(actor),
                 sender=self._party(caller),
                 type=GENESIS,
@@ -263,6 +263,7 @@ class Node:
                 lane=QUEUE,
                 moves=moves,
             )
+            message = await self._reception.accept(sending)
         answer = await self.answer(actor, message)
         return Created(id=actor, name=name, head=answer.head, answer=answer)
 
@@ -278,9 +279,26 @@ class Node:
         caller: str = LOCAL,
     ) -> MessageId:
         """Send a message; returns when it is durable. Raises NotFound, BadName, KeyReused, Busy, NodeFailed."""
-        staging = Staging(self.reader)
-        id = staging.put_blob(content)
-        return await self._send(actor, id, staging, type, lane, headers, idempotency_key, caller)
+        return await self._reception.accept(self._message(actor, content, type, lane, headers, idempotency_key, caller))
+
+    async def tell(
+        self,
+        actor: ActorId,
+        content: bytes,
+        *,
+        type: str,
+        lane: str = QUEUE,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        caller: str = LOCAL,
+        timeout: float | None = None,
+    ) -> tuple[MessageId, Answer | None]:
+        """Send a message and wait for its answer: None if there is none in time; the message is durable then too.
+
+        Raises as `send` does. Costs less than `send` and `answer`.
+        """
+        sending = self._message(actor, content, type, lane, headers, idempotency_key, caller)
+        return await self._reception.deliver(sending, find=lambda id: self._find(actor, id), seconds=timeout)
 
     async def patch(
         self,
@@ -291,9 +309,20 @@ class Node:
         caller: str = LOCAL,
     ) -> MessageId:
         """Send an update message; returns when it is durable. Raises Rejected for a patch that can't be."""
-        staging = Staging(self.reader)
-        id = stage_patch(staging, patch)
-        return await self._send(actor, id, staging, UPDATE, UPDATE, None, idempotency_key, caller)
+        return await self._reception.accept(self._update(actor, patch, idempotency_key, caller))
+
+    async def tell_patch(
+        self,
+        actor: ActorId,
+        patch: Mapping[str, bytes | None],
+        *,
+        idempotency_key: str | None = None,
+        caller: str = LOCAL,
+        timeout: float | None = None,
+    ) -> tuple[MessageId, Answer | None]:
+        """Send an update message and wait for its answer, as `tell` does. Raises as `patch` does."""
+        sending = self._update(actor, patch, idempotency_key, caller)
+        return await self._reception.deliver(sending, find=lambda id: self._find(actor, id), seconds=timeout)
 
     async def check_update(self, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> None:
         """Load what the actor's code would be after these patches; nothing is sent. Raises Rejected, NotFound."""
@@ -367,7 +396,28 @@ class Node:
             raise Retry(str(error)) from error
         return answered.result, answered.step
 
-    async def _send(
+    def _message(
+        self,
+        actor: ActorId,
+        content: bytes,
+        type: str,
+        lane: str,
+        headers: Mapping[str, str] | None,
+        idempotency_key: str | None,
+        caller: str,
+    ) -> Sending:
+        staging = Staging(self.reader)
+        id = staging.put_blob(content)
+        return self._sending(actor, id, staging, type, lane, headers, idempotency_key, caller)
+
+    def _update(
+        self, actor: ActorId, patch: Mapping[str, bytes | None], idempotency_key: str | None, caller: str
+    ) -> Sending:
+        staging = Staging(self.reader)
+        id = stage_patch(staging, patch)
+        return self._sending(actor, id, staging, UPDATE, UPDATE, None, idempotency_key, caller)
+
+    def _sending(
         self,
         actor: ActorId,
         content: Id,
@@ -377,11 +427,11 @@ class Node:
         headers: Mapping[str, str] | None,
         idempotency_key: str | None,
         caller: str,
-    ) -> MessageId:
+    ) -> Sending:
         self._check_alive()
         if self.lookup.head(actor) is None:
             raise NotFound(f"there is no actor {actor} here; `understudy actors` lists those there are")
-        return await self._reception.accept(
+        return Sending(
             to=str(actor),
             sender=self._party(caller),
             type=type,

@@ -54,6 +54,33 @@ class Answer(Struct, frozen=True, kw_only=True):
     replies: Sequence[Reply]
 
 
+class Sending(Struct, frozen=True, kw_only=True):
+    """A message from outside that has no place in its conversation yet.
+
+    `blocks` are its content; `moves` must succeed for it to be stored.
+    """
+
+    to: str
+    sender: str
+    type: str
+    content: Id
+    blocks: Sequence[Block]
+    lane: str
+    headers: Mapping[str, str] | None = None
+    idempotency_key: str | None = None
+    moves: Sequence[Move] = ()
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The conversation: who sends, and the key in its outbox."""
+        return self.sender, mailbox_key(self.to, self.lane)
+
+    def digest(self) -> bytes:
+        """What tells this request from others under the same idempotency key."""
+        headers = sorted((self.headers or {}).items())
+        return sha256(f"{self.to}\n{self.lane}\n{self.type}\n{self.content}\n{headers}".encode()).digest()
+
+
 class Reception:
     """Accepts messages and keeps who waits for what. Its methods may be called on any event loop."""
 
@@ -67,51 +94,43 @@ class Reception:
         self._answering: dict[MessageId, list[_Waiter]] = {}
         self._recent: OrderedDict[MessageId, Answer] = OrderedDict()
         self._held: dict[tuple[str, str], list[_Waiter]] = {}
+        self._entered: list[tuple[Delivery, Unit]] = []  # what has its place and is not handed to the committer yet
         self._failure: NodeFailed | None = None
 
-    async def accept(
-        self,
-        *,
-        to: str,
-        sender: str,
-        type: str,
-        content: Id,
-        blocks: Sequence[Block],
-        lane: str,
-        headers: Mapping[str, str] | None = None,
-        idempotency_key: str | None = None,
-        moves: Sequence[Move] = (),
-    ) -> MessageId:
+    async def accept(self, sending: Sending) -> MessageId:
         """Make a message durable and give its id. With a key that was used for the same request, the id is the first one's.
 
         Raises BadName, KeyReused, Conflict (one of `moves` failed: nothing was stored), Busy, NodeFailed.
         """
-        if idempotency_key is not None:
-            check_text(idempotency_key, what="idempotency key", most=MAX_KEY_BYTES)
-        request = sha256(f"{to}\n{lane}\n{type}\n{content}\n{sorted((headers or {}).items())}".encode()).digest()
-        while True:
-            waiter = _Waiter(asyncio.get_running_loop())
-            with self._lock:
-                self._check_alive()
-                known = None if idempotency_key is None else self._known(sender, idempotency_key)
-                if known is not None:
-                    if known[1] != request:
-                        raise KeyReused(f"the idempotency key {idempotency_key!r} was used before, for another request")
-                    under_way = self._accepting.get(known[0])
-                    if under_way is None:
-                        return known[0]
-                    under_way.append(waiter)
-                    break
-                held = self._held.get((sender, mailbox_key(to, lane)))
-                if held is None:
-                    self._submit(
-                        to, sender, type, content, blocks, lane, headers, idempotency_key, request, moves, waiter
-                    )
-                    break
-                held.append(waiter)
-            await waiter.future
-        accepted: MessageId = await waiter.future
-        return accepted
+        entered = await self._enter(sending)
+        if entered.accepted is not None:
+            await entered.accepted.future
+        return entered.id
+
+    async def deliver(
+        self, sending: Sending, *, find: Callable[[MessageId], Answer | None], seconds: float | None
+    ) -> tuple[MessageId, Answer | None]:
+        """Make a message durable and wait for its answer; None if there is none in time, and always after 0 seconds.
+
+        Raises as `accept` does. Who waits for the answer needs no word of the acceptance before it, which saves a way to the event loop.
+        """
+        if seconds == 0:
+            return await self.accept(sending), None
+        waiter = _Waiter(asyncio.get_running_loop())
+        entered = await self._enter(sending, answer=waiter)
+        id = entered.id
+        try:
+            async with asyncio.timeout(seconds):
+                if entered.is_new:
+                    return id, await waiter.future
+                if entered.accepted is not None:
+                    await entered.accepted.future
+                return id, await self.answer(id, find=lambda: find(id))
+        except TimeoutError:
+            await self._acceptance_of(id)
+            return id, None
+        finally:
+            self._stop_waiting(id, waiter)
 
     async def answer(self, message: MessageId, *, find: Callable[[], Answer | None]) -> Answer:
         """Wait for the durable step that consumes the message. `find` looks for it in the store."""
@@ -130,12 +149,7 @@ class Reception:
             answer: Answer = await waiter.future
             return answer
         finally:
-            with self._lock:
-                waiters = self._answering.get(message, [])
-                if waiter in waiters:
-                    waiters.remove(waiter)
-                if not waiters:
-                    self._answering.pop(message, None)
+            self._stop_waiting(message, waiter)
 
     def on_durable(self, done: Sequence[Done[Tag]]) -> None:
         """Tell those who wait. On the scheduler's thread."""
@@ -149,6 +163,8 @@ class Reception:
                     result = tag.id if receipt.conflict is None else _conflict(receipt.conflict, receipt.found)
                     told += [(waiter, result) for waiter in self._accepting.pop(tag.id, ())]
                     told += [(waiter, None) for waiter in self._held.pop(_place(tag), ())]
+                    if receipt.conflict is not None:
+                        told += [(waiter, result) for waiter in self._answering.pop(tag.id, ())]
                     self._forget_keys(tag, unit, failed=receipt.conflict is not None)
         _tell(told)
 
@@ -174,50 +190,105 @@ class Reception:
         value = self._backend.row(row)
         return None if value is None else (MessageId(Id(value[:36])), value[36:])
 
-    def _submit(
-        self,
-        to: str,
-        sender: str,
-        type: str,
-        content: Id,
-        blocks: Sequence[Block],
-        lane: str,
-        headers: Mapping[str, str] | None,
-        key: str | None,
-        request: bytes,
-        moves: Sequence[Move],
-        waiter: _Waiter,
-    ) -> None:
-        if self._committer.queued >= MAX_QUEUED:
+    async def _enter(self, sending: Sending, *, answer: _Waiter | None = None) -> _Entered:
+        """Give a message its place, unless its key was used before. With `answer`, that hears of a new one's answer alone."""
+        loop = asyncio.get_running_loop()
+        key, request = sending.idempotency_key, sending.digest()
+        if key is not None:
+            check_text(key, what="idempotency key", most=MAX_KEY_BYTES)
+        while True:
+            waiter = _Waiter(loop)
+            with self._lock:
+                self._check_alive()
+                known = None if key is None else self._known(sending.sender, key)
+                if known is not None:
+                    return self._enter_again(known, request, key, waiter)
+                held = self._held.get(sending.place)
+                if held is None:
+                    id = self._take_in(sending, request)
+                    self._accepting[id] = [waiter] if answer is None else []
+                    if answer is not None:
+                        self._answering[id] = [answer]
+                    break
+                held.append(waiter)
+            await waiter.future
+        # Once the event loop is through with everything that came in: they share one way to the committer.
+        loop.call_soon(self._hand_in)
+        return _Entered(id, waiter, is_new=True)
+
+    def _enter_again(
+        self, known: tuple[MessageId, bytes], request: bytes, key: str | None, waiter: _Waiter
+    ) -> _Entered:
+        id, before = known
+        if before != request:
+            raise KeyReused(f"the idempotency key {key!r} was used before, for another request")
+        under_way = self._accepting.get(id)
+        if under_way is None:
+            return _Entered(id, None, is_new=False)
+        under_way.append(waiter)
+        return _Entered(id, waiter, is_new=False)
+
+    def _take_in(self, sending: Sending, request: bytes) -> MessageId:
+        if self._committer.queued + len(self._entered) >= MAX_QUEUED:
             raise Busy("more messages are queued than the node takes at once; try again in a second")
-        place = (sender, mailbox_key(to, lane))
+        key, place = sending.idempotency_key, sending.place
         delivery, unit = accept(
-            to=to,
-            sender=sender,
-            type=type,
-            content=content,
-            blocks=blocks,
+            to=sending.to,
+            sender=sending.sender,
+            type=sending.type,
+            content=sending.content,
+            blocks=sending.blocks,
             last=self._cursor(place),
-            lane=lane,
-            headers=headers,
+            lane=sending.lane,
+            headers=sending.headers,
             idempotency=None if key is None else (key, request),
         )
-        if moves:
+        if sending.moves:
             # It may fail, and then what follows it would follow a message that is nowhere: that has to wait.
             self._held[place] = []
-            unit = Unit(blocks=unit.blocks, moves=moves, rows=unit.rows)
-        try:
-            self._committer.submit([(delivery, unit)])
-        except StoreError as error:
-            self._held.pop(place, None)
-            raise NodeFailed(str(error)) from error
+            unit = Unit(blocks=unit.blocks, moves=sending.moves, rows=unit.rows)
+        self._entered.append((delivery, unit))
         self._cursors[place] = Cursor(delivery.message.seq, delivery.id)
         self._cursors.move_to_end(place)
         if len(self._cursors) > MAX_CURSORS:
             self._cursors.popitem(last=False)
-        self._accepting[delivery.id] = [waiter]
         if key is not None:
-            self._keys[idempotency_row(sender, key)] = (delivery.id, request)
+            self._keys[idempotency_row(sending.sender, key)] = (delivery.id, request)
+        return delivery.id
+
+    def _hand_in(self) -> None:
+        told: list[tuple[_Waiter, object]] = []
+        with self._lock:
+            entered, self._entered = self._entered, []
+            try:
+                if entered:
+                    self._committer.submit(entered)
+            except StoreError as error:
+                problem = NodeFailed(str(error))
+                for delivery, _ in entered:
+                    waiters = [*self._accepting.pop(delivery.id, ()), *self._answering.pop(delivery.id, ())]
+                    waiters += self._held.pop(_place(delivery), ())
+                    told += [(waiter, problem) for waiter in waiters]
+        _tell(told)
+
+    async def _acceptance_of(self, id: MessageId) -> None:
+        """Wait until a message is durable."""
+        waiter = _Waiter(asyncio.get_running_loop())
+        with self._lock:
+            self._check_alive()
+            waiters = self._accepting.get(id)
+            if waiters is None:
+                return
+            waiters.append(waiter)
+        await waiter.future
+
+    def _stop_waiting(self, message: MessageId, waiter: _Waiter) -> None:
+        with self._lock:
+            waiters = self._answering.get(message, [])
+            if waiter in waiters:
+                waiters.remove(waiter)
+            if not waiters:
+                self._answering.pop(message, None)
 
     def _cursor(self, place: tuple[str, str]) -> Cursor | None:
         cursor = self._cursors.get(place)
@@ -258,6 +329,14 @@ def answer_of(
         if reply.to == message.sender and (reply.re is None or reply.re == text)
     ]
     return Answer(head=step, step=step, outcome=outcome, replies=replies)
+
+
+class _Entered(Struct, frozen=True):
+    """A message that has its place; `accepted` hears when it is durable, and is None if it is. `is_new`: not sent before."""
+
+    id: MessageId
+    accepted: _Waiter | None
+    is_new: bool
 
 
 class _Waiter:

@@ -14,7 +14,7 @@ from understudy.engines.python.engine import PythonEngine
 from understudy.node.async_wits import AsyncWits, OnDone
 from understudy.node.committer import MAX_BATCH, Done
 from understudy.node.lookup import Lookup
-from understudy.node.reception import Reception
+from understudy.node.reception import Reception, Sending
 from understudy.node.scheduler import MAX_AHEAD, MAX_BURST, Scheduler, Tag
 from understudy.objects.codec import Block
 from understudy.objects.ids import Id, MessageId
@@ -85,7 +85,7 @@ class Simulator:
         moves: Sequence[Move] = (),
     ) -> asyncio.Task[MessageId]:
         """Submit a message from outside; the task is done once it is acknowledged."""
-        accepted = self._reception.accept(
+        sending = Sending(
             to=to,
             sender=f"out/{self.name}/{caller}",
             type=type,
@@ -96,7 +96,7 @@ class Simulator:
             idempotency_key=key,
             moves=moves,
         )
-        task = self._loop.create_task(accepted)
+        task = self._loop.create_task(self._reception.accept(sending))
         self._tasks.append(task)
         self.look_around()
         return task

@@ -48,13 +48,11 @@ async def tell_lead(request: Request) -> Response:
     if not isinstance(value, dict):
         raise Rejected(f"the body is {kind_of(value)}; a JSON object is expected")
     key = header_text(request, "idempotency-key")
-    message = await node.send(lead, body, type=DEFAULT_TYPE, idempotency_key=key)
     preference, headers = preference_of(request)
-    if not preference.wait_seconds:
-        return accepted_answer(lead, message, headers)
-    try:
-        answer = await node.answer(lead, message, timeout=preference.wait_seconds)
-    except TimeoutError:
+    message, answer = await node.tell(
+        lead, body, type=DEFAULT_TYPE, idempotency_key=key, timeout=preference.wait_seconds
+    )
+    if answer is None:
         return accepted_answer(lead, message, headers)
     if answer.outcome is not None and answer.outcome.kind != NOOP:
         return problem_of_outcome(message, answer)

@@ -35,13 +35,10 @@ async def send_message(request: Request) -> Response:
     if lane not in _LANES:
         raise Rejected(f"Message-Lane is {lane!r}; there are {', '.join(_LANES)}")
     content = await read_body(request, most=limits_of(request).body_bytes)
-    message = await (_send_patch if lane == UPDATE else _send)(request, actor, content, lane)
     preference, headers = preference_of(request)
-    if not preference.wait_seconds:
-        return accepted_answer(actor, message, headers)
-    try:
-        answer = await node_of(request).answer(actor, message, timeout=preference.wait_seconds)
-    except TimeoutError:
+    send = _send_patch if lane == UPDATE else _send
+    message, answer = await send(request, actor, content, lane, preference.wait_seconds)
+    if answer is None:
         return accepted_answer(actor, message, headers)
     return _answered(node_of(request).reader, message, answer)
 
@@ -87,22 +84,28 @@ def problem_of_outcome(message: MessageId, answer: Answer) -> Response:
     return problem(status, outcome.text, title=title, **place)
 
 
-async def _send(request: Request, actor: ActorId, content: bytes, lane: str) -> MessageId:
-    return await node_of(request).send(
+async def _send(
+    request: Request, actor: ActorId, content: bytes, lane: str, seconds: float
+) -> tuple[MessageId, Answer | None]:
+    return await node_of(request).tell(
         actor,
         content,
         type=request.path_params.get("type") or header_text(request, "message-type") or DEFAULT_TYPE,
         lane=lane,
         idempotency_key=header_text(request, "idempotency-key"),
+        timeout=seconds,
     )
 
 
-async def _send_patch(request: Request, actor: ActorId, content: bytes, lane: str) -> MessageId:
+async def _send_patch(
+    request: Request, actor: ActorId, content: bytes, _lane: str, seconds: float
+) -> tuple[MessageId, Answer | None]:
     value = read_object(parse_json(content), {"patch": dict}, required="patch")
     patch = {
         path: None if file is None else read_file(file, f"patch[{path!r}]") for path, file in value["patch"].items()
     }
-    return await node_of(request).patch(actor, patch, idempotency_key=header_text(request, "idempotency-key"))
+    key = header_text(request, "idempotency-key")
+    return await node_of(request).tell_patch(actor, patch, idempotency_key=key, timeout=seconds)
 
 
 def _answered(reader: Reader, message: MessageId, answer: Answer) -> Response:

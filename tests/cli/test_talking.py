@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -99,6 +100,19 @@ def test_a_core_that_can_not_be_stops_only_its_own_actor(project: Shell) -> None
 def test_a_project_file_that_is_wrong_says_where(project: Shell, text: str, said: str) -> None:
     project.write({"understudy.toml": text})
     assert said in project.run("push", code=2)
+
+
+def test_a_module_of_the_project_that_exits_says_where(project: Shell) -> None:
+    project.write(
+        {"understudy.toml": '[python]\nmodules = ["office"]\npaths = ["lib"]', "lib/office.py": "\nexit(3)\n"}
+    )
+    said = project.run("push", code=1)
+    assert "python.modules: office can't be imported: SystemExit: 3\nat office.py:2 in <module>\n    exit(3)" in said
+
+
+def test_what_is_no_ordinary_file_is_no_part_of_a_core(project: Shell) -> None:
+    os.mkfifo(project.folder / "greeter" / "pipe")
+    assert "pipe is no ordinary file" in project.run("push", code=1)
 
 
 def test_a_folder_without_a_project_is_wrong_use(shell: Shell) -> None:

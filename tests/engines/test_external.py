@@ -58,6 +58,14 @@ def test_a_function_registered_anew_runs_at_the_next_step_and_one_taken_away_is_
         logged(engine, "external:greeter")
 
 
+@pytest.mark.parametrize(("ref", "function", "code"), [("a b", print, "BadPointer"), ("a", None, "NotCallable")])
+def test_what_no_pointer_could_name_and_what_is_no_function_is_not_registered(ref, function, code):
+    table = Resolver()
+    with pytest.raises(WitError) as caught:
+        table.register_wit(ref, function)
+    assert (caught.value.code, table.registered()) == (code, {})
+
+
 def test_two_engines_with_tables_of_their_own_do_not_see_each_other():
     one, two = Resolver(), Resolver()
     one.register_wit("greeter", lambda: None)
@@ -149,8 +157,13 @@ def test_a_failure_outside_shows_the_wits_own_lines_without_the_machines_paths(f
     ("source", "code", "text"),
     [
         ("def wit(:", "SyntaxError", "outside_bad.py:1"),
-        ("import no_such_module", "ImportFailed", "No module named 'no_such_module'"),
-        ("1/0", "ImportFailed", "ZeroDivisionError"),
+        (
+            "import no_such_module",
+            "ImportFailed",
+            "No module named 'no_such_module'\nat outside_bad.py:1 in <module>\n    import no_such_module",
+        ),
+        ("\n1/0", "ImportFailed", "ZeroDivisionError: division by zero\nat outside_bad.py:2 in <module>\n    1/0"),
+        ("import sys; sys.exit(3)", "ImportFailed", "SystemExit: 3\nat outside_bad.py:1"),
         ("def wit(colour): pass", "WrongSignature", "outside_bad.py:1 in wit: parameter 'colour'"),
     ],
 )

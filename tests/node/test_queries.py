@@ -200,6 +200,7 @@ def test_a_query_that_fails_is_told_with_place_and_line_and_nothing_of_the_serve
     [
         ("raise SystemExit(3)", "SystemExit"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("raise GeneratorExit", "GeneratorExit"),
         ("return object()", "TypeError"),
         ("return Tree({'a': step[:4] + bytes(32)})", "BadResult"),
         ("return Tree({'a/b': step})", "BadName"),
@@ -217,6 +218,18 @@ def test_whatever_a_query_does_it_is_the_one_that_failed(living: Living, body: s
     with pytest.raises(QueryFailed) as failed:
         ask(living, make(living, source), "any")
     assert failed.value.code == code
+
+
+def test_a_query_that_cancels_its_own_task_is_the_one_that_failed(living: Living) -> None:
+    source = """
+        import asyncio
+        async def wit_query():
+            asyncio.current_task().cancel()
+            await asyncio.sleep(0)
+        """
+    with pytest.raises(QueryFailed) as failed:
+        ask(living, make(living, source), "any")
+    assert failed.value.code == "CancelledError"
 
 
 def test_a_context_above_the_bound_is_refused(living: Living) -> None:

@@ -12,7 +12,9 @@ from typing import Final, NoReturn
 import msgspec
 from msgspec import Struct
 
+from understudy.actors.errors import WitError
 from understudy.cli.errors import CommandError, WrongUse
+from understudy.engines.python.failure import in_package, loading
 from understudy.engines.python.resolver import add_wit_path
 from understudy.objects.errors import ObjectError
 from understudy.objects.names import check_name, split_path
@@ -96,11 +98,10 @@ class Project(Struct, frozen=True):
             add_wit_path(self.folder / path)
         for module in self.python.modules:
             try:
-                importlib.import_module(module)
-            except Exception as error:
-                raise CommandError(
-                    f"{PROJECT_FILE}: the module {module!r} can't be imported: {type(error).__name__}: {error}"
-                ) from error
+                with loading(module, in_package(module)):
+                    importlib.import_module(module)
+            except WitError as error:
+                raise CommandError(f"{PROJECT_FILE}: python.modules: {error.text}") from error
 
 
 def find_project(folder: Path) -> Project | None:
@@ -136,6 +137,9 @@ def _files_below(top: Path) -> Iterator[Path]:
 
 def _read(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():
+            # Reading from a pipe could wait for ever.
+            raise CommandError(f"{path} is no ordinary file, and can't be part of a core")
         return path.read_bytes()
     except OSError as error:
         raise CommandError(f"{path} can't be read: {error.strerror}") from error

@@ -170,7 +170,7 @@ class PythonEngine:
             return program
 
     def _build_external(self, pointer: External, entry: str) -> PythonProgram:
-        with loading(pointer.ref):
+        with loading(pointer.ref, in_core if pointer.module is None else in_package(pointer.module)):
             function = self._resolver.resolve(pointer, node=entry)
             engine = f"{ABI};source={source_digest(function)}"
             return PythonProgram(function, entry=entry, engine=engine, belongs=in_package(home_of(function)))

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from understudy.engines.python.failure import loading
+from understudy.engines.python.failure import in_package, loading
 from understudy.engines.python.pointer import External
 from understudy.engines.python.resolver import Resolver, default_resolver
 
@@ -44,7 +44,7 @@ class FreshResolver(Resolver):
             self._tops.add(pointer.module.partition(".")[0])
         self.forget_all()
         for name in self._modules:
-            with loading(name):
+            with loading(name, in_package(name)):
                 importlib.import_module(name)
         return default_resolver().resolve(pointer, node=node)
 

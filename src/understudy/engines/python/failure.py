@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import linecache
+from asyncio import current_task
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
@@ -38,8 +39,9 @@ def in_core(frame: FrameType) -> str | None:
     return source_path(frame.f_code.co_filename)
 
 
-def in_package(package: str) -> Belongs:
-    """Like `in_core` for code outside: the modules of one top-level package, with paths made of their names."""
+def in_package(module: str) -> Belongs:
+    """Like `in_core` for code outside: what is in the top-level package of a module, with paths made of names."""
+    package = module.partition(".")[0]
 
     def belongs(frame: FrameType) -> str | None:
         name = str(frame.f_globals.get("__name__", ""))
@@ -63,24 +65,30 @@ def reason_of(error: Retry) -> str:
 
 
 @contextmanager
-def loading(module: str) -> Iterator[None]:
+def loading(module: str, belongs: Belongs = in_core) -> Iterator[None]:
     """Raise whatever the author's code raises meanwhile as the WitError of a module that could not be imported."""
     try:
         yield
     except BaseException as error:
         if is_interrupt(error):
             raise
-        raise _load_error(error, module) from error
+        raise _load_error(error, module, belongs) from error
 
 
-def _load_error(error: BaseException, module: str) -> WitError:
+def _load_error(error: BaseException, module: str, belongs: Belongs) -> WitError:
     """The error of a module whose code could not be imported, for its sender: bounded, and well-formed Unicode."""
     if isinstance(error, WitError):
         return WitError(_code_of(error, "ImportFailed"), _bounded(_said(lambda: str(error.text))))
     if isinstance(error, SyntaxError):
-        return WitError("SyntaxError", _bounded(describe(error)))
+        return WitError("SyntaxError", _bounded(describe(error, belongs)))
     name = _code_of(error, "Exception")
-    return WitError("ImportFailed", _bounded(f"{module} can't be imported: {name}: {describe(error)}"))
+    return WitError("ImportFailed", _bounded(f"{module} can't be imported: {name}: {describe(error, belongs)}"))
+
+
+def is_cancelled() -> bool:
+    """True if whoever began the running task has cancelled it."""
+    task = current_task()
+    return task is None or task.cancelling() > 0
 
 
 def is_interrupt(error: BaseException) -> bool:
@@ -93,7 +101,7 @@ def is_interrupt(error: BaseException) -> bool:
     return at.tb_frame.f_code.co_code[at.tb_lasti] != _RAISE
 
 
-def describe(error: BaseException, belongs: Belongs = in_core) -> str:
+def describe(error: BaseException, belongs: Belongs) -> str:
     """The error's message, and below it the lines of the wit that it came through, innermost first."""
     lines = [_message(error)]
     places = list(_places(error, belongs))

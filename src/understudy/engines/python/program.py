@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError, current_task, ensure_future
+from asyncio import CancelledError, ensure_future
 from collections.abc import Awaitable, Sequence
 from inspect import isawaitable
 from typing import Any, Final
 
 from understudy.actors.contract import Outgoing, StepInput, StepResult
 from understudy.actors.errors import Retry, WitError
-from understudy.engines.python.failure import Belongs, is_interrupt, outcome_of, reason_of
+from understudy.engines.python.failure import Belongs, is_cancelled, is_interrupt, outcome_of, reason_of
 from understudy.engines.python.importer import Version
 from understudy.engines.python.inject import inject
 from understudy.engines.python.query import PythonQuery
@@ -94,8 +94,7 @@ class PythonProgram:
         try:
             return await task
         except CancelledError as error:
-            ours = current_task()
-            if ours is None or ours.cancelling():
+            if is_cancelled():
                 # The node stopped it, and knows why.
                 raise
             return self._failed(ctx, error)
@@ -110,8 +109,7 @@ class PythonProgram:
             return self._result(ctx, answer)
         except BaseException as error:
             ctx.given.calls.close()
-            task = current_task()
-            if isinstance(error, CancelledError) and (task is None or task.cancelling()):
+            if isinstance(error, CancelledError) and is_cancelled():
                 # The whole step is cancelled. A wit that stumbles over another task that it cancelled has failed.
                 raise
             # GeneratorExit too, which a task would not hand on; if it comes from a loop that ends, nobody looks.
@@ -166,6 +164,8 @@ def _drafted_core(ctx: Context, draft: Draft) -> TreeId:
 
 
 def _drafted_messages(ctx: Context, draft: Draft) -> list[Outgoing]:
+    if not isinstance(draft.send, Sequence) or not all(isinstance(message, Outgoing) for message in draft.send):
+        raise WitError("BadResult", "the draft's `send` must be a list of Outgoing(to=…, type=…, content=…)")
     messages = [check_outgoing(message) for message in draft.send]
     for message in messages:
         # A link to nothing would stop whoever gets the message, and make our history impossible to export.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError, current_task
+from asyncio import CancelledError, ensure_future
 from collections.abc import Awaitable
 from inspect import isawaitable
 from typing import Any, Final, NoReturn
 
 from understudy.actors.errors import WitError
 from understudy.actors.query import BAD_ARGUMENTS, UNKNOWN_QUERY, QueryInput, Result
-from understudy.engines.python.failure import Belongs, is_interrupt, outcome_of
+from understudy.engines.python.failure import Belongs, is_cancelled, is_interrupt, outcome_of
 from understudy.store.errors import Missing, StoreError
 from understudy.wit.parameters import Fill
 from understudy.wit.query_context import QueryContext
@@ -43,20 +43,24 @@ class PythonQuery:
             RUNNING.reset(before)
 
     async def _await(self, ctx: QueryContext, returned: Awaitable[Any]) -> Result:
-        before = RUNNING.set(ctx)
-        ctx.held_loop = None
+        # In a task of its own, as a step is: the query may cancel the one that it runs in.
         try:
-            return as_result(await returned)
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            task = current_task()
-            if isinstance(error, CancelledError) and (task is None or task.cancelling()):
+            return await ensure_future(self._await_query(ctx, returned))
+        except CancelledError as error:
+            if is_cancelled():
                 # Its deadline passed.
                 raise
             self._fail(error)
-        finally:
-            RUNNING.reset(before)
+
+    async def _await_query(self, ctx: QueryContext, returned: Awaitable[Any]) -> Result:
+        RUNNING.set(ctx)
+        ctx.held_loop = None
+        try:
+            return as_result(await returned)
+        except BaseException as error:
+            if isinstance(error, CancelledError) and is_cancelled():
+                raise
+            self._fail(error)
 
     def _fail(self, error: BaseException) -> NoReturn:
         if is_interrupt(error) or (isinstance(error, StoreError) and not isinstance(error, Missing)):

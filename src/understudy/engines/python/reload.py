@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Final
 
 from understudy.engines.python.externals import is_authors
-from understudy.engines.python.failure import loading
+from understudy.engines.python.failure import in_package, loading
 from understudy.engines.python.resolver import default_resolver
 
 _OURS: Final = __name__.partition(".")[0]
@@ -42,7 +42,7 @@ class Reloader:
         linecache.checkcache()
         for name in dict.fromkeys([*self._modules, *old]):
             try:
-                with loading(name):
+                with loading(name, in_package(name)):
                     importlib.import_module(name)
             except BaseException:
                 _remove(self._loaded())

@@ -14,8 +14,8 @@ from types import ModuleType
 from typing import Any, Final
 
 from understudy.actors.errors import WitError
-from understudy.engines.python.failure import loading
-from understudy.engines.python.pointer import EXTERNAL, External
+from understudy.engines.python.failure import in_package, loading
+from understudy.engines.python.pointer import EXTERNAL, External, parse_pointer
 from understudy.wit.wit import Wit
 
 NO_SOURCE: Final = "none"
@@ -28,8 +28,17 @@ class Resolver:
         self._registered: dict[str, Callable[..., Any]] = {}
 
     def register_wit(self, ref: str, function: Callable[..., Any]) -> None:
-        """Let `external:REF` name a function. A reference may look like `module:function`; the table goes first."""
-        self._registered[ref.removeprefix(EXTERNAL)] = function
+        """Let `external:REF` name a function. A reference may look like `module:function`; the table goes first.
+
+        Raises WitError("BadPointer", "NotCallable").
+        """
+        if not callable(function):
+            raise WitError(
+                "NotCallable", f"{ref!r} can't be registered: it is a {type(function).__name__}, no function"
+            )
+        pointer = parse_pointer(EXTERNAL + ref.removeprefix(EXTERNAL), node="wit")
+        assert isinstance(pointer, External)
+        self._registered[pointer.ref] = function
 
     def unregister_wit(self, ref: str) -> None:
         """Take a reference out of the table; nothing happens if it is not there."""
@@ -96,10 +105,10 @@ def source_digest(function: Any) -> str:
 
 
 def home_of(function: Any) -> str:
-    """The top-level package of the module that defines a function."""
+    """The name of the module that defines a function."""
     if isinstance(function, Wit):
         function = next(iter(function.functions), function)
-    return str(getattr(inspect.unwrap(function), "__module__", None) or "").partition(".")[0]
+    return str(getattr(inspect.unwrap(function), "__module__", None) or "")
 
 
 def _source(module: ModuleType) -> bytes | None:
@@ -115,7 +124,7 @@ def _source(module: ModuleType) -> bytes | None:
 def _import(pointer: External, node: str) -> ModuleType:
     name = pointer.module
     assert name is not None
-    with loading(name):
+    with loading(name, in_package(name)):
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:

@@ -41,6 +41,15 @@ def test_a_diff_shows_what_came_went_and_changed(changed: Shell) -> None:
     assert "~ state" not in said
 
 
+def test_json_that_goes_too_deep_is_compared_as_text(project: Shell) -> None:
+    deep = "[" * 9_999 + "]" * 9_999
+    project.write({"greeter/data": deep})
+    project.run("push")
+    project.write({"greeter/data": f"[{deep}]"})
+    project.run("push")
+    assert f"    +[{deep}]" in project.run("diff", "greeter@0", "greeter")
+
+
 def test_json_is_compared_by_its_values(changed: Shell) -> None:
     assert "    ~ greeted: 1 -> 2\n" in changed.run("diff", "greeter@1", "greeter")
     said = changed.run("diff", "greeter@1", "greeter@2")

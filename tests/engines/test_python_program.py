@@ -142,6 +142,8 @@ def test_an_empty_draft_keeps_the_core_as_the_wit_left_it():
         ),
         ("def wit(): return Draft(core='x')", "the draft's core is a str, not the id of a tree"),
         ("def wit(store): return Draft(core=store.put_blob(b''))", "not the id of a tree"),
+        ("def wit(): return Draft(send=3)", "the draft's `send` must be a list of Outgoing"),
+        ("def wit(): return Draft(send=[('out/a/b', 'hi')])", "must be a list of Outgoing"),
         ("def wit(step, core, store):\n    core['x'] = 'y'\n    return Draft(core=store.put_tree({}))", "also changed"),
     ],
 )

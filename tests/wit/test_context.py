@@ -153,6 +153,8 @@ def test_a_prototype_without_a_wit_or_from_nowhere_is_a_failure():
     assert acts("ctx.spawn({})").result.outcome.code == "NoWit"
     assert acts("ctx.spawn('nowhere')").result.outcome.code == "KeyError"
     assert acts("ctx.spawn('wit')").result.outcome.kind == "failed"
+    for nothing in ("None", "b'wit'", "3"):
+        assert "a prototype is paths" in acts(f"ctx.spawn({nothing})").result.outcome.text
 
 
 def test_a_message_shows_what_it_is():

@@ -301,6 +301,26 @@ def test_a_state_that_does_not_fit_its_type_is_a_failure_that_says_so():
     assert "mend it with an update: Expected `int`, got `str` - at `$.count`" in result.outcome.text
 
 
+def test_a_state_that_goes_down_without_end_is_a_failure_that_says_so():
+    result = Actor("@wit.message('t')\ndef f(state: list): pass", {"state": "[" * 9_999 + "]" * 9_999}).send(("t", ""))
+    assert (result.outcome.kind, result.outcome.code) == ("failed", "BadState")
+
+
+def test_a_handler_that_says_it_returns_the_state_and_returns_something_else_has_failed():
+    result = Actor("@wit.message('t')\ndef f(state: Counter) -> Counter: return 3").send(("t", ""))
+    assert (result.outcome.kind, result.outcome.code) == ("failed", "BadResult")
+    assert "returns the state, a Counter, returned a int" in result.outcome.text
+
+
+def test_a_state_that_is_a_typed_dict_leaves_answers_alone():
+    actor = Actor(
+        "class Kept(TypedDict):\n    x: int\n"
+        "@wit.message('t')\ndef f(state: Kept):\n    state['x'] = 1\n    return 'done'"
+    )
+    actor.ok(("t", ""))
+    assert (actor.read(), actor.sent) == (b'{"x":1}', [("out/test/caller", "reply", b'"done"')])
+
+
 def test_no_object_of_the_state_outlives_a_step():
     actor = Actor(
         "seen = []\n"

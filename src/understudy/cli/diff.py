@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from difflib import unified_diff
@@ -120,10 +121,12 @@ def _size(reader: Reader, id: Id) -> str:
 
 def _compare(before: bytes, after: bytes) -> Iterator[str]:
     """How two texts differ: by value if both are JSON objects or lists, else by line."""
-    one, other = _json(before), _json(after)
-    if one is not _NOTHING and other is not _NOTHING:
-        yield from _compare_values("", one, other)
-        return
+    with contextlib.suppress(RecursionError):
+        # JSON that goes too deep is text.
+        one, other = _json(before), _json(after)
+        if one is not _NOTHING and other is not _NOTHING:
+            yield from list(_compare_values("", one, other))
+            return
     lines = unified_diff(before.decode().splitlines(), after.decode().splitlines(), n=2, lineterm="")
     # The two lines with the names of files say nothing: the path stands above.
     yield from list(lines)[2:]

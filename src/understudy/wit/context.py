@@ -263,6 +263,11 @@ class Context:
             found = prototype.id()
         elif isinstance(prototype, Id):
             found = Id(put_content(store, prototype))
+        elif not isinstance(prototype, str):
+            raise TypeError(
+                "a prototype is paths with what is there, a tree's id, a core.dir(…) or a path in the core, "
+                f"not a {type(prototype).__name__}"
+            )
         else:
             found = self.core.id(prototype)
         if found is None:

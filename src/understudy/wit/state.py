@@ -26,7 +26,9 @@ class StateType:
     def __init__(self, kind: Any = dict) -> None:
         self.kind = kind
         self._decode = decoder_for(kind)
-        self._class = kind if isinstance(kind, type) and not typing.get_args(kind) else None
+        # A TypedDict can't be asked whether something is an instance of it.
+        is_class = isinstance(kind, type) and not typing.get_args(kind) and not typing.is_typeddict(kind)
+        self._class = kind if is_class else None
         self._is_own = self._class is not None and self._class.__module__ != builtins.__name__
 
     def is_declared_as(self, returns: Any) -> bool:
@@ -46,7 +48,10 @@ class StateType:
         return ctx._state
 
     def replace(self, ctx: Context, state: Any) -> None:
-        """Make a returned value the state of the running step."""
+        """Make a returned value the state of the running step. Raises WitError("BadResult") if it is of another class."""
+        if self._is_own and not self.is_state(state):
+            text = f"a handler that says that it returns the state, a {self.kind.__name__}, returned a {type(state).__name__}"
+            raise WitError("BadResult", text)
         ctx._state = state
 
     def write(self, ctx: Context) -> None:
@@ -60,7 +65,7 @@ class StateType:
     def _decoded(self, data: bytes) -> Any:
         try:
             return self._decode(data)
-        except (ValueError, msgspec.MsgspecError) as error:
+        except (ValueError, msgspec.MsgspecError, RecursionError) as error:
             raise WitError(
                 "BadState", f"/state is not the JSON of the wit's state, mend it with an update: {error}"
             ) from error

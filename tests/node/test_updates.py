@@ -189,6 +189,39 @@ def test_an_update_that_would_take_the_wit_away_is_refused_and_the_actor_goes_on
         assert living.ask(actor, "greet", "ada").outcome is None
 
 
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ("del core['wit']", "NoWit"),
+        ("del core['wit']; core['wit/x'] = 'y'", "WitNotBlob"),
+        ("core['wit'] = b'\\xff'", "WitNotText"),
+        ("core['runtime'] = b'\\xff'", "RuntimeNotText"),
+        ("core['policy'] = 'no policy'", "BadPolicy"),
+    ],
+)
+def test_no_step_leaves_a_core_behind_that_nobody_could_run(change: str, code: str) -> None:
+    with Living() as living:
+        spoils = f"def spoil(core, new_messages):\n    if new_messages[0].type != 'genesis':\n        {change}"
+        actor = living.create(wit=spoils, wit_update="def restore(core): core['restored'] = 'yes'")
+        core = living.chain(actor)[-1].core
+        outcome = living.ask(actor, "any").outcome
+        assert outcome is not None and (outcome.kind, outcome.code) == ("failed", code)
+        # The update runs the code that it brings, and that must not do it either.
+        outcome = living.update(actor, wit_update=f"def restore(core):\n    {change}")
+        assert outcome is not None and (outcome.kind, outcome.code) == ("refused", code)
+        assert living.chain(actor)[-1].core == core
+        assert living.update(actor, wit="def f(): pass") is None
+        (verdict,) = living.run(living.node.verify())
+        assert verdict.ok, verdict
+
+
+def test_a_genesis_that_takes_its_own_wit_away_leaves_the_core_as_it_was() -> None:
+    with Living() as living:
+        made = living.made(wit="def f(core): del core['wit']")
+        assert living.outcomes(made.id) == ["NoWit"]
+        assert living.update(made.id, wit="def f(): pass") is None
+
+
 def test_rolling_back_is_one_more_step_and_keeps_the_state() -> None:
     with Living() as living:
         actor = create(living)

@@ -14,8 +14,11 @@ from understudy.store.reader import Reader
 DEFAULT_RUNTIME: Final = "python"
 
 
+_CHECKED: Final = ("wit", "runtime", "policy")
+
+
 def check_core(reader: Reader, core: TreeId) -> None:
-    """Raise WitError that names what is missing or wrong: neither a genesis nor an update may produce such a core."""
+    """Raise WitError that names what is missing or wrong: no genesis, no update and no other step may produce such a core."""
     try:
         tree = reader.tree(core)
     except WrongKind as error:
@@ -26,6 +29,14 @@ def check_core(reader: Reader, core: TreeId) -> None:
     _check_text(reader, wit, "wit")
     runtime_of(reader, core)
     read_policy(reader, core)
+
+
+def check_next_core(reader: Reader, before: TreeId, after: TreeId) -> None:
+    """Like `check_core`, for a core that comes after a valid one; most steps change nothing of what makes it valid."""
+    if before != after and any(
+        tree_entry(reader, before, name) != tree_entry(reader, after, name) for name in _CHECKED
+    ):
+        check_core(reader, after)
 
 
 def runtime_of(reader: Reader, core: TreeId) -> str:

@@ -13,18 +13,20 @@ import msgspec
 from msgspec import Struct
 
 from understudy.actors.contract import Delivery, Outgoing, StepResult
+from understudy.actors.errors import WitError
 from understudy.kernel.actor import Actor
 from understudy.kernel.advance import Plan
+from understudy.kernel.core import check_next_core
 from understudy.kernel.deliver import sender_key
 from understudy.kernel.log import log_text
 from understudy.objects.codec import Block
 from understudy.objects.errors import TooLarge
 from understudy.objects.ids import Id, MessageId, StepId
 from understudy.objects.journal import MAX_ENTRIES, CallError, Entry, journal_block
-from understudy.objects.mailbox import Cursor, mailbox_key
+from understudy.objects.mailbox import UPDATE, Cursor, mailbox_key
 from understudy.objects.message import ERROR, Message, message_block
 from understudy.objects.names import actor_of, is_outside
-from understudy.objects.step import CUT, FAILED, MAX_OUTCOME_BYTES, NOOP, Outcome, Step, step_block
+from understudy.objects.step import CUT, FAILED, MAX_OUTCOME_BYTES, NOOP, REFUSED, Outcome, Step, step_block
 from understudy.store.keys import head_ref, height_row, waiting_row
 from understudy.store.maps import mailbox_get, mailbox_set
 from understudy.store.port import Move, Row, Unit
@@ -55,7 +57,8 @@ def seal(plan: Plan, result: StepResult, *, known: Known) -> Sealed:
     calls = plan.given.calls
     try:
         # The entries first: who seals while another thread still makes calls must not miss the reply of an entry.
-        return _seal(plan, _within_journal(plan, result), calls.entries, calls.blocks, known)
+        result = _with_valid_core(plan, _within_journal(plan, result))
+        return _seal(plan, result, calls.entries, calls.blocks, known)
     except TooLarge as error:
         # Without its answers no replay can repeat the step.
         outcome = Outcome(CUT, "TooLarge", f"what the step was answered can't be recorded: {error}")
@@ -116,6 +119,18 @@ def _within_journal(plan: Plan, result: StepResult) -> StepResult:
         f"together at most {MAX_ENTRIES:,} are allowed"
     )
     return _without_effect(result, Outcome(FAILED, "TooManyCalls", text))
+
+
+def _with_valid_core(plan: Plan, result: StepResult) -> StepResult:
+    """The result, or a failure if nobody could run the core that it leaves behind; an update is refused."""
+    if result.outcome is not None:
+        return result
+    try:
+        check_next_core(plan.given.store, plan.given.core, result.core)
+    except WitError as error:
+        kind = REFUSED if plan.given.messages[0].message.lane == UPDATE else FAILED
+        return _without_effect(result, Outcome(kind, error.code, f"the step would leave an invalid core: {error.text}"))
+    return result
 
 
 def _without_effect(result: StepResult, outcome: Outcome) -> StepResult:

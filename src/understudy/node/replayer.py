@@ -128,6 +128,9 @@ class Replayer:
             plan = prepare_replay(record, staging=Staging(self._reader), calls=calls, engines=unloaded, owner=owner)
             result = plan.result
         assert result is not None
+        if result.outcome is None and result.core != record.step.core:
+            # The kernel looks at a new core, and this one is where the code ran.
+            self._stage.staged(plan.given.store)
         sealed = finish_replay(record, plan, result)
         return _Replay(plan=plan, sealed=sealed, engine=result.engine, calls=calls)
 

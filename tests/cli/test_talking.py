@@ -40,7 +40,8 @@ def test_a_push_sends_only_what_changed_and_leaves_the_state_alone(project: Shel
     project.write({"greeter/code/greeter.py": GREETER.replace("Hello", "Hi"), "greeter/data/c": "3\n"})
     (project.folder / "greeter" / "data" / "a").unlink()
     said = project.run("push")
-    assert "  ~ code/greeter.py  (+1 -1)" in said
+    assert "  ~ code/greeter.py  (+1 -1)\n    @@" in said
+    assert '\n    -    return f"Hello {hello.name}, number {state.greeted}"\n    +' in said
     assert "  - data/a  (-1)" in said
     assert "  + data/c  (+1)" in said
     assert "data/b" not in said

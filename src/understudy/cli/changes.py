@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from understudy.cli.lines import compare_lines
 from understudy.node.node import LOCAL, Node
 from understudy.objects import ids
 from understudy.objects.blob import blob_id
@@ -43,6 +44,11 @@ class Change(Struct, frozen=True):
             return None
         same = sum(block.size for block in SequenceMatcher(None, before, after).get_matching_blocks())
         return len(after) - same, len(before) - same
+
+    def compared(self) -> list[str]:
+        """What changed within a text, line by line; nothing for what is new, removed or no text."""
+        before, after = _lines(self.before), _lines(self.after)
+        return compare_lines(before, after) if before and after and self.sign == "~" else []
 
 
 def find_changes(node: Node, actor: ActorId, files: Mapping[str, bytes]) -> list[Change]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from difflib import unified_diff
 from typing import Annotated, Any, Final
 
 import typer
 from msgspec import Struct
 
+from understudy.cli.lines import STYLES, compare_lines, show_lines
 from understudy.cli.options import AsJson, Store
 from understudy.cli.places import find_step
 from understudy.cli.screen import print_json, remark, say
@@ -24,7 +24,6 @@ from understudy.store.reader import Reader
 
 _MAX_TEXT_BYTES: Final = 128 * 1024  # of a blob that is compared line by line, which takes the square of its length
 _MAX_LINES: Final = 200  # shown of one path; --json has all
-_STYLES: Final = {"+": "green", "-": "red", "~": "yellow"}
 _NOTHING: Final = object()
 
 Place = Annotated[
@@ -127,9 +126,7 @@ def _compare(before: bytes, after: bytes) -> Iterator[str]:
         if one is not _NOTHING and other is not _NOTHING:
             yield from list(_compare_values("", one, other))
             return
-    lines = unified_diff(before.decode().splitlines(), after.decode().splitlines(), n=2, lineterm="")
-    # The two lines with the names of files say nothing: the path stands above.
-    yield from list(lines)[2:]
+    yield from compare_lines(before.decode().splitlines(), after.decode().splitlines())
 
 
 def _json(data: bytes) -> Any:
@@ -162,9 +159,5 @@ def _text(value: Any) -> str:
 
 
 def _show(difference: Difference) -> None:
-    say(f"{difference.sign} {difference.path}  ({difference.sizes})", style=_STYLES[difference.sign])
-    lines = difference.lines or []
-    for line in lines[:_MAX_LINES]:
-        say(f"    {line}", style=_STYLES.get(line[:1]))
-    if len(lines) > _MAX_LINES:
-        remark(f"    … and {len(lines) - _MAX_LINES:,} more lines; --json has all")
+    say(f"{difference.sign} {difference.path}  ({difference.sizes})", style=STYLES[difference.sign])
+    show_lines(difference.lines or [], most=_MAX_LINES, rest="--json has all")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from msgspec import Struct
@@ -13,13 +13,14 @@ from msgspec import Struct
 from understudy.cli.access import Access, open_access
 from understudy.cli.changes import Change, find_changes, patches_of
 from understudy.cli.errors import CommandError
+from understudy.cli.lines import STYLES, show_lines
 from understudy.cli.options import AsJson, Store
 from understudy.cli.project import Project, open_project
 from understudy.cli.screen import print_json, say
 from understudy.cli.store import store_url
 from understudy.objects.ids import ActorId
 
-_STYLES = {"+": "green", "-": "red", "~": "yellow"}
+MAX_LINES: Final = 40  # shown of one file: a screen
 Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="The project.", show_default=False)]
 
 
@@ -60,11 +61,12 @@ async def push_actor(access: Access, project: Project, name: str) -> Pushed:
 
 
 def show_pushed(pushed: Sequence[Pushed]) -> None:
-    """Print what a push did, a line for each file that changed."""
+    """Print what a push did: a line for each file, and what changed within a text."""
     for actor in pushed:
         say(f"{actor.name}  {actor.what}  {actor.id}", style="red" if actor.error else None)
         for change in actor.changes:
-            say(f"  {change.sign} {change.path}{_size(change)}", style=_STYLES[change.sign])
+            say(f"  {change.sign} {change.path}{_size(change)}", style=STYLES[change.sign])
+            show_lines(change.compared(), most=MAX_LINES, rest="understudy diff shows them")
         if actor.error:
             say(f"  {actor.error}" + (f"\n  look at it: understudy show {actor.step}" if actor.step else ""))
 

@@ -419,6 +419,7 @@ class Scheduler:
     def _committed(self, done: Sequence[Done[Tag]]) -> None:
         for tag, unit, receipt in done:
             if isinstance(tag, Delivery) and receipt.conflict is None:
+                self._reader.keep(unit.blocks)
                 self._deliver(tag)
             if not isinstance(tag, Sealed):
                 continue

@@ -143,6 +143,11 @@ class InFlight(Reader):
                 if durable:
                     keep(block, node)
 
+    def keep(self, blocks: Iterable[Block]) -> None:
+        """These blocks became durable without having been added: the small ones are likely to be read next."""
+        for block in blocks:
+            self._base.keep(block)
+
     def block(self, id: bytes) -> bytes:
         held = self._held.get(id)
         return self._base.block(id) if held is None else held.data

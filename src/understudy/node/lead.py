@@ -120,7 +120,7 @@ def _failure(node: Node, actor: ActorId) -> Outcome | None:
 
 async def _give_name(node: Node, name: str, actor: ActorId, *, instead_of: ActorId | None) -> None:
     """The component's name, if nobody has it but a lead that never lived. Without a name an actor works as well."""
-    holder = node.lookup.named(name)
+    holder = node.lookup.names.actor_of(name)
     if holder is None or (holder == instead_of and holder != actor):
         await node.set_name(name, actor, expected=holder)
 

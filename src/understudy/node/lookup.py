@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from understudy.node.errors import Ambiguous, NotFound, NotThatStep
+from understudy.node.names import Names
 from understudy.objects import ids
 from understudy.objects.errors import BadId, WrongKind
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
@@ -22,13 +23,11 @@ from understudy.store.keys import (
     EVIDENCE,
     FEED,
     HEADS,
-    NAMES,
     WAITING,
     actor_of_head,
     head_ref,
     height_row,
     heights_of,
-    name_ref,
     waiting_of,
 )
 from understudy.store.maps import mailbox_get
@@ -85,6 +84,7 @@ class Lookup:
     """Answers questions from a store."""
 
     def __init__(self, backend: Backend, reader: Reader) -> None:
+        self.names = Names(backend)
         self._backend = backend
         self._reader = reader
 
@@ -112,37 +112,23 @@ class Lookup:
 
     def actor(self, actor: ActorId) -> ActorInfo:
         """One actor. Raises NotFound."""
-        return self._info(actor, self.newest(actor), self.names_of(actor))
+        return self._info(actor, self.newest(actor), self.names.name_of(actor))
 
     def actors(self, *, after: str | None = None, limit: int = 100) -> Page[ActorInfo]:
         """Actors in the order of their ids, from behind `after` (a `next` of an earlier page) on."""
         start = b"" if after is None else head_ref(ids.parse(after)) + b"\x00"
-        names = {id: name for name, id in self.names().items()}
         found: list[ActorInfo] = []
         for ref, head in self._backend.refs(HEADS, start):
             if len(found) == min(limit, MAX_PAGE):
                 return Page(found, str(found[-1].id))
             actor = actor_of_head(ref)
-            found.append(self._info(actor, StepId(Id(head)), names.get(actor)))
+            found.append(self._info(actor, StepId(Id(head)), self.names.name_of(actor)))
         return Page(found, None)
 
     def all_actors(self) -> Iterator[tuple[ActorId, StepId]]:
         """Every actor with its head."""
         for ref, head in self._backend.refs(HEADS):
             yield actor_of_head(ref), StepId(Id(head))
-
-    def names(self) -> dict[str, ActorId]:
-        """All names."""
-        return {ref[len(NAMES) :].decode(): ActorId(TreeId(Id(actor))) for ref, actor in self._backend.refs(NAMES)}
-
-    def named(self, name: str) -> ActorId | None:
-        """The actor of a name."""
-        value = self._backend.ref(name_ref(name))
-        return None if value is None else ActorId(TreeId(Id(value)))
-
-    def names_of(self, actor: ActorId) -> str | None:
-        """The first name of an actor. Costs a look at all names."""
-        return next((name for name, id in self.names().items() if id == actor), None)
 
     def step_at(self, actor: ActorId, height: int) -> StepId | None:
         """The step of an actor at a height: the same cost at any height."""
@@ -240,7 +226,7 @@ class Lookup:
         return cursor is not None and cursor.seq >= seq
 
     def _by_name_or_prefix(self, text: str) -> ActorId:
-        named = self.named(text) if text and "/" not in text else None
+        named = self.names.actor_of(text) if text and "/" not in text else None
         if named is not None:
             return named
         found = list(self._with_prefix(text))

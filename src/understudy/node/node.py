@@ -46,7 +46,7 @@ from understudy.store.errors import StoreError
 from understudy.store.keys import meta_row, name_ref
 from understudy.store.maps import patch_tree
 from understudy.store.open import open_store
-from understudy.store.port import Backend, Move, Unit
+from understudy.store.port import Backend, Move, Receipt, Unit
 from understudy.store.reader import Reader, Staging
 from understudy.store.verified import Grit, InFlight
 from understudy.store.walk import walk
@@ -107,7 +107,7 @@ class Node:
         self._queries = Queries(self.lookup, self.reader, self._engines)
         self._reserved: set[str] = set()
         offered: dict[str, Capability] = {
-            "names": NamesCapability(self.lookup.named),
+            "names": NamesCapability(self.lookup.names.actor_of),
             "query": QueryCapability(self._query_for_a_wit),
             **(capabilities or {"verify": VerifyCapability(self._verify_for_a_wit)}),
         }
@@ -176,7 +176,7 @@ class Node:
 
     def names(self) -> dict[str, ActorId]:
         """All names of actors."""
-        return self.lookup.names()
+        return self.lookup.names.all()
 
     def evidence(self, *, limit: int = 1000) -> list[Evidence]:
         """See Lookup.evidence."""
@@ -249,11 +249,11 @@ class Node:
         if name is not None:
             self._check_name(name, actor)
         if self.lookup.head(actor) is not None:
-            if name is not None and self.lookup.named(name) is None:
+            if name is not None and self.lookup.names.actor_of(name) is None:
                 await self.set_name(name, actor, expected=None)
-            return Created(id=actor, name=name or self.lookup.names_of(actor), head=self.actor(actor).head)
+            return Created(id=actor, name=name or self.lookup.names.name_of(actor), head=self.actor(actor).head)
         with _Reservation(self._reserved, name):
-            moves = [Move(name_ref(name), None, actor)] if name and self.lookup.named(name) is None else []
+            moves = [Move(name_ref(name), None, actor)] if name and self.lookup.names.actor_of(name) is None else []
             sending = Sending(
                 to=str(actor),
                 sender=self._party(caller),
@@ -348,8 +348,7 @@ class Node:
     async def set_name(self, name: str, actor: ActorId | None, *, expected: ActorId | None) -> None:
         """Move a name by compare-and-set; None removes it, or says that it is new. Raises Conflict, BadName."""
         check_name(name, what="actor name")
-        unit = Unit(moves=[Move(name_ref(name), expected, actor)])
-        receipt = (await asyncio.to_thread(self.backend.commit, [unit]))[0]
+        receipt = await asyncio.to_thread(self._move_name, Move(name_ref(name), expected, actor))
         if receipt.conflict is not None:
             raise Conflict(f"the name {name!r} is taken by {Id(receipt.found) if receipt.found else 'nobody any more'}")
 
@@ -377,6 +376,11 @@ class Node:
     # What the parts call back.
 
     def _on_durable(self, done: Sequence[Done[Tag]]) -> None:
+        # Names first: who hears that an actor lives may ask at once what it is called.
+        for tag, unit, receipt in done:
+            if unit.moves and receipt.conflict is None and not isinstance(tag, Sealed):
+                for move in unit.moves:
+                    self.lookup.names.moved(move)
         self._reception.on_durable(done)
         self._feed.wake({tag.step.actor for tag, _, _ in done if isinstance(tag, Sealed)})
 
@@ -384,6 +388,12 @@ class Node:
         self.failure = error
         _log.critical("the node stopped working: %s", error)
         self._reception.fail(error)
+
+    def _move_name(self, move: Move) -> Receipt:
+        receipt = self.backend.commit([Unit(moves=[move])])[0]
+        if receipt.conflict is None:
+            self.lookup.names.moved(move)
+        return receipt
 
     async def _verify_for_a_wit(self, actor: str) -> Verdict:
         id = self.resolve(actor)
@@ -479,7 +489,7 @@ class Node:
 
     def _check_name(self, name: str, actor: ActorId) -> None:
         check_name(name, what="actor name")
-        taken = self.lookup.named(name)
+        taken = self.lookup.names.actor_of(name)
         if name in self._reserved or (taken is not None and taken != actor):
             raise Conflict(f"the name {name!r} is taken by another actor")
 

@@ -41,5 +41,5 @@ async def describe_actor(request: Request) -> Response:
         raise NotFound(
             "the query `wut` of this actor answers no JSON object, so there is nothing to make a document of"
         )
-    view = actor_document(actor, node.lookup.names_of(actor), wut)
+    view = actor_document(actor, node.lookup.names.name_of(actor), wut)
     return fresh_json(request, view, head_headers(f"{found.step}.{VERSION}"))

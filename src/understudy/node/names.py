@@ -1,0 +1,57 @@
+"""The names of actors, both ways: refs in the store from a name to its actor, and from an actor back in memory."""
+
+from __future__ import annotations
+
+import threading
+
+from understudy.objects.ids import ActorId, Id, TreeId
+from understudy.store.keys import NAMES, name_ref
+from understudy.store.port import Backend, Move
+
+
+class Names:
+    """Durable names only. From any thread. Whoever moves names in this process says so to `moved`."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._lock = threading.Lock()
+        self._of_actors: dict[bytes, set[str]] | None = None
+
+    def actor_of(self, name: str) -> ActorId | None:
+        """The actor of a name."""
+        value = self._backend.ref(name_ref(name))
+        return None if value is None else _actor(value)
+
+    def all(self) -> dict[str, ActorId]:
+        """All names."""
+        return {_name(ref): _actor(actor) for ref, actor in self._backend.refs(NAMES)}
+
+    def name_of(self, actor: ActorId) -> str | None:
+        """The first name of an actor. The first question costs a look at all names, which are kept: some 300 bytes each."""
+        with self._lock:
+            if self._of_actors is None:
+                self._of_actors = {}
+                for ref, named in self._backend.refs(NAMES):
+                    self._of_actors.setdefault(named, set()).add(_name(ref))
+            return min(self._of_actors.get(actor, ()), default=None)
+
+    def moved(self, move: Move) -> None:
+        """A ref was moved, and that is durable. What is no name is passed over, and what is known already is harmless."""
+        if not move.ref.startswith(NAMES):
+            return
+        with self._lock:
+            if self._of_actors is None:
+                return
+            name = _name(move.ref)
+            if move.expected is not None:
+                self._of_actors.get(move.expected, set()).discard(name)
+            if move.new is not None:
+                self._of_actors.setdefault(move.new, set()).add(name)
+
+
+def _name(ref: bytes) -> str:
+    return ref[len(NAMES) :].decode()
+
+
+def _actor(value: bytes) -> ActorId:
+    return ActorId(TreeId(Id(value)))

@@ -11,17 +11,23 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import Final
 
-from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from understudy.web.errors import problem
 
+_Headers = Sequence[tuple[bytes, bytes]]
+
 _LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?\Z", re.IGNORECASE)
 _HOST: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?\Z")
 
+# The only headers that are looked at here: most requests carry one of them, and this is on the way of every request.
+_LOOKED_AT: Final = frozenset(
+    {b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"authorization"}
+)
 # Pages of other ports of localhost are "same-site": that is not ours. Without the header it is no browser (or an old one).
 _OWN: Final = frozenset({"same-origin", "none"})
 _ALWAYS: Final = [
@@ -60,16 +66,16 @@ class Guard:
                 message["headers"] = [*message["headers"], *_ALWAYS]
             await send(message)
 
-        refusal = self._refusal(Headers(scope=scope), scope["method"])
+        refusal = self._refusal([pair for pair in scope["headers"] if pair[0] in _LOOKED_AT], scope["method"])
         await (refusal or self._app)(scope, receive, send_marked)
 
-    def _refusal(self, headers: Headers, method: str) -> Response | None:
-        hosts = headers.getlist("host")
+    def _refusal(self, headers: _Headers, method: str) -> Response | None:
+        hosts = _values(headers, b"host")
         if len(hosts) != 1:
             return problem(400, "a request names one host")
         if not self._hosts.match(hosts[0]):
             return problem(403, f"the host {hosts[0]!r} is not this node; use the address that it prints at its start")
-        for origin in headers.getlist("origin"):
+        for origin in _values(headers, b"origin"):
             if origin.lower() not in (f"http://{hosts[0].lower()}", f"https://{hosts[0].lower()}"):
                 return problem(403, f"the origin {origin!r} may not use this node: only its own pages may")
         if not _may_come(headers, method):
@@ -81,14 +87,19 @@ class Guard:
             return problem(401, detail, headers={"WWW-Authenticate": 'Bearer realm="understudy"'})
         return None
 
-    def _shows_token(self, headers: Headers) -> bool:
-        scheme, _, shown = headers.get("authorization", "").partition(" ")
+    def _shows_token(self, headers: _Headers) -> bool:
+        shown_by = _values(headers, b"authorization")
+        scheme, _, shown = shown_by[0].partition(" ") if shown_by else ("", "", "")
         return scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), self._token or b"")
 
 
-def _may_come(headers: Headers, method: str) -> bool:
+def _may_come(headers: _Headers, method: str) -> bool:
     """False for what another page embeds, fetches or posts; true if its reader follows a link to us."""
-    if all(site in _OWN for site in headers.getlist("sec-fetch-site")):
+    if all(site in _OWN for site in _values(headers, b"sec-fetch-site")):
         return True
-    goes_there = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
-    return goes_there and method in ("GET", "HEAD")
+    mode, target = _values(headers, b"sec-fetch-mode"), _values(headers, b"sec-fetch-dest")
+    return mode == ["navigate"] and target == ["document"] and method in ("GET", "HEAD")
+
+
+def _values(headers: _Headers, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in headers if key == name]

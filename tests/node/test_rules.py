@@ -347,6 +347,40 @@ def test_a_batch_that_fails_is_run_again_one_by_one_and_only_the_guilty_one_fail
     assert "failed" not in state
 
 
+SPOILS = """
+from tests.node.stage import gates
+from understudy import Core, Wit
+
+wit = Wit()
+
+@wit.message("hold")
+def hold(name: str) -> None:
+    gates.pass_through(name)
+
+@wit.message("note")
+def note(text: str, core: Core) -> None:
+    core["notes"] = core.get("notes", b"") + text.encode()
+
+@wit.message("spoil")
+def spoil(core: Core) -> None:
+    del core["wit"]
+"""
+
+
+def test_only_the_message_that_would_leave_an_invalid_core_fails_and_not_its_batch(living: Living) -> None:
+    actor = living.create(wit=SPOILS)
+    living.send(actor, "hold", "spoiled batch")
+    gates.wait_for("spoiled batch")
+    living.send(actor, "note", "a", caller="ann")
+    living.send(actor, "spoil", caller="bob")
+    living.send(actor, "note", "c", caller="cyd")
+    gates.open("spoiled batch")
+    living.come_to_rest()
+    assert living.outcomes(actor) == ["ok", "ok", "ok", "NoWit", "ok"]
+    notes = living.node.reader.find(living.chain(actor)[-1].core, "notes")
+    assert notes is not None and living.node.reader.blob(notes) == b"ac"
+
+
 def test_a_step_that_fails_or_is_refused_leaves_the_core_and_sends_nothing(living: Living) -> None:
     actor = living.create()
     core = living.chain(actor)[-1].core

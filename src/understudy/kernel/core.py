@@ -8,12 +8,10 @@ from understudy.actors.errors import WitError
 from understudy.kernel.policy import read_policy
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import TreeId
-from understudy.store.maps import tree_entry
+from understudy.store.maps import same_entries, tree_entry
 from understudy.store.reader import Reader
 
 DEFAULT_RUNTIME: Final = "python"
-
-
 _CHECKED: Final = ("wit", "runtime", "policy")
 
 
@@ -33,9 +31,13 @@ def check_core(reader: Reader, core: TreeId) -> None:
 
 def check_next_core(reader: Reader, before: TreeId, after: TreeId) -> None:
     """Like `check_core`, for a core that comes after a valid one; most steps change nothing of what makes it valid."""
-    if before != after and any(
-        tree_entry(reader, before, name) != tree_entry(reader, after, name) for name in _CHECKED
-    ):
+    if before == after:
+        return
+    try:
+        is_checked = same_entries(reader, before, after, _CHECKED)
+    except WrongKind:
+        is_checked = False
+    if not is_checked:
         check_core(reader, after)
 
 

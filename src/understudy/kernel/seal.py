@@ -57,12 +57,19 @@ def seal(plan: Plan, result: StepResult, *, known: Known) -> Sealed:
     calls = plan.given.calls
     try:
         # The entries first: who seals while another thread still makes calls must not miss the reply of an entry.
-        result = _with_valid_core(plan, _within_journal(plan, result))
-        return _seal(plan, result, calls.entries, calls.blocks, known)
+        return _seal(plan, recordable(plan, result), calls.entries, calls.blocks, known)
     except TooLarge as error:
         # Without its answers no replay can repeat the step.
         outcome = Outcome(CUT, "TooLarge", f"what the step was answered can't be recorded: {error}")
         return _seal(plan, _without_effect(result, outcome), (), (), known)
+
+
+def recordable(plan: Plan, result: StepResult) -> StepResult:
+    """The result, or the failure that it ends in because of its calls, its messages or the core that it leaves behind.
+
+    `seal` looks itself. This is for who has to know before, whether one message of several is to blame.
+    """
+    return _with_valid_core(plan, _within_journal(plan, result))
 
 
 def _seal(plan: Plan, result: StepResult, answers: Sequence[Entry], replies: Sequence[Block], known: Known) -> Sealed:

@@ -26,7 +26,7 @@ from understudy.kernel.deliver import MAX_WAITING, Judgement, judge, sender_key,
 from understudy.kernel.evidence import evidence_unit
 from understudy.kernel.policy import DEFAULT, Policy, read_policy
 from understudy.kernel.retries import exhausted
-from understudy.kernel.seal import Sealed, seal
+from understudy.kernel.seal import Sealed, recordable, seal
 from understudy.kernel.seeds import Seeds
 from understudy.node.async_wits import AsyncWits
 from understudy.node.calls import CapabilityTable, LiveCalls
@@ -380,7 +380,7 @@ class Scheduler:
 
     def _finish(self, cell: Cell, plan: Plan, result: StepResult) -> None:
         taken = list(plan.given.messages)
-        if len(taken) > 1 and (result.outcome is not None or result.retry is not None):
+        if len(taken) > 1 and (result.retry is not None or recordable(plan, result).outcome is not None):
             # One of them is to blame: run them again one at a time, so that the others are not lost with it.
             cell.waiting.put_back(taken)
             cell.singles = len(taken)

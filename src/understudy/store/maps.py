@@ -5,7 +5,7 @@ The law: the same entries have the same id, whatever the order and the history i
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
 from typing import Any, NamedTuple, TypeVar, overload
 
 from understudy.objects import ids
@@ -112,6 +112,14 @@ def tree_entry(nodes: Nodes, tree: bytes, name: str) -> Id | None:
         return _find_big(nodes, entries, name)
     found = entries.get(name)
     return found if found is None or type(found) is Id else ids.from_bytes(found)
+
+
+def same_entries(nodes: Nodes, a: bytes, b: bytes, names: Sequence[str]) -> bool:
+    """True if two trees have the same at each of these names. Raises WrongKind if one of them is no tree."""
+    ours, theirs = _entries(nodes, a), _entries(nodes, b)
+    if isinstance(ours, BigMap) or isinstance(theirs, BigMap):
+        return all(tree_entry(nodes, a, name) == tree_entry(nodes, b, name) for name in names)
+    return all(ours.get(name) == theirs.get(name) for name in names)
 
 
 def build_tree(staged: Staged, entries: Mapping[str, bytes]) -> TreeId:

@@ -80,6 +80,23 @@ def test_a_push_that_is_refused_says_why_and_leaves_the_actor_as_it_was(project:
     assert "Hello Ada" in project.run("send", "greeter", ADA, "--type", "greet")
 
 
+def test_a_push_of_code_that_does_not_load_is_taken_and_says_so(project: Shell) -> None:
+    project.run("push")
+    project.write({"greeter/code/greeter.py": "import nowhere\n"})
+    said = project.run("push")
+    assert "greeter  updated" in said
+    assert "  taken, but its messages will fail:\n    ImportFailed: greeter can't be imported" in said
+    assert "    at code/greeter.py:1 in <module>" in said
+    project.write({"greeter/code/greeter.py": GREETER})
+    assert project.json("push")["actors"][0]["warning"] is None
+
+
+def test_a_push_of_a_wit_without_queries_is_no_trouble(project: Shell) -> None:
+    project.run("push")
+    project.write({"greeter/wit": "def wit(): pass\n"})
+    assert project.json("push")["actors"][0]["warning"] is None
+
+
 def test_a_core_that_can_not_be_stops_only_its_own_actor(project: Shell) -> None:
     project.write({"understudy.toml": '[actors.bad]\npath="bad"\n[actors.greeter]\npath="greeter"\n', "bad/x": ""})
     said = project.run("push", code=1)

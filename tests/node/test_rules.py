@@ -381,6 +381,14 @@ def test_only_the_message_that_would_leave_an_invalid_core_fails_and_not_its_bat
     assert notes is not None and living.node.reader.blob(notes) == b"ac"
 
 
+@pytest.mark.parametrize("way", ["def", "async def"])
+def test_a_wit_that_breaks_what_it_was_given_fails_and_no_more(living: Living, way: str) -> None:
+    actor = living.create(wit=f"{way} breaks(ctx): ctx.given = None")
+    assert living.ask(actor, "any").outcome is not None
+    assert living.update(actor, wit="def mended(): pass") is None
+    assert living.ask(actor, "any").outcome is None
+
+
 def test_a_step_that_fails_or_is_refused_leaves_the_core_and_sends_nothing(living: Living) -> None:
     actor = living.create()
     core = living.chain(actor)[-1].core

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import indent
 from typing import Annotated, Any, Final
 
 import typer
@@ -20,6 +21,7 @@ from understudy.cli.screen import print_json, say
 from understudy.cli.store import store_url
 from understudy.objects.ids import ActorId
 
+WIT_QUERY: Final = "wit_query"
 MAX_LINES: Final = 40  # shown of one file: a screen
 Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="The project.", show_default=False)]
 
@@ -33,6 +35,7 @@ class Pushed(Struct, frozen=True):
     changes: Sequence[Change] = ()
     error: str | None = None
     step: str | None = None
+    warning: str | None = None
 
 
 def push(folder: Folder = Path(), store: Store = None, as_json: AsJson = False) -> None:
@@ -67,6 +70,9 @@ def show_pushed(pushed: Sequence[Pushed]) -> None:
         for change in actor.changes:
             say(f"  {change.sign} {change.path}{_size(change)}", style=STYLES[change.sign])
             show_lines(change.compared(), most=MAX_LINES, rest="understudy diff shows them")
+        if actor.warning:
+            say("  taken, but its messages will fail:", style="yellow")
+            say(indent(actor.warning, "    "))
         if actor.error:
             say(f"  {actor.error}" + (f"\n  look at it: understudy show {actor.step}" if actor.step else ""))
 
@@ -104,8 +110,11 @@ async def _update(access: Access, name: str, actor: ActorId, files: dict[str, by
         if not answer.ok:
             error = f"{answer.body['code']}: {answer.body['detail']}"
             return Pushed(name, str(actor), answer.body["outcome"], changes, error, step)
-    what = "updated" if step else "sent; it waits, see: understudy pending"
-    return Pushed(name, str(actor), what, changes, step=step)
+    if not step:
+        return Pushed(name, str(actor), "sent; it waits, see: understudy pending", changes)
+    # A /wit_query of its own may answer what it likes; without one, what can't say what it understands can't be loaded.
+    warning = None if WIT_QUERY in files else await access.client.trouble(str(actor))
+    return Pushed(name, str(actor), "updated", changes, step=step, warning=warning)
 
 
 def _size(change: Change) -> str:
@@ -126,4 +135,5 @@ def _view(actor: Pushed) -> dict[str, Any]:
         "changes": changes,
         "error": actor.error,
         "step": actor.step,
+        "warning": actor.warning,
     }

@@ -79,44 +79,43 @@ class PythonProgram:
         try:
             returned = self._call(ctx)
             if returned is not None and isawaitable(returned):
-                return self._await(ctx, returned)
+                return self._await(given, ctx, returned)
             given.calls.close()
-            return self._result(ctx, returned)
+            return self._result(given, ctx, returned)
         except BaseException as error:
             given.calls.close()
-            return self._failed(ctx, error)
+            return self._failed(given, ctx, error)
         finally:
             RUNNING.reset(before)
 
-    async def _await(self, ctx: Context, returned: Awaitable[Any]) -> StepResult:
+    async def _await(self, given: StepInput, ctx: Context, returned: Awaitable[Any]) -> StepResult:
         # In a task of its own: what the wit does to the task that it runs in is told from what the node does to ours.
-        task = ensure_future(self._await_wit(ctx, returned))
+        task = ensure_future(self._await_wit(given, ctx, returned))
         try:
             return await task
         except CancelledError as error:
             if is_cancelled():
                 # The node stopped it, and knows why.
                 raise
-            return self._failed(ctx, error)
+            return self._failed(given, ctx, error)
 
-    async def _await_wit(self, ctx: Context, returned: Awaitable[Any]) -> StepResult:
+    async def _await_wit(self, given: StepInput, ctx: Context, returned: Awaitable[Any]) -> StepResult:
         # The task has a context of its own, which ends with it.
         RUNNING.set(ctx)
         try:
             answer = await returned
             # Here, before anything else of the loop runs: what is left behind must not have a say in the result.
-            ctx.given.calls.close()
-            return self._result(ctx, answer)
+            given.calls.close()
+            return self._result(given, ctx, answer)
         except BaseException as error:
-            ctx.given.calls.close()
+            given.calls.close()
             if isinstance(error, CancelledError) and is_cancelled():
                 # The whole step is cancelled. A wit that stumbles over another task that it cancelled has failed.
                 raise
             # GeneratorExit too, which a task would not hand on; if it comes from a loop that ends, nobody looks.
-            return self._failed(ctx, error)
+            return self._failed(given, ctx, error)
 
-    def _result(self, ctx: Context, returned: Any) -> StepResult:
-        given = ctx.given
+    def _result(self, given: StepInput, ctx: Context, returned: Any) -> StepResult:
         if given.calls.unanswered is not None:
             raise given.calls.unanswered
         if returned is None:
@@ -133,8 +132,7 @@ class PythonProgram:
         text = f"the wit returned {_describe(returned)}; return None, a Draft, or the last step's id if nothing changed"
         raise WitError("BadResult", text)
 
-    def _failed(self, ctx: Context, error: BaseException) -> StepResult:
-        given = ctx.given
+    def _failed(self, given: StepInput, ctx: Context, error: BaseException) -> StepResult:
         if given.calls.unanswered is not None and not is_interrupt(error):
             # The wit may have caught it and stumbled later, which would not happen again in a replay.
             error = given.calls.unanswered

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from tests.node.troupe import Troupe, chain
+from understudy.actors.errors import NEEDS_WORLD, STUCK
 from understudy.kernel.closure import Closure
 from understudy.kernel.replay import read_record
 from understudy.kernel.seal import Sealed
@@ -159,7 +160,7 @@ def test_code_whose_source_neither_side_knows_is_no_match(troupe: Troupe, keeper
     assert (problem.verdict, problem.cause) == ("UNVERIFIABLE", "source")
 
 
-@pytest.mark.parametrize("code", ["CallNeedsWorld", "Stuck"])
+@pytest.mark.parametrize("code", [NEEDS_WORLD, STUCK])
 def test_a_step_that_failed_as_only_a_replay_can_is_no_match(troupe: Troupe, keeper: ActorId, code: str):
     record = read_record(troupe.reader, troupe.head(keeper))
     failed = msgspec.structs.replace(record.step, outcome=Outcome(FAILED, code, "it went wrong"))

@@ -11,7 +11,7 @@ import pytest
 from tests.node.living import Living
 from tests.node.stage import PATIENCE
 from tests.node.troupe import Troupe
-from understudy.actors.errors import Retry
+from understudy.actors.errors import NEEDS_WORLD, Retry
 from understudy.kernel.verify import Verdict
 from understudy.node.verification import verify_targets
 from understudy.objects.ids import ActorId
@@ -134,10 +134,19 @@ def test_a_step_that_is_said_to_have_failed_for_want_of_an_answer_is_no_match(tr
     id = actor(troupe, SWALLOW)
     before = troupe.step(id)
     troupe.tell(id, "ask", 0)
-    outcome = Outcome("failed", "CallNeedsWorld", "the call world/0 is not in the journal")
+    outcome = Outcome("failed", NEEDS_WORLD, "the call world/0 is not in the journal")
     troupe.forge(id, core=before.core, journal=None, outcome=outcome)
     verdict = verify(troupe, id)
     assert (verdict.verdict, verdict.cause, verdict.at_height) == ("UNVERIFIABLE", "journal", 1)
+
+
+@pytest.mark.parametrize("name", ["CallNeedsWorld", "Stuck"])
+def test_a_step_that_failed_with_an_exception_called_as_ours_is_a_match(troupe: Troupe, name: str):
+    id = actor(troupe, f"class {name}(Exception): pass\n@wit.message('ask')\ndef ask(): raise {name}('really')")
+    troupe.tell(id, "ask", 0)
+    outcome = troupe.step(id).outcome
+    assert outcome is not None and outcome.code == name
+    assert verify(troupe, id).verdict == "MATCH"
 
 
 def test_every_attempt_at_a_call_has_the_same_key_and_every_other_call_another(world: World):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 
 class WitError(Exception):
     """The wit of a core could not be loaded or run. `code` is one word, the text says what to do."""
@@ -33,6 +35,11 @@ class CallFailed(Exception):
         self.code = code
         self.text = text
         self.step = step
+
+
+# The codes of a replay that can't go on. No class of an author's is called so: a live step never fails with them.
+NEEDS_WORLD: Final = "replay/needs-world"
+STUCK: Final = "replay/stuck"
 
 
 class CallNeedsWorld(Exception):

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from understudy.actors.contract import Delivery
+from understudy.actors.errors import NEEDS_WORLD, STUCK
 from understudy.kernel.closure import Closure
 from understudy.kernel.compare import JSON, Difference, first_difference
 from understudy.kernel.deliver import Judgement, judge, sender_key
@@ -46,7 +47,7 @@ TIMEOUT: Final = "timeout"  # the replay took too long
 DIED: Final = "died"  # the code took the process of the replay down
 
 _NO_SOURCE: Final = "none"
-_REPLAYS_FAIL: Final = {(FAILED, "CallNeedsWorld"), (FAILED, "Stuck")}
+_REPLAYS_FAIL: Final = {(FAILED, NEEDS_WORLD), (FAILED, STUCK)}
 
 
 class Verdict(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from understudy.actors.contract import Engine, Program, StepInput, StepResult
+from understudy.actors.errors import STUCK
 from understudy.actors.query import QueryProgram
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.python.externals import FreshResolver
@@ -94,7 +95,7 @@ def perform(program: Program, given: StepInput) -> StepResult:
     try:
         return run_virtually(result, on_idle=calls.complete_next, on_stuck=calls.fail_one)
     except Stuck as error:
-        return StepResult(engine=program.engine, core=given.core, outcome=Outcome(FAILED, "Stuck", str(error)))
+        return StepResult(engine=program.engine, core=given.core, outcome=Outcome(FAILED, STUCK, str(error)))
 
 
 class _Engine:

@@ -8,7 +8,7 @@ from inspect import isawaitable
 from typing import Any, Final
 
 from understudy.actors.contract import Outgoing, StepInput, StepResult
-from understudy.actors.errors import Retry, WitError
+from understudy.actors.errors import NEEDS_WORLD, CallNeedsWorld, Retry, WitError
 from understudy.engines.python.failure import Belongs, is_cancelled, is_interrupt, outcome_of, reason_of
 from understudy.engines.python.importer import Version
 from understudy.engines.python.inject import inject
@@ -16,6 +16,7 @@ from understudy.engines.python.query import PythonQuery
 from understudy.objects import ids
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id, TreeId
+from understudy.objects.step import FAILED, Outcome
 from understudy.objects.tree import is_tree_node
 from understudy.store.errors import Missing, StoreError
 from understudy.wit.context import Context
@@ -136,6 +137,9 @@ class PythonProgram:
         if given.calls.unanswered is not None and not is_interrupt(error):
             # The wit may have caught it and stumbled later, which would not happen again in a replay.
             error = given.calls.unanswered
+            if isinstance(error, CallNeedsWorld):
+                outcome = Outcome(FAILED, NEEDS_WORLD, str(error))
+                return StepResult(engine=self.engine, core=given.core, log=ctx.logged(), outcome=outcome)
         if isinstance(error, Retry):
             return StepResult(engine=self.engine, core=given.core, log=ctx.logged(), retry=reason_of(error))
         # What the store can't do is not the wit's doing, and must not stand in its history.

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from understudy.actors.contract import Outgoing, StepInput, StepResult
-from understudy.actors.errors import CallFailed, CallNeedsWorld, Retry
+from understudy.actors.errors import NEEDS_WORLD, CallFailed, CallNeedsWorld, Retry
 from understudy.objects.errors import ObjectError
 from understudy.objects.names import check_name, check_party
 from understudy.objects.step import FAILED, Outcome
@@ -52,9 +52,7 @@ async def _look_up(result: StepResult, posted: Sequence[Posted], given: StepInpu
         except Retry as error:
             return msgspec.structs.replace(result, core=given.core, retry=str(error))
         except CallNeedsWorld as error:
-            return msgspec.structs.replace(
-                result, core=given.core, outcome=Outcome(FAILED, "CallNeedsWorld", str(error))
-            )
+            return msgspec.structs.replace(result, core=given.core, outcome=Outcome(FAILED, NEEDS_WORLD, str(error)))
     return _with_messages(result, posted, given, found)
 
 

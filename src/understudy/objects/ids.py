@@ -34,6 +34,7 @@ StepId = NewType("StepId", Id)
 RAW: Final = b"\x01\x55\x12\x20"
 NODE: Final = b"\x01\x71\x12\x20"
 _PREFIXES: Final = frozenset({RAW, NODE})
+ID_BYTES: Final = 36
 TEXT_LENGTH: Final = 59
 SHARED_PREFIX: Final = 7  # "bafkrei" or "bafyrei": says nothing, so short forms skip it
 
@@ -67,7 +68,7 @@ def from_bytes(data: bytes) -> Id:
     """An id from its binary form, or from what stands where one should. Raises BadId."""
     if not isinstance(data, bytes):
         raise BadId(f"no id: {data!r} is not a byte string")
-    if len(data) != 36 or data[:4] not in _PREFIXES:
+    if len(data) != ID_BYTES or data[:4] not in _PREFIXES:
         raise BadId(f"no id: {data[:40].hex() or 'nothing'} is not a CIDv1 (raw or dag-cbor) with sha2-256")
     return Id(data)
 

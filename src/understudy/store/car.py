@@ -12,11 +12,10 @@ from typing import BinaryIO, Final
 from understudy.objects import ids
 from understudy.objects.codec import MAX_BLOCK, Block, decode, encode
 from understudy.objects.errors import ObjectError
-from understudy.objects.ids import Id
+from understudy.objects.ids import ID_BYTES, Id
 from understudy.store.errors import BadCar
 from understudy.store.verified import checked_block
 
-_ID_BYTES: Final = 36
 _MAX_HEADER: Final = 1024 * 1024  # 25,000 roots
 _MAX_VARINT_BYTES: Final = 9  # the bound of the multiformats' unsigned varints
 
@@ -27,7 +26,7 @@ def write_car(file: BinaryIO, roots: Sequence[bytes], blocks: Iterable[Block]) -
     file.write(_varint(len(header)) + header)
     count = 0
     for id, data in blocks:
-        file.write(_varint(_ID_BYTES + len(data)) + id + data)
+        file.write(_varint(ID_BYTES + len(data)) + id + data)
         count += 1
     return count
 
@@ -107,17 +106,17 @@ def _read_blocks(source: _Source) -> Iterator[Block]:
         size = source.length(what)
         if size is None:
             return
-        if not _ID_BYTES <= size <= _ID_BYTES + MAX_BLOCK:
+        if not ID_BYTES <= size <= ID_BYTES + MAX_BLOCK:
             raise BadCar(
                 f"{what} at byte {start:,} of the CAR file has {size:,} bytes with its id: "
-                f"{_ID_BYTES} to {_ID_BYTES + MAX_BLOCK:,} are allowed"
+                f"{ID_BYTES} to {ID_BYTES + MAX_BLOCK:,} are allowed"
             )
         section = source.take(size, what)
         try:
-            id = ids.from_bytes(section[:_ID_BYTES])
+            id = ids.from_bytes(section[:ID_BYTES])
         except ObjectError as error:
             raise BadCar(f"{what} at byte {start:,} of the CAR file: {error}") from error
-        yield checked_block(id, section[_ID_BYTES:])
+        yield checked_block(id, section[ID_BYTES:])
         number += 1
 
 

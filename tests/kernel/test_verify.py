@@ -10,9 +10,11 @@ import pytest
 from tests.node.troupe import Troupe, chain
 from understudy.actors.errors import NEEDS_WORLD, STUCK
 from understudy.kernel.closure import Closure
-from understudy.kernel.replay import read_record
+from understudy.kernel.compare import Difference
+from understudy.kernel.replay import Record, read_record
 from understudy.kernel.seal import Sealed
 from understudy.kernel.verify import (
+    JOURNAL,
     MISMATCH,
     UNVERIFIABLE,
     Problem,
@@ -160,11 +162,31 @@ def test_code_whose_source_neither_side_knows_is_no_match(troupe: Troupe, keeper
     assert (problem.verdict, problem.cause) == ("UNVERIFIABLE", "source")
 
 
-@pytest.mark.parametrize("code", [NEEDS_WORLD, STUCK])
-def test_a_step_that_failed_as_only_a_replay_can_is_no_match(troupe: Troupe, keeper: ActorId, code: str):
-    record = read_record(troupe.reader, troupe.head(keeper))
+def failed_alike(record: Record, code: str) -> tuple[Record, Sealed]:
+    """The record as if the step had failed, and a replay that failed with the same words."""
     failed = msgspec.structs.replace(record.step, outcome=Outcome(FAILED, code, "it went wrong"))
-    record = msgspec.structs.replace(record, step=failed)
     same = Sealed(actor=record.after, id=record.id, step=failed, consumed=(), sent=(), unit=Unit())
-    problem = judge_replay(troupe.reader, record, same, engine=failed.engine)
-    assert problem is not None and problem.verdict == UNVERIFIABLE
+    return msgspec.structs.replace(record, step=failed), same
+
+
+@pytest.mark.parametrize("code", [NEEDS_WORLD, STUCK])
+def test_a_step_is_not_doubted_for_the_name_of_its_exception(troupe: Troupe, keeper: ActorId, code: str):
+    record, same = failed_alike(read_record(troupe.reader, troupe.head(keeper)), code)
+    assert judge_replay(troupe.reader, record, same, engine=record.step.engine) is None
+
+
+def test_a_step_that_failed_as_a_replay_that_was_given_up_is_no_match_whatever_the_failure_is_called(
+    troupe: Troupe, keeper: ActorId
+):
+    record, same = failed_alike(read_record(troupe.reader, troupe.head(keeper)), "Boom")
+    problem = judge_replay(troupe.reader, record, same, engine=record.step.engine, stuck=True)
+    assert problem is not None
+    assert (problem.verdict, problem.cause, problem.recorded) == (UNVERIFIABLE, JOURNAL, "Boom")
+
+
+def test_other_calls_are_a_mismatch_even_where_the_same_step_comes_out(troupe: Troupe, keeper: ActorId):
+    record, same = failed_alike(read_record(troupe.reader, troupe.head(keeper)), "Boom")
+    call = Difference(path="data.journal.world/0", recorded=None, replayed="00")
+    problem = judge_replay(troupe.reader, record, same, engine=record.step.engine, call=call)
+    assert problem is not None
+    assert (problem.verdict, problem.cause, problem.path) == (MISMATCH, JOURNAL, "data.journal.world/0")

@@ -6,16 +6,19 @@ import asyncio
 import threading
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from tests.node.living import Living
 from tests.node.stage import PATIENCE
 from tests.node.troupe import Troupe
-from understudy.actors.errors import NEEDS_WORLD, Retry
+from understudy.actors.errors import NEEDS_WORLD, STUCK, Retry
 from understudy.kernel.verify import Verdict
 from understudy.node.verification import verify_targets
 from understudy.objects.ids import ActorId
+from understudy.objects.journal import journal_block
 from understudy.objects.step import Outcome
+from understudy.store.reader import Staging
 
 HEAD = """
 from understudy import Wit
@@ -137,16 +140,66 @@ def test_a_step_that_is_said_to_have_failed_for_want_of_an_answer_is_no_match(tr
     outcome = Outcome("failed", NEEDS_WORLD, "the call world/0 is not in the journal")
     troupe.forge(id, core=before.core, journal=None, outcome=outcome)
     verdict = verify(troupe, id)
+    assert (verdict.verdict, verdict.cause, verdict.at_height) == ("MISMATCH", "journal", 1)
+    assert verdict.path == "data.journal.world/0"
+
+
+NAMED_AS_OURS = """
+@wit.message("fail")
+async def fail(name: str) -> None:
+    raise type(name, (Exception,), {})("an honest failure")
+
+@wit.message("wait")
+async def wait(name: str, ctx) -> None:
+    if await ctx.given.calls.call("world", b"") == b"done":
+        raise type(name, (Exception,), {})("an honest failure")
+    await asyncio.get_running_loop().create_future()
+"""
+
+
+@pytest.mark.parametrize("name", ["CallNeedsWorld", "Stuck", NEEDS_WORLD, STUCK])
+def test_an_honest_failure_is_a_match_even_if_its_exception_is_called_as_one_of_ours(troupe: Troupe, name: str):
+    id = actor(troupe, NAMED_AS_OURS)
+    troupe.tell(id, "fail", name)
+    outcome = troupe.step(id).outcome
+    assert outcome is not None and (outcome.kind, outcome.code) == ("failed", name)
+    assert verify(troupe, id).ok
+
+
+def test_a_step_that_is_said_to_have_failed_where_a_replay_waits_for_ever_is_no_match(troupe: Troupe):
+    id = actor(troupe, NAMED_AS_OURS)
+    troupe.tell(id, "wait", STUCK)
+    journal = troupe.step(id).journal
+    assert journal is not None and verify(troupe, id).ok
+    staging = Staging(troupe.reader)
+    [entry] = troupe.reader.journal(journal)
+    other = msgspec.structs.replace(entry, reply=staging.put_blob(b"another answer"))
+    troupe.forge(id, staging=staging, journal=staging.put(journal_block([other])))
+    verdict = verify(troupe, id)
     assert (verdict.verdict, verdict.cause, verdict.at_height) == ("UNVERIFIABLE", "journal", 1)
 
 
-@pytest.mark.parametrize("name", ["CallNeedsWorld", "Stuck"])
-def test_a_step_that_failed_with_an_exception_called_as_ours_is_a_match(troupe: Troupe, name: str):
-    id = actor(troupe, f"class {name}(Exception): pass\n@wit.message('ask')\ndef ask(): raise {name}('really')")
-    troupe.tell(id, "ask", 0)
-    outcome = troupe.step(id).outcome
-    assert outcome is not None and outcome.code == name
-    assert verify(troupe, id).verdict == "MATCH"
+LEFT_TO_CALL = """
+async def lingers(ctx):
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await ctx.given.calls.call("world", b"on the way out")
+
+@wit.message("linger")
+async def linger(number: int, state: dict, ctx) -> None:
+    task = asyncio.create_task(lingers(ctx))
+    await asyncio.sleep(0)
+    state["done"] = number
+"""
+
+
+def test_what_a_task_that_the_wit_left_behind_calls_for_on_its_way_out_is_not_held_against_the_step(troupe: Troupe):
+    id = actor(troupe, LEFT_TO_CALL)
+    troupe.tell(id, "linger", 1)
+    assert troupe.step(id).outcome is None
+    assert troupe.step(id).journal is None
+    assert verify(troupe, id).ok
 
 
 def test_every_attempt_at_a_call_has_the_same_key_and_every_other_call_another(world: World):

@@ -37,7 +37,8 @@ class CallFailed(Exception):
         self.step = step
 
 
-# The codes of a replay that can't go on. No class of an author's is called so: a live step never fails with them.
+# The codes of a replay that can't go on, for people. A verdict goes by what the replay says of its calls: an author may
+# give an exception any name.
 NEEDS_WORLD: Final = "replay/needs-world"
 STUCK: Final = "replay/stuck"
 

@@ -10,7 +10,6 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from understudy.actors.contract import Delivery
-from understudy.actors.errors import NEEDS_WORLD, STUCK
 from understudy.kernel.closure import Closure
 from understudy.kernel.compare import JSON, Difference, first_difference
 from understudy.kernel.deliver import Judgement, judge, sender_key
@@ -47,7 +46,6 @@ TIMEOUT: Final = "timeout"  # the replay took too long
 DIED: Final = "died"  # the code took the process of the replay down
 
 _NO_SOURCE: Final = "none"
-_REPLAYS_FAIL: Final = {(FAILED, NEEDS_WORLD), (FAILED, STUCK)}
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -129,8 +127,20 @@ def check_senders(record: Record, chains: Chains, own: OwnMessages) -> Problem |
     return None
 
 
-def judge_replay(reader: Reader, record: Record, sealed: Sealed, *, engine: str) -> Problem | None:
-    """Compare a step with its replay, whose own engine text was `engine`. `reader` also sees what the replay made."""
+def judge_replay(
+    reader: Reader,
+    record: Record,
+    sealed: Sealed,
+    *,
+    engine: str,
+    call: Difference | None = None,
+    stuck: bool = False,
+) -> Problem | None:
+    """Compare a step with its replay, whose own engine text was `engine`. `reader` also sees what the replay made.
+
+    `call` is the first call that the replay made and the journal does not hold so; `stuck` says that the replay was
+    given up, because the code waited for something that never comes.
+    """
     recorded = record.step.engine
     digest, here = engine_source(recorded), engine_source(engine)
     same_engine = engine_name(recorded) == engine_name(engine)
@@ -144,9 +154,10 @@ def judge_replay(reader: Reader, record: Record, sealed: Sealed, *, engine: str)
         # That neither side knows its source does not make it the same code.
         reason = "the step ran external code whose source was not known where it was made"
         return _unverifiable(SOURCE, reason, Difference(path="data.engine", recorded=recorded, replayed=engine))
-    difference = first_difference(reader, record, sealed)
+    # Other calls are a difference also where the ids are equal: no record shows a call that got no answer.
+    difference = first_difference(reader, record, sealed) or call
     if difference is None:
-        return _only_a_replay_fails_so(record.step)
+        return _given_up(record.step) if stuck else None
     if here is not None and _failed_to_load(record):
         reason = "the step ran external code whose source is not known, and the code that is here gives something else"
         return _unverifiable(SOURCE, reason, difference)
@@ -157,6 +168,8 @@ def judge_replay(reader: Reader, record: Record, sealed: Sealed, *, engine: str)
         return _unverifiable(ENGINE, reason, difference)
     if _lacked_engine(record) and engine_name(engine) != engine_name(recorded):
         return _unverifiable(ENGINE, "the node that made the step had no such engine", difference)
+    if call is not None:
+        return _wrong(JOURNAL, call.path, call.recorded, call.replayed, "the code makes other calls than are recorded")
     return _wrong(
         OUTPUT,
         difference.path,
@@ -286,14 +299,11 @@ def _check_objects(record: Record, closure: Closure) -> None:
             closure.check(link, owner=owner)
 
 
-def _only_a_replay_fails_so(step: Step) -> Problem | None:
-    """A step that is recorded to have failed as a replay fails for want of an answer would agree with every replay."""
-    if step.outcome is None or (step.outcome.kind, step.outcome.code) not in _REPLAYS_FAIL:
-        return None
-    reason = f"the step is said to have failed with {step.outcome.code}, as replays do that can't go on, and live steps do not"
-    return Problem(
-        verdict=UNVERIFIABLE, cause=JOURNAL, path="data.outcome.code", recorded=step.outcome.code, reason=reason
-    )
+def _given_up(step: Step) -> Problem:
+    """A step that is recorded to have failed as the replay did would agree with every replay that is given up."""
+    reason = "the replay waits for something that never comes: what the step got instead is not in its journal"
+    code = None if step.outcome is None else step.outcome.code
+    return Problem(verdict=UNVERIFIABLE, cause=JOURNAL, path="data.outcome.code", recorded=code, reason=reason)
 
 
 def _failed_to_load(record: Record) -> bool:

@@ -133,7 +133,7 @@ class PerformedStage:
             entries = () if said.journal is None else read_journal(decode(said.journal))
         except ObjectError as error:
             raise self._lose(str(error)) from error
-        calls.take(entries, said.asked, said.requests)
+        calls.take(entries, said.asked, said.requests, stuck=said.stuck)
         self._noted = said.noted
         return said.result
 

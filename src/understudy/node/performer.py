@@ -111,7 +111,15 @@ class _Performer:
         assert isinstance(calls, ReplayCalls)
         taken = journal_block(calls.entries).data if calls.entries else None
         noted = self._stage.noted()
-        self._pipe.send(Ran(result=result, journal=taken, asked=calls.problem, requests=calls.requests, noted=noted))
+        ran = Ran(
+            result=result,
+            journal=taken,
+            asked=calls.problem,
+            stuck=calls.stuck,
+            requests=calls.requests,
+            noted=noted,
+        )
+        self._pipe.send(ran)
 
     def _answer_query(self, asked: RunQuery) -> None:
         assert self._query is not None

@@ -20,7 +20,8 @@ class ReplayCalls:
 
     `answers` are the journal's entries of calls. `exhausted` is the recorded text of a step that ended because the
     world failed too often: then a call that has no entry is the one that the world failed. `problem` says what the code
-    asked for and the journal does not hold: the path, the digest that is recorded, and the one asked for.
+    asked for and the journal does not hold: the path, the digest that is recorded, and the one asked for. `stuck` is set
+    by who runs the step and has to give it up. Neither is ever told from the outcome: a wit may name its exceptions as it likes.
     """
 
     def __init__(self, answers: Sequence[Entry], reader: Reader, *, exhausted: str | None = None) -> None:
@@ -31,6 +32,8 @@ class ReplayCalls:
         self.unanswered: Exception | None = None
         self.requests: dict[str, bytes] = {}  # what the code asked, by the call's path
         self.problem: Asked | None = None
+        self.stuck = False
+        self._closed = False
         self._by_path = {entry.path: entry for entry in answers}
         self._reader = reader
         self._digests: dict[str, str] = {}
@@ -41,10 +44,11 @@ class ReplayCalls:
         self._waiting: dict[str, asyncio.Future[None]] = {}
 
     def close(self) -> None:
-        """Take over the answers to calls that the wit made and did not wait for.
+        """Take over the answers to calls that the wit made and did not wait for; what it leaves behind has no say any more.
 
         They came before it returned, or they would not be recorded; a replay answers only when all else waits.
         """
+        self._closed = True
         self.entries[:] = [entry for entry in self.answers if entry.path in self._asked]
 
     async def call(self, capability: str, request: bytes) -> bytes:
@@ -61,9 +65,11 @@ class ReplayCalls:
         self._taken.add(path)
         return self._answer(path)
 
-    def take(self, entries: Sequence[Entry], problem: Asked | None, requests: Mapping[str, bytes]) -> None:
+    def take(
+        self, entries: Sequence[Entry], problem: Asked | None, requests: Mapping[str, bytes], *, stuck: bool
+    ) -> None:
         """What became of the same calls in another process."""
-        self.entries, self.problem, self.requests = list(entries), problem, dict(requests)
+        self.entries, self.problem, self.requests, self.stuck = list(entries), problem, dict(requests), stuck
 
     def complete_next(self) -> bool:
         """Let the next call of the journal go on, if it was made; False if it was not."""
@@ -133,5 +139,5 @@ class ReplayCalls:
         return self.unanswered
 
     def _note(self, path: str, recorded: str | None, asked: str) -> None:
-        if self.problem is None:
+        if self.problem is None and not self._closed:
             self.problem = (path, recorded, asked)

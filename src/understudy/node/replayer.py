@@ -13,6 +13,7 @@ from understudy.actors.contract import Engine
 from understudy.actors.errors import WitError
 from understudy.engines.wasm.engine import WasmEngine
 from understudy.kernel.advance import KERNEL_ENGINE, Plan
+from understudy.kernel.compare import Difference
 from understudy.kernel.replay import (
     Record,
     cut_again,
@@ -29,7 +30,6 @@ from understudy.kernel.verify import (
     DIED,
     ENGINE,
     GLOBAL,
-    JOURNAL,
     OUTPUT,
     UNVERIFIABLE,
     Problem,
@@ -140,15 +140,12 @@ class Replayer:
             self._stage.staged(both)
         for block in replay.sealed.unit.blocks:
             both.put(block)
-        problem = judge_replay(both, record, replay.sealed, engine=replay.engine)
-        asked = replay.calls.problem
-        if problem is None or problem.cause != OUTPUT or asked is None:
-            return problem
-        path, recorded, request = asked
-        reason = f"the code makes a call {path} that the journal does not hold"
-        return msgspec.structs.replace(
-            problem, cause=JOURNAL, path=f"data.journal.{path}", recorded=recorded, replayed=request, reason=reason
-        )
+        calls = replay.calls
+        call = None
+        if calls.problem is not None:
+            path, recorded, request = calls.problem
+            call = Difference(path=f"data.journal.{path}", recorded=recorded, replayed=request)
+        return judge_replay(both, record, replay.sealed, engine=replay.engine, call=call, stuck=calls.stuck)
 
     def _explain(self, record: Record, owner: Owner, problem: Problem) -> Problem:
         """Why the code gives something else: it asks the machine, or it keeps something between steps."""

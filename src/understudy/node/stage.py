@@ -95,6 +95,7 @@ def perform(program: Program, given: StepInput) -> StepResult:
     try:
         return run_virtually(result, on_idle=calls.complete_next, on_stuck=calls.fail_one)
     except Stuck as error:
+        calls.stuck = True
         return StepResult(engine=program.engine, core=given.core, outcome=Outcome(FAILED, STUCK, str(error)))
 
 

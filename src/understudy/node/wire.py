@@ -169,11 +169,15 @@ class Refused(Struct, tag=True, frozen=True):
 
 
 class Ran(Struct, tag=True, frozen=True, kw_only=True):
-    """From a performer: what came out; `journal` is the block of the answers that were taken, `noted` a witness's words."""
+    """From a performer: what came out; `journal` is the block of the answers that were taken, `noted` a witness's words.
+
+    `asked` and `stuck` are `problem` and `stuck` of its `ReplayCalls`.
+    """
 
     result: StepResult
     journal: bytes | None
     asked: tuple[str, str | None, str] | None
+    stuck: bool
     requests: dict[str, bytes]
     noted: Sequence[str]
 

@@ -10,14 +10,16 @@ import msgspec
 import pytest
 
 from tests.node.living import Living
-from tests.node.stage import PATIENCE
+from tests.node.stage import PATIENCE, gates
 from tests.node.troupe import Troupe
 from understudy.actors.errors import NEEDS_WORLD, STUCK, Retry
 from understudy.kernel.verify import Verdict
-from understudy.node.verification import verify_targets
+from understudy.node.replayer import MAX_TIMERS_FIRST
+from understudy.node.verification import Target, verify_targets
 from understudy.objects.ids import ActorId
 from understudy.objects.journal import journal_block
 from understudy.objects.step import Outcome
+from understudy.store.maps import edit_tree
 from understudy.store.reader import Staging
 
 HEAD = """
@@ -124,6 +126,53 @@ def test_an_answer_that_comes_after_the_wit_returned_is_not_journalled(world: Wo
         assert answer.outcome is None
         living.come_to_rest()
         assert all(step.journal is None for step in living.chain(made.id))
+
+
+RACES = """
+from tests.node.stage import gates
+
+@wit.message("race")
+async def race(ticks: int, state: dict, ctx) -> None:
+    order = state["order"] = []
+
+    async def tick() -> None:
+        for number in range(ticks):
+            await asyncio.sleep(0.001)
+            order.append(number)
+        gates.arrive_at(f"{ticks} ticks before the answer")
+
+    task = asyncio.create_task(tick())
+    order.append((await ctx.given.calls.call("world", b"")).decode())
+    await task
+"""
+
+
+@pytest.mark.parametrize("ticks", [1, 4, MAX_TIMERS_FIRST])
+def test_timers_of_a_wit_that_went_off_before_its_answer_came_are_no_mismatch(world: World, ticks: int):
+    async def call(request: bytes, *, caller: ActorId, key: str) -> bytes:
+        await asyncio.to_thread(gates.wait_for, f"{ticks} ticks before the answer")
+        return b"answered"
+
+    world.call = call  # type: ignore[method-assign]
+    with Living(capabilities={"world": world}) as living:
+        core = {"wit": b"/code:it:wit", "code/it.py": (HEAD + RACES).encode()}
+        id = living.run(living.node.create(core)).id
+        assert living.ask(id, "race", ticks).outcome is None
+        assert living.state(id)["order"] == [*range(ticks), "answered"]
+        [verdict] = verify_targets(living.backend, [Target(id, living.node.actor(id).head)], processes=1)
+    assert verdict.ok, verdict
+
+
+def test_an_order_of_timers_and_answers_that_no_run_of_the_code_has_is_a_mismatch(troupe: Troupe):
+    id = actor(troupe, RACES)
+    before = troupe.step(id)
+    troupe.tell(id, "race", 2)
+    assert verify(troupe, id).ok
+    staging = Staging(troupe.reader)
+    core = edit_tree(staging, before.core, {"state": staging.put_blob(b'{"order":[1,0,"done"]}')})
+    troupe.forge(id, staging=staging, core=core)
+    verdict = verify(troupe, id)
+    assert (verdict.verdict, verdict.cause, verdict.at_height) == ("MISMATCH", "output", 1)
 
 
 SWALLOW = """

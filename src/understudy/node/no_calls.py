@@ -40,6 +40,6 @@ def ask_nobody(program: QueryProgram, given: QueryInput) -> Result:
     if isinstance(found, Result):
         return found
     try:
-        return run_virtually(found, on_idle=lambda: False, on_stuck=lambda: False)
+        return run_virtually(found, on_idle=lambda timer: False, on_stuck=lambda: False)
     except Stuck as error:
         raise WitError(QUERY_TIMEOUT, str(error)) from error

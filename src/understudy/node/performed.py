@@ -133,7 +133,7 @@ class PerformedStage:
             entries = () if said.journal is None else read_journal(decode(said.journal))
         except ObjectError as error:
             raise self._lose(str(error)) from error
-        calls.take(entries, said.asked, said.requests, stuck=said.stuck)
+        calls.take(entries, said.asked, said.requests, stuck=said.stuck, raced=said.raced)
         self._noted = said.noted
         return said.result
 
@@ -296,6 +296,7 @@ class _Program:
             consumed=[delivery.id for delivery in given.messages],
             journal=journal_block(calls.answers).data if calls.answers else None,
             exhausted=calls.exhausted,
+            timers_first=calls.timers_first,
             ahead=self._stage.ahead(given),
         )
         return self._stage.run(asked, calls, given.store)

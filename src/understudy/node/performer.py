@@ -118,6 +118,7 @@ class _Performer:
             stuck=calls.stuck,
             requests=calls.requests,
             noted=noted,
+            raced=calls.raced,
         )
         self._pipe.send(ran)
 
@@ -155,7 +156,7 @@ class _Performer:
             outbox=before.outbox,
             messages=[Delivery(MessageId(Id(id)), self._reader.message(id)) for id in asked.consumed],
             store=self._staging,
-            calls=ReplayCalls(answers, self._reader, exhausted=asked.exhausted),
+            calls=ReplayCalls(answers, self._reader, exhausted=asked.exhausted, timers_first=asked.timers_first),
         )
 
 

@@ -22,11 +22,18 @@ class ReplayCalls:
     world failed too often: then a call that has no entry is the one that the world failed. `problem` says what the code
     asked for and the journal does not hold: the path, the digest that is recorded, and the one asked for. `stuck` is set
     by who runs the step and has to give it up. Neither is ever told from the outcome: a wit may name its exceptions as it likes.
+
+    The journal does not say how answers and the wit's own timers were in turn. `timers_first` of them go off before each
+    answer, and `raced` says whether that could make a difference.
     """
 
-    def __init__(self, answers: Sequence[Entry], reader: Reader, *, exhausted: str | None = None) -> None:
+    def __init__(
+        self, answers: Sequence[Entry], reader: Reader, *, exhausted: str | None = None, timers_first: int = 0
+    ) -> None:
         self.answers = answers
         self.exhausted = exhausted
+        self.timers_first = timers_first
+        self.raced = False
         self.entries: list[Entry] = []
         self.blocks: Sequence[Block] = ()
         self.unanswered: Exception | None = None
@@ -39,6 +46,7 @@ class ReplayCalls:
         self._digests: dict[str, str] = {}
         self._started = 0
         self._completed = 0
+        self._timers_left = timers_first
         self._asked: set[str] = set()  # with the request that is recorded
         self._taken: set[str] = set()  # those that a wit blocked for: out of turn
         self._waiting: dict[str, asyncio.Future[None]] = {}
@@ -66,20 +74,33 @@ class ReplayCalls:
         return self._answer(path)
 
     def take(
-        self, entries: Sequence[Entry], problem: Asked | None, requests: Mapping[str, bytes], *, stuck: bool
+        self,
+        entries: Sequence[Entry],
+        problem: Asked | None,
+        requests: Mapping[str, bytes],
+        *,
+        stuck: bool,
+        raced: bool,
     ) -> None:
         """What became of the same calls in another process."""
-        self.entries, self.problem, self.requests, self.stuck = list(entries), problem, dict(requests), stuck
+        self.entries, self.problem, self.requests = list(entries), problem, dict(requests)
+        self.stuck, self.raced = stuck, raced
 
-    def complete_next(self) -> bool:
-        """Let the next call of the journal go on, if it was made; False if it was not."""
+    def complete_next(self, timer: bool) -> bool:
+        """Let the next call of the journal go on, if it was made; False if it was not, or a timer comes before it."""
         while self._completed < len(self.answers) and self.answers[self._completed].path in self._taken:
             self._completed += 1
         if self._completed == len(self.answers):
             return False
-        waiting = self._waiting.pop(self.answers[self._completed].path, None)
-        if waiting is None:
+        path = self.answers[self._completed].path
+        if path not in self._waiting:
             return False
+        self.raced = self.raced or timer
+        if timer and self._timers_left:
+            self._timers_left -= 1
+            return False
+        self._timers_left = self.timers_first
+        waiting = self._waiting.pop(path)
         self._completed += 1
         if not waiting.done():
             waiting.set_result(None)

@@ -30,6 +30,7 @@ from understudy.kernel.verify import (
     DIED,
     ENGINE,
     GLOBAL,
+    JOURNAL,
     OUTPUT,
     UNVERIFIABLE,
     Problem,
@@ -43,6 +44,7 @@ from understudy.objects.ids import TreeId
 from understudy.objects.step import step_node
 from understudy.store.reader import Reader, Staging
 
+MAX_TIMERS_FIRST: Final = 8  # timers of a wit that may have gone off before each answer that it got
 MAX_KEPT_STEPS: Final = 1024  # how far back is looked for a global that shows in a step
 
 Engines = Mapping[str, Engine]
@@ -95,10 +97,12 @@ class Replayer:
             problem = self._compare(record, replay)
         except PerformerLost as lost:
             return Problem(verdict=UNVERIFIABLE, cause=DIED, reason=str(lost))
-        if problem is None or problem.cause != OUTPUT:
+        if problem is None or problem.cause not in (OUTPUT, JOURNAL):
             return problem
         try:
-            return self._explain(record, owner, problem)
+            if replay.calls.raced and self._comes_out_in_another_order(record, owner):
+                return None
+            return self._explain(record, owner, problem) if problem.cause == OUTPUT else problem
         except PerformerLost:
             return problem
 
@@ -117,8 +121,15 @@ class Replayer:
         reason = f"the host cut the step, and no replay can repeat that: {record.step.outcome.text}"
         return Problem(verdict=UNVERIFIABLE, cause=CUT, path="data.outcome.kind", recorded="cut", reason=reason)
 
-    def _replay(self, record: Record, owner: Owner, engines: Engines) -> _Replay:
-        calls = ReplayCalls(record.answers, self._reader, exhausted=_exhausted(record))
+    def _comes_out_in_another_order(self, record: Record, owner: Owner) -> bool:
+        """True if the record comes out with some timers of the code before each answer: as it was, for all we can know."""
+        return any(
+            self._compare(record, self._replay(record, owner, self._fresh, timers_first=timers)) is None
+            for timers in range(1, MAX_TIMERS_FIRST + 1)
+        )
+
+    def _replay(self, record: Record, owner: Owner, engines: Engines, *, timers_first: int = 0) -> _Replay:
+        calls = ReplayCalls(record.answers, self._reader, exhausted=_exhausted(record), timers_first=timers_first)
         plan = prepare_replay(record, staging=Staging(self._reader), calls=calls, engines=engines, owner=owner)
         try:
             result = plan.result if plan.program is None else perform(plan.program, plan.given)

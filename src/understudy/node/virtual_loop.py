@@ -28,10 +28,12 @@ class Stuck(Exception):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Before time moves, `on_idle` may make something happen (True: it did); before giving up, so may `on_stuck`.
 
+    `on_idle` is told whether a timer is set, which goes off if it returns False.
+
     Work that the loop handed to a thread, or a socket that it listens to, is waited for in real time.
     """
 
-    def __init__(self, on_idle: Callable[[], bool], on_stuck: Callable[[], bool]) -> None:
+    def __init__(self, on_idle: Callable[[bool], bool], on_stuck: Callable[[], bool]) -> None:
         self._virtual = _VirtualSelector(on_idle, on_stuck)
         super().__init__(self._virtual)
 
@@ -52,7 +54,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._virtual.outside -= 1
 
 
-def run_virtually(awaitable: Awaitable[Result], *, on_idle: Callable[[], bool], on_stuck: Callable[[], bool]) -> Result:
+def run_virtually(
+    awaitable: Awaitable[Result], *, on_idle: Callable[[bool], bool], on_stuck: Callable[[], bool]
+) -> Result:
     """Await something on a virtual loop of its own; what it leaves running is cancelled. Raises Stuck."""
     loop = VirtualLoop(on_idle, on_stuck)
     try:
@@ -89,7 +93,7 @@ async def _nothing() -> None:
 
 
 class _VirtualSelector(selectors.DefaultSelector):
-    def __init__(self, on_idle: Callable[[], bool], on_stuck: Callable[[], bool]) -> None:
+    def __init__(self, on_idle: Callable[[bool], bool], on_stuck: Callable[[], bool]) -> None:
         super().__init__()
         self.now = 0.0
         self.outside = 0
@@ -105,7 +109,7 @@ class _VirtualSelector(selectors.DefaultSelector):
             if not found and timeout is not None:
                 self.now += timeout + _BEYOND
             return found
-        if self._on_idle():
+        if self._on_idle(timeout is not None):
             return []
         if timeout is not None:
             self.now += timeout + _BEYOND

@@ -124,6 +124,7 @@ class Run(Struct, tag=True, frozen=True, kw_only=True):
     consumed: Sequence[bytes]
     journal: bytes | None
     exhausted: str | None
+    timers_first: int
     ahead: dict[bytes, bytes]
 
 
@@ -172,6 +173,7 @@ class Ran(Struct, tag=True, frozen=True, kw_only=True):
     """From a performer: what came out; `journal` is the block of the answers that were taken, `noted` a witness's words.
 
     `asked` and `stuck` are `problem` and `stuck` of its `ReplayCalls`.
+    `raced`: timers of the code could have gone off before answers that it got.
     """
 
     result: StepResult
@@ -180,6 +182,7 @@ class Ran(Struct, tag=True, frozen=True, kw_only=True):
     stuck: bool
     requests: dict[str, bytes]
     noted: Sequence[str]
+    raced: bool
 
 
 class Staged(Struct, tag=True, frozen=True):

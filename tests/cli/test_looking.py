@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 
 import pytest
@@ -147,6 +148,19 @@ def test_our_own_callers_go_on_after_an_import_into_a_copy_of_the_store(greeted:
     import_ = greeted.json("import", "g.car")
     assert import_["imported"][0]["what"] == "known"
     assert "number 3" in greeted.run("send", "greeter", ADA, "--type", "greet")
+
+
+def test_our_own_callers_go_on_in_an_older_copy_of_the_store_that_gets_the_rest_of_the_history(greeted: Shell) -> None:
+    shutil.copytree(greeted.folder / ".understudy", greeted.folder / "copy")
+    greeted.run("send", "greeter", ADA, "--type", "greet")
+    greeted.run("send", "greeter", ADA, "--type", "greet")
+    greeted.run("export", "greeter", "-o", "g.car")
+    copy = ("--store", "rocksdb:copy")
+    assert greeted.json("import", "g.car", *copy)["imported"][0]["what"] == "forward"
+    before = greeted.json("actors", *copy)["actors"][0]["height"]
+    greeted.run("send", "greeter", ADA, "--type", "greet", *copy)
+    assert greeted.json("actors", *copy)["actors"][0]["height"] == before + 1
+    greeted.run("fsck", *copy)
 
 
 def test_a_damaged_file_leaves_nothing_behind(greeted: Shell) -> None:

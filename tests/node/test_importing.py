@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 
 import pytest
@@ -15,7 +17,9 @@ from understudy.node.node import Node
 from understudy.objects.ids import ActorId, StepId
 from understudy.store.car import write_car
 from understudy.store.fsck import fsck
+from understudy.store.memory import MemoryBackend
 from understudy.store.open import open_store
+from understudy.store.port import Receipt, Unit
 from understudy.testing.faults import MOMENTS, Crash, CrashingStore, Moment
 
 STEPS = 12
@@ -65,3 +69,46 @@ def test_an_import_that_is_cut_off_leaves_the_beginning_and_is_finished_by_the_n
     assert node.lookup.newest_feed_number() == STEPS + 1
     assert fsck(inner).ok
     assert car(node, actor) == whole
+
+
+class NotingStore(MemoryBackend):
+    """Notes the units that it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Unit] = []
+
+    def commit(self, units: Sequence[Unit]) -> list[Receipt]:
+        self.seen.extend(units)
+        return super().commit(units)
+
+
+def test_no_unit_of_an_import_grows_with_the_history_or_with_its_blobs(
+    exported: tuple[ActorId, bytes, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "_SEGMENT", 4)
+    monkeypatch.setattr(importing, "_BATCH_BYTES", 1000)
+    store = NotingStore()
+    node = Node(store)
+    store.seen.clear()
+    import_car(node, BytesIO(exported[1]))
+    moves = [unit for unit in store.seen if unit.moves]
+    assert sum(len(unit.feed) for unit in moves) == STEPS + 1
+    # A step that takes one message from a stranger has two rows: of itself, and of the message that waits no longer.
+    assert max(len(unit.rows) for unit in moves) <= 4 + 1
+    sizes = [[len(block.data) for block in unit.blocks] for unit in store.seen if unit.blocks]
+    assert len(sizes) > 1
+    assert all(sum(each[:-1]) < 1000 for each in sizes)
+
+
+def test_an_import_says_how_far_it_is_to_the_end_of_each_stage(exported: tuple[ActorId, bytes, bytes]) -> None:
+    said: dict[str, tuple[int, int]] = {}
+
+    @contextmanager
+    def stage(name: str) -> Iterator[importing.Progress]:
+        yield lambda done, total: said.__setitem__(name, (done, total))
+
+    import_car(Node(open_store("memory:")), BytesIO(exported[1]), stage=stage)
+    assert list(said) == ["reading", "checking", "taking over"]
+    assert all(done == total > 0 for done, total in said.values())
+    assert said["taking over"][1] == STEPS + 1

@@ -53,8 +53,7 @@ def _import(url: str, path: Path) -> list[Imported]:
     with file:
         node = Node.open(url)
         try:
-            with progress("checking") as advance:
-                return import_car(node, file, progress=advance)
+            return import_car(node, file, stage=progress)
         finally:
             node.backend.close()
 

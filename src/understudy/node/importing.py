@@ -6,8 +6,8 @@ only to a history whose integrity was checked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import BinaryIO, Final
 
 from msgspec import Struct
@@ -16,19 +16,23 @@ from understudy.kernel.seal import waiting_row_for
 from understudy.node.errors import Conflict, Rejected
 from understudy.node.node import Node
 from understudy.node.verification import Target, verify_targets
+from understudy.objects.codec import Block
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import ID_BYTES, ActorId, Id, StepId
+from understudy.objects.mailbox import Cursor, mailbox_key
 from understudy.objects.step import Step
 from understudy.store.car import read_car
 from understudy.store.keys import cursor_value, head_ref, height_row, outside_row, read_cursor_value
-from understudy.store.maps import mailbox_items
 from understudy.store.port import Backend, Move, Row, Unit
 from understudy.store.reader import Reader
 
-_BATCH: Final = 512  # blocks to a commit: at most 1 GiB, usually well under one MiB
-_SEGMENT: Final = 10_000  # steps to a commit: the head moves so far at a time, and wherever it stops it is a good one
+_BATCH: Final = 512  # blocks to a commit, usually well under one MiB
+_BATCH_BYTES: Final = 16 * 1024 * 1024  # and one block's more: chunks of large blobs come one after the other
+_SEGMENT: Final = 20_000  # rows to a commit, and one step's more: the head goes up by so much, and stops at a good one
+_EVERY: Final = 1000  # blocks and steps between two words to a progress
 
 Progress = Callable[[int, int], None]
+Stage = Callable[[str], AbstractContextManager[Progress]]
 
 
 class Imported(Struct, frozen=True, kw_only=True):
@@ -40,30 +44,63 @@ class Imported(Struct, frozen=True, kw_only=True):
     height: int | None = None
 
 
-def import_car(node: Node, file: BinaryIO, *, progress: Progress | None = None) -> list[Imported]:
+def _unseen(done: int, total: int) -> None:
+    """Nobody looks."""
+
+
+def _unwatched(stage: str) -> AbstractContextManager[Progress]:
+    return nullcontext(_unseen)
+
+
+def import_car(node: Node, file: BinaryIO, *, stage: Stage = _unwatched) -> list[Imported]:
     """Store a file's blocks and move the heads of its histories. The node must not be live.
 
-    `file` must be seekable: it is read twice. Raises BadCar, Corrupt and NotCanonical with nothing stored; Rejected for
-    a history that is not whole or not right, Conflict for one that is not the continuation of ours: then the blocks
-    are there and its head has not moved. A crash in between leaves a history that ends early; import the file again.
+    `file` must be seekable: it is read twice. `stage` is told of each stage of the work, and gives what is told how far
+    it is. Raises BadCar, Corrupt and NotCanonical with nothing stored; Rejected for a history that is not whole or not
+    right, Conflict for one that is not the continuation of ours: then the blocks are there and its head has not moved.
+    A crash in between leaves a history that ends early; import the file again.
     """
-    return [_take(node, root, progress) for root in dict.fromkeys(store_blocks(node.backend, file))]
+    with stage("reading") as progress:
+        roots = store_blocks(node.backend, file, progress=progress)
+    return [_take(node, root, stage) for root in dict.fromkeys(roots)]
 
 
-def store_blocks(backend: Backend, file: BinaryIO) -> list[Id]:
-    """Store the blocks of a CAR file and give its roots. Raises BadCar, Corrupt and NotCanonical with nothing stored."""
+def store_blocks(backend: Backend, file: BinaryIO, *, progress: Progress = _unseen) -> list[Id]:
+    """Store the blocks of a CAR file and give its roots. Raises BadCar, Corrupt and NotCanonical with nothing stored.
+
+    `progress` counts blocks; how many there are is not known (0) before all were checked.
+    """
     start = file.tell()
     roots, blocks = read_car(file)
-    for _ in blocks:
-        pass  # Reading checks each block; a file that is bad at its end must not leave its beginning behind.
+    total = 0
+    # Reading checks each block; a file that is bad at its end must not leave its beginning behind.
+    for total, _ in enumerate(blocks, 1):
+        if total % _EVERY == 0:
+            progress(total, 0)
     file.seek(start)
     _, blocks = read_car(file)
-    while batch := list(islice(blocks, _BATCH)):
+    done = 0
+    for batch in _batches(blocks):
         backend.commit([Unit(blocks=batch)])
+        done += len(batch)
+        progress(done, total)
     return roots
 
 
-def _take(node: Node, root: Id, progress: Progress | None) -> Imported:
+def _batches(blocks: Iterator[Block]) -> Iterator[list[Block]]:
+    batch: list[Block] = []
+    size = 0
+    for block in blocks:
+        batch.append(block)
+        size += len(block.data)
+        if len(batch) == _BATCH or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _take(node: Node, root: Id, stage: Stage) -> Imported:
     try:
         step = node.reader.step(root)
     except WrongKind:
@@ -73,15 +110,12 @@ def _take(node: Node, root: Id, progress: Progress | None) -> Imported:
     known = node.step_at(step.actor, step.height) == head
     if known:
         return Imported(root=root, what="known", actor=step.actor, height=step.height)
-    [verdict] = verify_targets(node.backend, [Target(step.actor, head)], integrity_only=True, progress=progress)
+    with stage("checking") as progress:
+        [verdict] = verify_targets(node.backend, [Target(step.actor, head)], integrity_only=True, progress=progress)
     if not verdict.ok:
         raise Rejected(f"the history of {step.actor} up to {head} is not taken: {verdict.verdict}: {verdict.reason}")
-    at = ours
-    for steps in _segments(node.reader, _trail(node.reader, head, step, ours)):
-        [receipt] = node.backend.commit([_unit(node, steps, at)])
-        if receipt.conflict is not None:
-            raise Conflict(f"the head of {step.actor} moved while the file was read; import it again")
-        at = steps[-1][0]
+    with stage("taking over") as progress:
+        _advance(node, _trail(node.reader, head, step, ours), step.actor, ours, progress)
     return Imported(root=root, what="new" if ours is None else "forward", actor=step.actor, height=step.height)
 
 
@@ -102,34 +136,43 @@ def _trail(reader: Reader, head: StepId, newest: Step, ours: StepId | None) -> b
     )
 
 
-def _segments(reader: Reader, trail: bytes) -> Iterator[list[tuple[StepId, Step]]]:
-    """The steps of a trail, oldest first, some at a time."""
-    width = _SEGMENT * ID_BYTES
-    for end in range(len(trail), 0, -width):
-        start = max(end - width, 0)
-        ids = [StepId(Id(trail[at : at + ID_BYTES])) for at in range(start, end, ID_BYTES)]
-        yield [(id, reader.step(id)) for id in reversed(ids)]
+def _advance(node: Node, trail: bytes, actor: ActorId, ours: StepId | None, progress: Progress) -> None:
+    """Move the head along a trail, some steps at a time."""
+    total = len(trail) // ID_BYTES
+    done = 0
+    for unit in _units(node, trail, actor, ours):
+        [receipt] = node.backend.commit([unit])
+        if receipt.conflict is not None:
+            raise Conflict(f"the head of {actor} moved while the file was read; import it again")
+        done += len(unit.feed)
+        progress(done, total)
 
 
-def _unit(node: Node, steps: Sequence[tuple[StepId, Step]], ours: StepId | None) -> Unit:
-    """The head moves to the last of some steps."""
-    head, step = steps[-1]
-    rows = [Row(height_row(step.actor, each.height), id) for id, each in steps]
-    rows += _outside_rows(node, step)
-    if ours is not None:
-        messages = (node.reader.message(id) for _, each in steps for id in each.consumed)
-        rows += [Row(waiting_row_for(message), None) for message in messages]
-    return Unit(moves=[Move(head_ref(step.actor), ours, head)], rows=rows, feed=[id for id, _ in steps])
+def _units(node: Node, trail: bytes, actor: ActorId, ours: StepId | None) -> Iterator[Unit]:
+    """What moves the head along a trail, oldest step first."""
+    rows: dict[bytes, bytes | None] = {}
+    feed: list[StepId] = []
+    head = ours
+    for end in range(len(trail), 0, -ID_BYTES):
+        id = StepId(Id(trail[end - ID_BYTES : end]))
+        rows.update(_rows(node, id))
+        feed.append(id)
+        if len(rows) >= _SEGMENT or end == ID_BYTES:
+            yield Unit(moves=[Move(head_ref(actor), head, id)], rows=[Row(*row) for row in rows.items()], feed=feed)
+            rows, feed, head = {}, [], id
 
 
-def _outside_rows(node: Node, step: Step) -> Iterator[Row]:
-    """Our own callers go on where the history left them, or their next messages would count as duplicates."""
-    ours = f"out/{node.name}/"
-    for key, cursor in mailbox_items(node.reader, step.inbox):
-        lane, ours_too, sender = key.rpartition(ours)
-        if not ours_too:
+def _rows(node: Node, id: StepId) -> Iterator[Row]:
+    """The rows of one step that is taken over."""
+    step = node.reader.step(id)
+    yield Row(height_row(step.actor, step.height), id)
+    for consumed in step.consumed:
+        message = node.reader.message(consumed)
+        yield Row(waiting_row_for(message), None)
+        if not message.sender.startswith(f"out/{node.name}/"):
             continue
-        row = outside_row(f"{ours}{sender}", f"{lane}{step.actor}")
-        known = node.backend.row(row)
-        if known is None or read_cursor_value(known).seq < cursor.seq:
-            yield Row(row, cursor_value(cursor))
+        # Our own callers go on where the history left them, or their next messages would count as duplicates.
+        key = outside_row(message.sender, mailbox_key(message.to, message.lane))
+        known = node.backend.row(key)
+        if known is None or read_cursor_value(known).seq < message.seq:
+            yield Row(key, cursor_value(Cursor(message.seq, consumed)))

@@ -167,5 +167,5 @@ def test_what_is_no_text_is_described(troupe: Troupe):
 
 def test_a_step_without_calls_has_none_to_complete(troupe: Troupe):
     calls = ReplayCalls([], troupe.reader)
-    assert not calls.complete_next()
+    assert not calls.complete_next(False)
     assert not calls.fail_one()

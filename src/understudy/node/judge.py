@@ -1,6 +1,6 @@
 """A judge: the fresh process that verifies. It gets blocks through its pipe and trusts none of them, and runs no wit.
 
-`node/verification.py` starts it under a fixed hash seed and with nothing of the user's environment.
+`node/judge_process.py` starts it under a fixed hash seed and with nothing of the user's environment.
 """
 
 from __future__ import annotations

@@ -6,11 +6,7 @@ a span are tied together by their hashes, and the spans of a history are tied to
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import signal
-import subprocess
 import sys
 import threading
 from collections import deque
@@ -19,30 +15,23 @@ from typing import Final, NamedTuple
 
 from understudy.engines.wasm.cache import default_folder
 from understudy.kernel.verify import (
-    DIED,
     INTEGRITY,
     MATCH,
     MISMATCH,
-    TIMEOUT,
     UNVERIFIABLE,
     Problem,
     Verdict,
     reading_problem,
     worse,
 )
+from understudy.node.judge_process import JudgeLost, JudgeProcess
 from understudy.node.wire import (
-    At,
     Blocks,
-    Broken,
     Done,
-    FromJudge,
     GetBlocks,
     GetHead,
-    HungUp,
-    Pipe,
     Question,
     Setup,
-    Silent,
     Span,
     Value,
     Values,
@@ -61,15 +50,6 @@ MAX_LOST: Final = 3  # judges that one history may wear out before the rest of i
 _REPORT_SECONDS: Final = 0.1
 
 Progress = Callable[[int, int], None]
-
-_START: Final = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from understudy.node.judge import main
-main()
-"""
-# What a process may need of the machine to start at all.
-_ENVIRONMENT: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "PATH", "TMPDIR", "TEMP")
 
 
 class Target(NamedTuple):
@@ -229,14 +209,6 @@ class _Case:
         return found
 
 
-class _Lost(Exception):
-    """A judge is gone; the text says how it went."""
-
-    def __init__(self, cause: str, text: str) -> None:
-        super().__init__(text)
-        self.cause = cause
-
-
 class _Court:
     """Hands the spans of cases to judges, one process each, and answers their questions about the store."""
 
@@ -250,7 +222,7 @@ class _Court:
         self._heard = 0
         self._busy = 0
         self._failure: BaseException | None = None
-        self._judges: set[_Judge] = set()
+        self._judges: set[JudgeProcess] = set()
 
     def hear(self, cases: Sequence[_Case], progress: Progress | None, processes: int) -> None:
         """Judge the spans of these cases. Raises StoreError."""
@@ -294,7 +266,7 @@ class _Court:
                 return
 
     def _work(self) -> None:
-        judge: _Judge | None = None
+        judge: JudgeProcess | None = None
         try:
             while (taken := self._take()) is not None:
                 case, span = taken
@@ -302,7 +274,7 @@ class _Court:
                     judge = self._start()
                 try:
                     self._settle(case, span, judge.judge(span, self._answer, self._step))
-                except _Lost as lost:
+                except JudgeLost as lost:
                     self._mourn(case, span, judge, lost)
                     judge = None
         except BaseException as error:
@@ -320,13 +292,13 @@ class _Court:
         with self._lock:
             return self._waiting.popleft() if self._waiting else None
 
-    def _start(self) -> _Judge:
-        judge = _Judge(self._path, self._setup, self._step_seconds)
+    def _start(self) -> JudgeProcess:
+        judge = JudgeProcess(self._path, self._setup, self._step_seconds)
         with self._lock:
             self._judges.add(judge)
         return judge
 
-    def _end(self, judge: _Judge) -> None:
+    def _end(self, judge: JudgeProcess) -> None:
         judge.kill()
         with self._lock:
             self._judges.discard(judge)
@@ -342,7 +314,7 @@ class _Court:
                 # What is above a MISMATCH changes nothing any more.
                 self._drop(case, above=span.high)
 
-    def _mourn(self, case: _Case, span: Span, judge: _Judge, lost: _Lost) -> None:
+    def _mourn(self, case: _Case, span: Span, judge: JudgeProcess, lost: JudgeLost) -> None:
         """Note the step that a judge was lost at, and let another go on behind it."""
         self._end(judge)
         at = span.low if judge.at is None else judge.at
@@ -400,62 +372,3 @@ class _Court:
                 break
             found.append(value)
         return found
-
-
-class _Judge:
-    """The process of one judge, seen from here."""
-
-    def __init__(self, path: Sequence[str], setup: Setup, step_seconds: float) -> None:
-        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        environment |= {"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONDONTWRITEBYTECODE": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-c", _START, json.dumps(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            # A Ctrl-C at the terminal is for us; we end our judges.
-            start_new_session=True,
-        )
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._pipe: Pipe[FromJudge] = Pipe(self._process.stdout.fileno(), self._process.stdin.fileno(), FromJudge)
-        self._step_seconds = step_seconds
-        self._setup: Setup | None = setup
-        self.at: int | None = None
-
-    def judge(
-        self, span: Span, answer: Callable[[Question], Blocks | Value | Values], step: Callable[[], None]
-    ) -> Done:
-        """Have a span judged. `answer` answers questions, `step` is told of each step. Raises _Lost."""
-        self.at = None
-        try:
-            if self._setup is not None:
-                self._pipe.send(self._setup)
-                self._setup = None
-            self._pipe.send(span)
-            while True:
-                said = self._pipe.receive(self._step_seconds)
-                if isinstance(said, At):
-                    self.at = said.height
-                    step()
-                elif isinstance(said, Done):
-                    return said
-                elif isinstance(said, Broken):
-                    raise _Lost(DIED, f"the judge failed: {said.text}")
-                else:
-                    self._pipe.send(answer(said))
-        except Silent as error:
-            raise _Lost(TIMEOUT, f"the replay of the step took more than {self._step_seconds:,.0f} s") from error
-        except HungUp as error:
-            code = self._process.wait()
-            raise _Lost(DIED, f"the process that replayed the step ended with code {code}") from error
-
-    def kill(self) -> None:
-        """End the process and those that it started. Harmless when they have ended."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                if stream is not None:
-                    stream.close()

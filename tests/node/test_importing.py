@@ -112,3 +112,19 @@ def test_an_import_says_how_far_it_is_to_the_end_of_each_stage(exported: tuple[A
     assert list(said) == ["reading", "checking", "taking over"]
     assert all(done == total > 0 for done, total in said.values())
     assert said["taking over"][1] == STEPS + 1
+
+
+def test_an_import_that_is_cut_off_while_it_reads_shows_nobody_and_the_next_fills_what_is_missing(
+    exported: tuple[ActorId, bytes, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actor, whole, _ = exported
+    monkeypatch.setattr(importing, "_BATCH", 4)
+    inner = open_store("memory:")
+    node = Node(inner)
+    with pytest.raises(Crash):
+        import_car(Node(CrashingStore(inner, at=2, moment=Moment.AFTER)), BytesIO(whole))
+    assert (node.actors().items, node.lookup.newest_feed_number()) == ([], 0)
+    assert all("which is not in the store" in finding.what for finding in fsck(inner).findings)
+    import_car(node, BytesIO(whole))
+    assert node.actor(actor).height == STEPS
+    assert fsck(inner).ok

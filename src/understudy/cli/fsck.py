@@ -24,7 +24,8 @@ def fsck(store: Store = None, as_json: AsJson = False) -> None:
         say(f"{report.blocks:,} blocks, {report.actors:,} actors, {report.rows:,} rows: {_word(report.count)}")
     if not report.ok:
         raise CommandError(
-            "the store is damaged: stop the node and bring back a copy, or import exported histories into a new store"
+            "the store is damaged: stop the node and bring back a copy, or import exported histories into a new store "
+            "(blocks that only lack others may be left of an import that was cut off: import that file again first)"
         )
 
 

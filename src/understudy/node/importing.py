@@ -58,7 +58,7 @@ def import_car(node: Node, file: BinaryIO, *, stage: Stage = _unwatched) -> list
     `file` must be seekable: it is read twice. `stage` is told of each stage of the work, and gives what is told how far
     it is. Raises BadCar, Corrupt and NotCanonical with nothing stored; Rejected for a history that is not whole or not
     right, Conflict for one that is not the continuation of ours: then the blocks are there and its head has not moved.
-    A crash in between leaves a history that ends early; import the file again.
+    A crash in between leaves a history that ends early, or blocks whose links lead nowhere yet; import the file again.
     """
     with stage("reading") as progress:
         roots = store_blocks(node.backend, file, progress=progress)

@@ -265,6 +265,8 @@ class Reception:
                     self._committer.submit(entered)
             except StoreError as error:
                 problem = NodeFailed(str(error))
+                # At once, not with `fail`: who sends one of these again until then would hear that it is durable.
+                self._failure = self._failure or problem
                 for delivery, _ in entered:
                     waiters = [*self._accepting.pop(delivery.id, ()), *self._answering.pop(delivery.id, ())]
                     waiters += self._held.pop(_place(delivery), ())

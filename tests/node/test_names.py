@@ -12,7 +12,11 @@ from tests.node.living import Living
 from tests.node.stage import WIT
 from understudy.node.errors import Conflict
 from understudy.node.names import Names
-from understudy.objects.ids import ActorId
+from understudy.objects.ids import ActorId, TreeId, node_id
+from understudy.store.errors import StoreError
+from understudy.store.keys import name_ref
+from understudy.store.memory import MemoryBackend
+from understudy.store.port import Move, Unit
 
 ACTORS = 3
 NAMES = ("ada", "bob", "☕")
@@ -58,3 +62,38 @@ def test_a_name_that_could_not_be_moved_stays_where_it_was(living: Living) -> No
     with pytest.raises(Conflict, match="the name 'ada' is taken by"):
         living.run(living.node.set_name("ada", eve, expected=None))
     assert (living.node.actor(ada).name, living.node.actor(eve).name) == ("ada", None)
+
+
+def test_moves_may_be_told_of_in_another_order_than_they_were_made() -> None:
+    backend = MemoryBackend()
+    names, first, second = Names(backend), ActorId(TreeId(node_id(b"1"))), ActorId(TreeId(node_id(b"2")))
+    assert names.name_of(first) is None
+    moves = [Move(name_ref("ada"), None, first), Move(name_ref("ada"), first, second)]
+    for move in moves:
+        backend.commit([Unit(moves=[move])])
+    for move in reversed(moves):
+        names.moved(move)
+    assert (names.name_of(first), names.name_of(second)) == (None, "ada")
+
+
+def test_a_move_that_is_told_of_when_the_store_cannot_be_read_is_known_once_it_can() -> None:
+    backend = LampStore()
+    names, actor = Names(backend), ActorId(TreeId(node_id(b"1")))
+    assert names.name_of(actor) is None
+    move = Move(name_ref("ada"), None, actor)
+    backend.commit([Unit(moves=[move])])
+    backend.is_dark = True
+    names.moved(move)
+    backend.is_dark = False
+    assert names.name_of(actor) == "ada"
+
+
+class LampStore(MemoryBackend):
+    """One whose refs can't be read in the dark."""
+
+    is_dark = False
+
+    def ref(self, name: bytes) -> bytes | None:
+        if self.is_dark:
+            raise StoreError("it is dark")
+        return super().ref(name)

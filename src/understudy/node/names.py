@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from understudy.objects.ids import ActorId, Id, TreeId
+from understudy.store.errors import StoreError
 from understudy.store.keys import NAMES, name_ref
 from understudy.store.port import Backend, Move
 
@@ -36,17 +37,24 @@ class Names:
             return min(self._of_actors.get(actor, ()), default=None)
 
     def moved(self, move: Move) -> None:
-        """A ref was moved, and that is durable. What is no name is passed over, and what is known already is harmless."""
+        """A ref was moved, and that is durable. In any order; what is no name is passed over."""
         if not move.ref.startswith(NAMES):
             return
         with self._lock:
             if self._of_actors is None:
                 return
-            name = _name(move.ref)
-            if move.expected is not None:
-                self._of_actors.get(move.expected, set()).discard(name)
-            if move.new is not None:
-                self._of_actors.setdefault(move.new, set()).add(name)
+            try:
+                # Not what the move says: one that came after it may have been told of before.
+                now = self._backend.ref(move.ref)
+            except StoreError:
+                # The move is durable all the same. Whoever asks next looks at all names again.
+                self._of_actors = None
+                return
+            for actor in (move.expected, move.new):
+                if actor is not None and actor != now:
+                    self._of_actors.get(actor, set()).discard(_name(move.ref))
+            if now is not None:
+                self._of_actors.setdefault(now, set()).add(_name(move.ref))
 
 
 def _name(ref: bytes) -> str:

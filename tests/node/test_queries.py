@@ -466,7 +466,7 @@ def test_who_goes_away_leaves_nothing_waiting(living: Living) -> None:
 # What is kept.
 
 COUNTS_ITSELF = """
-from understudy import Context, Wit
+from understudy import CallFailed, Context, Wit
 
 wit = Wit()
 asked = []
@@ -485,6 +485,14 @@ def through(ctx: Context, actor: str) -> int:
     asked.append(actor)
     ctx.query(actor, "times")
     return len(asked)
+
+@wit.query
+def is_there(ctx: Context, actor: str) -> bool:
+    try:
+        ctx.query(actor, "times")
+    except CallFailed:
+        return False
+    return True
 """
 
 
@@ -503,6 +511,13 @@ def test_what_other_actors_have_a_part_in_is_asked_again(living: Living) -> None
     answers = [begin(living, actor, "through", actor=str(other)).result(PATIENCE) for _ in range(2)]
     assert [answer.result for answer in answers] == [Blob(b"2", "application/json"), Blob(b"4", "application/json")]
     assert not any(answer.is_fixed for answer in answers)
+
+
+def test_who_was_not_there_is_asked_for_again(living: Living) -> None:
+    actor = living.create(wit=COUNTS_ITSELF)
+    assert ask(living, actor, "is_there", actor="later") is False
+    living.run(living.node.set_name("later", living.create(wit=COUNTS_ITSELF, note="another"), expected=None))
+    assert ask(living, actor, "is_there", actor="later") is True
 
 
 def test_what_code_outside_of_the_core_answers_is_asked_again(

@@ -42,7 +42,8 @@ class Answered(Struct, frozen=True, kw_only=True):
 class Asking:
     """One question to the actors of a store, up to a moment of a clock.
 
-    `steps` are those asked so far, one per actor; `is_external` says whether code answered that is in no core.
+    `steps` are those asked so far, one per actor. `has_asked` says whether a query tried to ask anybody, which need not
+    have been there; `is_external`, whether code answered that is in no core.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Asking:
         clock: Callable[[], float],
     ) -> None:
         self.steps: dict[ActorId, StepId] = {}
+        self.has_asked = False
         self.is_external = False
         self._lookup = lookup
         self._reader = reader
@@ -157,6 +159,7 @@ class NestedCalls:
         if capability != QUERY:
             raise CallFailed("NoCapability", f"a query can ask other actors, but there is no {capability!r} for it")
         wanted = read_request(request)
+        self._asking.has_asked = True
         return wanted, self._asking.choose(self._asking.resolve(wanted.actor))
 
 

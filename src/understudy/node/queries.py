@@ -45,7 +45,7 @@ class Queried(Struct, frozen=True, kw_only=True):
     """An answer, and the step that gave it.
 
     `asked` are the steps of other actors that it also depends on. If it `is_fixed`, the same query at `step` has the
-    same answer for ever: it asked nobody else, and its code is in the core.
+    same answer for ever: it asked nobody, not even one who was not there, and its code is in the core.
     """
 
     actor: ActorId
@@ -101,7 +101,7 @@ class Queries:
             height=answered.height,
             result=answered.result,
             asked=asked,
-            is_fixed=not (asked or asking.is_external),
+            is_fixed=not (asking.has_asked or asking.is_external),
         )
         self._keep(question, found, context)
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from typing import Final, Generic, TypeVar
 
@@ -35,6 +36,7 @@ from understudy.store.port import Backend
 from understudy.store.reader import Reader
 
 MAX_PAGE: Final = 1000
+_CHECKED: Final = 1024  # steps that are known to be in a history: those that are asked again and again
 
 Item = TypeVar("Item")
 
@@ -87,6 +89,8 @@ class Lookup:
         self.names = Names(backend)
         self._backend = backend
         self._reader = reader
+        # What is in a history stays there.
+        self._checked = lru_cache(_CHECKED)(self._check_step)
 
     def resolve(self, text: str) -> ActorId:
         """The actor that an id, a name or the unique beginning of an id means. Raises NotFound, Ambiguous."""
@@ -137,17 +141,7 @@ class Lookup:
 
     def check_step(self, actor: ActorId, step: StepId) -> StepId:
         """The step, if it is a durable one in the history of this actor. Raises NotThatStep."""
-        try:
-            found = self._reader.step(step)
-        except Missing as error:
-            raise NotThatStep(f"there is no {step} here, or it is not durable yet") from error
-        except WrongKind as error:
-            raise NotThatStep(f"{step} is no step: {error}") from error
-        if found.actor != actor:
-            raise NotThatStep(f"{step} is a step of {found.actor}, not of {actor}")
-        if self.step_at(actor, found.height) != step:
-            raise NotThatStep(f"{step} is not in the history of {actor} here: at height {found.height} is another step")
-        return step
+        return self._checked(actor, step)
 
     def steps(self, actor: ActorId, *, before: int | None = None, limit: int = 100) -> Page[tuple[StepId, Step]]:
         """Steps of an actor, newest first, from below the height `before` on."""
@@ -216,6 +210,19 @@ class Lookup:
         """The number of the newest entry of the feed, 0 for none."""
         last = next(iter(self._backend.rows(FEED, FEED + b"\xff" * 8, reverse=True)), None)
         return 0 if last is None else int.from_bytes(last[0][1:], "big")
+
+    def _check_step(self, actor: ActorId, step: StepId) -> StepId:
+        try:
+            found = self._reader.step(step)
+        except Missing as error:
+            raise NotThatStep(f"there is no {step} here, or it is not durable yet") from error
+        except WrongKind as error:
+            raise NotThatStep(f"{step} is no step: {error}") from error
+        if found.actor != actor:
+            raise NotThatStep(f"{step} is a step of {found.actor}, not of {actor}")
+        if self.step_at(actor, found.height) != step:
+            raise NotThatStep(f"{step} is not in the history of {actor} here: at height {found.height} is another step")
+        return step
 
     def _info(self, actor: ActorId, head: StepId, name: str | None) -> ActorInfo:
         step = self._reader.step(head)

@@ -846,6 +846,23 @@ def test_a_message_whose_unit_fails_is_not_delivered_and_leaves_no_gap_behind() 
     simulator.abandon()
 
 
+def test_nobody_follows_a_message_that_could_still_fail_when_the_one_before_it_is_durable() -> None:
+    backend = MemoryBackend()
+    backend.commit([Unit(moves=[Move(name_ref("taken"), None, some_id("somebody"))])])
+    simulator = Simulator(backend)
+    files = {"wit": WIT, "nonce": "named"}
+    actor = ActorId(stage_files(Staging(simulator.reader), files))
+    before = submit(simulator, files)
+    failing = submit(simulator, files, moves=[Move(name_ref("taken"), None, actor)])
+    simulator.commit(most=1)
+    simulator.turn(burst=0)
+    following = submit(simulator, files)
+    simulator.settle()
+    assert isinstance(failing.exception(), Conflict)
+    assert [simulator.reader.message(sent.result()).seq for sent in (before, following)] == [1, 2]
+    simulator.abandon()
+
+
 def test_a_head_that_somebody_else_moved_costs_no_message_and_harms_no_neighbour() -> None:
     backend = MemoryBackend()
     ours = Simulator(backend)

@@ -162,7 +162,9 @@ class Reception:
                 elif tag is not None:
                     result = tag.id if receipt.conflict is None else _conflict(receipt.conflict, receipt.found)
                     told += [(waiter, result) for waiter in self._accepting.pop(tag.id, ())]
-                    told += [(waiter, None) for waiter in self._held.pop(_place(tag), ())]
+                    if unit.moves:
+                        # Not for one that came before it: what could still fail would have somebody follow it.
+                        told += [(waiter, None) for waiter in self._held.pop(_place(tag), ())]
                     if receipt.conflict is not None:
                         told += [(waiter, result) for waiter in self._answering.pop(tag.id, ())]
                     self._forget_keys(tag, unit, failed=receipt.conflict is not None)

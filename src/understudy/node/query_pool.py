@@ -151,12 +151,16 @@ class QueryPool:
             self._called += 1
             self._lock.notify()
         elif self._threads - self._lost < MAX_AT_WORK and self._threads < MAX_AT_WORK + MAX_LOST:
-            self._threads += 1
             threading.Thread(target=self._work, name="understudy-query", daemon=True).start()
+            # Now, not before: the machine may have refused one, and one that is nowhere would be waited for.
+            self._threads += 1
 
     def _hand_back(self, job: Job[Any]) -> None:
         with self._lock:
             job.over = True
+            # A loop that was closed is never told, and would be kept for ever.
+            for loop in [loop for loop in self._over if loop.is_closed()]:
+                del self._over[loop]
             over = self._over.setdefault(job.loop, [])
             over.append(job)
             first = len(over) == 1

@@ -1,0 +1,61 @@
+"""The threads of queries alone: event loops that go away, and a machine that gives no thread."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import weakref
+
+import pytest
+
+from tests.node.stage import PATIENCE
+from understudy.node import query_pool
+from understudy.node.query_pool import QueryPool
+
+
+async def ask(pool: QueryPool, seconds: float = PATIENCE) -> int:
+    return await asyncio.wait_for(pool.submit("a query", lambda: 42).done, seconds)
+
+
+def test_an_event_loop_that_is_closed_before_its_answers_come_is_not_kept() -> None:
+    pool, begun, gate = QueryPool(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        gate.wait(PATIENCE)
+
+    async def begin() -> weakref.ref[asyncio.AbstractEventLoop]:
+        pool.submit("a slow query", hold)
+        await asyncio.to_thread(begun.wait, PATIENCE)
+        return weakref.ref(asyncio.get_running_loop())
+
+    loop = asyncio.run(begin())
+    gate.set()
+    # By the same thread, the first of which is over then; and by a second, which forgets whose loop was closed.
+    assert [asyncio.run(ask(pool)) for _ in range(2)] == [42, 42]
+    gc.collect()
+    assert loop() is None
+    pool.close()
+
+
+def test_when_the_machine_has_a_thread_again_queries_are_answered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = QueryPool()
+
+    async def ask_again() -> list[int]:
+        errors: list[object] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: errors.append(context["exception"]))
+        with monkeypatch.context() as patch:
+            patch.setattr(threading, "Thread", refuse)
+            refused = [pool.submit("a query", lambda: 1) for _ in range(query_pool.MAX_AT_WORK)]
+            while len(errors) < query_pool.MAX_AT_WORK:
+                await asyncio.sleep(0)
+        return [await ask(pool), *[await job.done for job in refused]]
+
+    assert asyncio.run(ask_again()) == [42] + [1] * query_pool.MAX_AT_WORK
+    pool.close()
+
+
+def refuse(**_: object) -> threading.Thread:
+    raise RuntimeError("can't start new thread")

@@ -286,7 +286,7 @@ def test_at_is_a_durable_step_of_this_actor(living: Living) -> None:
     cases = {
         living.node.actor(other).head: "is a step of",
         StepId(NOBODY): "there is no .* here, or it is not durable yet",
-        StepId(first.core): "is no step",
+        StepId(first.core): "is a tree, not a step",
         StepId(Id(fork.id)): "is not in the history of .* at height 0 is another step",
     }
     for step, problem in cases.items():

@@ -217,7 +217,7 @@ class Lookup:
         except Missing as error:
             raise NotThatStep(f"there is no {step} here, or it is not durable yet") from error
         except WrongKind as error:
-            raise NotThatStep(f"{step} is no step: {error}") from error
+            raise NotThatStep(f"{step} is {self._reader.kind(step)}, not a step") from error
         if found.actor != actor:
             raise NotThatStep(f"{step} is a step of {found.actor}, not of {actor}")
         if self.step_at(actor, found.height) != step:

@@ -119,6 +119,28 @@ def test_a_stop_does_not_wait_for_a_wit_that_never_ends(type: str) -> None:
     living.stop()
 
 
+@pytest.mark.usefixtures("hurried")
+def test_a_token_that_no_thread_can_take_stays_until_one_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = threading.Event()
+
+    class Refused(threading.Thread):
+        def start(self) -> None:
+            refused.set()
+            raise RuntimeError("can't start new thread")
+
+    with Living() as living:
+        slow, quick = living.create(nonce="slow"), living.create(nonce="quick")
+        with monkeypatch.context() as patch:
+            patch.setattr(threading, "Thread", Refused)
+            living.send(slow, "hold", "refused")
+            gates.wait_for("refused")
+            waiting = living.begin_send(quick, "ask", 1)
+            assert refused.wait(PATIENCE)
+        # The gate is still shut: only another thread can step now.
+        living.begin_answer(quick, waiting.result(PATIENCE)).result(PATIENCE)
+        gates.open("refused")
+
+
 COMPUTING = """
 from understudy import Wit
 from tests.node.stage import gates

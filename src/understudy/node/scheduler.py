@@ -213,7 +213,14 @@ class Scheduler:
         self._epoch += 1
         self._threads += 1
         epoch = self._epoch
-        threading.Thread(target=self._hold_token, args=(epoch,), name=f"understudy-steps-{epoch}", daemon=True).start()
+        try:
+            threading.Thread(
+                target=self._hold_token, args=(epoch,), name=f"understudy-steps-{epoch}", daemon=True
+            ).start()
+        except RuntimeError:
+            self._epoch -= 1
+            self._threads -= 1
+            raise
 
     def _hold_token(self, epoch: int) -> None:
         try:
@@ -620,10 +627,17 @@ class Scheduler:
         with self._token:
             if self._running is not running or self._threads >= most:
                 return
+            stand = running[0].stand
             self._running = None
             self._left.append(running)
             running[0].stand = Stand.RUNNING
-            self._hand_token_over()
+            try:
+                self._hand_token_over()
+            except RuntimeError:
+                # The machine gives no thread: better one wit that holds up the others than nobody who steps.
+                self._running = running
+                self._left.remove(running)
+                running[0].stand = stand
 
     def _leave_to_wait(self, cell: Cell) -> bool:
         """The same for a wit that is about to wait for an answer. True if others step meanwhile; from any thread."""

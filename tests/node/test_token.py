@@ -119,19 +119,24 @@ def test_a_stop_does_not_wait_for_a_wit_that_never_ends(type: str) -> None:
     living.stop()
 
 
-@pytest.mark.usefixtures("hurried")
-def test_a_token_that_no_thread_can_take_stays_until_one_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    refused = threading.Event()
+def no_thread(refused: threading.Event) -> type[threading.Thread]:
+    """What `threading.Thread` is on a machine that gives none; `refused` is set when it was asked for one."""
 
     class Refused(threading.Thread):
         def start(self) -> None:
             refused.set()
             raise RuntimeError("can't start new thread")
 
+    return Refused
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_token_that_no_thread_can_take_stays_until_one_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = threading.Event()
     with Living() as living:
         slow, quick = living.create(nonce="slow"), living.create(nonce="quick")
         with monkeypatch.context() as patch:
-            patch.setattr(threading, "Thread", Refused)
+            patch.setattr(threading, "Thread", no_thread(refused))
             living.send(slow, "hold", "refused")
             gates.wait_for("refused")
             waiting = living.begin_send(quick, "ask", 1)
@@ -167,6 +172,23 @@ def test_an_asynchronous_wit_that_computes_holds_up_neither_the_others_nor_a_sto
     living.come_to_rest()
     assert len(living.chain(slow)) == 2
     living.stop()
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_loop_that_no_thread_can_run_is_tried_again_until_one_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = threading.Event()
+    with Living() as living:
+        slow, quick = living.create(wit=COMPUTING), living.create()
+        living.send(slow, "compute", "no loop")
+        gates.wait_for("no loop")
+        with monkeypatch.context() as patch:
+            patch.setattr(threading, "Thread", no_thread(refused))
+            gates.open("behind")
+            waiting = living.send(quick, "wait", "behind")
+            assert refused.wait(PATIENCE)
+        # The gate is still shut: only another loop can go on now.
+        assert living.begin_answer(quick, waiting).result(PATIENCE).outcome is None
+        gates.open("no loop")
 
 
 @pytest.mark.usefixtures("hurried")

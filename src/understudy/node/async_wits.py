@@ -62,7 +62,12 @@ class AsyncWits:
             return
         fresh = _Loop()
         with self._lock:
-            fresh.thread.start()
+            try:
+                fresh.thread.start()
+            except RuntimeError:
+                # The machine gives no thread now. Who calls is the watch, which must go on: it tries again.
+                fresh.close()
+                return
             self._loops.append(fresh)
         while held.waiting:
             fresh.add(held.waiting.popleft())
@@ -116,9 +121,12 @@ class _Loop:
         task = asyncio.current_task(self._loop)
         return None if task is None else Run(task.get_name(), self._asked, self.thread.ident)
 
+    def close(self) -> None:
+        self._loop.close()
+
     def stop(self, until: float) -> None:
         if not self.thread.is_alive():
-            self._loop.close()
+            self.close()
             return
         cancelled = asyncio.run_coroutine_threadsafe(self._cancel_all(), self._loop)
         try:
@@ -128,7 +136,7 @@ class _Loop:
         self._is_stopped = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self.thread.join()
-        self._loop.close()
+        self.close()
 
     def _run(self) -> None:
         # What a wit leaves to the loop, a task or a callback, may call `exit()`: asyncio then ends the loop, and all would

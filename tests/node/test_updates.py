@@ -126,7 +126,8 @@ def test_versions_that_are_no_longer_used_leave_memory() -> None:
         assert len(loaded_versions() - before) <= 4
         programs = [held for held in gc.get_objects() if isinstance(held, PythonProgram)]
         assert len([program for program in programs if "asker" in str(program.version and program.version.names)]) <= 4
-        assert sizes[1] - sizes[0] < 100_000 < sizes[0]
+        # Which of the four are held may differ by one or two, some 100 KB each; versions that never go would be 100 more.
+        assert sizes[0] > 100_000 and sizes[1] < 3 * sizes[0]
 
 
 def traced_by_code() -> int:

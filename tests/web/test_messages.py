@@ -160,3 +160,13 @@ def test_there_are_three_lanes(face: Face) -> None:
 
 def test_a_number_of_any_length_is_json() -> None:
     assert isinstance(parse_json(b'{"add": ' + b"9" * 5_000 + b"}"), dict)
+
+
+@pytest.mark.parametrize("header", ["Message-Lane", "Message-Type"])
+def test_an_empty_header_is_not_the_same_as_none(face: Face, header: str) -> None:
+    head = face.create(name="ada")["head"]
+    answer = face.post(
+        "/actors/ada/messages", content=b'{"name": "Bob"}', headers={"Message-Type": "greet", header: ""}
+    )
+    problem_of(answer, 422)
+    assert face.get("/actors/ada").json()["head"] == head

@@ -31,7 +31,7 @@ async def send_message(request: Request) -> Response:
     """POST /actors/{actor}/messages[/{type}]: 200 with head, step and replies; 202 once accepted if nobody waits."""
     allow_only(request, ())
     actor = actor_in(request)
-    lane = header_text(request, "message-lane") or QUEUE
+    lane = _header_or(request, "message-lane", QUEUE)
     if lane not in _LANES:
         raise Rejected(f"Message-Lane is {lane!r}; there are {', '.join(_LANES)}")
     content = await read_body(request, most=limits_of(request).body_bytes)
@@ -84,13 +84,19 @@ def problem_of_outcome(message: MessageId, answer: Answer) -> Response:
     return problem(status, outcome.text, title=title, **place)
 
 
+def _header_or(request: Request, name: str, default: str) -> str:
+    """A header's text; one that is there and empty is not the same as none."""
+    value = header_text(request, name)
+    return default if value is None else value
+
+
 async def _send(
     request: Request, actor: ActorId, content: bytes, lane: str, seconds: float
 ) -> tuple[MessageId, Answer | None]:
     return await node_of(request).tell(
         actor,
         content,
-        type=request.path_params.get("type") or header_text(request, "message-type") or DEFAULT_TYPE,
+        type=request.path_params.get("type") or _header_or(request, "message-type", DEFAULT_TYPE),
         lane=lane,
         idempotency_key=header_text(request, "idempotency-key"),
         timeout=seconds,

@@ -16,8 +16,8 @@ import msgspec
 from bench.hot import COUNTER, SENDER
 from bench.node import open_node, run_live, state_of, wait_until
 from bench.result import Params, Result
+from understudy.judging.verification import Target
 from understudy.node.node import Node
-from understudy.node.verification import Target
 from understudy.objects.ids import ActorId
 from understudy.store.verified import Grit
 

@@ -13,7 +13,7 @@ import msgspec
 
 from bench.node import open_node, run_live, state_of, wait_until
 from bench.result import Params, Result
-from understudy.node.scheduler import MAX_AHEAD
+from understudy.node.running.scheduler import MAX_AHEAD
 from understudy.objects.step import MAX_CONSUMED
 
 SENDER = b"""

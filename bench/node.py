@@ -11,9 +11,9 @@ import msgspec
 import uvloop
 
 from bench.result import scratch
-from understudy.node.arenas import bound_arenas
 from understudy.node.node import Node
-from understudy.node.scheduler import MAX_AHEAD
+from understudy.node.running.arenas import bound_arenas
+from understudy.node.running.scheduler import MAX_AHEAD
 from understudy.objects.ids import ActorId
 from understudy.store.open import open_store
 

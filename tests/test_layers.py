@@ -20,10 +20,13 @@ BELOW = {
     "kernel": frozenset({"actors", "store", "objects"}),
     "engines": frozenset({"wit", "actors", "store", "objects"}),
     "capabilities": frozenset({"actors", "store", "objects"}),
-    "node": frozenset({"kernel", "engines", "capabilities", "wit", "actors", "store", "objects"}),
-    "web": frozenset({"node", "kernel", "engines", "capabilities", "wit", "actors", "store", "objects"}),
-    "cli": frozenset({"web", "node", "kernel", "engines", "capabilities", "wit", "actors", "store", "objects"}),
-    "testing": frozenset({"node", "kernel", "engines", "wit", "actors", "store", "objects"}),
+    "judging": frozenset({"kernel", "engines", "wit", "actors", "store", "objects"}),
+    "node": frozenset({"judging", "kernel", "engines", "capabilities", "wit", "actors", "store", "objects"}),
+    "web": frozenset({"node", "judging", "kernel", "engines", "capabilities", "wit", "actors", "store", "objects"}),
+    "cli": frozenset(
+        {"web", "node", "judging", "kernel", "engines", "capabilities", "wit", "actors", "store", "objects"}
+    ),
+    "testing": frozenset({"node", "judging", "kernel", "engines", "wit", "actors", "store", "objects"}),
 }
 TOP = "understudy"  # src/understudy/__init__.py: what an author of wits imports
 TOP_MAY_IMPORT = frozenset({"wit", "actors", "objects"})

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.node.troupe import OWNER, Troupe, chain
+from understudy.judging.replay_calls import ReplayCalls
+from understudy.judging.replayer import Replayer
+from understudy.judging.stage import LocalStage
 from understudy.kernel.compare import MAX_PREVIEW, Difference, first_difference, preview_pair
 from understudy.kernel.replay import engine_name, engine_rules, engine_source
 from understudy.kernel.seal import Sealed
-from understudy.node.replay_calls import ReplayCalls
-from understudy.node.replayer import Replayer
-from understudy.node.stage import LocalStage
 from understudy.objects.blob import blob_id
 from understudy.objects.ids import ActorId, Id, StepId
 from understudy.objects.mailbox import LANES, UPDATE

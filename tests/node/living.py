@@ -12,9 +12,9 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 from tests.node.stage import PATIENCE, WIT, ClogStore
+from understudy.node.intake.reception import Answer
 from understudy.node.node import Created, Node
-from understudy.node.reception import Answer
-from understudy.node.scheduler import Scheduler
+from understudy.node.running.scheduler import Scheduler
 from understudy.objects.ids import ActorId, MessageId, StepId
 from understudy.objects.mailbox import QUEUE
 from understudy.objects.step import Outcome, Step

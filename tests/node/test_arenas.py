@@ -8,7 +8,7 @@ import pytest
 COUNT = """
 import ctypes, re, sys, threading
 from pathlib import Path
-from understudy.node.arenas import bound_arenas
+from understudy.node.running.arenas import bound_arenas
 if sys.argv[1] == "bounded":
     bound_arenas()
 libc, gate = ctypes.CDLL(None), threading.Barrier(9)

@@ -17,11 +17,11 @@ from understudy import Blob
 from understudy.actors.contract import Reply
 from understudy.actors.errors import CallFailed
 from understudy.actors.query import read_result, result_bytes
+from understudy.judging.foreign import verify_car
+from understudy.judging.verification import Target
 from understudy.kernel.verify import ANSWER, INTEGRITY, MATCH, MISMATCH, MISSING, UNVERIFIABLE, Verdict
+from understudy.node.asking.queries import Queried
 from understudy.node.errors import QueryFailed
-from understudy.node.foreign import verify_car
-from understudy.node.queries import Queried
-from understudy.node.verification import Target
 from understudy.objects.ids import ActorId, StepId
 from understudy.objects.journal import Entry
 from understudy.objects.step import step_block

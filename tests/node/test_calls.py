@@ -13,9 +13,9 @@ from tests.node.living import Living
 from tests.node.stage import PATIENCE, gates
 from tests.node.troupe import Troupe
 from understudy.actors.errors import NEEDS_WORLD, STUCK, Retry
+from understudy.judging.replayer import MAX_TIMERS_FIRST
+from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.verify import Verdict
-from understudy.node.replayer import MAX_TIMERS_FIRST
-from understudy.node.verification import Target, verify_targets
 from understudy.objects.ids import ActorId
 from understudy.objects.journal import journal_block
 from understudy.objects.step import Outcome

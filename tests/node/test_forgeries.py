@@ -12,9 +12,9 @@ import pytest
 
 from tests.node.troupe import OWNER, Troupe
 from understudy.actors.errors import CallFailed, Retry
+from understudy.judging.foreign import verify_car
+from understudy.judging.verification import verify_targets
 from understudy.kernel.verify import Verdict
-from understudy.node.foreign import verify_car
-from understudy.node.verification import verify_targets
 from understudy.objects.ids import ActorId, MessageId
 from understudy.objects.journal import CallError, Entry, journal_block
 from understudy.objects.message import message_block

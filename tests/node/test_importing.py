@@ -15,6 +15,7 @@ from understudy.node import importing
 from understudy.node.importing import import_car
 from understudy.node.node import Node
 from understudy.objects.ids import ActorId, StepId
+from understudy.store import car as car_file
 from understudy.store.car import write_car
 from understudy.store.fsck import fsck
 from understudy.store.memory import MemoryBackend
@@ -87,7 +88,7 @@ def test_no_unit_of_an_import_grows_with_the_history_or_with_its_blobs(
     exported: tuple[ActorId, bytes, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importing, "_SEGMENT", 4)
-    monkeypatch.setattr(importing, "_BATCH_BYTES", 1000)
+    monkeypatch.setattr(car_file, "_BATCH_BYTES", 1000)
     store = NotingStore()
     node = Node(store)
     store.seen.clear()
@@ -105,7 +106,7 @@ def test_an_import_says_how_far_it_is_to_the_end_of_each_stage(exported: tuple[A
     said: dict[str, tuple[int, int]] = {}
 
     @contextmanager
-    def stage(name: str) -> Iterator[importing.Progress]:
+    def stage(name: str) -> Iterator[car_file.Progress]:
         yield lambda done, total: said.__setitem__(name, (done, total))
 
     import_car(Node(open_store("memory:")), BytesIO(exported[1]), stage=stage)
@@ -118,7 +119,7 @@ def test_an_import_that_is_cut_off_while_it_reads_shows_nobody_and_the_next_fill
     exported: tuple[ActorId, bytes, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     actor, whole, _ = exported
-    monkeypatch.setattr(importing, "_BATCH", 4)
+    monkeypatch.setattr(car_file, "_BATCH", 4)
     inner = open_store("memory:")
     node = Node(inner)
     with pytest.raises(Crash):

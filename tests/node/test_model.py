@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from understudy.actors.errors import Retry
+from understudy.judging.replayer import Replayer
+from understudy.judging.stage import LocalStage
 from understudy.kernel.closure import Closure
 from understudy.kernel.verify import check_record
 from understudy.node.errors import KeyReused
-from understudy.node.replayer import Replayer
-from understudy.node.stage import LocalStage
 from understudy.objects.ids import ActorId, Id, MessageId
 from understudy.objects.mailbox import QUEUE, SIGNAL, UPDATE, Cursor
 from understudy.objects.message import GENESIS, Message

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.node.living import Living
 from tests.node.stage import WIT
 from understudy.node.errors import Conflict
-from understudy.node.names import Names
+from understudy.node.looking.names import Names
 from understudy.objects.ids import ActorId, TreeId, node_id
 from understudy.store.errors import StoreError
 from understudy.store.keys import name_ref

@@ -10,8 +10,8 @@ import pytest
 
 from tests.node.living import Living
 from tests.node.stage import PATIENCE, gates
-from understudy.node import scheduler, slow_wits
-from understudy.node.verification import Target
+from understudy.judging.verification import Target
+from understudy.node.running import scheduler, slow_wits
 from understudy.objects.ids import ActorId
 
 SLOW = """

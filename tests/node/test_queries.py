@@ -20,7 +20,8 @@ from tests.node.living import Living
 from tests.node.stage import PATIENCE, ClogStore, everything, gates
 from understudy import Blob
 from understudy.actors.query import TEXTS
-from understudy.node import query_pool
+from understudy.node.asking import query_pool
+from understudy.node.asking.queries import Queried
 from understudy.node.errors import (
     BadArguments,
     Busy,
@@ -32,7 +33,6 @@ from understudy.node.errors import (
     TooLarge,
     UnknownQuery,
 )
-from understudy.node.queries import Queried
 from understudy.objects.ids import ActorId, Id, StepId, TreeId
 from understudy.objects.step import step_block
 from understudy.store.port import Unit

@@ -10,8 +10,8 @@ import weakref
 import pytest
 
 from tests.node.stage import PATIENCE
-from understudy.node import query_pool
-from understudy.node.query_pool import QueryPool
+from understudy.node.asking import query_pool
+from understudy.node.asking.query_pool import QueryPool
 
 
 async def ask(pool: QueryPool, seconds: float = PATIENCE) -> int:

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from understudy.node.committer import Committer
 from understudy.node.errors import NodeFailed
-from understudy.node.reception import Answer, Reception, Sending
-from understudy.node.scheduler import Tag
+from understudy.node.intake.reception import Answer, Reception, Sending
+from understudy.node.running.committer import Committer
+from understudy.node.running.scheduler import Tag
 from understudy.objects.ids import MessageId, node_id, raw_id
 from understudy.objects.mailbox import QUEUE
 from understudy.store.memory import MemoryBackend

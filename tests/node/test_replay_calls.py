@@ -12,9 +12,9 @@ import pytest
 
 from understudy.actors.errors import CallFailed, CallNeedsWorld, Retry
 from understudy.capabilities.verify import VerifyCapability
+from understudy.judging.replay_calls import ReplayCalls
+from understudy.judging.virtual_loop import Stuck, run_virtually
 from understudy.kernel.verify import Verdict
-from understudy.node.replay_calls import ReplayCalls
-from understudy.node.virtual_loop import Stuck, run_virtually
 from understudy.objects.ids import ActorId, Id, TreeId, raw_id
 from understudy.objects.journal import CallError, Entry
 from understudy.store.errors import StoreFull

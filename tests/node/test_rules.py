@@ -16,8 +16,8 @@ from understudy.actors.contract import Delivery
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.python.program import PythonProgram
 from understudy.kernel.seal import waiting_row_for
-from understudy.node import scheduler
 from understudy.node.errors import Conflict, KeyReused, NodeFailed, Rejected
+from understudy.node.running import scheduler
 from understudy.objects.codec import node_block, raw_block
 from understudy.objects.errors import BadName
 from understudy.objects.ids import ActorId, Id, MessageId, TreeId

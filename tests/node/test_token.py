@@ -11,8 +11,8 @@ import pytest
 
 from tests.node.living import Living
 from tests.node.stage import PATIENCE, ClogStore, gates
-from understudy.node import async_wits, scheduler
 from understudy.node.errors import NodeFailed
+from understudy.node.running import async_wits, scheduler
 from understudy.objects.ids import ActorId, MessageId
 from understudy.store.fsck import fsck
 from understudy.store.verified import Grit

@@ -13,7 +13,7 @@ from tests.node.living import Living
 from tests.node.stage import PATIENCE
 from understudy.engines.python.importer import PREFIX
 from understudy.engines.python.program import PythonProgram
-from understudy.node.reception import Answer
+from understudy.node.intake.reception import Answer
 from understudy.objects.ids import ActorId, MessageId, StepId
 from understudy.objects.mailbox import UPDATE
 from understudy.objects.step import Step

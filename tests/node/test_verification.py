@@ -12,9 +12,9 @@ import pytest
 
 from tests.node.troupe import OWNER, Troupe
 from understudy.actors.errors import CallFailed
+from understudy.judging import verification
+from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.verify import Verdict
-from understudy.node import verification
-from understudy.node.verification import Target, verify_targets
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.journal import Entry, journal_block
 from understudy.objects.mailbox import SIGNAL, Cursor

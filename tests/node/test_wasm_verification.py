@@ -15,8 +15,8 @@ from understudy.capabilities.names import NamesCapability
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.wasm.engine import WasmEngine
 from understudy.engines.wasm.settings import CONFIG, ENGINE_TEXT
+from understudy.judging.verification import verify_targets
 from understudy.kernel.verify import Verdict
-from understudy.node.verification import verify_targets
 from understudy.objects.ids import ActorId, MessageId
 from understudy.objects.mailbox import Cursor
 from understudy.objects.message import message_block

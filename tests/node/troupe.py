@@ -10,6 +10,7 @@ import msgspec
 
 from understudy.actors.contract import Capability, Delivery, Engine, Outgoing, StepResult
 from understudy.engines.python.engine import PythonEngine
+from understudy.judging.verification import Target
 from understudy.kernel.accept import accept
 from understudy.kernel.actor import Actor, load_actor
 from understudy.kernel.advance import Plan, prepare
@@ -18,8 +19,7 @@ from understudy.kernel.replay import Record, read_record
 from understudy.kernel.retries import exhausted
 from understudy.kernel.seal import Sealed, seal
 from understudy.kernel.seeds import Seeds
-from understudy.node.calls import LiveCalls
-from understudy.node.verification import Target
+from understudy.node.running.calls import LiveCalls
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.mailbox import QUEUE, UPDATE, mailbox_key
 from understudy.objects.message import GENESIS

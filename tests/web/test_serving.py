@@ -16,7 +16,7 @@ import pytest
 from tests.web.conftest import GREETER
 from tests.web.gate import GATE, SECONDS
 from tests.web.served import Served
-from understudy.node.feed import Event
+from understudy.node.looking.feed import Event
 from understudy.web.protocol import MAX_HEAD_BYTES
 from understudy.web.routes import events
 

@@ -27,6 +27,7 @@ NO_QUERIES: Final = "NoQueries"
 UNKNOWN_QUERY: Final = "UnknownQuery"
 BAD_ARGUMENTS: Final = "BadArguments"
 BAD_RESULT: Final = "BadResult"
+QUERY_TIMEOUT: Final = "QueryTimeout"
 
 BYTES: Final = "application/octet-stream"
 JSON: Final = "application/json"

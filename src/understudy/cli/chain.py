@@ -9,7 +9,7 @@ import typer
 from understudy.cli.options import ActorText, AsJson, Store
 from understudy.cli.screen import print_json, print_table
 from understudy.cli.store import looking
-from understudy.node.lookup import MAX_PAGE
+from understudy.node.looking.lookup import MAX_PAGE
 from understudy.objects import ids
 from understudy.web.routes.chain import chain_view
 

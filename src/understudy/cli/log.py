@@ -10,7 +10,7 @@ from rich.markup import escape
 from understudy.cli.options import ActorText, AsJson, Store
 from understudy.cli.screen import print_json, remark, say_marked
 from understudy.cli.store import looking
-from understudy.node.lookup import MAX_PAGE
+from understudy.node.looking.lookup import MAX_PAGE
 from understudy.web.routes.steps import steps_view
 
 _COLOURS = {"ok": "green", "noop": "cyan", "failed": "red", "refused": "yellow", "cut": "magenta"}

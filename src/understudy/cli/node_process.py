@@ -27,8 +27,8 @@ from understudy.cli.errors import CommandError
 from understudy.cli.project import Project, find_project
 from understudy.cli.running import Running, find_running, leave_note, remove_note
 from understudy.cli.store import store_url
-from understudy.node.arenas import bound_arenas
 from understudy.node.node import Node
+from understudy.node.running.arenas import bound_arenas
 from understudy.web.server import address_of, check_reach, parse_listen
 from understudy.web.server import serve as serve_app
 

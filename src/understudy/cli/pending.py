@@ -10,7 +10,7 @@ import typer
 from understudy.cli.options import AsJson, Store
 from understudy.cli.screen import print_json, print_table, remark, say
 from understudy.cli.store import looking
-from understudy.node.lookup import Evidence, Pending
+from understudy.node.looking.lookup import Evidence, Pending
 
 Actor = Annotated[
     str | None, typer.Argument(metavar="[ACTOR]", help="Only what waits for this one.", show_default=False)

@@ -16,8 +16,8 @@ from understudy.cli.options import ActorText, AsJson, At, Store
 from understudy.cli.places import find_step_of
 from understudy.cli.screen import print_json, print_table, remark, say
 from understudy.cli.store import asking
+from understudy.node.asking.queries import QUERY_SECONDS, Queried
 from understudy.node.node import Node
-from understudy.node.queries import QUERY_SECONDS, Queried
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The query; `wut` names them all.", show_default=False)]
 Given = Annotated[

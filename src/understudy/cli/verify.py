@@ -15,11 +15,11 @@ from understudy.cli.options import AsJson, Store
 from understudy.cli.project import find_project
 from understudy.cli.screen import Advance, print_json, print_table, progress, say
 from understudy.cli.store import looking
+from understudy.judging.foreign import verify_car
+from understudy.judging.held import check_held
+from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.verify import MATCH, UNVERIFIABLE, Verdict
-from understudy.node.foreign import verify_car
-from understudy.node.held import check_held
 from understudy.node.node import Node
-from understudy.node.verification import Target, verify_targets
 from understudy.objects import ids
 from understudy.objects.errors import BadId
 from understudy.objects.ids import StepId

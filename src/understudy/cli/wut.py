@@ -12,8 +12,8 @@ from understudy.cli.options import ActorText, AsJson, At, Store
 from understudy.cli.query import ask
 from understudy.cli.screen import print_json, say
 from understudy.cli.store import asking
+from understudy.node.asking.queries import QUERY_SECONDS
 from understudy.node.errors import UnknownQuery
-from understudy.node.queries import QUERY_SECONDS
 
 _DEEP = 6  # types within types that are shown; deeper ones are an ellipsis
 

@@ -12,26 +12,20 @@ from typing import BinaryIO, Final
 
 from msgspec import Struct
 
+from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.seal import waiting_row_for
 from understudy.node.errors import Conflict, Rejected
 from understudy.node.node import Node
-from understudy.node.verification import Target, verify_targets
-from understudy.objects.codec import Block
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import ID_BYTES, ActorId, Id, StepId
 from understudy.objects.mailbox import Cursor, mailbox_key
 from understudy.objects.step import Step
-from understudy.store.car import read_car
+from understudy.store.car import Progress, store_blocks, unseen
 from understudy.store.keys import cursor_value, head_ref, height_row, outside_row, read_cursor_value
-from understudy.store.port import Backend, Move, Row, Unit
+from understudy.store.port import Move, Row, Unit
 from understudy.store.reader import Reader
 
-_BATCH: Final = 512  # blocks to a commit, usually well under one MiB
-_BATCH_BYTES: Final = 16 * 1024 * 1024  # and one block's more: chunks of large blobs come one after the other
 _SEGMENT: Final = 20_000  # rows to a commit, and one step's more: the head goes up by so much, and stops at a good one
-_EVERY: Final = 1000  # blocks and steps between two words to a progress
-
-Progress = Callable[[int, int], None]
 Stage = Callable[[str], AbstractContextManager[Progress]]
 
 
@@ -44,12 +38,8 @@ class Imported(Struct, frozen=True, kw_only=True):
     height: int | None = None
 
 
-def _unseen(done: int, total: int) -> None:
-    """Nobody looks."""
-
-
 def _unwatched(stage: str) -> AbstractContextManager[Progress]:
-    return nullcontext(_unseen)
+    return nullcontext(unseen)
 
 
 def import_car(node: Node, file: BinaryIO, *, stage: Stage = _unwatched) -> list[Imported]:
@@ -63,41 +53,6 @@ def import_car(node: Node, file: BinaryIO, *, stage: Stage = _unwatched) -> list
     with stage("reading") as progress:
         roots = store_blocks(node.backend, file, progress=progress)
     return [_take(node, root, stage) for root in dict.fromkeys(roots)]
-
-
-def store_blocks(backend: Backend, file: BinaryIO, *, progress: Progress = _unseen) -> list[Id]:
-    """Store the blocks of a CAR file and give its roots. Raises BadCar, Corrupt and NotCanonical with nothing stored.
-
-    `progress` counts blocks; how many there are is not known (0) before all were checked.
-    """
-    start = file.tell()
-    roots, blocks = read_car(file)
-    total = 0
-    # Reading checks each block; a file that is bad at its end must not leave its beginning behind.
-    for total, _ in enumerate(blocks, 1):
-        if total % _EVERY == 0:
-            progress(total, 0)
-    file.seek(start)
-    _, blocks = read_car(file)
-    done = 0
-    for batch in _batches(blocks):
-        backend.commit([Unit(blocks=batch)])
-        done += len(batch)
-        progress(done, total)
-    return roots
-
-
-def _batches(blocks: Iterator[Block]) -> Iterator[list[Block]]:
-    batch: list[Block] = []
-    size = 0
-    for block in blocks:
-        batch.append(block)
-        size += len(block.data)
-        if len(batch) == _BATCH or size >= _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _take(node: Node, root: Id, stage: Stage) -> Imported:

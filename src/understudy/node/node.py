@@ -22,19 +22,19 @@ from understudy.capabilities.verify import VerifyCapability
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.wasm.cache import default_folder
 from understudy.engines.wasm.engine import WasmEngine
+from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.advance import WIT
 from understudy.kernel.core import check_core, runtime_of
 from understudy.kernel.seal import Sealed
 from understudy.kernel.verify import Verdict
-from understudy.node.committer import Done
-from understudy.node.cores import rejected, stage_core, stage_patch
+from understudy.node.asking.queries import QUERY_SECONDS, Queried, Queries
 from understudy.node.errors import Busy, Conflict, NodeFailed, NotFound, Rejected
-from understudy.node.feed import Event, Feed
-from understudy.node.lookup import ActorInfo, Evidence, Lookup, Page, Pending
-from understudy.node.queries import QUERY_SECONDS, Queried, Queries
-from understudy.node.reception import Answer, Reception, Sending, answer_of
-from understudy.node.scheduler import MAX_AHEAD, Scheduler, Tag
-from understudy.node.verification import Target, verify_targets
+from understudy.node.intake.cores import rejected, stage_core, stage_patch
+from understudy.node.intake.reception import Answer, Reception, Sending, answer_of
+from understudy.node.looking.feed import Event, Feed
+from understudy.node.looking.lookup import ActorInfo, Evidence, Lookup, Page, Pending
+from understudy.node.running.committer import Done
+from understudy.node.running.scheduler import MAX_AHEAD, Scheduler, Tag
 from understudy.objects.codec import Block
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId

@@ -6,7 +6,7 @@ and its bytes. The law: what `write_car` wrote, `read_car` gives back, and nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, Final
 
 from understudy.objects import ids
@@ -14,10 +14,20 @@ from understudy.objects.codec import MAX_BLOCK, Block, decode, encode
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ID_BYTES, Id
 from understudy.store.errors import BadCar
+from understudy.store.port import Backend, Unit
 from understudy.store.verified import checked_block
 
 _MAX_HEADER: Final = 1024 * 1024  # 25,000 roots
 _MAX_VARINT_BYTES: Final = 9  # the bound of the multiformats' unsigned varints
+_BATCH: Final = 512  # blocks to a commit, usually well under one MiB
+_BATCH_BYTES: Final = 16 * 1024 * 1024  # and one block's more: chunks of large blobs come one after the other
+_EVERY: Final = 1000  # blocks between two words to a progress
+
+Progress = Callable[[int, int], None]
+
+
+def unseen(done: int, total: int) -> None:
+    """Nobody looks."""
 
 
 def write_car(file: BinaryIO, roots: Sequence[bytes], blocks: Iterable[Block]) -> int:
@@ -127,3 +137,38 @@ def _varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+def store_blocks(backend: Backend, file: BinaryIO, *, progress: Progress = unseen) -> list[Id]:
+    """Store the blocks of a CAR file and give its roots. Raises BadCar, Corrupt and NotCanonical with nothing stored.
+
+    `progress` counts blocks; how many there are is not known (0) before all were checked.
+    """
+    start = file.tell()
+    roots, blocks = read_car(file)
+    total = 0
+    # Reading checks each block; a file that is bad at its end must not leave its beginning behind.
+    for total, _ in enumerate(blocks, 1):
+        if total % _EVERY == 0:
+            progress(total, 0)
+    file.seek(start)
+    _, blocks = read_car(file)
+    done = 0
+    for batch in _batches(blocks):
+        backend.commit([Unit(blocks=batch)])
+        done += len(batch)
+        progress(done, total)
+    return roots
+
+
+def _batches(blocks: Iterator[Block]) -> Iterator[list[Block]]:
+    batch: list[Block] = []
+    size = 0
+    for block in blocks:
+        batch.append(block)
+        size += len(block.data)
+        if len(batch) == _BATCH or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from understudy.actors.contract import Capability, Engine, StepResult
 from understudy.engines.python.engine import PythonEngine
-from understudy.node.async_wits import AsyncWits, OnDone
-from understudy.node.committer import MAX_BATCH, Done
-from understudy.node.lookup import Lookup
-from understudy.node.reception import Reception, Sending
-from understudy.node.scheduler import MAX_AHEAD, MAX_BURST, Scheduler, Tag
+from understudy.node.intake.reception import Reception, Sending
+from understudy.node.looking.lookup import Lookup
+from understudy.node.running.async_wits import AsyncWits, OnDone
+from understudy.node.running.committer import MAX_BATCH, Done
+from understudy.node.running.scheduler import MAX_AHEAD, MAX_BURST, Scheduler, Tag
 from understudy.objects.codec import Block
 from understudy.objects.ids import Id, MessageId
 from understudy.objects.mailbox import QUEUE

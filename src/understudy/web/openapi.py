@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from understudy.node.lookup import MAX_PAGE
+from understudy.node.looking.lookup import MAX_PAGE
 from understudy.version import VERSION
 from understudy.web.negotiate import JSON
 

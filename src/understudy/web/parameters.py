@@ -10,7 +10,7 @@ from msgspec import Struct
 from starlette.requests import Request
 
 from understudy.node.errors import BadRequest, NotFound
-from understudy.node.lookup import MAX_PAGE
+from understudy.node.looking.lookup import MAX_PAGE
 from understudy.node.node import Node
 from understudy.objects import ids
 from understudy.objects.errors import WrongKind

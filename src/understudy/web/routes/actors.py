@@ -9,9 +9,9 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from understudy.node.cores import whole_core
 from understudy.node.errors import Rejected
-from understudy.node.lookup import ActorInfo
+from understudy.node.intake.cores import whole_core
+from understudy.node.looking.lookup import ActorInfo
 from understudy.node.node import Created
 from understudy.objects.codec import Block
 from understudy.objects.errors import ObjectError

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from understudy.node.errors import BadRequest
-from understudy.node.feed import Event
+from understudy.node.looking.feed import Event
 from understudy.objects.ids import ActorId
 from understudy.web.body import header_text
 from understudy.web.negotiate import EVENT_STREAM

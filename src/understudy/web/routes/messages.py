@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from understudy.node.errors import Rejected
-from understudy.node.reception import Answer, Reply
+from understudy.node.intake.reception import Answer, Reply
 from understudy.objects import ids
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import ActorId, MessageId

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from understudy.actors.query import BYTES, DAG_CBOR, NO_CONTEXT, TEXTS, WUT, Blob, Tree, encoded
+from understudy.node.asking.queries import QUERY_SECONDS, Queried
 from understudy.node.errors import BadRequest, QueryRefused
-from understudy.node.queries import QUERY_SECONDS, Queried
 from understudy.objects import ids
 from understudy.objects.ids import ActorId, StepId
 from understudy.web.answers import has_already, head_headers, immutable_headers, not_modified

@@ -15,10 +15,10 @@ from understudy.actors.contract import Engine, Program, StepInput, StepResult
 from understudy.actors.errors import WitError
 from understudy.actors.query import Error, QueryInput, Result, read_result
 from understudy.engines.python.engine import ABI, PythonEngine
-from understudy.node.no_calls import NoCalls
-from understudy.node.nursery import Nursery
-from understudy.node.replay_calls import ReplayCalls
-from understudy.node.wire import (
+from understudy.judging.no_calls import NoCalls
+from understudy.judging.nursery import Nursery
+from understudy.judging.replay_calls import ReplayCalls
+from understudy.judging.wire import (
     FRESH,
     KEPT,
     WATCHED,

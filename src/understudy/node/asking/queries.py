@@ -15,8 +15,18 @@ from msgspec import Struct
 
 from understudy.actors.contract import Engine
 from understudy.actors.errors import CallFailed, WitError
-from understudy.actors.query import BAD_ARGUMENTS, NO_QUERIES, UNKNOWN_QUERY, Blob, Error, QueryRequest, Tree
-from understudy.node.asking import QUERY_TIMEOUT, Answered, Asking, too_late
+from understudy.actors.query import (
+    BAD_ARGUMENTS,
+    NO_QUERIES,
+    QUERY_TIMEOUT,
+    UNKNOWN_QUERY,
+    Blob,
+    Error,
+    QueryRequest,
+    Tree,
+)
+from understudy.node.asking.asking import Answered, Asking, too_late
+from understudy.node.asking.query_pool import QueryPool
 from understudy.node.errors import (
     BadArguments,
     NodeError,
@@ -27,8 +37,7 @@ from understudy.node.errors import (
     TooLarge,
     UnknownQuery,
 )
-from understudy.node.lookup import Lookup
-from understudy.node.query_pool import QueryPool
+from understudy.node.looking.lookup import Lookup
 from understudy.objects.ids import ActorId, StepId
 from understudy.store.reader import Reader
 from understudy.store.recent import Recent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from understudy.node.wire import Blocks, GetBlocks, GetHead, GetSteps, Pipe, ToJudge, ToPerformer, Value, Values
+from understudy.judging.wire import Blocks, GetBlocks, GetHead, GetSteps, Pipe, ToJudge, ToPerformer, Value, Values
 from understudy.objects.ids import ActorId, Id, StepId
 from understudy.store.errors import Corrupt
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NoReturn
 
 from understudy.actors.errors import CallFailed, WitError
-from understudy.actors.query import QueryInput, QueryProgram, Result
-from understudy.node.asking import QUERY_TIMEOUT
-from understudy.node.virtual_loop import Stuck, run_virtually
+from understudy.actors.query import QUERY_TIMEOUT, QueryInput, QueryProgram, Result
+from understudy.judging.virtual_loop import Stuck, run_virtually
 from understudy.objects.codec import Block
 from understudy.objects.journal import Entry
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
-from understudy.node.lookup import Pending
+from understudy.node.looking.lookup import Pending
 from understudy.objects.mailbox import mailbox_key
 
 

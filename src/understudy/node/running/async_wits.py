@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
 from understudy.actors.contract import StepResult
-from understudy.node.slow_wits import Run
+from understudy.node.running.slow_wits import Run
 
 STOP_SECONDS: Final = 5.0  # how long a stop waits for wits to be cancelled
 HELD_SECONDS: Final = 0.1  # a loop on which a wit waits so long for its beginning is held by one that computes

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from understudy.node.errors import Ambiguous, NotFound, NotThatStep
-from understudy.node.names import Names
+from understudy.node.looking.names import Names
 from understudy.objects import ids
 from understudy.objects.errors import BadId, WrongKind
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId

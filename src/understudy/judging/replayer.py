@@ -12,6 +12,9 @@ from msgspec import Struct
 from understudy.actors.contract import Engine
 from understudy.actors.errors import WitError
 from understudy.engines.wasm.engine import WasmEngine
+from understudy.judging.performed import PerformerLost
+from understudy.judging.replay_calls import ReplayCalls
+from understudy.judging.stage import Stage, perform
 from understudy.kernel.advance import KERNEL_ENGINE, Plan
 from understudy.kernel.compare import Difference
 from understudy.kernel.replay import (
@@ -36,9 +39,6 @@ from understudy.kernel.verify import (
     Problem,
     judge_replay,
 )
-from understudy.node.performed import PerformerLost
-from understudy.node.replay_calls import ReplayCalls
-from understudy.node.stage import Stage, perform
 from understudy.objects import step as steps
 from understudy.objects.ids import TreeId
 from understudy.objects.step import step_node

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
+from understudy.judging.chains import StoredChains
+from understudy.judging.verification import Target
 from understudy.kernel.verify import MISMATCH, UNSENT, Verdict
-from understudy.node.chains import StoredChains
-from understudy.node.verification import Target
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, MessageId, StepId
 from understudy.objects.message import Message

@@ -13,12 +13,11 @@ from typing import Final, cast
 from understudy.actors.contract import Delivery, StepInput
 from understudy.actors.errors import WitError
 from understudy.actors.query import Blob, Error, QueryInput, QueryProgram, result_bytes
-from understudy.kernel.actor import actor_at, unborn
-from understudy.node.no_calls import NoCalls, ask_nobody
-from understudy.node.pipe_store import PipeStore
-from understudy.node.replay_calls import ReplayCalls
-from understudy.node.stage import LocalStage, perform
-from understudy.node.wire import (
+from understudy.judging.no_calls import NoCalls, ask_nobody
+from understudy.judging.pipe_store import PipeStore
+from understudy.judging.replay_calls import ReplayCalls
+from understudy.judging.stage import LocalStage, perform
+from understudy.judging.wire import (
     FRESH,
     KEPT,
     Answered,
@@ -37,6 +36,7 @@ from understudy.node.wire import (
     ToPerformer,
     Unreadable,
 )
+from understudy.kernel.actor import actor_at, unborn
 from understudy.objects.codec import decode
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
 from understudy.objects.journal import CallError, journal_block, read_journal

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from understudy.node.lookup import Lookup
+from understudy.node.looking.lookup import Lookup
 from understudy.objects.ids import ActorId, Id, StepId
 from understudy.store.keys import FEED, feed_row, height_row, heights_of
 from understudy.store.port import Backend

@@ -10,7 +10,9 @@ from typing import Final
 
 from understudy.actors.contract import Engine
 from understudy.actors.errors import WitError
-from understudy.actors.query import Error, QueryRequest, Result, read_request, result_bytes
+from understudy.actors.query import QUERY_TIMEOUT, Error, QueryRequest, Result, read_request, result_bytes
+from understudy.judging.no_calls import NoCalls, ask_nobody
+from understudy.judging.performed import PerformerLost
 from understudy.kernel.compare import JSON, MAX_PREVIEW
 from understudy.kernel.query import check_result, prepare_query
 from understudy.kernel.replay import Record
@@ -28,9 +30,6 @@ from understudy.kernel.verify import (
     reading_problem,
     worse,
 )
-from understudy.node.asking import QUERY_TIMEOUT
-from understudy.node.no_calls import NoCalls, ask_nobody
-from understudy.node.performed import PerformerLost
 from understudy.objects import ids
 from understudy.objects.errors import BadId, ObjectError
 from understudy.objects.ids import StepId

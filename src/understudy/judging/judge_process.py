@@ -14,8 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from understudy.kernel.verify import DIED, TIMEOUT
-from understudy.node.wire import (
+from understudy.judging.wire import (
     At,
     Blocks,
     Broken,
@@ -30,11 +29,12 @@ from understudy.node.wire import (
     Value,
     Values,
 )
+from understudy.kernel.verify import DIED, TIMEOUT
 
 _START: Final = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from understudy.node.judge import main
+from understudy.judging.judge import main
 main()
 """
 # What a process may need of the machine to start at all.

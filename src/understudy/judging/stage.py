@@ -17,9 +17,9 @@ from understudy.engines.python.externals import FreshResolver
 from understudy.engines.python.failure import in_core, in_package
 from understudy.engines.python.program import PythonProgram
 from understudy.engines.python.resolver import default_resolver, home_of
-from understudy.node.replay_calls import ReplayCalls
-from understudy.node.virtual_loop import Stuck, run_virtually
-from understudy.node.witness import Belongs, Witness
+from understudy.judging.replay_calls import ReplayCalls
+from understudy.judging.virtual_loop import Stuck, run_virtually
+from understudy.judging.witness import Belongs, Witness
 from understudy.objects.ids import TreeId
 from understudy.objects.step import FAILED, Outcome
 from understudy.store.reader import Reader, Staging

@@ -28,12 +28,12 @@ from understudy.kernel.policy import DEFAULT, Policy, read_policy
 from understudy.kernel.retries import exhausted
 from understudy.kernel.seal import Sealed, recordable, seal
 from understudy.kernel.seeds import Seeds
-from understudy.node.async_wits import AsyncWits
-from understudy.node.calls import CapabilityTable, LiveCalls
-from understudy.node.cell import Cell, Stand
-from understudy.node.committer import MAX_QUEUED, Committer, Done
-from understudy.node.slow_wits import Run, SlowWits
-from understudy.node.troubles import Troubles
+from understudy.node.running.async_wits import AsyncWits
+from understudy.node.running.calls import CapabilityTable, LiveCalls
+from understudy.node.running.cell import Cell, Stand
+from understudy.node.running.committer import MAX_QUEUED, Committer, Done
+from understudy.node.running.slow_wits import Run, SlowWits
+from understudy.node.running.troubles import Troubles
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.mailbox import UPDATE, Cursor

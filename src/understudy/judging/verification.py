@@ -14,18 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from understudy.engines.wasm.cache import default_folder
-from understudy.kernel.verify import (
-    INTEGRITY,
-    MATCH,
-    MISMATCH,
-    UNVERIFIABLE,
-    Problem,
-    Verdict,
-    reading_problem,
-    worse,
-)
-from understudy.node.judge_process import JudgeLost, JudgeProcess
-from understudy.node.wire import (
+from understudy.judging.judge_process import JudgeLost, JudgeProcess
+from understudy.judging.wire import (
     Blocks,
     Done,
     GetBlocks,
@@ -35,6 +25,16 @@ from understudy.node.wire import (
     Span,
     Value,
     Values,
+)
+from understudy.kernel.verify import (
+    INTEGRITY,
+    MATCH,
+    MISMATCH,
+    UNVERIFIABLE,
+    Problem,
+    Verdict,
+    reading_problem,
+    worse,
 )
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, StepId

@@ -1,6 +1,6 @@
 """A judge: the fresh process that verifies. It gets blocks through its pipe and trusts none of them, and runs no wit.
 
-`node/judge_process.py` starts it under a fixed hash seed and with nothing of the user's environment.
+`judging/judge_process.py` starts it under a fixed hash seed and with nothing of the user's environment.
 """
 
 from __future__ import annotations
@@ -11,6 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, cast
 
+from understudy.judging.asked_again import AskedAgain
+from understudy.judging.chains import StoredChains
+from understudy.judging.nursery import Nursery
+from understudy.judging.performed import PerformedStage
+from understudy.judging.performer import end_with_parent
+from understudy.judging.pipe_store import PipeStore
+from understudy.judging.replayer import Replayer
+from understudy.judging.wire import At, Broken, Done, HungUp, Pipe, Setup, Span, ToJudge
 from understudy.kernel.closure import Closure
 from understudy.kernel.own_messages import OwnMessages
 from understudy.kernel.replay import Record, read_record
@@ -26,14 +34,6 @@ from understudy.kernel.verify import (
     reading_problem,
     worse,
 )
-from understudy.node.asked_again import AskedAgain
-from understudy.node.chains import StoredChains
-from understudy.node.nursery import Nursery
-from understudy.node.performed import PerformedStage
-from understudy.node.performer import end_with_parent
-from understudy.node.pipe_store import PipeStore
-from understudy.node.replayer import Replayer
-from understudy.node.wire import At, Broken, Done, HungUp, Pipe, Setup, Span, ToJudge
 from understudy.objects import ids
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, StepId, TreeId

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 from understudy.actors.errors import CallFailed, CallNeedsWorld, Retry
-from understudy.node.virtual_loop import VirtualLoop
+from understudy.judging.virtual_loop import VirtualLoop
 from understudy.objects.codec import Block
 from understudy.objects.journal import MAX_ENTRIES, Entry
 from understudy.store.reader import Reader

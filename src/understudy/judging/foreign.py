@@ -6,13 +6,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
+from understudy.judging.held import check_held
+from understudy.judging.together import check_against
+from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.verify import INTEGRITY, MISMATCH, UNVERIFIABLE, Verdict
-from understudy.node.held import check_held
-from understudy.node.importing import store_blocks
-from understudy.node.together import check_against
-from understudy.node.verification import Target, verify_targets
 from understudy.objects.errors import NotCanonical, WrongKind
 from understudy.objects.ids import Id, StepId
+from understudy.store.car import store_blocks
 from understudy.store.errors import BadCar, Corrupt, Missing
 from understudy.store.open import open_store
 from understudy.store.port import Backend

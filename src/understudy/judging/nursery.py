@@ -14,8 +14,8 @@ import socket
 from collections.abc import Sequence
 from typing import Final
 
-from understudy.node.performer import perform_for
-from understudy.node.wire import FromPerformer, Pipe, ToPerformer
+from understudy.judging.performer import perform_for
+from understudy.judging.wire import FromPerformer, Pipe, ToPerformer
 
 _NUMBER: Final = 8  # bytes of a process id, and of an exit code
 

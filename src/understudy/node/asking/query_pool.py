@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
 from understudy.node.errors import Busy
-from understudy.node.slow_wits import place_in
+from understudy.node.running.slow_wits import place_in
 
 MAX_AT_WORK: Final = 8  # queries that run at once: they share one interpreter, and each wants its turn of it
 MAX_LOST: Final = 56  # threads of queries that went on past their deadline; beyond this no new ones replace them

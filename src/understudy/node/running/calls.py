@@ -11,7 +11,7 @@ from typing import Final
 from understudy.actors.contract import Capability, Delivery, Reply
 from understudy.actors.errors import CallFailed, Retry
 from understudy.kernel.actor import Actor
-from understudy.node.blocking import run_to_end
+from understudy.node.running.blocking import run_to_end
 from understudy.objects.blob import blob_blocks
 from understudy.objects.codec import Block
 from understudy.objects.journal import MAX_ENTRIES, CallError, Entry

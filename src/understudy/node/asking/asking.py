@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from understudy.actors.contract import Engine
 from understudy.actors.errors import CallFailed, WitError
-from understudy.actors.query import Error, QueryRequest, Result, read_request, result_bytes
+from understudy.actors.query import QUERY_TIMEOUT, Error, QueryRequest, Result, read_request, result_bytes
 from understudy.kernel.query import QueryPlan, check_result, prepare_query
-from understudy.node.blocking import run_to_end
 from understudy.node.errors import Ambiguous, NotFound
-from understudy.node.lookup import Lookup
+from understudy.node.looking.lookup import Lookup
+from understudy.node.running.blocking import run_to_end
 from understudy.objects.codec import Block
 from understudy.objects.ids import ActorId, StepId
 from understudy.objects.journal import Entry
@@ -24,7 +24,6 @@ from understudy.store.reader import Reader
 
 MAX_DEPTH: Final = 8  # a query that asks a query that asks …: deeper is a cycle, or as bad as one
 # The words in which asking fails, beside those of actors/query.py.
-QUERY_TIMEOUT: Final = "QueryTimeout"
 TOO_DEEP: Final = "TooDeep"
 NO_SUCH_ACTOR: Final = "NoSuchActor"
 AMBIGUOUS: Final = "Ambiguous"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from threading import Lock
 from typing import Final, Generic, TypeVar
 
@@ -33,10 +33,15 @@ class Recent(Generic[Key, Value]):
 
     def put(self, key: Key, value: Value, size: int) -> None:
         """Keep a value of so many bytes, and forget those that were not used for the longest time."""
-        size += _ENTRY
+        self.put_all([(key, value, size)])
+
+    def put_all(self, values: Iterable[tuple[Key, Value, int]]) -> None:
+        """The same for many values with their sizes, at the price of one lock."""
+        entries = self._entries
         with self._lock:
-            before = self._entries.pop(key, None)
-            self._size += size - (0 if before is None else before[1])
-            self._entries[key] = value, size
+            for key, value, size in values:
+                before = entries.pop(key, None)
+                self._size += size + _ENTRY - (0 if before is None else before[1])
+                entries[key] = value, size + _ENTRY
             while self._size > self._most:
-                self._size -= self._entries.popitem(last=False)[1][1]
+                self._size -= entries.popitem(last=False)[1][1]

@@ -89,15 +89,19 @@ class Grit(Reader):
     def has(self, id: bytes) -> bool:
         return self._cache.get(id) is not None or super().has(id)
 
-    def keep(self, block: Block, node: Any = None) -> None:
-        """Put a small blob that was just made durable into the cache, or a node of a large map: they are likely to be read next.
+    def keep(self, made: Iterable[tuple[Block, Any]]) -> None:
+        """Put what was just made durable into the cache where it is likely to be read next: small blobs, trees, and nodes of large maps.
 
-        No other node: as it was before it was encoded, its maps may stand in another order than in the block.
+        Each block comes with its node as it was before it was encoded, or None. No other node is kept: its maps may
+        stand in another order than in the block.
         """
-        if type(node) is list:
-            self._cache.put(block.id, node, _SWELL * len(block.data))
-        elif ids.is_raw(block.id) and len(block.data) <= _CACHED_BLOB:
-            self._cache.put(block.id, block.data, len(block.data))
+        kept: list[tuple[bytes, Any, int]] = []
+        for (id, data), node in made:
+            if type(node) is list or (type(node) is dict and "tree" in node):
+                kept.append((id, node, _SWELL * len(data)))
+            elif ids.is_raw(id) and len(data) <= _CACHED_BLOB:
+                kept.append((id, data, len(data)))
+        self._cache.put_all(kept)
 
 
 class InFlight(Reader):
@@ -128,7 +132,8 @@ class InFlight(Reader):
 
     def remove(self, blocks: Iterable[Block], *, durable: bool) -> None:
         """Their unit is durable, and the reader below has them; or it failed, and nobody will ask for them."""
-        held, decoded, again, keep = self._held, self._nodes, self._again, self._base.keep
+        held, decoded, again = self._held, self._nodes, self._again
+        gone: list[tuple[Block, Any]] = []
         with self._lock:
             for block in blocks:
                 id = block[0]
@@ -137,16 +142,19 @@ class InFlight(Reader):
                     if not again[id]:
                         del again[id]
                     continue
-                del held[id]
-                node = decoded.pop(id, None)
-                # What failed must not be found in the cache: it is in no store.
-                if durable:
-                    keep(block, node)
+                gone.append((block, decoded.pop(id, None)))
+                # Before it is gone from here it must be found below.
+                if not durable:
+                    del held[id]
+            # What failed must not be found in the cache: it is in no store.
+            if durable:
+                self._base.keep(gone)
+                for block, _ in gone:
+                    del held[block[0]]
 
     def keep(self, blocks: Iterable[Block]) -> None:
         """These blocks became durable without having been added: the small ones are likely to be read next."""
-        for block in blocks:
-            self._base.keep(block)
+        self._base.keep([(block, None) for block in blocks])
 
     def block(self, id: bytes) -> bytes:
         held = self._held.get(id)

@@ -53,6 +53,39 @@ def test_a_message_that_is_refused_takes_none_of_its_neighbours_with_it(living: 
     assert [len(step.consumed) for step in refused] == [1, 1]
 
 
+CROWD = """
+from understudy import Wit
+wit = Wit()
+@wit.message("go")
+def go(to: str, ctx):
+    for number in range(40):
+        ctx.send(to, {"n": number}, type="message")
+"""
+
+
+def crowd(living: Living, id: ActorId) -> list[int]:
+    """How many messages each step took after forty came at the same moment."""
+    driver = living.run(living.node.create({"wit": CROWD.encode()})).id
+    living.send(driver, "go", str(id))
+    living.come_to_rest()
+    return [len(step.consumed) for _, step in living.node.steps(id, limit=100).items[::-1]]
+
+
+def test_messages_that_come_at_once_are_a_step_each_and_every_state_is_in_the_chain(living: Living):
+    id = born(living, counter())
+    assert crowd(living, id) == [1] * 41
+    reader = living.node.reader
+    found = [reader.find(step.core, "state") for _, step in living.node.steps(id, limit=100).items]
+    assert [None if each is None else reader.blob(each) for each in found] == [b"%d" % n for n in range(40, -1, -1)]
+
+
+def test_a_policy_may_ask_for_batches_and_the_history_matches_all_the_same(living: Living):
+    id = born(living, counter(), policy=b'{"batch": 16}')
+    assert crowd(living, id) == [1, 16, 16, 8]
+    assert state(living, id) == b"40"
+    assert [verdict.verdict for verdict in living.run(living.node.verify())] == ["MATCH"] * 2
+
+
 def test_a_component_that_never_ends_holds_up_nobody_else(living: Living):
     endless, other = born(living, ENDLESS, limits=b'{"fuel": 2000000000}'), born(living, counter())
 

@@ -9,6 +9,7 @@ import sys
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -109,6 +110,15 @@ def test_the_resulting_state_is_in_the_step_that_the_answer_names(counter):
     """The resulting state of the wasm component should be hashed into the hash chain."""
     answer = counter.post({"add": 3}).json()
     assert counter.client.get(f"/steps/{answer['head']}/core/state").json() == answer["state"]
+
+
+def test_of_forty_callers_at_once_each_gets_the_state_after_its_own_message(counter):
+    before = counter.state()["count"]
+    with ThreadPoolExecutor(40) as callers:
+        answers = [each.json() for each in callers.map(lambda _: counter.post({"add": 1}), range(40))]
+    assert {each["state"]["count"] for each in answers} == set(range(before + 1, before + 41))
+    on_the_chain = {entry["id"]: entry["data"]["consumed"] for entry in counter.chain()}
+    assert all(len(on_the_chain[each["head"]]) == 1 for each in answers)
 
 
 def test_what_a_contract_refuses_is_422_says_which_and_changes_nothing(counter):

@@ -122,6 +122,14 @@ class Engine(Protocol):
         """
 
 
+class LiveEngine(Engine, Protocol):
+    """An engine as a living node uses it, which also decides how many messages make a step."""
+
+    @property
+    def batch(self) -> int:
+        """The most messages that one step takes where the core's `/policy` says nothing of it."""
+
+
 class Capability(Protocol):
     """Something the host offers to wits. Started only when the parent step is durable, at least once until the step is sealed."""
 

@@ -10,7 +10,6 @@ from msgspec import Struct, field
 from understudy.actors.errors import WitError
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import TreeId
-from understudy.objects.step import MAX_CONSUMED
 from understudy.store.maps import tree_entry
 from understudy.store.reader import Reader
 
@@ -31,11 +30,14 @@ class RetryPolicy(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Policy(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who may update beside the sender of the genesis; retries; messages per step; the deadline of a step that waits."""
+    """Who may update beside the sender of the genesis; retries; messages per step; the deadline of a step that waits.
+
+    Without `batch` the engine says how many messages make a step: many for a Python wit, one for a component.
+    """
 
     update: tuple[str, ...] = ()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
-    batch: int = MAX_CONSUMED
+    batch: int | None = None
     deadline_ms: int | None = None
 
 
@@ -57,7 +59,8 @@ def read_policy(reader: Reader, core: TreeId) -> Policy:
         raise WitError("BadPolicy", f"/policy is not the JSON of a policy: {error}") from error
     deadline_ms = MAX_MS if policy.deadline_ms is None else policy.deadline_ms
     times = (policy.retry.first_ms, policy.retry.most_ms, deadline_ms)
-    if min(policy.retry.attempts, policy.batch, *times) < 1:
+    batch = 1 if policy.batch is None else policy.batch
+    if min(policy.retry.attempts, batch, *times) < 1:
         raise WitError("BadPolicy", "/policy: attempts, first_ms, most_ms, batch and deadline_ms are 1 or more")
     if max(times) > MAX_MS:
         raise WitError("BadPolicy", f"/policy: first_ms, most_ms and deadline_ms are at most a day, {MAX_MS:,}")

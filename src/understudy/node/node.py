@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from msgspec import Struct
 
-from understudy.actors.contract import Capability, Delivery, Engine
+from understudy.actors.contract import Capability, Delivery, LiveEngine
 from understudy.actors.errors import Retry, WitError
 from understudy.actors.query import NO_CONTEXT, Blob, QueryRequest, Result
 from understudy.capabilities.names import NamesCapability
@@ -87,7 +87,7 @@ class Node:
         backend: Backend,
         *,
         store_url: str = "memory:",
-        engines: Mapping[str, Engine] | None = None,
+        engines: Mapping[str, LiveEngine] | None = None,
         capabilities: Mapping[str, Capability] | None = None,
         clock: Callable[[], int] | None = None,
         run_ahead: int = MAX_AHEAD,

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from understudy.actors.contract import Capability, Engine, StepResult
+from understudy.actors.contract import Capability, LiveEngine, StepResult
 from understudy.engines.python.engine import PythonEngine
 from understudy.node.intake.reception import Reception, Sending
 from understudy.node.looking.lookup import Lookup
@@ -35,7 +35,7 @@ class Simulator:
         self,
         backend: Backend,
         *,
-        engines: Mapping[str, Engine] | None = None,
+        engines: Mapping[str, LiveEngine] | None = None,
         capabilities: Mapping[str, Capability] | None = None,
         run_ahead: int = MAX_AHEAD,
         start_us: int = 1_700_000_000_000_000,

@@ -21,6 +21,7 @@ from understudy.engines.python.resolver import Resolver, default_resolver, find_
 from understudy.objects import ids
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import Id, TreeId
+from understudy.objects.step import MAX_CONSUMED
 from understudy.store.maps import tree_entry
 from understudy.store.reader import Reader
 
@@ -60,6 +61,11 @@ class PythonEngine:
     def name(self) -> str:
         """`python`."""
         return NAME
+
+    @property
+    def batch(self) -> int:
+        """As many as a step may take."""
+        return MAX_CONSUMED
 
     def load(self, core: TreeId, entry: str, store: Reader) -> PythonProgram:
         """The program that a core's `/wit` or `/wit_update` names. Raises WitError, StoreError."""

@@ -49,6 +49,11 @@ class WasmEngine:
         """`wasm`."""
         return NAME
 
+    @property
+    def batch(self) -> int:
+        """One: seed 001 wants the state after each message in the chain, and whoever sent it wants that one."""
+        return 1
+
     def load(self, core: TreeId, entry: str, store: Reader) -> WasmProgram:
         """The program that a core's `/wit` names. Raises WitError, StoreError."""
         if entry != _WIT:

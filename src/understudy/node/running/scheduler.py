@@ -18,10 +18,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from understudy.actors.contract import Delivery, Engine, StepResult
+from understudy.actors.contract import Delivery, LiveEngine, StepResult
 from understudy.actors.errors import WitError
 from understudy.kernel.actor import load_actor, unborn
 from understudy.kernel.advance import Plan, prepare
+from understudy.kernel.core import runtime_of
 from understudy.kernel.deliver import MAX_WAITING, Judgement, judge, sender_key, unpack_row
 from understudy.kernel.evidence import evidence_unit
 from understudy.kernel.policy import DEFAULT, Policy, read_policy
@@ -93,7 +94,7 @@ class Scheduler:
         *,
         backend: Backend,
         reader: InFlight,
-        engines: Mapping[str, Engine],
+        engines: Mapping[str, LiveEngine],
         capabilities: CapabilityTable,
         secret: bytes,
         clock: Callable[[], int],
@@ -292,7 +293,7 @@ class Scheduler:
             self.committer.submit(units)
 
     def _step(self, cell: Cell, epoch: int) -> None:
-        limit = 1 if cell.singles else self._policy(cell).batch
+        limit = 1 if cell.singles else self._batch(cell)
         taken = cell.waiting.take(born=cell.actor.step is not None, limit=limit)
         if not taken:
             if cell.overflow:
@@ -579,6 +580,18 @@ class Scheduler:
                 _log.warning("actor %s: %s", cell.actor.text, error)
                 cell.policy = DEFAULT
         return cell.policy
+
+    def _batch(self, cell: Cell) -> int:
+        """The most messages that the next step may take."""
+        asked = self._policy(cell).batch
+        if asked is not None or len(cell.waiting) < 2:
+            return asked or 1
+        try:
+            engine = self._engines.get(runtime_of(self._reader, cell.actor.core))
+        except (WitError, ObjectError, Missing):
+            # The step will fail of this core, and each message with a step of its own.
+            engine = None
+        return 1 if engine is None else engine.batch
 
     def _owner(self, cell: Cell) -> str:
         if cell.owner is None:

@@ -18,15 +18,16 @@ from understudy.actors.contract import Reply
 from understudy.actors.errors import CallFailed
 from understudy.actors.query import read_result, result_bytes
 from understudy.judging.foreign import verify_car
-from understudy.judging.verification import Target
+from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.verify import ANSWER, INTEGRITY, MATCH, MISMATCH, MISSING, UNVERIFIABLE, Verdict
 from understudy.node.asking.queries import Queried
 from understudy.node.errors import QueryFailed
 from understudy.objects.ids import ActorId, StepId
-from understudy.objects.journal import Entry
+from understudy.objects.journal import Entry, journal_block
 from understudy.objects.step import step_block
 from understudy.store.car import write_car
-from understudy.store.port import Unit
+from understudy.store.keys import head_ref, height_row
+from understudy.store.port import Move, Row, Unit
 
 COUNTER = """
 from understudy import Blob, Error, Tree, Wit
@@ -315,6 +316,40 @@ def test_an_answer_that_was_never_given_is_a_mismatch_of_its_own_cause(what: str
         found = deep(living, asking)
         assert (found.verdict, found.at_height, found.path) == (MISMATCH, 1, "data.journal.query/0")
         assert found.cause == (INTEGRITY if what == "fork" else ANSWER)
+
+
+def test_an_answer_whose_step_was_struck_out_is_a_mismatch(living: Living) -> None:
+    counter, asking = living.create(wit=COUNTER), living.create(wit=ASKING)
+    living.tell(asking, "ask", [str(counter), "count", {}])
+    [entry] = journal(living, asking)
+    blank = journal_block([msgspec.structs.replace(entry, step=None)])
+    before, head = living.chain(asking)[-1], living.node.actor(asking).head
+    forged = step_block(msgspec.structs.replace(before, journal=blank.id))
+    moves = [Move(head_ref(asking), head, forged.id)]
+    rows = [Row(height_row(asking, before.height), forged.id)]
+    living.stop()
+    living.backend.commit([Unit(blocks=[blank, forged], moves=moves, rows=rows)])
+    for deep, integrity_only in [(False, False), (True, False), (False, True)]:
+        target = Target(asking, StepId(forged.id))
+        [found] = verify_targets(living.backend, [target], processes=1, deep=deep, integrity_only=integrity_only)
+        assert (found.verdict, found.cause) == (MISMATCH, INTEGRITY)
+        assert "query/0 has a reply, but not the step that gave it" in (found.reason or "")
+
+
+@pytest.mark.parametrize("answer", [b"blob text/plain\n3", CallFailed("NotToday", "never said")])
+def test_a_capability_that_answers_queries_without_a_step_counts_as_none(answer: bytes | CallFailed) -> None:
+    class Nameless(Lying):
+        async def call(self, request: bytes, *, caller: ActorId, key: str) -> Any:
+            if isinstance(answer, CallFailed):
+                raise answer
+            return answer
+
+    with Living(capabilities={"query": Nameless()}) as living:
+        asking = living.create(wit=ASKING)
+        told = living.tell(asking, "ask", ["anybody", "count", {}])
+        assert told == {"NoCapability": "what this node offers as 'query' answers without naming a step"}
+        assert [entry.error and entry.error.code for entry in journal(living, asking)] == ["NoCapability"]
+        assert deep(living, asking).verdict == MATCH
 
 
 def test_the_true_answer_of_a_node_that_could_lie_matches() -> None:

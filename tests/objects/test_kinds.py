@@ -14,7 +14,16 @@ from understudy.objects.blob import CHUNK, MAX_CHUNKS, BigBlob, blob_node, read_
 from understudy.objects.codec import decode, encode
 from understudy.objects.errors import BadName, NotCanonical, TooLarge, WrongKind
 from understudy.objects.ids import MessageId, node_id, raw_id
-from understudy.objects.journal import MAX_ENTRIES, Entry, journal_block, journal_node, read_journal
+from understudy.objects.journal import (
+    MAX_ENTRIES,
+    UNASKED,
+    CallError,
+    Entry,
+    journal_block,
+    journal_node,
+    lacks_step,
+    read_journal,
+)
 from understudy.objects.kinds import read_any
 from understudy.objects.mailbox import LANES, mailbox_key, mailbox_node, read_mailbox, split_key
 from understudy.objects.message import Message, check_headers, is_genesis, message_node, read_message
@@ -127,6 +136,24 @@ def test_a_journal_has_at_most_ten_thousand_entries():
     assert len(read_journal(decode(journal_block([entry] * MAX_ENTRIES).data))) == MAX_ENTRIES
     with pytest.raises(TooLarge):
         journal_block([entry] * (MAX_ENTRIES + 1))
+
+
+def test_a_querys_answer_names_its_step_unless_it_failed_before_any_was_asked():
+    entry = Entry(path="query/0", request="0" * 64, reply=raw_id(b""))
+    at = str(node_id(b"step"))
+    failures = {code: structs.replace(entry, reply=None, error=CallError(code, "")) for code in (*UNASKED, "NotToday")}
+    assert lacks_step(entry)
+    assert {code for code, failed in failures.items() if lacks_step(failed)} == {"NotToday"}
+    assert not any(lacks_step(structs.replace(each, step=at)) for each in (entry, *failures.values()))
+    assert not lacks_step(structs.replace(entry, path="verify/0"))
+
+
+def test_a_querys_reply_without_its_step_is_refused_and_that_of_another_call_is_not():
+    entry = Entry(path="query/0", request="0" * 64, reply=raw_id(b""))
+    with pytest.raises(WrongKind, match="query/0 has a reply, but not the step"):
+        read_journal(journal_node([entry]))
+    for good in (structs.replace(entry, step=str(node_id(b"step"))), structs.replace(entry, path="verify/0")):
+        assert read_journal(journal_node([good])) == (good,)
 
 
 def test_a_blob_of_too_many_chunks_is_refused():

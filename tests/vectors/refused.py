@@ -230,6 +230,7 @@ def _bad_journals() -> list[tuple[str, Any]]:
         ("a journal error with an unknown field", {"journal": [{**asked, "error": {**error, "at": 1}}]}),
         ("a journal entry with an empty step", {"journal": [{**asked, "reply": CORE, "step": ""}]}),
         ("a journal entry with a link for a step", {"journal": [{**asked, "reply": CORE, "step": BIRTH_ID}]}),
+        ("a query's reply without its step", {"journal": [{**asked, "reply": CORE}]}),
     ]
 
 

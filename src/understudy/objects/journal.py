@@ -1,4 +1,7 @@
-"""Journals: what the world answered during a step, in the order in which the answers came."""
+"""Journals: what the world answered during a step, in the order in which the answers came.
+
+The law: an answer of another actor names the step that gave it, so that it can be asked for again.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,9 @@ from understudy.objects.errors import ObjectError, TooLarge, WrongKind
 from understudy.objects.ids import Id
 
 MAX_ENTRIES: Final = 10_000  # keeps the node below 2 MiB
+QUERY: Final = "query/"  # how the path of a question to another actor begins
+# How a question fails that reached no step. Every other answer to one comes from a step.
+UNASKED: Final = frozenset({"NoCapability", "BadRequest", "NoSuchActor", "Ambiguous", "QueryTimeout"})
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -54,6 +60,17 @@ def read_journal(node: Any) -> tuple[Entry, ...]:
     raise WrongKind(f"not a journal: expected {{journal: [1 to {MAX_ENTRIES:,} entries]}}")
 
 
+def lacks_step(entry: Entry) -> bool:
+    """True if an answer to a query does not name its step, although only a step can have given it.
+
+    No history with such an entry is true. A reply is already refused when its journal is read; an error is a matter for
+    whoever judges the history.
+    """
+    if entry.step is not None or not entry.path.startswith(QUERY):
+        return False
+    return entry.error is None or entry.error.code not in UNASKED
+
+
 def _entry_node(entry: Entry) -> dict[str, Any]:
     fields: dict[str, Any] = {"path": entry.path, "request": entry.request}
     if entry.reply is not None:
@@ -78,6 +95,8 @@ def _read_entry(value: Any) -> Entry:
         good = _is_text(entry.path) and _HEX.match(entry.request) and (reply is None) != (error is None)
         if entry.error is not None:
             good = good and _is_text(entry.error.code) and isinstance(entry.error.text, str)
+        elif good and lacks_step(entry):
+            raise WrongKind(f"{entry.path} has a reply, but not the step that gave it")
     except (KeyError, TypeError, AttributeError, ObjectError) as problem:
         raise WrongKind(f"not a journal entry: {problem}") from problem
     if not good or _entry_node(entry) != value:

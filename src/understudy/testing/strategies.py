@@ -15,7 +15,7 @@ from understudy.objects.blob import BigBlob, blob_node
 from understudy.objects.codec import MAX_RAW
 from understudy.objects.hamt import BUCKET_SIZE
 from understudy.objects.ids import NODE, RAW, ActorId, Id, MessageId, StepId, TreeId
-from understudy.objects.journal import CallError, Entry, journal_node
+from understudy.objects.journal import QUERY, CallError, Entry, journal_node
 from understudy.objects.mailbox import LANES, MAX_INLINE, QUEUE, SIGNAL, UPDATE, Cursor, Mailbox, mailbox_key
 from understudy.objects.message import Message, message_node
 from understudy.objects.names import MAX_NAME_BYTES
@@ -133,12 +133,14 @@ def patches(draw: DrawFn) -> Patch:
 def entries(draw: DrawFn) -> Entry:
     """One entry of a journal: a reply or an error."""
     reply = draw(st.none() | links)
+    path = draw(st.builds("{}/{}".format, st.sampled_from(["send", "verify", "query"]), st.integers(0, 99)))
+    answers = reply is not None and path.startswith(QUERY)
     return Entry(
-        path=draw(st.builds("{}/{}".format, st.sampled_from(["send", "verify", "query"]), st.integers(0, 99))),
+        path=path,
         request=draw(hex_digests),
         reply=reply,
         error=None if reply is not None else draw(st.builds(CallError, st.just("NoSuchActor") | _printable, texts)),
-        step=draw(st.none() | text_ids),
+        step=draw(text_ids if answers else st.none() | text_ids),
     )
 
 

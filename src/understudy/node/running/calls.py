@@ -8,17 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
+from msgspec.structs import replace
+
 from understudy.actors.contract import Capability, Delivery, Reply
 from understudy.actors.errors import CallFailed, Retry
 from understudy.kernel.actor import Actor
 from understudy.node.running.blocking import run_to_end
 from understudy.objects.blob import blob_blocks
 from understudy.objects.codec import Block
-from understudy.objects.journal import MAX_ENTRIES, CallError, Entry
+from understudy.objects.journal import MAX_ENTRIES, CallError, Entry, lacks_step
 
 CapabilityTable = Mapping[str, Capability]
 WhenDurable = Callable[[Callable[[], None]], None]
 
+NO_CAPABILITY: Final = "NoCapability"
 _NOTHING: Final[Sequence[Entry]] = ()
 _NO_BLOCKS: Final[Sequence[Block]] = ()
 
@@ -72,26 +75,21 @@ class LiveCalls:
         await self._parent_is_durable()
         if self._closed:
             raise CallFailed("StepOver", "the wit has returned: a call that it left behind is not made any more")
-        request_digest = sha256(request).hexdigest()
+        entry = Entry(path=path, request=sha256(request).hexdigest())
         try:
-            offered = self._capabilities.get(capability)
-            if offered is None:
-                raise CallFailed("NoCapability", f"this node offers no {capability!r}")
-            reply = await offered.call(request, caller=self._actor.id, key=self._key(path))
+            data, step = await self._ask(capability, request, path)
+            blocks = blob_blocks(data)
+            answered = replace(entry, reply=blocks[-1].id, step=step)
+            if lacks_step(answered):
+                raise _nameless(capability)
         except CallFailed as error:
-            failure = CallError(error.code, error.text)
-            self._record(Entry(path=path, request=request_digest, error=failure, step=error.step), [])
-            raise
+            told = self._failed(entry, capability, error)
+            raise told from (error.__cause__ if told is error else error)
         except Exception as error:
             # The journal does not hold it. A wit that caught it and went on could not be replayed.
             self.unanswered = self.unanswered or error
             raise
-        data, step = reply if isinstance(reply, Reply) else (reply, None)
-        blocks = blob_blocks(data)
-        self._record(
-            Entry(path=path, request=request_digest, reply=blocks[-1].id, step=None if step is None else str(step)),
-            blocks,
-        )
+        self._record(answered, blocks)
         return data
 
     def call_and_wait(self, capability: str, request: bytes) -> bytes:
@@ -100,6 +98,23 @@ class LiveCalls:
             self.unanswered = self.unanswered or Retry("too many wits wait for answers at this moment")
             raise self.unanswered
         return run_to_end(self.call(capability, request))
+
+    async def _ask(self, capability: str, request: bytes, path: str) -> tuple[bytes, str | None]:
+        """The answer, and the step that gave it if it was another actor's."""
+        offered = self._capabilities.get(capability)
+        if offered is None:
+            raise CallFailed(NO_CAPABILITY, f"this node offers no {capability!r}")
+        reply = await offered.call(request, caller=self._actor.id, key=self._key(path))
+        data, step = reply if isinstance(reply, Reply) else (reply, None)
+        return data, None if step is None else str(step)
+
+    def _failed(self, entry: Entry, capability: str, error: CallFailed) -> CallFailed:
+        """Journal how a call failed; what the wit hears of it."""
+        failed = replace(entry, error=CallError(error.code, error.text), step=error.step)
+        if lacks_step(failed):
+            return self._failed(entry, capability, _nameless(capability))
+        self._record(failed, [])
+        return error
 
     def _record(self, entry: Entry, blocks: Sequence[Block]) -> None:
         if self._closed:
@@ -129,3 +144,8 @@ class LiveCalls:
 
         self._when_durable(say)
         await durable
+
+
+def _nameless(capability: str) -> CallFailed:
+    """Nobody would believe a journal with such an answer, so the capability counts as none."""
+    return CallFailed(NO_CAPABILITY, f"what this node offers as {capability!r} answers without naming a step")

@@ -18,7 +18,6 @@ from understudy.kernel.query import check_result, prepare_query
 from understudy.kernel.replay import Record
 from understudy.kernel.verify import (
     ANSWER,
-    DIED,
     INTEGRITY,
     MISMATCH,
     MISSING,
@@ -90,7 +89,7 @@ class AskedAgain:
         except _External:
             return _problem(UNVERIFIABLE, SOURCE, entry, "external code answered, of which the chain knows nothing")
         except PerformerLost as lost:
-            return _problem(UNVERIFIABLE, DIED, entry, str(lost))
+            return _problem(UNVERIFIABLE, lost.cause, entry, str(lost))
         if calls.asked:
             reason = f"the query {request.name!r} asks other actors in turn, at steps that are not in the journal"
             return _problem(UNVERIFIABLE, ANSWER, entry, reason)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from understudy.judging.performer import perform_for
+from understudy.judging.shut_world import separate_network
 from understudy.judging.wire import FromPerformer, Pipe, ToPerformer
 
 _NUMBER: Final = 8  # bytes of a process id, and of an exit code
@@ -72,6 +73,7 @@ class Nursery:
 def _tend(control: socket.socket) -> None:
     """Fork performers one after the other until the judge is gone; never returns."""
     gc.freeze()
+    separate_network()
     while True:
         asked, fds, _, _ = socket.recv_fds(control, 1, 1)
         if not asked:

@@ -31,6 +31,7 @@ from understudy.judging.wire import (
     HungUp,
     LoadedQuery,
     LoadQuery,
+    Noted,
     Pipe,
     Ran,
     Refused,
@@ -41,6 +42,7 @@ from understudy.judging.wire import (
     ToPerformer,
     Unreadable,
 )
+from understudy.kernel.verify import DIED, WORLD
 from understudy.objects import ids
 from understudy.objects.codec import decode
 from understudy.objects.errors import ObjectError
@@ -54,7 +56,19 @@ MAX_AHEAD: Final = 64 * 1024  # bytes of a block that is sent before it was aske
 
 
 class PerformerLost(Exception):
-    """The process that ran the code is gone, or talks nonsense; the text says how."""
+    """The process that ran the code is gone, or what it says decides nothing; the text says how, `cause` is a verdict's."""
+
+    def __init__(self, text: str, *, cause: str = DIED) -> None:
+        super().__init__(text)
+        self.cause = cause
+
+
+def shut_reason(tried: Sequence[str]) -> str:
+    """Why a step that reached for the world can't be judged, and what its author can do."""
+    return (
+        f"{'; '.join(tried)}: a replay's world is shut, so the code did not get there, and what it got when the step "
+        "was made is not in the chain. Have the sender put what is needed into the message, or ask through `ctx`"
+    )
 
 
 class PerformedStage:
@@ -68,7 +82,7 @@ class PerformedStage:
         self._key: Hashable = None
         self._pipe: Pipe[FromPerformer] | None = None
         self._sent: set[bytes] = set()
-        self._noted: Sequence[str] = ()
+        self._noted: Sequence[Noted] = ()
         self._kept = 0
 
     def begin(self) -> None:
@@ -88,7 +102,7 @@ class PerformedStage:
         self._kept += 1
         return _Engine(self, KEPT, key=(KEPT, self._kept))
 
-    def noted(self) -> Sequence[str]:
+    def noted(self) -> Sequence[Noted]:
         """See Stage."""
         return self._noted
 
@@ -112,6 +126,8 @@ class PerformedStage:
         if not isinstance(said, Answered | Refused):
             raise self._lose(f"answered {type(said).__name__}")
         calls.asked = said.asked
+        if said.tried:
+            raise PerformerLost(shut_reason(said.tried), cause=WORLD)
         if isinstance(said, Refused):
             raise WitError(said.code, said.text)
         try:
@@ -125,6 +141,8 @@ class PerformedStage:
     def run(self, asked: Run, calls: ReplayCalls, store: Reader) -> StepResult:
         """Have the performer run something. Raises WitError where it can't be loaded, StoreError, PerformerLost."""
         said = self._ask(asked, store)
+        if isinstance(said, Ran | Refused):
+            calls.tried = said.tried
         if isinstance(said, Refused):
             raise WitError(said.code, said.text)
         if not isinstance(said, Ran):

@@ -16,6 +16,7 @@ from understudy.actors.query import Blob, Error, QueryInput, QueryProgram, resul
 from understudy.judging.no_calls import NoCalls, ask_nobody
 from understudy.judging.pipe_store import PipeStore
 from understudy.judging.replay_calls import ReplayCalls
+from understudy.judging.shut_world import ShutWorld
 from understudy.judging.stage import LocalStage, perform
 from understudy.judging.wire import (
     FRESH,
@@ -55,6 +56,7 @@ def perform_for(pipe: Pipe[ToPerformer]) -> None:
         setup = pipe.receive()
         assert isinstance(setup, Setup)
         performer = _Performer(pipe, setup)
+        performer.shut_the_world()
         while True:
             performer.answer(pipe.receive())
     except HungUp:
@@ -76,12 +78,18 @@ class _Performer:
         # The door asks a backend for blocks only, and those are all that a pipe has.
         self._reader: Reader = Grit(cast(Backend, self._store))
         self._stage = LocalStage(setup.modules)
+        self._world = ShutWorld(self._stage.path_of)
         self._fresh, self._kept = self._stage.fresh(), self._stage.kept()
         self._query: QueryProgram | None = None
         self._staging = Staging(self._reader)
 
+    def shut_the_world(self) -> None:
+        """From now on code that runs here reaches nothing outside."""
+        self._world.shut()
+
     def answer(self, asked: ToPerformer) -> None:
         """Do one thing and say what came out."""
+        self._world.begin()
         try:
             match asked:
                 case Run():
@@ -97,7 +105,7 @@ class _Performer:
                 case _:
                     raise AssertionError(f"not asked for: {asked}")
         except WitError as error:
-            self._pipe.send(Refused(error.code, error.text))
+            self._pipe.send(Refused(error.code, error.text, tried=self._tried()))
         except (Missing, Corrupt) as error:
             self._pipe.send(Unreadable(error.id or b"", str(error), isinstance(error, Missing)))
 
@@ -119,6 +127,7 @@ class _Performer:
             requests=calls.requests,
             noted=noted,
             raced=calls.raced,
+            tried=self._tried(),
         )
         self._pipe.send(ran)
 
@@ -133,12 +142,17 @@ class _Performer:
         try:
             result = ask_nobody(self._query, given)
         except WitError as error:
-            self._pipe.send(Refused(error.code, error.text, calls.asked))
+            self._pipe.send(Refused(error.code, error.text, calls.asked, self._tried()))
             return
+        reply, failure = None, None
         if isinstance(result, Error):
-            self._pipe.send(Answered(reply=None, error=CallError(result.code, result.text), asked=calls.asked))
+            failure = CallError(result.code, result.text)
         else:
-            self._pipe.send(Answered(reply=result_bytes(result), error=None, asked=calls.asked))
+            reply = result_bytes(result)
+        self._pipe.send(Answered(reply=reply, error=failure, asked=calls.asked, tried=self._tried()))
+
+    def _tried(self) -> list[str]:
+        return [str(tried) for tried in self._world.tried]
 
     def _given(self, asked: Run) -> StepInput:
         actor = ActorId(TreeId(Id(asked.actor)))

@@ -40,6 +40,7 @@ class ReplayCalls:
         self.requests: dict[str, bytes] = {}  # what the code asked, by the call's path
         self.problem: Asked | None = None
         self.stuck = False
+        self.tried: Sequence[str] = ()  # what the code tried of the world
         self._closed = False
         self._by_path = {entry.path: entry for entry in answers}
         self._reader = reader

@@ -12,7 +12,7 @@ from msgspec import Struct
 from understudy.actors.contract import Engine
 from understudy.actors.errors import WitError
 from understudy.engines.wasm.engine import WasmEngine
-from understudy.judging.performed import PerformerLost
+from understudy.judging.performed import PerformerLost, shut_reason
 from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.stage import Stage, perform
 from understudy.kernel.advance import KERNEL_ENGINE, Plan
@@ -28,14 +28,13 @@ from understudy.kernel.replay import (
 from understudy.kernel.retries import RETRIES_EXHAUSTED
 from understudy.kernel.seal import Sealed
 from understudy.kernel.verify import (
-    CLOCK,
     CUT,
-    DIED,
     ENGINE,
     GLOBAL,
     JOURNAL,
     OUTPUT,
     UNVERIFIABLE,
+    WORLD,
     Problem,
     judge_replay,
 )
@@ -95,8 +94,10 @@ class Replayer:
             replay = self._replay(record, owner, self._fresh)
             self.requests = replay.calls.requests
             problem = self._compare(record, replay)
+            if replay.calls.tried:
+                return _shut_out(replay.calls.tried, problem)
         except PerformerLost as lost:
-            return Problem(verdict=UNVERIFIABLE, cause=DIED, reason=str(lost))
+            return Problem(verdict=UNVERIFIABLE, cause=lost.cause, reason=str(lost))
         if problem is None or problem.cause not in (OUTPUT, JOURNAL):
             return problem
         try:
@@ -163,7 +164,7 @@ class Replayer:
         self._replay(record, owner, {"python": self._stage.watched(), "wasm": self._wasm})
         noted = self._stage.noted()
         if noted:
-            return msgspec.structs.replace(problem, cause=CLOCK, reason="; ".join(noted))
+            return msgspec.structs.replace(problem, cause=noted[0].cause, reason="; ".join(one.text for one in noted))
         kept = self._kept_steps(record, owner)
         if kept is not None:
             reason = (
@@ -219,6 +220,13 @@ class _Unloadable:
 
     def load_update(self, before: TreeId, after: TreeId, store: Reader) -> NoReturn:
         raise self._error
+
+
+def _shut_out(tried: Sequence[str], problem: Problem | None) -> Problem:
+    """What differs may do so only because the code was refused what it got when the step was made."""
+    if problem is None:
+        return Problem(verdict=UNVERIFIABLE, cause=WORLD, reason=shut_reason(tried))
+    return msgspec.structs.replace(problem, verdict=UNVERIFIABLE, cause=WORLD, reason=shut_reason(tried))
 
 
 def _exhausted(record: Record) -> str | None:

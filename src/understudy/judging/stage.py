@@ -5,24 +5,29 @@ The law: `LocalStage` runs it in this process, and so is only for a process that
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from types import FrameType
+from typing import Final, Protocol
 
 from understudy.actors.contract import Engine, Program, StepInput, StepResult
 from understudy.actors.errors import STUCK
 from understudy.actors.query import QueryProgram
 from understudy.engines.python.engine import PythonEngine
-from understudy.engines.python.externals import FreshResolver
-from understudy.engines.python.failure import in_core, in_package
+from understudy.engines.python.externals import FreshResolver, is_authors
+from understudy.engines.python.failure import in_core
 from understudy.engines.python.program import PythonProgram
-from understudy.engines.python.resolver import default_resolver, home_of
+from understudy.engines.python.resolver import default_resolver
 from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.virtual_loop import Stuck, run_virtually
-from understudy.judging.witness import Belongs, Witness
+from understudy.judging.wire import Noted
+from understudy.judging.witness import Witness
 from understudy.objects.ids import TreeId
 from understudy.objects.step import FAILED, Outcome
 from understudy.store.reader import Reader, Staging
+
+_OURS: Final = __name__.partition(".")[0]
 
 
 class Stage(Protocol):
@@ -40,7 +45,7 @@ class Stage(Protocol):
     def kept(self) -> Engine:
         """Runs steps in one namespace, which is new with each call of this."""
 
-    def noted(self) -> Sequence[str]:
+    def noted(self) -> Sequence[Noted]:
         """What the witness saw since `watched` was asked for."""
 
     def staged(self, into: Staging) -> None:
@@ -53,7 +58,6 @@ class LocalStage:
     def __init__(self, modules: Sequence[str] = ()) -> None:
         self._resolver = FreshResolver(modules)
         self._fresh = PythonEngine(self._resolver, fresh=True)
-        self._belongs: Belongs = in_core
         self._witness: Witness | None = None
 
     def begin(self) -> None:
@@ -61,28 +65,38 @@ class LocalStage:
 
     def fresh(self) -> Engine:
         """See Stage."""
-        return _Engine(self, self._fresh, nullcontext())
+        return _Engine(self._fresh, nullcontext())
 
     def watched(self) -> Engine:
         """See Stage."""
-        self._witness = Witness(self._belongs)
-        return _Engine(self, self._fresh, self._witness)
+        self._witness = Witness(self.path_of)
+        return _Engine(self._fresh, self._witness)
 
     def kept(self) -> Engine:
         """See Stage."""
         self._resolver.forget_all()
-        return _Engine(self, PythonEngine(default_resolver()), nullcontext())
+        return _Engine(PythonEngine(default_resolver()), nullcontext())
 
-    def noted(self) -> Sequence[str]:
+    def path_of(self, frame: FrameType) -> str | None:
+        """The path of the author's code that a frame runs, None for what others wrote."""
+        name = str(frame.f_globals.get("__name__", ""))
+        top = name.partition(".")[0]
+        if top == _OURS:
+            return None
+        found = in_core(frame)
+        if found is not None:
+            return found
+        module = sys.modules.get(name)
+        if self._resolver.follows(top) or (module is not None and is_authors(module)):
+            return name.replace(".", "/") + ".py"
+        return None
+
+    def noted(self) -> Sequence[Noted]:
         """See Stage."""
         return () if self._witness is None else self._witness.noted
 
     def staged(self, into: Staging) -> None:
         """See Stage."""
-
-    def remember(self, program: PythonProgram) -> None:
-        """Note whose code a witness would have to watch."""
-        self._belongs = in_core if program.version is not None else in_package(home_of(program.function))
 
 
 def perform(program: Program, given: StepInput) -> StepResult:
@@ -100,8 +114,7 @@ def perform(program: Program, given: StepInput) -> StepResult:
 
 
 class _Engine:
-    def __init__(self, stage: LocalStage, engine: PythonEngine, around: AbstractContextManager[object]) -> None:
-        self._stage = stage
+    def __init__(self, engine: PythonEngine, around: AbstractContextManager[object]) -> None:
         self._engine = engine
         self._around = around
 
@@ -112,7 +125,6 @@ class _Engine:
     def load(self, core: TreeId, entry: str, store: Reader) -> Program:
         with self._around:
             program = self._engine.load(core, entry, store)
-        self._stage.remember(program)
         return _Program(program, self._around)
 
     def load_query(self, core: TreeId, store: Reader) -> QueryProgram:

@@ -154,26 +154,35 @@ class LoadedQuery(Struct, tag=True, frozen=True):
 
 
 class Answered(Struct, tag=True, frozen=True, kw_only=True):
-    """From a performer: a query's answer, or its own error. `asked` says that it tried to ask others."""
+    """From a performer: a query's answer, or its own error. `asked` says that it tried to ask others, `tried` as in Ran."""
 
     reply: bytes | None
     error: CallError | None
     asked: bool
+    tried: Sequence[str] = ()
 
 
 class Refused(Struct, tag=True, frozen=True):
-    """From a performer: why it can't be loaded, or why a query has no answer; `asked` as in `Answered`."""
+    """From a performer: why it can't be loaded, or why a query has no answer; the rest as in `Answered`."""
 
     code: str
     text: str
     asked: bool = False
+    tried: Sequence[str] = ()
+
+
+class Noted(Struct, frozen=True):
+    """What a witness saw: a line of the code with what it calls, and the cause that this stands for."""
+
+    text: str
+    cause: str
 
 
 class Ran(Struct, tag=True, frozen=True, kw_only=True):
     """From a performer: what came out; `journal` is the block of the answers that were taken, `noted` a witness's words.
 
     `asked` and `stuck` are `problem` and `stuck` of its `ReplayCalls`.
-    `raced`: timers of the code could have gone off before answers that it got.
+    `raced`: timers of the code could have gone off before answers that it got. `tried`: what it tried of the world.
     """
 
     result: StepResult
@@ -181,8 +190,9 @@ class Ran(Struct, tag=True, frozen=True, kw_only=True):
     asked: tuple[str, str | None, str] | None
     stuck: bool
     requests: dict[str, bytes]
-    noted: Sequence[str]
+    noted: Sequence[Noted]
     raced: bool
+    tried: Sequence[str] = ()
 
 
 class Staged(Struct, tag=True, frozen=True):

@@ -16,6 +16,9 @@ from datetime import date
 from types import FrameType, TracebackType
 from typing import Any, Final
 
+from understudy.judging.wire import Noted
+from understudy.kernel.verify import CLOCK, WORLD
+
 Belongs = Callable[[FrameType], str | None]
 
 MAX_NOTED: Final = 3  # the first is what to mend; more only to show that there are more
@@ -30,6 +33,8 @@ _CLOCK: Final = frozenset(
 )
 _DATES: Final = frozenset({"now", "utcnow", "today"})
 _WHOLE_MODULES: Final = frozenset({"posix", "nt", "_socket", "_posixsubprocess", "_winapi", "_uuid", "select"})
+_OUTSIDE: Final = frozenset({"os", "open", "socket", "posixsubprocess", "winapi", "select"})
+_CHANCE: Final = frozenset({"os.urandom", "os.getrandom", "os.times"})
 _HARMLESS: Final = frozenset({"fspath"})
 _SHARED_RANDOM: Final = getattr(random.random, "__self__", None)
 _ENVIRONMENT: Final = type(os.environ)
@@ -48,7 +53,7 @@ class Witness:
     """
 
     def __init__(self, belongs: Belongs) -> None:
-        self.noted: list[str] = []
+        self.noted: list[Noted] = []
         self._belongs = belongs
 
     def __enter__(self) -> Witness:
@@ -73,15 +78,16 @@ class Witness:
                 self._note(name, frame.f_back, exact=True)
 
     def _note(self, name: str, frame: FrameType, *, exact: bool = False) -> None:
+        cause = WORLD if name.partition(".")[0] in _OUTSIDE and name not in _CHANCE else CLOCK
         at: FrameType | None = frame
         for _ in range(_MAX_DEPTH):
             if at is None or at.f_code.co_filename.startswith("<frozen importlib"):
                 return
             path = self._belongs(at)
             if path is not None:
-                line = f"{path}:{at.f_lineno} calls {name}"
-                if len(self.noted) < MAX_NOTED and line not in self.noted:
-                    self.noted.append(line)
+                noted = Noted(f"{path}:{at.f_lineno} calls {name}", cause)
+                if len(self.noted) < MAX_NOTED and noted not in self.noted:
+                    self.noted.append(noted)
                 return
             if not exact:
                 # What the wit's own line names: `uuid.uuid4`, not the `os.urandom` inside it.

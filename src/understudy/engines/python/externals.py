@@ -48,6 +48,10 @@ class FreshResolver(Resolver):
                 importlib.import_module(name)
         return default_resolver().resolve(pointer, node=node)
 
+    def follows(self, top: str) -> bool:
+        """True if code of this top-level package was resolved, or registers wits."""
+        return top in self._tops
+
     def forget_all(self) -> None:
         """Drop the author's modules, and all of the top-level packages that were resolved so far."""
         for name, module in list(sys.modules.items()):

@@ -1,0 +1,268 @@
+"""The shut world of a replay: what a wit would do to the world, or ask of it, fails in the process that replays it.
+
+The law: a step that tried is noted with the line of its author, and is never a MATCH. Python's audit events are the
+first wall, and the only one that can name a line. The second is the system's, where it gives one: a network of its own
+that reaches nothing, and no file that can grow, also for code that is not Python.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mimetypes
+import os
+import resource
+import socket
+import sys
+import sysconfig
+import zoneinfo
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from msgspec import Struct
+
+MAX_TRIED: Final = 3  # the first is what to mend; more only to show that there are more
+_MAX_DEPTH: Final = 200  # frames between the author's line and what it comes to
+_MAX_SHOWN: Final = 200  # characters of a path or an address
+
+_NEW_USER: Final = 0x10000000
+_NEW_NETWORK: Final = 0x40000000
+_WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_IMPORTS: Final = "<frozen importlib"
+
+Belongs = Callable[[FrameType], str | None]
+
+
+class Tried(Struct, frozen=True):
+    """One attempt: where, as `code/card.py:7 calls urllib.request.urlopen`, and what it came to."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where} ({self.what})"
+
+
+class WorldShut(PermissionError):
+    """What a wit gets that reaches for the world in a replay."""
+
+
+class ShutWorld:
+    """Notes and refuses. Once shut, the world of this process stays shut; `tried` is since the last `begin`.
+
+    `belongs` gives the path of the author's code that a frame runs, None for other code.
+    """
+
+    def __init__(self, belongs: Belongs) -> None:
+        self.tried: list[Tried] = []
+        self._belongs = belongs
+        self._readable = _readable()
+        self._thread: str | None = None  # where the author's code last started a thread
+
+    def shut(self) -> None:
+        """Put up both walls, for good. The second one is left out where the system refuses it."""
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        sys.addaudithook(self._hear)
+
+    def begin(self) -> None:
+        """A step begins: nothing was tried yet."""
+        self.tried.clear()
+
+    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+        look = _LOOKS.get(event)
+        if look is None:
+            return
+        if event == _THREAD:
+            self._thread = _find_author(self._belongs)[0] or self._thread
+            return
+        what = look(self, event, args)
+        if what is not None:
+            self._refuse(event, what)
+
+    def _refuse(self, event: str, what: str) -> None:
+        where, at_import = _find_author(self._belongs)
+        if at_import and event in _READ_AT_IMPORT and not what.startswith("write"):
+            return
+        if not (at_import and event in _TRIED_AT_IMPORT) and len(self.tried) < MAX_TRIED:
+            where = where or (f"a thread that was started where {self._thread}" if self._thread else "a callback")
+            if where not in [tried.where for tried in self.tried]:
+                self.tried.append(Tried(where, what))
+        raise WorldShut(f"the world is shut in a replay: {what}")
+
+    def _open(self, event: str, args: tuple[Any, ...]) -> str | None:
+        path, mode, flags = args
+        if isinstance(path, int):
+            return None
+        writes = bool(flags & _WRITING) if isinstance(flags, int) else False
+        if isinstance(mode, str):
+            writes = writes or any(letter in mode for letter in "wax+")
+        return self._file(path, writes=writes)
+
+    def _list(self, event: str, args: tuple[Any, ...]) -> str | None:
+        path = args[0] if args else "."
+        return None if isinstance(path, int) else self._file("." if path is None else path, writes=False)
+
+    def _file(self, path: Any, *, writes: bool) -> str | None:
+        name = _real(os.fsdecode(path))
+        if name == os.devnull or (not writes and _is_below(name, self._readable)):
+            return None
+        return f"{'write' if writes else 'read'} {_short(os.fsdecode(path))}"
+
+
+def separate_network() -> bool:
+    """Take this process and all that it starts off the network; False if the system does not allow it.
+
+    Call it before there are threads.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    user, group = os.getuid(), os.getgid()
+    unshare = getattr(ctypes.CDLL(None, use_errno=True), "unshare", None)
+    if unshare is None:
+        return False
+    if unshare(_NEW_USER | _NEW_NETWORK) != 0:
+        return bool(unshare(_NEW_NETWORK) == 0)
+    # The same numbers inside as outside, so that code which looks sees what it saw when the step was made.
+    for name, text in (("setgroups", "deny"), ("gid_map", f"{group} {group} 1"), ("uid_map", f"{user} {user} 1")):
+        with contextlib.suppress(OSError):
+            Path(f"/proc/self/{name}").write_text(text)
+    return True
+
+
+def _find_author(belongs: Belongs) -> tuple[str | None, bool]:
+    """The author's line that led here, and what it calls; and whether that only imports something."""
+    called, at_import = None, False
+    at: FrameType | None = sys._getframe(2)
+    for _ in range(_MAX_DEPTH):
+        if at is None:
+            break
+        code = at.f_code
+        path = belongs(at)
+        if path is not None:
+            return f"{path}:{at.f_lineno}" + (f" calls {called}" if called else ""), at_import
+        if code.co_filename.startswith(_IMPORTS):
+            at_import = True
+        elif code.co_filename != __file__ and not code.co_filename.startswith("<"):
+            called = f"{at.f_globals.get('__name__', '?')}.{code.co_qualname}"
+        at = at.f_back
+    return None, at_import
+
+
+def _readable() -> tuple[str, ...]:
+    """The interpreter's own files, those of the modules that it was told of, and the tables that its library reads."""
+    library = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    own = str(Path(__file__).parent.parent)
+    folders = [sys.prefix, sys.base_prefix, *library, own, *filter(os.path.isabs, sys.path), *zoneinfo.TZPATH]
+    found = [_real(os.fspath(name)) for name in (*folders, *mimetypes.knownfiles)]
+    return tuple(dict.fromkeys(name for name in found if name != os.sep))
+
+
+@lru_cache(maxsize=4096)
+def _real(path: str) -> str:
+    return os.path.realpath(path)
+
+
+def _is_below(name: str, folders: Sequence[str]) -> bool:
+    return any(name == folder or name.startswith(folder + os.sep) for folder in folders)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
+
+
+def _always(world: ShutWorld, event: str, args: tuple[Any, ...]) -> str | None:
+    return event
+
+
+def _first(world: ShutWorld, event: str, args: tuple[Any, ...]) -> str | None:
+    return f"{event} {_short(args[0])}" if args and isinstance(args[0], str | bytes | os.PathLike) else event
+
+
+def _address(world: ShutWorld, event: str, args: tuple[Any, ...]) -> str | None:
+    return f"{event} {_short(args[1])}" if len(args) > 1 else event
+
+
+def _message(world: ShutWorld, event: str, args: tuple[Any, ...]) -> str | None:
+    # Without an address: to the other end of a pair, which is in this process.
+    return None if len(args) < 2 or args[1] is None else _address(world, event, args)
+
+
+def _socket(world: ShutWorld, event: str, args: tuple[Any, ...]) -> str | None:
+    # Every event loop has a pair of local sockets, by which its threads wake it.
+    return None if args[1] in (socket.AF_UNIX, -1) else event
+
+
+def _url(world: ShutWorld, event: str, args: tuple[Any, ...]) -> str | None:
+    # What comes behind a question mark may be a secret.
+    return f"{event} {_short(str(args[0]).partition('?')[0])}"
+
+
+def _database(world: ShutWorld, event: str, args: tuple[Any, ...]) -> str | None:
+    return None if args and args[0] in (":memory:", b":memory:", "") else _first(world, event, args)
+
+
+def _library(world: ShutWorld, event: str, args: tuple[Any, ...]) -> str | None:
+    return None if not args or args[0] is None else _first(world, event, args)
+
+
+_THREAD: Final = "_thread.start_new_thread"
+_Look = Callable[[ShutWorld, str, tuple[Any, ...]], str | None]
+_PROCESSES: Final = (
+    *("os.exec", "os.fork", "os.forkpty", "os.kill", "os.killpg", "os.posix_spawn", "os.spawn", "os.startfile"),
+    *("os.system", "pty.spawn", "signal.pthread_kill", "subprocess.Popen", "webbrowser.open"),
+)
+_FILES: Final = (
+    *("os.chflags", "os.chmod", "os.chown", "os.chroot", "os.link", "os.lockf", "os.mkdir", "os.remove", "os.rename"),
+    *(
+        "os.removexattr",
+        "os.rmdir",
+        "os.setxattr",
+        "os.symlink",
+        "os.truncate",
+        "os.utime",
+        "fcntl.flock",
+        "fcntl.lockf",
+    ),
+    *("tempfile.mkdtemp", "tempfile.mkstemp", "shutil.chown", "shutil.make_archive", "shutil.move", "shutil.rmtree"),
+)
+_HOSTS: Final = (
+    *("socket.getaddrinfo", "socket.gethostbyaddr", "socket.gethostbyname", "socket.gethostname", "socket.getnameinfo"),
+    *("socket.getservbyname", "socket.getservbyport", "socket.sethostname", "http.client.connect", "http.client.send"),
+    *(
+        "ftplib.connect",
+        "imaplib.open",
+        "nntplib.connect",
+        "poplib.connect",
+        "smtplib.connect",
+        "telnetlib.Telnet.open",
+    ),
+    *("syslog.openlog", "syslog.syslog", "resource.setrlimit", "resource.prlimit"),
+)
+# A library that is imported looks around, which leaves nothing in the world; and some try what kinds of socket there are.
+_READ_AT_IMPORT: Final = frozenset({"open", "os.listdir", "os.scandir", "ctypes.dlopen", "ctypes.dlsym"})
+_TRIED_AT_IMPORT: Final = frozenset({"socket.__new__", "socket.bind"})
+_LOOKS: Final[dict[str, _Look]] = {
+    _THREAD: _always,
+    "open": ShutWorld._open,
+    "os.listdir": ShutWorld._list,
+    "os.scandir": ShutWorld._list,
+    "socket.__new__": _socket,
+    "socket.connect": _address,
+    "socket.bind": _address,
+    "socket.sendto": _address,
+    "socket.sendmsg": _message,
+    "urllib.Request": _url,
+    "sqlite3.connect": _database,
+    "sqlite3.load_extension": _first,
+    "ctypes.dlopen": _library,
+    "ctypes.dlsym": _always,
+    "ctypes.call_function": _always,
+    **dict.fromkeys(_PROCESSES, _first),
+    **dict.fromkeys(_FILES, _first),
+    **dict.fromkeys(_HOSTS, _always),
+}

@@ -1,0 +1,216 @@
+"""A replay touches nothing outside, and a step that tried is never called a match."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.node.troupe import Troupe
+from understudy.judging.verification import verify_targets
+from understudy.kernel.verify import Verdict
+from understudy.objects.ids import ActorId
+
+MODULES = (
+    "asyncio, ctypes, glob, mimetypes, os, pathlib, shutil, socket, sqlite3, subprocess, sys, tempfile, threading, "
+    "urllib.request, zoneinfo"
+)
+
+
+@pytest.fixture
+def troupe() -> Troupe:
+    return Troupe()
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[str, list[bytes]]]:
+    """The address of a server that answers everything alike, and what it was asked."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    heard.append(connection.recv(65536))
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield "http://{}:{}".format(*server.getsockname()), heard
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def play(troupe: Troupe, body: str, *, kind: str = "def") -> ActorId:
+    """An actor whose wit runs this body for one message, with `ctx`; a failure of it is a failure of the test."""
+    lines = "".join(f"    {line}\n" for line in body.strip().splitlines())
+    code = f"import {MODULES}\n{kind} wit(ctx):\n    if ctx.step_id is None:\n        return\n{lines}"
+    actor = troupe.create({"wit": "/code:odd:wit", "code/odd.py": code})
+    troupe.tell(actor, "go")
+    assert troupe.step(actor).outcome is None, troupe.step(actor).outcome
+    return actor
+
+
+def judge(troupe: Troupe, actor: ActorId) -> Verdict:
+    return verify_targets(troupe.backend, [troupe.target(actor)], processes=1)[0]
+
+
+def assert_shut(verdict: Verdict, line: str, *named: str) -> None:
+    assert (verdict.verdict, verdict.cause, verdict.at_height) == ("UNVERIFIABLE", "world", 1), verdict
+    for text in (line, *named, "through `ctx`"):
+        assert text in str(verdict.reason), verdict.reason
+
+
+POST = "urllib.request.urlopen('{url}/pay?key=1', data=b'card').read()"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        POST,
+        f"try:\n    {POST}\nexcept OSError:\n    pass",
+        f"thread = threading.Thread(target=lambda: {POST})\nthread.start()\nthread.join()",
+        f"exec({POST!r})",
+    ],
+    ids=["plainly", "whatever happens", "in a thread", "by exec"],
+)
+def test_a_replay_does_not_charge_the_card_again(troupe: Troupe, served: tuple[str, list[bytes]], body: str):
+    url, heard = served
+    actor = play(troupe, body.replace("{url}", url))
+    assert len(heard) == 1
+    assert_shut(judge(troupe, actor), "code/odd.py:", "urllib.request.urlopen", f"urllib.Request {url}/pay")
+    assert len(heard) == 1
+    assert "key=1" not in str(judge(troupe, actor).reason)
+
+
+def test_an_asynchronous_client_is_shut_out_too(troupe: Troupe, served: tuple[str, list[bytes]]):
+    url, heard = served
+    host, port = url.removeprefix("http://").split(":")
+    body = f"""
+reader, writer = await asyncio.open_connection("{host}", {port})
+writer.write(b"GET / HTTP/1.0\\r\\n\\r\\n")
+await reader.read()
+writer.close()
+"""
+    actor = play(troupe, body, kind="async def")
+    assert_shut(judge(troupe, actor), "code/odd.py:5")
+    assert len(heard) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ("open('{file}', 'a').write('more')", "write {file}"),
+        ("pathlib.Path('{file}').write_text('more')", "write {file}"),
+        ("os.close(os.open('{file}', os.O_WRONLY | os.O_CREAT))", "write {file}"),
+        ("ctx.log(open('{file}').read())", "read {file}"),
+        ("ctx.log(len(os.listdir('{folder}')))", "read {folder}"),
+        ("ctx.log(len(list(pathlib.Path('{folder}').iterdir())))", "read {folder}"),
+        ("ctx.log(len(glob.glob('{folder}/*')))", "read {folder}"),
+        ("os.remove('{file}')", "os.remove {file}"),
+        ("os.rename('{file}', '{file}.new')", "os.rename"),
+        ("os.makedirs('{folder}/a/b')", "os.mkdir"),
+        ("shutil.copy('{file}', '{folder}/copy')", "{file}"),
+        ("tempfile.TemporaryFile().close()", "write "),
+        ("sqlite3.connect('{folder}/db').execute('create table t (a)')", "sqlite3.connect"),
+        ("subprocess.run(['true'])", "subprocess.Popen"),
+        ("os.system('true')", "os.system"),
+        ("if os.fork() == 0: os._exit(0)", "os.fork"),
+        ("os.kill(os.getpid(), 0)", "os.kill"),
+        ("socket.gethostname()", "socket.gethostname"),
+        ("socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))", "socket.__new__"),
+        ("ctypes.CDLL('libc.so.6')", "ctypes.dlopen libc.so.6"),
+        ("ctypes.CDLL(None).getpid()", "ctypes.dlsym"),
+    ],
+)
+def test_what_reaches_out_of_the_process_is_refused_and_its_line_named(
+    troupe: Troupe, tmp_path: Path, body: str, named: str
+):
+    file = tmp_path / "file"
+    file.write_text("some")
+    places = {"{file}": str(file), "{folder}": str(tmp_path)}
+    for name, value in places.items():
+        body, named = body.replace(name, value), named.replace(name, value)
+    actor = play(troupe, body)
+    file.write_text("some")
+    before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
+    verdict = judge(troupe, actor)
+    assert_shut(verdict, "code/odd.py:5", named)
+    assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import colorsys, html.entities, json.tool",
+        "ctx.log(zoneinfo.ZoneInfo('Europe/Berlin').key)",
+        "ctx.log(mimetypes.guess_type('a.html')[0])",
+        "ctx.log(sqlite3.connect(':memory:').execute('select 1').fetchone())",
+        "print('to nobody', file=open(os.devnull, 'w'))",
+        "ctx.log(asyncio.run(asyncio.sleep(0, 'done')))",
+        "os.environ['TZ'] = 'UTC'",
+        "left, right = socket.socketpair()\nleft.sendall(b'to myself')\nctx.log(right.recv(99))\nleft.close()\nright.close()",
+        "ctx.log(len(ctypes.create_string_buffer(3)))",
+    ],
+)
+def test_what_stays_in_the_process_or_is_the_interpreters_own_is_not_refused(troupe: Troupe, body: str):
+    verdict = judge(troupe, play(troupe, body))
+    assert verdict.ok, verdict
+
+
+def test_a_library_that_only_looks_around_while_it_is_imported_is_not_accused(troupe: Troupe, tmp_path: Path):
+    body = (
+        "import numpy, requests" if _has("numpy") and _has("requests") else "import uuid, urllib.request, ssl, platform"
+    )
+    assert judge(troupe, play(troupe, body)).ok
+
+
+def test_code_outside_the_core_is_named_by_its_module(troupe: Troupe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    name = f"writer_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(f"def wit(ctx):\n    open({str(tmp_path / 'file')!r}, 'a').write('x')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    actor = troupe.create({"wit": f"external:{name}:wit"})
+    verdict = judge(troupe, actor)
+    assert (verdict.verdict, verdict.cause) == ("UNVERIFIABLE", "world")
+    assert f"{name}.py:2" in str(verdict.reason)
+    assert (tmp_path / "file").read_text() == "x"
+
+
+def test_where_the_system_allows_it_there_is_no_network_to_reach(served: tuple[str, list[bytes]]):
+    url, heard = served
+    code = f"""
+import sys, urllib.request
+from understudy.judging.shut_world import separate_network
+if not separate_network():
+    sys.exit(7)
+urllib.request.urlopen({url!r}, timeout=5)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if ended.returncode == 7:
+        pytest.skip("this system gives no network of one's own")
+    assert ended.returncode == 1
+    assert "unreachable" in ended.stderr or "refused" in ended.stderr, ended.stderr
+    assert heard == []
+
+
+def test_a_forged_step_of_code_that_reaches_out_is_no_match(troupe: Troupe, tmp_path: Path):
+    actor = play(troupe, f"open({str(tmp_path / 'file')!r}, 'a').write('x')\nctx.log('a')")
+    troupe.forge(actor, log=None)
+    assert judge(troupe, actor).verdict != "MATCH"
+
+
+def _has(name: str) -> bool:
+    try:
+        __import__(name)
+    except ImportError:
+        return False
+    return True

@@ -13,7 +13,7 @@ from understudy.engines.python.importer import source_path
 
 SLOW_SECONDS: Final = 2.0  # a wit that runs longer is named: long for a computation, short for a person who waits
 AGAIN_SECONDS: Final = 30.0  # how often it is named after that
-_OURS: Final = str(Path(__file__).resolve().parents[1])
+_OURS: Final = str(Path(__file__).resolve().parents[2])
 
 _log = logging.getLogger("understudy.slow")
 

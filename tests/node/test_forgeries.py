@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.node.troupe import OWNER, Troupe
+from tests.node.troupe import OWNER, Troupe, chain
 from understudy.actors.errors import CallFailed, Retry
 from understudy.judging.foreign import verify_car
 from understudy.judging.verification import verify_targets
@@ -267,6 +267,63 @@ def test_honest_histories_in_one_file_match_also_if_the_senders_is_the_older(tro
         write_car(file, [troupe.head(hearer), head], blocks)
         file.seek(0)
         assert [verdict.verdict for verdict in verify_car(file)] == ["MATCH", "MATCH"]
+
+
+ECHO = """
+from understudy import Wit
+
+wit = Wit()
+
+@wit.message("start")
+def start(to: str, ctx) -> None:
+    ctx.send(to, 1, type="echo")
+
+@wit.message("echo")
+def echo(number: int, ctx) -> None:
+    ctx.send(ctx.message.sender, number, type="hear")
+
+@wit.message("hear")
+def hear(number: int) -> None:
+    pass
+"""
+
+
+@pytest.fixture
+def echoed(troupe: Troupe) -> tuple[ActorId, ActorId, list[MessageId]]:
+    """An actor that asked another one and got its answer; what it consumed."""
+    asker, echoing = (troupe.create({"wit": "/code:e:wit", "code/e.py": ECHO, "nonce": name}) for name in ("a", "b"))
+    troupe.tell(asker, "start", str(echoing))
+    return asker, echoing, [record.consumed[0].id for record in chain(troupe, asker)[1:]]
+
+
+def test_a_message_that_was_consumed_before_its_sender_could_send_it_is_found(troupe: Troupe, echoed):
+    asker, _, (start, hear) = echoed
+    genesis = chain(troupe, asker)[0].id
+    troupe.backend.commit([Unit(moves=[Move(head_ref(asker), troupe.head(asker), genesis)])])
+    # The answer and what led to the question, in one step: every hash is right.
+    troupe.play_these(asker, [hear, start])
+    assert found(verify(troupe, asker)) == ("MISMATCH", "order", "data.consumed[0]")
+    assert found(verify(troupe, asker, integrity_only=True)) == ("MISMATCH", "order", "data.consumed[0]")
+
+
+def test_a_step_that_is_said_to_be_older_than_a_message_that_it_consumed_is_unverifiable(troupe: Troupe, echoed):
+    asker, _, _ = echoed
+    # A clock that was set back does the same to an honest history: nobody is called a liar for it.
+    troupe.forge(asker, time=before(troupe, asker).time)
+    assert found(verify(troupe, asker)) == ("UNVERIFIABLE", "clock", "data.time")
+
+
+def test_a_step_that_is_still_to_come_is_unverifiable(troupe: Troupe, speaker: ActorId):
+    troupe.time = 4_000_000_000_000_000
+    troupe.tell(speaker, "ask", 1)
+    assert found(verify(troupe, speaker)) == ("UNVERIFIABLE", "clock", "data.time")
+
+
+def test_a_strange_time_does_not_hide_what_the_code_gives(troupe: Troupe, speaker: ActorId):
+    troupe.time = 4_000_000_000_000_000
+    troupe.tell(speaker, "ask", 1)
+    forge_log(troupe, speaker, "forged")
+    assert verify(troupe, speaker).verdict == "MISMATCH"
 
 
 def _car(troupe: Troupe, *actors: ActorId) -> BytesIO:

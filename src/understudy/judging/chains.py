@@ -1,7 +1,8 @@
 """The other histories in a store, as a judge looks into them: what a sender says it sent, and where its steps stand.
 
-The law: what counts is what the head of the other history leads to. The index names steps only so that they can be
-fetched before they are needed: a fork would have rows there, too.
+The laws: what counts is what the head of the other history leads to. The index names steps only so that they can be
+fetched before they are needed: a fork would have rows there, too. And nobody is accused by a history that is true but
+older: what its actor did after that head is not known.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from collections.abc import Callable, Iterable
 from typing import Final, Generic, Protocol, TypeVar
 
 from understudy.objects import ids
+from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.mailbox import Cursor, mailbox_key
 from understudy.objects.message import Message
+from understudy.objects.step import Step
+from understudy.store.errors import Corrupt, Missing
 from understudy.store.maps import mailbox_get
 from understudy.store.reader import Reader
 
@@ -53,26 +57,53 @@ class StoredChains:
             self._heads[actor] = self._store.head(actor)
         return self._heads[actor]
 
-    def has_sent(self, actor: ActorId, id: MessageId, message: Message) -> bool:
-        """True if the message stands in its conversation as the head of `actor` holds it. Raises what reading raises.
+    def denies(self, actor: ActorId, id: MessageId, message: Message) -> bool:
+        """True if the history of `actor` that is here can't hold a message that is said to be its own.
 
+        Either another message has its number, or the history went on from the step that the message names as the one
+        before it was sent, without sending it. A copy that ends earlier denies nothing, and one that can't be read
+        denies nothing either: its own verdict says what is wrong with it.
         Costs one message for each that was sent to the same recipient later, the first time.
         """
-        key = mailbox_key(message.to, message.lane)
-        known = self._sent.get((actor, key))
-        if known is None:
-            newest = self.newest(actor, message)
-            if newest is None:
-                return False
-            known = self._sent[actor, key] = _Descent(newest.seq, MessageId(Id(newest.message)), self._previous)
-        return known.at(message.seq) == id
+        try:
+            newest = self._newest(actor, message)
+            if newest is not None and newest.seq >= message.seq:
+                return self._sent_to(actor, message, newest).at(message.seq) != id
+            return self._went_on(actor, message.after)
+        except (Missing, Corrupt, ObjectError):
+            return False
 
-    def newest(self, actor: ActorId, message: Message) -> Cursor | None:
+    def sending_step(self, actor: ActorId, id: MessageId, message: Message) -> Step | None:
+        """The step of `actor` that sent a message; None if it is not in what is here of the history, or can't be read."""
+        try:
+            height = 0 if message.after is None else self._reader.step(_step_id(message.after)).height + 1
+            found = self.step_at(actor, height)
+            step = None if found is None else self._reader.step(found)
+        except (Missing, Corrupt, ObjectError):
+            return None
+        return step if step is not None and id in step.sent else None
+
+    def _newest(self, actor: ActorId, message: Message) -> Cursor | None:
         """The last message of the same conversation in the history of `actor`."""
         head = self.head(actor)
         if head is None:
             return None
         return mailbox_get(self._reader, self._reader.step(head).outbox, mailbox_key(message.to, message.lane))
+
+    def _sent_to(self, actor: ActorId, message: Message, newest: Cursor) -> _Descent[MessageId]:
+        key = actor, mailbox_key(message.to, message.lane)
+        if key not in self._sent:
+            self._sent[key] = _Descent(newest.seq, MessageId(Id(newest.message)), self._previous)
+        return self._sent[key]
+
+    def _went_on(self, actor: ActorId, after: str | None) -> bool:
+        head = self.head(actor)
+        if head is None:
+            return False
+        if after is None:
+            return True
+        before = self._reader.step(_step_id(after))
+        return before.actor != actor or self._reader.step(head).height > before.height
 
     def step_at(self, actor: ActorId, height: int) -> StepId | None:
         """The step at a height below the head of an actor. Raises what reading the steps above it raises."""
@@ -101,6 +132,10 @@ class StoredChains:
             self._heads.clear()
             self._steps.clear()
             self._sent.clear()
+
+
+def _step_id(text: str) -> StepId:
+    return StepId(ids.parse(text))
 
 
 class _Descent(Generic[Name]):

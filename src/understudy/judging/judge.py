@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ from understudy.kernel.verify import (
     OUTPUT,
     UNVERIFIABLE,
     Problem,
+    check_clock,
     check_record,
     check_senders,
     reading_problem,
@@ -147,11 +149,15 @@ class Judge:
         self._store.missing.clear()
         try:
             found = check_record(self._reader, record, self._closure)
-            found = found or check_senders(record, self._chains, own)
+            found = found or check_senders(self._reader, record, self._chains, own)
+            # What another history lacks is not what the code asked for.
+            self._store.missing.clear()
             if found is None and self._replayer is not None:
                 found = self._replayer.judge(record, lambda: self._owner(span))
             if found is None and self._replayer is not None and self._asked_again is not None:
                 found = self._asked_again.judge(record, self._replayer.requests)
+            if found is None and self._replayer is not None:
+                found = check_clock(record, self._chains, now=time.time_ns() // 1000)
         except (StoreError, ObjectError) as error:
             found = _unreadable(error, span)
         if found is not None and found.cause == OUTPUT and self._store.missing and not span.whole:

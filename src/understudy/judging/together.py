@@ -9,11 +9,8 @@ from msgspec.structs import replace
 from understudy.judging.chains import StoredChains
 from understudy.judging.verification import Target
 from understudy.kernel.verify import MISMATCH, UNSENT, Verdict
-from understudy.objects.errors import ObjectError
-from understudy.objects.ids import ActorId, MessageId, StepId
-from understudy.objects.message import Message
+from understudy.objects.ids import ActorId, StepId
 from understudy.objects.names import actor_of, is_outside
-from understudy.store.errors import StoreError
 from understudy.store.reader import Reader
 
 
@@ -34,7 +31,7 @@ def check_against(reader: Reader, verdict: Verdict, target: Target, others: Sequ
         for number, id in enumerate(step.consumed):
             message = reader.message(id)
             sender = None if is_outside(message.sender) else actor_of(message.sender)
-            if sender in roots.heads and _denies(chains, sender, id, message):
+            if sender in roots.heads and chains.denies(sender, id, message):
                 lowest = replace(
                     verdict,
                     verdict=MISMATCH,
@@ -47,15 +44,6 @@ def check_against(reader: Reader, verdict: Verdict, target: Target, others: Sequ
                 )
         at = step.parent
     return lowest
-
-
-def _denies(chains: StoredChains, sender: ActorId, id: MessageId, message: Message) -> bool:
-    try:
-        newest = chains.newest(sender, message)
-        return newest is not None and newest.seq >= message.seq and not chains.has_sent(sender, id, message)
-    except (StoreError, ObjectError):
-        # A history that can't be read denies nothing; its own verdict says what is wrong with it.
-        return False
 
 
 class _Roots:

@@ -18,7 +18,7 @@ from understudy.kernel.replay import Record, engine_name, engine_rules, engine_s
 from understudy.kernel.seal import Sealed
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
-from understudy.objects.mailbox import UPDATE, Cursor, Mailbox, mailbox_key, mailbox_node
+from understudy.objects.mailbox import LANES, UPDATE, Cursor, Mailbox, mailbox_key, mailbox_node
 from understudy.objects.message import Message, is_genesis
 from understudy.objects.names import actor_of, is_outside
 from understudy.objects.step import FAILED, Step
@@ -34,7 +34,7 @@ INTEGRITY: Final = "integrity"  # a block is damaged or gone, or the chain break
 ORDER: Final = "order"  # a message was dropped, moved, doubled or redirected
 UNSENT: Final = "unsent"  # the sender's history does not hold a message that was consumed
 OUTPUT: Final = "output"  # the code does not give what is recorded: one of the two was changed
-CLOCK: Final = "clock"  # the code asks the clock or chance behind our back
+CLOCK: Final = "clock"  # the code asks the clock or chance behind our back, or times contradict each other
 WORLD: Final = "world"  # the code reaches for the world behind our back: files, network, processes, the environment
 GLOBAL: Final = "global"  # the code keeps something between steps outside its core
 JOURNAL: Final = "journal"  # the code makes other calls than are recorded
@@ -45,6 +45,8 @@ CUT: Final = "cut"  # stopped by the host
 MISSING: Final = "missing"  # a block is not in what we were given
 TIMEOUT: Final = "timeout"  # the replay took too long
 DIED: Final = "died"  # the code took the process of the replay down
+
+MAX_AHEAD_US: Final = 300_000_000  # five minutes: what two honest clocks may differ by
 
 _NO_SOURCE: Final = "none"
 
@@ -98,8 +100,11 @@ class Chains(Protocol):
     def step_at(self, actor: ActorId, height: int) -> StepId | None:
         """The step at a height in the history that the head of the actor stands for. Raises what reading it raises."""
 
-    def has_sent(self, actor: ActorId, id: MessageId, message: Message) -> bool:
-        """True if the message stands in the history that the head of the actor stands for. Raises what reading it raises."""
+    def denies(self, actor: ActorId, id: MessageId, message: Message) -> bool:
+        """True if the history of the actor that is here can't hold the message. An older copy of it denies nothing."""
+
+    def sending_step(self, actor: ActorId, id: MessageId, message: Message) -> Step | None:
+        """The step of the actor that sent the message, None if what is here of its history does not reach so far."""
 
 
 def check_record(reader: Reader, record: Record, closure: Closure) -> Problem | None:
@@ -113,8 +118,8 @@ def check_record(reader: Reader, record: Record, closure: Closure) -> Problem | 
     return problem
 
 
-def check_senders(record: Record, chains: Chains, own: OwnMessages) -> Problem | None:
-    """Check that each consumed message of an actor whose history is here stands in that history."""
+def check_senders(reader: Reader, record: Record, chains: Chains, own: OwnMessages) -> Problem | None:
+    """Check that no consumed message is denied by the history of its sender, or was sent only because of this step."""
     for number, (id, message, _) in enumerate(record.consumed):
         if is_outside(message.sender):
             continue
@@ -123,8 +128,33 @@ def check_senders(record: Record, chains: Chains, own: OwnMessages) -> Problem |
             if not own.hold(record.before.outbox, id, message):
                 return _unsent(number, id, "this actor did not send it before the step")
             continue
-        if chains.head(sender) is not None and not chains.has_sent(sender, id, message):
+        if chains.head(sender) is None:
+            continue
+        if chains.denies(sender, id, message):
             return _unsent(number, id, f"the history of {message.sender} did not send it")
+        sent_in = chains.sending_step(sender, id, message)
+        if sent_in is not None and _comes_from(reader, sent_in, record):
+            reason = f"message {id} was consumed before it was sent: its sender had heard from this step by then"
+            return _wrong(ORDER, f"data.consumed[{number}]", str(id), None, reason)
+    return None
+
+
+def check_clock(record: Record, chains: Chains, *, now: int) -> Problem | None:
+    """Check the step's time against `now` and against the steps that sent what it consumed, where they are here.
+
+    Clocks differ and are put right, so an honest history can fail this: it is UNVERIFIABLE, not a MISMATCH.
+    """
+    step = record.step
+    if step.time > now + MAX_AHEAD_US:
+        reason = "the step says that it was made at a time that is still to come"
+        return _unverifiable(CLOCK, reason, Difference(path="data.time", recorded=step.time, replayed=now))
+    for id, message, _ in record.consumed:
+        if is_outside(message.sender) or (sender := actor_of(message.sender)) == record.before.id:
+            continue
+        sent_in = None if chains.head(sender) is None else chains.sending_step(sender, id, message)
+        if sent_in is not None and sent_in.time > step.time:
+            reason = f"the step says that it was made before message {id}, which it consumed, was sent"
+            return _unverifiable(CLOCK, reason, Difference(path="data.time", recorded=step.time, replayed=sent_in.time))
     return None
 
 
@@ -284,6 +314,18 @@ def _unsent(number: int, id: MessageId, reason: str) -> Problem:
         recorded=str(Id(id)),
         reason=f"message {id} was consumed, but {reason}",
     )
+
+
+def _comes_from(reader: Reader, other: Step, record: Record) -> bool:
+    """True if another actor's step had consumed a message that the recorded step, or a later one, sent."""
+    ours = record.before
+    for lane in LANES:
+        heard = mailbox_get(reader, other.inbox, mailbox_key(ours.text, lane))
+        if heard is not None:
+            said = mailbox_get(reader, ours.outbox, mailbox_key(str(other.actor), lane))
+            if said is None or heard.seq > said.seq:
+                return True
+    return False
 
 
 def _check_objects(record: Record, closure: Closure) -> None:

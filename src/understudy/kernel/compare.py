@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from understudy.actors.contract import Delivery
+from understudy.kernel.log import log_lines
 from understudy.kernel.replay import Record
 from understudy.kernel.seal import Sealed
 from understudy.objects import ids
@@ -152,7 +153,7 @@ def _line(line: str | None) -> str | None:
 
 
 def _lines(reader: Reader, log: Id | None) -> list[str]:
-    return [] if log is None else reader.blob(log).decode("utf-8", "replace").split("\n")[:-1]
+    return [] if log is None else log_lines(reader.blob(log))
 
 
 def _journals(ours: Sequence[Entry], theirs: Sequence[Entry]) -> Difference | None:

@@ -21,6 +21,10 @@ def log_text(wit_lines: Sequence[str], notes: Sequence[str]) -> bytes:
     return kept[: kept.rfind(b"\n") + 1] + _CUT.encode()
 
 
+def log_lines(data: bytes) -> list[str]:
+    """The lines of a log blob. A line feed alone ends one: other separators are text of the wit, and forge no mark."""
+    return data.decode("utf-8", "replace").split("\n")[:-1]
+
+
 def _line(mark: str, text: str) -> str:
-    # splitlines() would also split at form feeds and other separators, which are the wit's own.
     return mark + text.replace("\r\n", "\n").replace("\n", "\n\t") + "\n"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from understudy.kernel.log import log_lines
 from understudy.objects.ids import MessageId, StepId
 from understudy.objects.step import Step
 from understudy.store.reader import Reader
@@ -16,7 +17,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def step_summary(reader: Reader, id: StepId, step: Step) -> dict[str, Any]:
     """The summary of a step as JSON values. Reads its first messages and its log."""
-    log = [] if step.log is None else reader.blob(step.log).decode("utf-8", "replace").splitlines()
+    log = [] if step.log is None else log_lines(reader.blob(step.log))
     return {
         "id": str(id),
         "height": step.height,

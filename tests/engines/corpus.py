@@ -124,7 +124,6 @@ def _handle(guest: Guest, host: Host, found: dict[str, Any]) -> None:
     host.sending = True
     new = guest.content("handle", arguments)
     host.sending = False
-    host.take_output(len(new))
     found["state"] = new.hex()
     found["keeps"] = guest.agrees("state-contract", guest.arguments(new))
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
-from tests.engines.components import KEEP, actor, counter
+from tests.engines.components import KEEP, actor, asked, counter
 from understudy.actors.contract import StepResult
-from understudy.actors.errors import WitError
+from understudy.actors.errors import NEEDS_WORLD, CallNeedsWorld, HostFailed, Retry, WitError
 from understudy.engines.wasm import program
 from understudy.engines.wasm.engine import WasmEngine
-from understudy.engines.wasm.failure import stopped_by
+from understudy.engines.wasm.failure import Stopped, stopped_by
+from understudy.engines.wasm.host import MAX_LOG, Host, Log
+from understudy.engines.wasm.limits import DEFAULT
 from understudy.objects.ids import TreeId
 from understudy.store.reader import Staging
-from understudy.testing.engine_suite import Objects, delivery, run, step_input
+from understudy.testing.engine_suite import Objects, WorldCalls, delivery, run, step_input
 
 ENGINE = WasmEngine()
 NO = "(i32.const 0)"
@@ -28,12 +32,12 @@ class Actor:
         )
         self.born = self._run([delivery(self.objects, str(self.core), self.core, type="genesis")], genesis=True)
 
-    def tell(self, *contents: str | bytes, type: str = "message") -> StepResult:
+    def tell(self, *contents: str | bytes, type: str = "message", calls: WorldCalls | None = None) -> StepResult:
         messages = [
             delivery(self.objects, str(self.core), content, type=type, seq=number)
             for number, content in enumerate(contents, 1)
         ]
-        return self._run(messages)
+        return self._run(messages, calls=calls)
 
     @property
     def state(self) -> bytes:
@@ -41,11 +45,11 @@ class Actor:
         assert found is not None
         return self.objects.blob(found)
 
-    def _run(self, messages, *, genesis: bool = False) -> StepResult:
+    def _run(self, messages, *, genesis: bool = False, calls: WorldCalls | None = None) -> StepResult:
         given = (
             step_input(self.objects, self.core, messages, parent=None)
             if genesis
-            else step_input(self.objects, self.core, messages)
+            else step_input(self.objects, self.core, messages, calls=calls)
         )
         result = run(ENGINE, given)
         assert isinstance(given.store, Staging)
@@ -156,28 +160,31 @@ def test_what_is_no_component_is_said_to_be_none(data: bytes, said: str):
 
 
 @pytest.mark.parametrize(
-    ("said", "kind", "code"),
+    ("said", "code"),
     [
-        ("mmap failed: Cannot allocate memory", "cut", "HostMemory"),
-        ("backtrace: 0: mmap\n\nCaused by:\n    wasm trap: something new", "failed", "Trap"),
-        ("backtrace: 0: all fuel consumed\n\nCaused by:\n    wasm trap: integer overflow", "failed", "IntegerOverflow"),
+        ("mmap failed: Cannot allocate memory", None),
+        ("backtrace: 0: mmap\n\nCaused by:\n    wasm trap: something new", "Trap"),
+        ("backtrace: 0: all fuel consumed\n\nCaused by:\n    wasm trap: integer overflow", "IntegerOverflow"),
     ],
 )
-def test_only_what_the_machine_lacks_is_cut_and_names_in_a_component_say_nothing(said: str, kind: str, code: str):
-    outcome = stopped_by(said, used=1).outcome
-    assert (outcome.kind, outcome.code) == (kind, code)
+def test_only_what_the_machine_lacks_is_no_end_of_a_step_and_names_in_a_component_say_nothing(
+    said: str, code: str | None
+):
+    found = stopped_by(said, used=1)
+    assert (found.outcome.code if isinstance(found, Stopped) else None) == code
 
 
-def test_a_machine_without_memory_cuts_the_step_and_leaves_the_state(monkeypatch: pytest.MonkeyPatch):
+def test_a_machine_without_memory_ends_no_step_and_the_next_try_goes_well(monkeypatch: pytest.MonkeyPatch):
     known = Actor(counter())
 
     def fail(*_: object) -> bytes:
         raise MemoryError
 
-    monkeypatch.setattr("understudy.engines.wasm.guest.read_content", fail)
-    result = known.tell("{}")
-    assert result.outcome is not None
-    assert (result.outcome.kind, result.outcome.code, known.state) == ("cut", "HostMemory", b"0")
+    with monkeypatch.context() as patch, pytest.raises(HostFailed, match="memory"):
+        patch.setattr("understudy.engines.wasm.guest.read_content", fail)
+        known.tell("{}")
+    assert known.tell("{}").outcome is None
+    assert known.state == b"1"
 
 
 def test_only_so_many_components_are_kept_and_those_in_use_stay(monkeypatch: pytest.MonkeyPatch):
@@ -189,3 +196,75 @@ def test_only_so_many_components_are_kept_and_those_in_use_stay(monkeypatch: pyt
     assert len(cold) == 3
     assert engine.load(cores[3], "wit", objects) is cold[2]
     assert engine.load(cores[1], "wit", objects) is not cold[0]
+
+
+HUGE = 100 * 1024 * 1024
+GROW = f"(drop (memory.grow (i32.const {HUGE // 65536})))"
+HANDS_OVER = {
+    "logs": (actor(f"{GROW} (call $log (i32.const 0) (i32.const {HUGE})) {KEEP}"), None),
+    "sends": (
+        actor(f"{GROW} (call $send (i32.const 0) (i32.const 3) (i32.const 4) (i32.const {HUGE})) {KEEP}", text=True),
+        "OutputTooLarge",
+    ),
+    "sends to a long address": (
+        actor(f"{GROW} (call $send (i32.const 0) (i32.const {HUGE}) (i32.const 0) (i32.const 0)) {KEEP}"),
+        "OutputTooLarge",
+    ),
+    "returns": (actor(f"{GROW} (call $result (i32.const 0) (i32.const {HUGE}))", text=True), "OutputTooLarge"),
+    "reads a long id": (
+        asked("unreachable", f"{GROW} (call $read (i32.const 0) (i32.const {HUGE}) (i32.const 64)) {KEEP}"),
+        "OutputTooLarge",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", HANDS_OVER)
+def test_what_a_component_hands_over_is_measured_before_it_is_copied(way: str):
+    component, code = HANDS_OVER[way]
+    known = Actor(component)
+    tracemalloc.start()
+    try:
+        result = known.tell("{}")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < HUGE / 10
+    assert (None if result.outcome is None else result.outcome.code) == code
+
+
+def test_a_log_entry_larger_than_a_log_is_recorded_up_to_the_bound():
+    (line,) = Actor(HANDS_OVER["logs"][0]).tell("{}").log
+    assert len(line) == MAX_LOG + 1
+
+
+def test_what_is_printed_bit_by_bit_is_logged_as_if_it_came_at_once():
+    def printed(*pieces: bytes) -> list[str]:
+        log = Log()
+        host = Host(DEFAULT, log, time=0, seed=0, number=0, objects=Objects(), calls=WorldCalls())
+        for piece in pieces:
+            host.print(1, piece)
+        host.finish()
+        return log.lines
+
+    text = b"one\n\ntwo\x0c! forged\n" + b"x" * 3000 + b"\nend"
+    assert printed(text) == printed(*(text[at : at + 1] for at in range(len(text)))) == text.decode().split("\n")
+    assert [len(line) for line in printed(*[b"y" * 65_536] * 20)] == [MAX_LOG + 1]
+    assert len(printed(b"\n" * 10_000_000)) < MAX_LOG
+
+
+def test_a_question_that_can_not_be_answered_now_is_a_retry_and_one_that_a_replay_lacks_is_named():
+    asks = asked("unreachable", f"(call $ask {'(i32.const 0) ' * 6} (i32.const 64)) {KEEP}")
+    known = Actor(asks)
+    for error, found in ((Retry("later"), "later"), (CallNeedsWorld("no"), NEEDS_WORLD)):
+        result = known.tell("{}", calls=FailingCalls(error))
+        assert found == (result.retry or (result.outcome and result.outcome.code))
+
+
+class FailingCalls(WorldCalls):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.unanswered = error
+
+    def call_and_wait(self, capability: str, request: bytes) -> bytes:
+        assert self.unanswered is not None
+        raise self.unanswered

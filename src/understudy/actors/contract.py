@@ -93,7 +93,7 @@ class Program(Protocol):
         """The engine text that a step made by it carries."""
 
     def run(self, given: StepInput) -> StepResult | Awaitable[StepResult]:
-        """Run one step. Never raises for what the wit does: a failure is in the result.
+        """Run one step. Never raises for what the wit does: a failure is in the result. Raises HostFailed for the machine's.
 
         Returns an awaitable, to be awaited on an event loop, only when the wit is asynchronous.
         """

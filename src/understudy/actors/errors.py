@@ -27,6 +27,13 @@ class Retry(Exception):
     """A wit raises this when the world failed it: the message is tried again later, up to the core's policy."""
 
 
+class HostFailed(Exception):
+    """The machine failed the code: no memory, no thread, no room. A program may raise it instead of returning a result.
+
+    Nothing is consumed, since another try, or another machine, may well succeed.
+    """
+
+
 class CallFailed(Exception):
     """A capability's answer was an error; it is journalled as it is, with the step of another actor that it came from, if any."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from understudy.actors.contract import Engine
-from understudy.actors.errors import WitError
+from understudy.actors.errors import HostFailed, WitError
 from understudy.actors.query import QUERY_TIMEOUT, Error, QueryRequest, Result, read_request, result_bytes
 from understudy.judging.no_calls import NoCalls, ask_nobody
 from understudy.judging.performed import PerformerLost
@@ -18,6 +18,7 @@ from understudy.kernel.query import check_result, prepare_query
 from understudy.kernel.replay import Record
 from understudy.kernel.verify import (
     ANSWER,
+    HOST,
     INTEGRITY,
     MISMATCH,
     MISSING,
@@ -90,6 +91,8 @@ class AskedAgain:
             return _problem(UNVERIFIABLE, SOURCE, entry, "external code answered, of which the chain knows nothing")
         except PerformerLost as lost:
             return _problem(UNVERIFIABLE, lost.cause, entry, str(lost))
+        except HostFailed as failed:
+            return _problem(UNVERIFIABLE, HOST, entry, str(failed))
         if calls.asked:
             reason = f"the query {request.name!r} asks other actors in turn, at steps that are not in the journal"
             return _problem(UNVERIFIABLE, ANSWER, entry, reason)

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from understudy.actors.contract import Engine
-from understudy.actors.errors import WitError
+from understudy.actors.errors import HostFailed, WitError
 from understudy.engines.wasm.engine import WasmEngine
 from understudy.judging.performed import PerformerLost, shut_reason
 from understudy.judging.replay_calls import ReplayCalls
@@ -31,6 +31,7 @@ from understudy.kernel.verify import (
     CUT,
     ENGINE,
     GLOBAL,
+    HOST,
     JOURNAL,
     OUTPUT,
     UNVERIFIABLE,
@@ -98,13 +99,15 @@ class Replayer:
                 return _shut_out(replay.calls.tried, problem)
         except PerformerLost as lost:
             return Problem(verdict=UNVERIFIABLE, cause=lost.cause, reason=str(lost))
+        except HostFailed as failed:
+            return Problem(verdict=UNVERIFIABLE, cause=HOST, reason=str(failed))
         if problem is None or problem.cause not in (OUTPUT, JOURNAL):
             return problem
         try:
             if replay.calls.raced and self._comes_out_in_another_order(record, owner):
                 return None
             return self._explain(record, owner, problem) if problem.cause == OUTPUT else problem
-        except PerformerLost:
+        except (PerformerLost, HostFailed):
             return problem
 
     def _judge_cut(self, record: Record, owner: Owner) -> Problem | None:

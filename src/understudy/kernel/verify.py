@@ -45,6 +45,7 @@ CUT: Final = "cut"  # stopped by the host
 MISSING: Final = "missing"  # a block is not in what we were given
 TIMEOUT: Final = "timeout"  # the replay took too long
 DIED: Final = "died"  # the code took the process of the replay down
+HOST: Final = "host"  # the machine that judges could not run the code
 
 MAX_AHEAD_US: Final = 300_000_000  # five minutes: what two honest clocks may differ by
 

@@ -18,7 +18,7 @@ from understudy.engines.wasm.host import Host
 from understudy.engines.wasm.imports import Import, define, define_resource
 from understudy.engines.wasm.settings import compiler
 from understudy.engines.wasm.shapes import Lift, lift, readers, writer
-from understudy.engines.wasm.values import SIZE, read_content
+from understudy.engines.wasm.values import SIZE, read_content, size_of
 from understudy.engines.wasm.wasi import resource_type
 from understudy.engines.wasm.world import ACTOR, QUERIES, RUNTIME, World, instances, read_world
 
@@ -106,15 +106,16 @@ def _import(instance: str, name: str, type: FuncType) -> Import:
 
 
 def _log(host: Host, arguments: int, results: int) -> None:
-    line = read_content(arguments)
-    host.charge(len(line))
-    host.log.write(line)
+    size = size_of(arguments)
+    host.charge(size)
+    host.log.write(read_content(arguments, host.log.room), size)
 
 
 def _send(host: Host, arguments: int, results: int) -> None:
-    to, content = read_content(arguments), read_content(arguments + SIZE)
-    host.charge(len(to) + len(content))
-    host.send(to, content)
+    size = size_of(arguments) + size_of(arguments + SIZE)
+    host.charge(size)
+    host.take_message(size)
+    host.sent.append((read_content(arguments).decode(), read_content(arguments + SIZE)))
 
 
 def _converting(function: Callable[..., Any], type: FuncType) -> Import:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from understudy.objects.step import CUT, FAILED, Outcome
+from understudy.actors.errors import HostFailed
+from understudy.objects.step import FAILED, Outcome
 
 # What is said of each trap, and the word in the step's outcome. Held against real traps by the corpus in tests/vectors.
 _TRAPS: Final = (
@@ -31,7 +32,7 @@ _TRAPS: Final = (
     ("incomplete utf-8", "BadText"),
     ("cannot enter component instance", "BadCall"),
 )
-# What the machine could not give: no replay can repeat that.
+# What is said where the machine could not give something.
 _MACHINE: Final = ("cannot allocate memory", "mmap", "failed to allocate", "out of memory", "failed to reserve")
 
 
@@ -43,13 +44,16 @@ class Stopped(Exception):
         self.outcome = Outcome(kind, code, text)
 
 
-def stopped_by(message: str, *, used: int) -> Stopped:
-    """What wasmtime's error stands for; `used` is the fuel that was used until then."""
+def stopped_by(message: str, *, used: int) -> Stopped | HostFailed:
+    """What wasmtime's error stands for; `used` is the fuel that was used until then.
+
+    HostFailed is what the machine could not give: no replay can repeat that, so it ends no step.
+    """
     # What stands before it names functions of the component, whose author may call them what he likes.
     lowered = message.rpartition("Caused by:")[2].lower()
     for said, code in _TRAPS:
         if said in lowered:
             return Stopped(code, f"{message.strip()}\n({used:,} units of fuel were used)")
     if any(said in lowered for said in _MACHINE):
-        return Stopped("HostMemory", message, kind=CUT)
+        return HostFailed(f"the machine could not give a component what it needs: {message.strip()}")
     return Stopped("Trap", f"{message.strip()}\n({used:,} units of fuel were used)")

@@ -15,13 +15,13 @@ from understudy.engines.wasm.host import Host
 from understudy.engines.wasm.imports import run_for
 from understudy.engines.wasm.settings import MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, compiler
 from understudy.engines.wasm.shapes import Case
-from understudy.engines.wasm.values import Arguments, Flavour, read_content
+from understudy.engines.wasm.values import Arguments, Flavour, read_content, size_of
 
 _NO_FINALIZER: Final = cast(0, CFUNCTYPE(None, c_void_p))
 
 
 class Guest:
-    """One instance, for use by one thread, within a `with`. Every call raises Stopped, after which it is dead.
+    """One instance, for use by one thread, within a `with`. Every call raises Stopped or HostFailed, after which it is dead.
 
     Within the `with`, whatever component runs on this thread is asked of its host.
     """
@@ -85,6 +85,7 @@ class Guest:
         """The state that a function returns."""
         result = self._call(function, arguments)
         try:
+            self._host.take_output(size_of(addressof(result)))
             return read_content(addressof(result))
         finally:
             ffi.wasmtime_component_val_delete(byref(result))

@@ -31,11 +31,16 @@ class Log:
         self.lines: list[str] = []
         self._left = MAX_LOG
 
-    def write(self, line: bytes) -> None:
-        """Add a line."""
+    @property
+    def room(self) -> int:
+        """How many bytes of the next line are kept; 0 if nothing is any more."""
+        return max(0, self._left + 1)
+
+    def write(self, line: bytes, size: int | None = None) -> None:
+        """Add a line; `size` is what it has where only its first `room` bytes are given."""
         if self._left >= 0:
-            self.lines.append(line[: self._left + 1].decode("utf-8", "replace"))
-            self._left -= len(line) + _LINE
+            self.lines.append(line[: self.room].decode("utf-8", "replace"))
+            self._left -= (len(line) if size is None else size) + _LINE
 
 
 class Host:
@@ -79,7 +84,7 @@ class Host:
         self.sending = False
         self.error: BaseException | None = None
         self.store: StoreContext = _NO_STORE
-        self._printed: dict[int, bytes] = {}
+        self._printed: dict[int, bytearray] = {}
         self._chance: Iterator[int] | None = None
         self._output_left = limits.output
         self._calls_fuel = limits.fuel
@@ -90,16 +95,14 @@ class Host:
         if self._calls_fuel < 0:
             raise Stopped("OutOfFuel", "the calls of imports used as much fuel as the code may")
 
-    def send(self, to: bytes, content: bytes) -> None:
-        """Note a message to somebody. Raises Stopped."""
+    def take_message(self, size: int) -> None:
+        """Count a message to somebody, its address included, before it is copied. Raises Stopped."""
         if not self.sending:
             raise Stopped("NotNow", "`send` was called by a contract or a query, which change nothing")
         if len(self.sent) == MAX_SENT:
             raise Stopped("TooManySent", f"one step sends at most {MAX_SENT:,} messages")
-        size = len(to) + len(content)
         self.take_output(size)
         self.bytes_sent += size
-        self.sent.append((to.decode(), content))
 
     def take_output(self, size: int) -> None:
         """Count what leaves the component. Raises Stopped."""
@@ -112,18 +115,23 @@ class Host:
 
     def print(self, stream: int, data: bytes) -> None:
         """Log what is written to a stream, a line at a time."""
-        held = self._printed.get(stream, b"") + data
-        *lines, rest = held.split(b"\n")
-        for line in lines:
-            self.log.write(line)
+        if not self.log.room:
+            # Nothing of it would be kept, and a million empty lines take their time.
+            return
+        held = self._printed.setdefault(stream, bytearray())
+        first, *others = data.split(b"\n")
+        held += first
+        for line in others:
+            self.log.write(bytes(held))
+            held[:] = line
         # A line that never ends is cut where the log would be.
-        self._printed[stream] = rest[: MAX_LOG + 1]
+        del held[MAX_LOG + 1 :]
 
     def finish(self) -> None:
         """Log what was printed without an end of the line."""
         for rest in self._printed.values():
             if rest:
-                self.log.write(rest)
+                self.log.write(bytes(rest))
         self._printed = {}
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
 from understudy.actors.contract import Delivery, StepInput, StepResult
-from understudy.actors.errors import Refusal
+from understudy.actors.errors import NEEDS_WORLD, CallNeedsWorld, HostFailed, Refusal, Retry
 from understudy.engines.wasm.component import LoadedComponent
 from understudy.engines.wasm.failure import Stopped
 from understudy.engines.wasm.guest import Guest
@@ -18,7 +18,7 @@ from understudy.engines.wasm.values import Arguments, Flavour, is_text
 from understudy.objects import ids
 from understudy.objects.ids import Id, TreeId
 from understudy.objects.message import ERROR
-from understudy.objects.step import CUT, FAILED, MAX_SENT, REFUSED, Outcome
+from understudy.objects.step import FAILED, MAX_SENT, REFUSED, Outcome
 from understudy.store.errors import Missing
 from understudy.store.maps import edit_tree, tree_entry
 from understudy.store.reader import Reader
@@ -48,7 +48,10 @@ class WasmProgram:
         self._limits = limits
 
     def run(self, given: StepInput) -> StepResult | Awaitable[StepResult]:
-        """Run one step: genesis, or messages. Awaitable only if a message goes to a name, which must be looked up."""
+        """Run one step: genesis, or messages. Awaitable only if a message goes to a name, which must be looked up.
+
+        Raises HostFailed where the machine has no memory left.
+        """
         if given.parent is None:
             return self._attempt(given, self._begin, component_hash=self.loaded.hash)
         return self._attempt(given, self._handle)
@@ -63,7 +66,12 @@ class WasmProgram:
         log = Log()
         try:
             done = work(given, log)
-        except (Stopped, Refusal, MemoryError, Missing) as error:
+        except Retry as error:
+            # What it asked could not be answered now; nothing of this attempt counts.
+            return StepResult(engine=ENGINE_TEXT, core=given.core, retry=str(error))
+        except MemoryError as error:
+            raise HostFailed("the machine had no memory left for a component") from error
+        except (Stopped, Refusal, Missing, CallNeedsWorld) as error:
             # An actor that is born has its component, whatever became of its first state; one that goes on keeps its own.
             born_with = component_hash if given.parent is None else None
             return StepResult(
@@ -126,7 +134,6 @@ class WasmProgram:
         host.sending = True
         state = guest.content(function, arguments)
         host.sending = False
-        host.take_output(len(state))
         return state
 
     def _host(self, given: StepInput, log: Log, number: int) -> Host:
@@ -185,13 +192,13 @@ def _about(delivery: Delivery, store: Reader) -> bytes:
     return b"error from %s: %s" % (delivery.message.sender.encode(), content)
 
 
-def _outcome_of(error: Stopped | Refusal | MemoryError | Missing) -> Outcome:
+def _outcome_of(error: Stopped | Refusal | Missing | CallNeedsWorld) -> Outcome:
     match error:
         case Stopped():
             return error.outcome
         case Refusal():
             return Outcome(REFUSED, error.code, error.text)
-        case MemoryError():
-            return Outcome(CUT, "HostMemory", "the machine had no memory left")
         case Missing():
             return Outcome(FAILED, "Missing", str(error))
+        case CallNeedsWorld():
+            return Outcome(FAILED, NEEDS_WORLD, str(error))

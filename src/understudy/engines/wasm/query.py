@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from understudy.actors.errors import WitError
+from understudy.actors.errors import HostFailed, WitError
 from understudy.actors.query import BAD_RESULT, JSON, UNKNOWN_QUERY, WUT, Blob, Error, QueryInput, Result
 from understudy.engines.wasm.component import LoadedComponent
 from understudy.engines.wasm.failure import Stopped
@@ -34,7 +34,7 @@ class WasmQuery:
         self._limits = limits
 
     def run(self, given: QueryInput) -> Result:
-        """Run one query. Raises WitError: UNKNOWN_QUERY, "NoState", or how the component failed."""
+        """Run one query. Raises WitError: UNKNOWN_QUERY, "NoState", or how the component failed; HostFailed."""
         state = read_state(given.store, given.step.core)
         if state is None:
             raise WitError("NoState", "the actor has no /state, since its genesis failed: an update can cure it")
@@ -65,6 +65,8 @@ class WasmQuery:
             return Error(QUERY_FAILED, answer.value) if answer.name == "err" else answer_of(answer.value)
         except Stopped as error:
             raise WitError(error.outcome.code, error.outcome.text) from error
+        except MemoryError as error:
+            raise HostFailed("the machine had no memory left for the query of a component") from error
         except (ObjectError, ValueError) as error:
             raise WitError(BAD_RESULT, f"the component's answer to {given.name!r} can't be one: {error}") from error
 

@@ -27,9 +27,11 @@ from wasmtime.component import (
     VariantType,
 )
 
+from understudy.engines.wasm.failure import Stopped
 from understudy.engines.wasm.host import Host
-from understudy.engines.wasm.values import SIZE, read_content, write_bytes
+from understudy.engines.wasm.values import SIZE, read_content, size_of, write_bytes
 
+MAX_TEXT: Final = 2 * 1024 * 1024  # bytes: wasmtime lets no longer list of bytes out, and a text is no better
 _Value: Final = ffi.wasmtime_component_val_t
 Lift = Callable[[Host, int], Any]  # of the value at an address
 Lower = Callable[[Host, int, Any], None]  # a value into an empty one at an address
@@ -66,7 +68,7 @@ def lift(type: ValType) -> Lift:
     """How a value of a type is read. Raises TypeError."""
     match type:
         case String():
-            return lambda host, at: read_content(at).decode()
+            return _lift_text
         case ListType() if type._is_bytes():
             return lambda host, at: read_content(at)
         case ListType():
@@ -137,6 +139,14 @@ def _boxed(host: Host, write: Lower, value: Any) -> Any:
     made = _Value()
     write(host, ctypes.addressof(made), value)
     return ffi.wasmtime_component_val_new(ctypes.byref(made))
+
+
+def _lift_text(host: Host, at: int) -> str:
+    """A text. Raises Stopped, before it is copied, for one that is too long."""
+    size = size_of(at)
+    if size > MAX_TEXT:
+        raise Stopped("OutputTooLarge", f"the component hands over a text of {size:,} bytes; at most {MAX_TEXT:,}")
+    return read_content(at).decode()
 
 
 def _lift_list(read: Lift) -> Lift:

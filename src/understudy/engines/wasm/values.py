@@ -75,9 +75,17 @@ def is_text(content: bytes) -> bool:
     return True
 
 
-def read_content(address: int) -> bytes:
-    """The bytes of the list or string that a value holds. The value stays whose it is."""
+def size_of(address: int) -> int:
+    """How many bytes the list or string has that a value holds: to be asked before they are copied."""
+    size: int = _VALUE.unpack(ctypes.string_at(address, SIZE))[1]
+    return size
+
+
+def read_content(address: int, most: int | None = None) -> bytes:
+    """The bytes of the list or string that a value holds, or the first `most` of them. The value stays whose it is."""
     tag, size, data = _VALUE.unpack(ctypes.string_at(address, SIZE))
+    if most is not None:
+        size = min(size, most)
     if not size:
         return b""
     if tag == _STRING:

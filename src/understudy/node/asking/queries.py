@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from understudy.actors.contract import Engine
-from understudy.actors.errors import CallFailed, WitError
+from understudy.actors.errors import CallFailed, HostFailed, WitError
 from understudy.actors.query import (
     BAD_ARGUMENTS,
     NO_QUERIES,
@@ -29,6 +29,7 @@ from understudy.node.asking.asking import Answered, Asking, too_late
 from understudy.node.asking.query_pool import QueryPool
 from understudy.node.errors import (
     BadArguments,
+    Busy,
     NodeError,
     NoQueries,
     QueryFailed,
@@ -150,6 +151,8 @@ class Queries:
                 return await job.done
         except TimeoutError:
             raise too_late(request) from None
+        except HostFailed as error:
+            raise Busy(str(error)) from error
         finally:
             # Its deadline passed, or whoever asked went away. Nothing happens if it is done.
             self._pool.abandon(job)

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from threading import Lock
@@ -347,13 +348,15 @@ def _open(path: Path, *, read_only: bool) -> Rdict:
         check_logs(path)
     elif read_only:
         raise StoreError(f"there is no store at {path}")
+    if not read_only:
+        _keep_private(path)
     access = AccessType.read_only() if read_only else AccessType.read_write()
     return Rdict(str(path), options=options(), access_type=access)
 
 
 def _make_directory(path: Path) -> None:
     new = [level for level in (path, *path.parents) if not level.exists()]
-    path.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
     for level in new:
         # RocksDB syncs its own directory only: after a power cut, the entry that leads to it could be missing.
         handle = os.open(level.parent, os.O_RDONLY)
@@ -361,6 +364,18 @@ def _make_directory(path: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _keep_private(path: Path) -> None:
+    """Take from others what an older store, or RocksDB, lets them read: the node's secret is in it.
+
+    RocksDB goes on making files that everybody may read, as far as the umask lets it; the folder shuts them in.
+    """
+    for entry, mode in ((path, 0o700), *((entry, 0o600) for entry in path.iterdir() if entry.is_file())):
+        if entry.stat().st_mode & 0o077:
+            # Whoever may write here without owning it has to leave the mode to the owner.
+            with suppress(PermissionError):
+                entry.chmod(mode)
 
 
 def _holds_database(path: Path) -> bool:

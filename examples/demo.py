@@ -44,6 +44,9 @@ class NodeProcess:
             [*UNDERSTUDY, *(command or ("serve",)), "--listen", "127.0.0.1:0"], cwd=project, stdout=subprocess.DEVNULL
         )
         self.client = httpx.Client(base_url=self._address(), timeout=30)
+        # To create an actor is to bring code, which needs the token of the store.
+        token = (project / ".understudy" / "token").read_text().strip()
+        self.client.headers["Authorization"] = f"Bearer {token}"
 
     def kill(self) -> None:
         """SIGKILL: nothing is flushed, nobody is told."""

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import httpx
 
+from understudy.web.tokens import find_first_token
+
 ROOT: Final = Path(__file__).parents[2]
 COUNTER: Final = ROOT / "examples/wasm/counter.wasm"
 BUILT: Final = ROOT / ".build/components"
@@ -34,6 +36,9 @@ class ActorProcess:
         self.said: dict[str, Any] = self._read()
         self.actor: dict[str, Any] = self.said["actor"]
         self.client = httpx.Client(base_url=self.said["address"], timeout=60, trust_env=False)
+        token = self.said.get("token") or env.get("UNDERSTUDY_TOKEN") or find_first_token(folder / ".understudy")
+        # What brings code needs it; the rest is asked as everybody may.
+        self.token = {"Authorization": f"Bearer {token}"}
 
     def post(self, body: Any, **headers: str) -> httpx.Response:
         """POST / with these bytes, or with this value in JSON."""

@@ -107,7 +107,8 @@ def test_a_message_reaches_another_actor_by_its_name(run):
         '@wit.message("message")\n'
         'def hear(core, content: dict):\n    core["heard"] = str(content["count"])\n'
     )
-    counter.client.post("/actors", json={"name": "ear", "core": {"wit": wit}}).raise_for_status()
+    core = {"name": "ear", "core": {"wit": wit}}
+    counter.client.post("/actors", json=core, headers=counter.token).raise_for_status()
     assert counter.post({"add": 5, "tell": "ear"}).status_code == 200
     _until_heard(counter)
     assert counter.client.get("/actors/ear/core/heard").text == "5"

@@ -238,7 +238,8 @@ def test_an_update_replaces_the_component_and_the_file_that_it_was_started_with_
     process = run()
     process.post({"add": 4})
     patch = {"code/counter.wasm": {"base64": _base64(actor(KEEP))}}
-    updated = process.client.post("/actors/counter/messages", json={"patch": patch}, headers={"Message-Lane": "update"})
+    headers = {"Message-Lane": "update", **process.token}
+    updated = process.client.post("/actors/counter/messages", json={"patch": patch}, headers=headers)
     assert updated.status_code == 200, updated.text
     process.end()
     again = run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Mapping
+from copy import copy
 from typing import Any
 
 import httpx
@@ -13,7 +14,11 @@ from starlette.applications import Starlette
 
 from understudy.node.node import Node
 from understudy.web.app import build_app
+from understudy.web.grants import NOTHING
 from understudy.web.parameters import Limits
+from understudy.web.tokens import Tokens, authorization
+
+TOKEN = "open sesame"
 
 GREETER = """
 from understudy import Core, Refusal, Wit
@@ -45,14 +50,31 @@ def refuse() -> None:
 
 
 class Face:
-    """The web face of a node, asked from ordinary code."""
+    """The web face of a node, asked from ordinary code by somebody who shows `token`; None is somebody without one."""
 
-    def __init__(self, runner: asyncio.Runner, node: Node, **options: Any) -> None:
+    def __init__(
+        self,
+        runner: asyncio.Runner,
+        node: Node,
+        *,
+        token: str | None = TOKEN,
+        tokens: Tokens | None = None,
+        **options: Any,
+    ) -> None:
         self.runner, self.node = runner, node
         # An event of asyncio belongs to the loop that is running when it is first waited for.
-        self.app: Starlette = build_app(node, **options)
-        transport = httpx.ASGITransport(self.app)
-        self._http = httpx.AsyncClient(transport=transport, base_url="http://localhost:8321", timeout=60)
+        self.app: Starlette = build_app(node, tokens=tokens or Tokens(TOKEN), **options)
+        self._http = self._client(token)
+
+    def as_somebody(self, token: str | None) -> Face:
+        """The same face, asked by somebody else."""
+        other = copy(self)
+        other._http = self._client(token)
+        return other
+
+    def _client(self, token: str | None) -> httpx.AsyncClient:
+        transport, headers = httpx.ASGITransport(self.app), authorization(token)
+        return httpx.AsyncClient(transport=transport, base_url="http://localhost:8321", timeout=60, headers=headers)
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self.runner.run(self._http.get(path, **more))
@@ -149,7 +171,7 @@ def small_face(node: tuple[asyncio.Runner, Node]) -> Face:
 @pytest.fixture
 def public_face(node: tuple[asyncio.Runner, Node]) -> Face:
     """One that others can reach."""
-    return Face(*node, loopback=False, token="open sesame")
+    return Face(*node, loopback=False, anybody=NOTHING, token=None)
 
 
 def _event(text: bytes) -> dict[str, Any]:

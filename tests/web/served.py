@@ -13,6 +13,7 @@ import httpx
 from understudy.node.node import Node
 from understudy.web.app import build_app
 from understudy.web.server import address_of, open_socket, serve
+from understudy.web.tokens import Tokens, authorization, new_token
 
 Value = TypeVar("Value")
 
@@ -21,11 +22,12 @@ class Served:
     """Answers from its start to the end of the `with`; `stop` is the polite end, as SIGTERM brings it."""
 
     def __init__(self, node: Node | None = None, **options: Any) -> None:
+        self.token = new_token()
         self.node = node or Node.open("memory:")
         self._options = options
         self._socket = open_socket("127.0.0.1", 0)
         self.address = address_of(self._socket)
-        self.client = httpx.Client(base_url=self.address, timeout=60)
+        self.client = httpx.Client(base_url=self.address, timeout=60, headers=authorization(self.token))
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -68,7 +70,7 @@ class Served:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         await self.node.start()
-        self.app = build_app(self.node, **self._options)
+        self.app = build_app(self.node, tokens=Tokens(self.token), **self._options)
         self._serving = asyncio.ensure_future(serve(self.app, self._socket))
         self._ready.set()
         try:

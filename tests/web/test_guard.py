@@ -11,6 +11,7 @@ import pytest
 from tests.web.conftest import Face, problem_of
 from understudy.node.node import Node
 from understudy.web.app import build_app
+from understudy.web.grants import OPEN
 from understudy.web.server import CannotListen, address_of, check_reach, open_socket, parse_listen
 
 
@@ -131,7 +132,7 @@ def test_listening_beyond_loopback_without_a_token_is_not_possible(node: tuple[a
     with pytest.raises(CannotListen, match="UNDERSTUDY_TOKEN"):
         check_reach("0.0.0.0", None)
     with pytest.raises(AssertionError):
-        Face(*node, loopback=False).get("/healthz")
+        Face(*node, loopback=False, anybody=OPEN).get("/healthz")
 
 
 def test_a_free_port_is_known_before_the_first_request() -> None:

@@ -77,9 +77,10 @@ def run_schemathesis(served: Served, document: str, folder: Path, seed: int, *mo
         str(seed),
         "--generation-database=none",
     ]
+    shown = ["--header", f"Authorization: Bearer {served.token}"]
     checks = ["--checks", "all", "--exclude-checks", NOT_CHECKED, "--no-color", "--continue-on-failure"]
     done = subprocess.run(
-        [*command, *options, *checks, *ENDLESS, *more],
+        [*command, *options, *shown, *checks, *ENDLESS, *more],
         cwd=folder,
         env={**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_checks", "PYTHONPATH": str(HERE)},
         capture_output=True,

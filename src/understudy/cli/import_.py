@@ -12,7 +12,7 @@ from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.options import AsJson, Store
 from understudy.cli.running import find_running
 from understudy.cli.screen import print_json, progress, say
-from understudy.cli.store import store_url
+from understudy.cli.store import keep_private, store_url
 from understudy.node.importing import Imported, import_car
 from understudy.node.node import Node
 
@@ -31,7 +31,7 @@ def import_(file: CarFile, store: Store = None, as_json: AsJson = False) -> None
     Example: understudy import greeter.car
     """
     url = store_url(store)
-    running = find_running(url, token=node_token())
+    running = find_running(url, token=node_token(url))
     if running is not None:
         raise CommandError(
             f"a node (process {running.pid}, {running.address}) works on this store; stop it first, then import"
@@ -51,6 +51,7 @@ def _import(url: str, path: Path) -> list[Imported]:
     except OSError as error:
         raise WrongUse(f"{path} can't be read: {error.strerror}") from error
     with file:
+        keep_private()
         node = Node.open(url)
         try:
             return import_car(node, file, stage=progress)

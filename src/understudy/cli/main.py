@@ -25,6 +25,7 @@ from understudy.cli.screen import remark
 from understudy.cli.send import send
 from understudy.cli.serve import serve
 from understudy.cli.show import show
+from understudy.cli.token import token
 from understudy.cli.verify import verify
 from understudy.cli.wit import wit
 from understudy.cli.wut import wut
@@ -48,6 +49,7 @@ for command in (
 ):  # fmt: skip
     app.command(command.__name__)(command)
 app.command("import")(import_)
+app.add_typer(token)
 
 
 def main() -> NoReturn:

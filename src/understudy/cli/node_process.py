@@ -22,15 +22,20 @@ except ImportError:  # Windows has none.
 
 from starlette.applications import Starlette
 
-from understudy.cli.access import node_token
+from understudy.cli.access import environment_token, node_token
 from understudy.cli.errors import CommandError
 from understudy.cli.project import Project, find_project
 from understudy.cli.running import Running, find_running, leave_note, remove_note
-from understudy.cli.store import store_url
+from understudy.cli.store import keep_private, store_directory, store_url
 from understudy.node.node import Node
 from understudy.node.running.arenas import bound_arenas
+from understudy.objects.ids import ActorId
+from understudy.web.app import build_app
+from understudy.web.grants import NOTHING, OPEN
+from understudy.web.guard import is_loopback
 from understudy.web.server import address_of, check_reach, parse_listen
 from understudy.web.server import serve as serve_app
+from understudy.web.tokens import TokenFolder, Tokens, first_token, new_token
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8321"
 Listen = Annotated[
@@ -59,8 +64,8 @@ def find_place(listen: str | None, store: str | None) -> Place:
     project = find_project(Path())
     url = store_url(store)
     host, port = parse_listen(listen or (project.listen if project is not None else None) or DEFAULT_LISTEN)
-    check_reach(host, node_token())
-    running = find_running(url, token=node_token())
+    check_reach(host, environment_token())
+    running = find_running(url, token=node_token(url))
     if running is not None:
         raise CommandError(f"process {running.pid} serves this store already, at {running.address}")
     return Place(url, host, port, project)
@@ -83,6 +88,7 @@ async def living_node(place: Place) -> AsyncIterator[Node]:
         place.project.make_importable()
     # Before the store starts its threads.
     bound_arenas()
+    keep_private()
     node = Node.open(place.url, modules=place.project.python.modules if place.project is not None else ())
     try:
         await node.start()
@@ -90,6 +96,31 @@ async def living_node(place: Place) -> AsyncIterator[Node]:
     finally:
         remove_note(place.url)
         await node.stop()
+
+
+class Face(NamedTuple):
+    """The web face of a node, and its token where there is no folder for it, so that it has to be told."""
+
+    app: Starlette
+    untold: str | None
+
+
+def build_face(place: Place, node: Node, *, lead: ActorId | None = None) -> Face:
+    """The web face, with the tokens that it takes; the first start on a store makes the first one. Raises BadTokens."""
+    given, folder = environment_token(), store_directory(place.url)
+    first = given or (new_token() if folder is None else first_token(folder))
+    loopback = is_loopback(place.host)
+    # Whoever sets a token of their own means it for everything, unless the project says otherwise.
+    opened = place.project.open if place.project is not None else None
+    is_open = loopback and (given is None if opened is None else opened)
+    app = build_app(
+        node,
+        loopback=loopback,
+        tokens=Tokens(first, None if folder is None else TokenFolder(folder)),
+        anybody=OPEN if is_open else NOTHING,
+        lead=lead,
+    )
+    return Face(app, first if folder is None and given is None else None)
 
 
 async def answer_requests(

@@ -25,10 +25,11 @@ _LEFT_OUT_ENDS: Final = (".pyc", ".pyo", "~", ".swp", ".tmp")
 
 
 class NodePart(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[node]`: the store, and where to listen."""
+    """`[node]`: the store, where to listen, and whether asking and sending need no token on loopback."""
 
     store: str | None = None
     listen: str | None = None
+    open: bool | None = None
 
 
 class PythonPart(Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +59,7 @@ class Project(Struct, frozen=True):
     folder: Path
     store: str | None
     listen: str | None
+    open: bool | None
     python: PythonPart
     actors: Mapping[str, ActorPart]
 
@@ -115,7 +117,7 @@ def find_project(folder: Path) -> Project | None:
             check_name(name, what="actor name")
     except (OSError, ValueError, ObjectError) as error:
         _wrong(folder, str(error))
-    return Project(folder, parsed.node.store, parsed.node.listen, parsed.python, parsed.actors)
+    return Project(folder, parsed.node.store, parsed.node.listen, parsed.node.open, parsed.python, parsed.actors)
 
 
 def open_project(folder: Path) -> Project:

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from understudy.cli.access import node_token
 from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.node_process import (
     Listen,
     Place,
     answer_requests,
+    build_face,
     find_place,
     living_node,
     run_until_stopped,
@@ -24,8 +24,6 @@ from understudy.cli.screen import print_json, remark, say
 from understudy.node.lead import Lead, Part, name_for, start_lead
 from understudy.node.node import Node
 from understudy.version import VERSION
-from understudy.web.app import build_app
-from understudy.web.guard import is_loopback
 from understudy.web.routes.actors import actor_view
 from understudy.web.server import open_socket
 
@@ -62,9 +60,13 @@ async def _run(place: Place, part: Part, *, as_json: bool) -> None:
                 f"look at it: understudy show {lead.head}"
             )
         with open_socket(place.host, place.port) as opened:
-            app = build_app(node, loopback=is_loopback(place.host), token=node_token(), lead=lead.id)
+            face = build_face(place, node, lead=lead.id)
             await answer_requests(
-                place, node, app, opened, ready=lambda address: _announce(node, place.url, lead, address, as_json)
+                place,
+                node,
+                face.app,
+                opened,
+                ready=lambda address: _announce(node, place.url, lead, address, face.untold, as_json=as_json),
             )
 
 
@@ -75,10 +77,11 @@ def _read(path: Path) -> bytes:
         raise WrongUse(f"{path} can't be read: {error.strerror}") from error
 
 
-def _announce(node: Node, url: str, lead: Lead, address: str, as_json: bool) -> None:
+def _announce(node: Node, url: str, lead: Lead, address: str, token: str | None, *, as_json: bool) -> None:
     if as_json:
-        about = {**actor_view(node.actor(lead.id)), "resumed": lead.resumed}
-        print_json({"address": address, "node": node.name, "pid": os.getpid(), "store": url, "actor": about})
+        actor = {**actor_view(node.actor(lead.id)), "resumed": lead.resumed}
+        about = {"address": address, "node": node.name, "pid": os.getpid(), "store": url, "actor": actor}
+        print_json(about if token is None else {**about, "token": token})
         return
     say(f"Understudy {VERSION}, node {node.name}, store {url}")
     say(f"actor {lead.name or ''} {lead.id}")
@@ -86,6 +89,8 @@ def _announce(node: Node, url: str, lead: Lead, address: str, as_json: bool) -> 
     if lead.replaced:
         say("an update gave it another component than this file; the chain goes on with that one")
     say(f"Listening on {address}", style="bold")
+    if token is not None:
+        say(f"token, until it stops: {token}")
     say(f"try: curl -d '{{}}' {address}/    curl {address}/    curl {address}/chain")
     say("Ctrl-C stops.")
     sys.stdout.flush()

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from understudy.cli.errors import CommandError
 from understudy.cli.store import store_directory
+from understudy.web.tokens import authorization
 
 NOTE: Final = "node.json"
 _ASK_SECONDS: Final = 5.0
@@ -53,11 +54,12 @@ def find_running(url: str, *, token: str | None) -> Running | None:
     running = None if path is None else _read(path)
     if running is None or not _lives(running.pid):
         return None
-    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     try:
-        answer = httpx.get(f"{running.address}/healthz", headers=headers, timeout=_ASK_SECONDS, trust_env=False)
+        answer = httpx.get(
+            f"{running.address}/healthz", headers=authorization(token), timeout=_ASK_SECONDS, trust_env=False
+        )
         if answer.status_code == 401:
-            raise CommandError(f"the node at {running.address} wants its token: set UNDERSTUDY_TOKEN")
+            raise CommandError(_wrong_token(running, token))
         name = answer.json().get("node")
     except httpx.TimeoutException as error:
         raise CommandError(f"the node at {running.address} (process {running.pid}) does not answer") from error
@@ -65,6 +67,15 @@ def find_running(url: str, *, token: str | None) -> Running | None:
         # A note that a killed node left behind, and a process that happens to have its number.
         return None
     return running if name == running.node else None
+
+
+def _wrong_token(running: Running, token: str | None) -> str:
+    if token is None:
+        return f"the node at {running.address} wants its token: set UNDERSTUDY_TOKEN"
+    return (
+        f"the node at {running.address} does not take the token that this command shows: set UNDERSTUDY_TOKEN to the one "
+        "that the node was started with, or unset it if it was started with none"
+    )
 
 
 def _note_of(url: str) -> Path | None:

@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
-from understudy.cli.access import Access, client_of, node_token
+from understudy.cli.access import Access, client_of
 from understudy.cli.errors import WrongUse
 from understudy.cli.node_process import (
     Listen,
     Place,
     answer_requests,
+    build_face,
     find_place,
     living_node,
     run_until_stopped,
@@ -28,8 +29,6 @@ from understudy.cli.screen import print_json, remark, say
 from understudy.engines.python.reload import Reloader
 from understudy.node.node import Node
 from understudy.version import VERSION
-from understudy.web.app import build_app
-from understudy.web.guard import is_loopback
 from understudy.web.server import open_socket
 
 Reload = Annotated[
@@ -63,9 +62,13 @@ async def _serve(place: Place, opened: socket.socket, *, reload: bool, as_json: 
                 await _push(node, project, quiet=as_json)
             if follower is not None:
                 following = asyncio.create_task(follower.follow(node))
-            app = build_app(node, loopback=is_loopback(place.host), token=node_token())
+            face = build_face(place, node)
             await answer_requests(
-                place, node, app, opened, ready=lambda address: _announce(node, place.url, address, as_json=as_json)
+                place,
+                node,
+                face.app,
+                opened,
+                ready=lambda address: _announce(node, place.url, address, face.untold, as_json=as_json),
             )
         finally:
             if following is not None:
@@ -84,12 +87,15 @@ async def _push(node: Node, project: Project, *, quiet: bool) -> None:
         remark(f"not taken: {', '.join(bad)}; serving what is in the store", style="red")
 
 
-def _announce(node: Node, url: str, address: str, *, as_json: bool) -> None:
+def _announce(node: Node, url: str, address: str, token: str | None, *, as_json: bool) -> None:
     if as_json:
-        print_json({"address": address, "node": node.name, "pid": os.getpid(), "store": url})
+        about = {"address": address, "node": node.name, "pid": os.getpid(), "store": url}
+        print_json(about if token is None else {**about, "token": token})
         return
     say(f"Understudy {VERSION}, node {node.name}, store {url}")
     say(f"Listening on {address}", style="bold")
+    if token is not None:
+        say(f"token, until it stops: {token}")
     names = sorted(node.names())
     say(f"actors: {', '.join(names[:10]) or 'none yet; `understudy init` makes a project with one'}")
     if names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,11 @@ def project_store(project: Project) -> str:
 def store_directory(url: str) -> Path | None:
     """Where a store is on disk, None for one in memory."""
     return Path(url.removeprefix(_ROCKSDB)) if url.startswith(_ROCKSDB) and url != _ROCKSDB else None
+
+
+def keep_private() -> None:
+    """From now on, what this process makes is for its user alone: RocksDB asks for files that everybody may read."""
+    os.umask(0o077)
 
 
 @contextmanager

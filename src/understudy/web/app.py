@@ -6,14 +6,16 @@ import asyncio
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.routing import Route
 
 from understudy.node.node import Node
 from understudy.objects.ids import ActorId
 from understudy.web.crowd import Crowd
 from understudy.web.errors import Surprises, handlers
+from understudy.web.grants import ANY, ASK, CREATE, OPEN, SEND, Grant, grant_of, guarded, scope_of_lane
 from understudy.web.guard import Guard
-from understudy.web.parameters import Limits
+from understudy.web.parameters import Limits, node_of
 from understudy.web.routes.actors import create_actor, list_actors, show_actor
 from understudy.web.routes.chain import show_chain
 from understudy.web.routes.events import follow_actor, follow_node
@@ -24,30 +26,32 @@ from understudy.web.routes.openapi import describe_actor as describe_actor_as_op
 from understudy.web.routes.openapi import describe_node
 from understudy.web.routes.query import ask_actor, ask_step, describe_actor
 from understudy.web.routes.steps import list_steps, show_core, show_core_at_head, show_step
+from understudy.web.tokens import Tokens
 
 
 def routes() -> list[Route]:
     """Everything that a node answers."""
     return [
+        # What needs no token on loopback is said here, and nowhere else.
         # They are looked at in this order, so what is asked most stands first.
-        Route("/actors/{actor}/query/{name}", ask_actor, methods=["GET", "POST"]),
-        Route("/actors/{actor}/messages", send_message, methods=["POST"]),
-        Route("/actors", create_actor, methods=["POST"]),
-        Route("/actors", list_actors, methods=["GET"]),
-        Route("/actors/{actor}", show_actor, methods=["GET"]),
-        Route("/actors/{actor}/messages/{type:path}", send_message, methods=["POST"]),
-        Route("/actors/{actor}/wut", describe_actor, methods=["GET"]),
-        Route("/actors/{actor}/openapi.json", describe_actor_as_openapi, methods=["GET"]),
-        Route("/actors/{actor}/chain", show_chain, methods=["GET"]),
-        Route("/actors/{actor}/steps", list_steps, methods=["GET"]),
-        Route("/actors/{actor}/events", follow_actor, methods=["GET"]),
-        Route("/actors/{actor}/core/{path:path}", show_core_at_head, methods=["GET"]),
-        Route("/events", follow_node, methods=["GET"]),
-        Route("/steps/{step}", show_step, methods=["GET"]),
-        Route("/steps/{step}/query/{name}", ask_step, methods=["GET", "POST"]),
-        Route("/steps/{step}/core/{path:path}", show_core, methods=["GET"]),
-        Route("/openapi.json", describe_node, methods=["GET"]),
-        Route("/healthz", show_health, methods=["GET"]),
+        Route("/actors/{actor}/query/{name}", guarded(ask_actor, ASK), methods=["GET", "POST"]),
+        Route("/actors/{actor}/messages", guarded(send_message, scope_of_lane), methods=["POST"]),
+        Route("/actors", guarded(create_actor, CREATE), methods=["POST"]),
+        Route("/actors", guarded(list_actors, ASK), methods=["GET"]),
+        Route("/actors/{actor}", guarded(show_actor, ASK), methods=["GET"]),
+        Route("/actors/{actor}/messages/{type:path}", guarded(send_message, scope_of_lane), methods=["POST"]),
+        Route("/actors/{actor}/wut", guarded(describe_actor, ASK), methods=["GET"]),
+        Route("/actors/{actor}/openapi.json", guarded(describe_actor_as_openapi, ASK), methods=["GET"]),
+        Route("/actors/{actor}/chain", guarded(show_chain, ASK), methods=["GET"]),
+        Route("/actors/{actor}/steps", guarded(list_steps, ASK), methods=["GET"]),
+        Route("/actors/{actor}/events", guarded(follow_actor, ASK), methods=["GET"]),
+        Route("/actors/{actor}/core/{path:path}", guarded(show_core_at_head, ASK), methods=["GET"]),
+        Route("/events", guarded(follow_node, ASK), methods=["GET"]),
+        Route("/steps/{step}", guarded(show_step, ASK), methods=["GET"]),
+        Route("/steps/{step}/query/{name}", guarded(ask_step, ASK), methods=["GET", "POST"]),
+        Route("/steps/{step}/core/{path:path}", guarded(show_core, ASK), methods=["GET"]),
+        Route("/openapi.json", guarded(describe_node, ANY), methods=["GET"]),
+        Route("/healthz", guarded(show_health, ANY), methods=["GET"]),
     ]
 
 
@@ -55,21 +59,22 @@ def build_app(
     node: Node,
     *,
     loopback: bool = True,
-    token: str | None = None,
+    tokens: Tokens | None = None,
+    anybody: Grant = OPEN,
     limits: Limits | None = None,
     lead: ActorId | None = None,
 ) -> Starlette:
-    """The application. `loopback` says that nobody else can reach it; without that a token is needed.
+    """The application. `loopback` says that other machines can't reach it; `anybody` is what needs no token.
 
     `lead` is the actor that answers at `/`, if there is one.
     """
     limits = limits or Limits()
     app = Starlette(
-        routes=[*routes(), *lead_routes()] if lead is not None else routes(),
+        routes=[*routes(), *_guarded_lead_routes()] if lead is not None else routes(),
         middleware=[
             Middleware(Surprises),
             Middleware(Crowd, most=limits.requests),
-            Middleware(Guard, loopback=loopback, token=token),
+            Middleware(Guard, loopback=loopback, tokens=tokens or Tokens(), anybody=anybody),
         ],
         exception_handlers=handlers(),
     )
@@ -79,3 +84,12 @@ def build_app(
     app.state.lead = lead
     app.state.stopping = asyncio.Event()
     return app
+
+
+def _guarded_lead_routes() -> list[Route]:
+    return [Route(each.path, guarded(each.endpoint, _scope_of_lead), methods=each.methods) for each in lead_routes()]
+
+
+def _scope_of_lead(request: Request) -> str:
+    grant_of(request).check_actor(node_of(request), request.app.state.lead)
+    return SEND if request.method == "POST" else ASK

@@ -2,13 +2,12 @@
 
 The law: on loopback only loopback's own names are answered (a page that rebinds its name to 127.0.0.1 is not);
 an Origin must be the host that was asked; what a browser asks for on behalf of another page is answered only if the
-user goes there; beyond loopback, or when one is set, the token must be shown. No answer may be read, framed or guessed
-at by another page.
+user goes there; what a request may do is what its token says, and without one what everybody may. No answer may be
+read, framed or guessed at by another page.
 """
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 import re
 from collections.abc import Sequence
@@ -18,6 +17,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from understudy.web.errors import problem
+from understudy.web.grants import BEARER, HOW, Grant, keep_grant
+from understudy.web.tokens import BadTokens, Tokens
 
 _Headers = Sequence[tuple[bytes, bytes]]
 
@@ -47,13 +48,14 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """Lets a request through, or answers it. `loopback` says where the node listens."""
+    """Lets a request through, or answers it. `loopback` says where the node listens, `anybody` what needs no token."""
 
-    def __init__(self, app: ASGIApp, *, loopback: bool, token: str | None) -> None:
-        assert loopback or token, "listening beyond loopback needs a token"
+    def __init__(self, app: ASGIApp, *, loopback: bool, tokens: Tokens, anybody: Grant) -> None:
+        assert loopback or not anybody.scopes, "beyond loopback everything needs a token"
         self._app = app
         self._hosts = _LOOPBACK if loopback else _HOST
-        self._token = None if token is None else token.encode()
+        self._tokens = tokens
+        self._anybody = anybody
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -66,8 +68,11 @@ class Guard:
                 message["headers"] = [*message["headers"], *_ALWAYS]
             await send(message)
 
-        refusal = self._refusal([pair for pair in scope["headers"] if pair[0] in _LOOKED_AT], scope["method"])
-        await (refusal or self._app)(scope, receive, send_marked)
+        headers = [pair for pair in scope["headers"] if pair[0] in _LOOKED_AT]
+        found = self._refusal(headers, scope["method"]) or self._grant(headers)
+        if isinstance(found, Grant):
+            keep_grant(scope, found)
+        await (self._app if isinstance(found, Grant) else found)(scope, receive, send_marked)
 
     def _refusal(self, headers: _Headers, method: str) -> Response | None:
         hosts = _values(headers, b"host")
@@ -82,15 +87,21 @@ class Guard:
             return problem(
                 403, "another page asks for this through its reader's browser: only the node's own pages may"
             )
-        if self._token is not None and not self._shows_token(headers):
-            detail = "send the header `Authorization: Bearer TOKEN` with the UNDERSTUDY_TOKEN of the node"
-            return problem(401, detail, headers={"WWW-Authenticate": 'Bearer realm="understudy"'})
         return None
 
-    def _shows_token(self, headers: _Headers) -> bool:
-        shown_by = _values(headers, b"authorization")
-        scheme, _, shown = shown_by[0].partition(" ") if shown_by else ("", "", "")
-        return scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), self._token or b"")
+    def _grant(self, headers: _Headers) -> Grant | Response:
+        shown = [value for name, value in headers if name == b"authorization"]
+        if not shown:
+            return self._anybody if self._anybody.scopes else problem(401, HOW, headers=BEARER)
+        if len(shown) > 1:
+            return problem(400, f"the header Authorization stands there {len(shown)} times")
+        scheme, _, token = shown[0].partition(b" ")
+        try:
+            grant = self._tokens.grant_of(token.strip()) if scheme.lower() == b"bearer" else None
+        except BadTokens as error:
+            return problem(error.status, error.detail, title=error.title)
+        # One that is wrong is not the same as none, or who mistypes it would learn so only by chance.
+        return grant or problem(401, f"that is no token of this node; {HOW}", headers=BEARER)
 
 
 def _may_come(headers: _Headers, method: str) -> bool:

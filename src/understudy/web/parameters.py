@@ -18,6 +18,7 @@ from understudy.objects.ids import ActorId, StepId
 from understudy.objects.step import Step
 from understudy.store.errors import Missing
 from understudy.web.body import MAX_BODY_BYTES
+from understudy.web.grants import grant_of
 from understudy.web.negotiate import JSON, choose
 
 DEFAULT_PAGE: Final = 100
@@ -56,19 +57,23 @@ def limits_of(request: Request) -> Limits:
 
 
 def actor_in(request: Request) -> ActorId:
-    """The actor that the path names. Raises NotFound, Ambiguous."""
-    return node_of(request).resolve(request.path_params["actor"])
+    """The actor that the path names. Raises NotFound, Ambiguous, HttpProblem 403 if the token is not for it."""
+    actor = node_of(request).resolve(request.path_params["actor"])
+    grant_of(request).check_actor(node_of(request), actor)
+    return actor
 
 
 def step_in(request: Request) -> tuple[StepId, Step]:
-    """The step that the path names. Raises BadId, NotFound."""
+    """The step that the path names. Raises BadId, NotFound, HttpProblem 403 if the token is not for its actor."""
     id = StepId(ids.parse(request.path_params["step"]))
     try:
-        return id, node_of(request).reader.step(id)
+        step = node_of(request).reader.step(id)
     except Missing as error:
         raise NotFound(f"there is no step {id} here; GET /actors/ACTOR/steps lists those of an actor") from error
     except WrongKind as error:
         raise NotFound(f"{id} is {node_of(request).reader.kind(id)}, not a step") from error
+    grant_of(request).check_actor(node_of(request), step.actor)
+    return id, step
 
 
 def allow_only(request: Request, names: Sequence[str], *, offered: Sequence[str] = (JSON,)) -> None:

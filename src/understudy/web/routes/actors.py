@@ -21,6 +21,7 @@ from understudy.store.errors import BadCar, Corrupt
 from understudy.web.answers import fresh_json, head_headers, json_answer
 from understudy.web.body import parse_json, read_body, read_file, read_object, spool_body
 from understudy.web.errors import HttpProblem
+from understudy.web.grants import grant_of
 from understudy.web.parameters import actor_in, allow_only, limit_in, limits_of, node_of
 
 CAR = "application/vnd.ipld.car"
@@ -43,6 +44,7 @@ async def create_actor(request: Request) -> Response:
 def list_actors(request: Request) -> Response:
     """GET /actors?limit&after"""
     allow_only(request, ("limit", "after"))
+    grant_of(request).check_all_actors()
     page = node_of(request).actors(after=request.query_params.get("after"), limit=limit_in(request))
     return json_answer({"actors": [actor_view(info) for info in page.items], "next": page.next})
 

@@ -14,6 +14,7 @@ from understudy.node.errors import BadRequest
 from understudy.node.looking.feed import Event
 from understudy.objects.ids import ActorId
 from understudy.web.body import header_text
+from understudy.web.grants import grant_of
 from understudy.web.negotiate import EVENT_STREAM
 from understudy.web.parameters import actor_in, allow_only, node_of, parse_number
 
@@ -22,6 +23,7 @@ SILENCE_SECONDS: Final = 15.0  # proxies close what is silent for a minute
 
 async def follow_node(request: Request) -> Response:
     """GET /events: the steps of all actors, numbered by the node's feed."""
+    grant_of(request).check_all_actors()
     return _stream(request, None, node_of(request).lookup.newest_feed_number())
 
 

@@ -1,0 +1,110 @@
+"""`understudy token`: tokens for others, each with what it may do."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from understudy.cli.errors import CommandError, WrongUse
+from understudy.cli.options import AsJson, Store
+from understudy.cli.screen import print_json, remark, say
+from understudy.cli.store import store_directory, store_url
+from understudy.node.errors import BadRequest
+from understudy.objects.errors import ObjectError
+from understudy.objects.names import check_name
+from understudy.web.grants import ASK, SCOPES, SEND
+from understudy.web.history import time_text
+from understudy.web.tokens import Token, TokenFolder
+
+token = typer.Typer(
+    name="token",
+    help="Make, list and revoke tokens. A token may ask, send, create and update, for all actors or for some.",
+    no_args_is_help=True,
+)
+May = Annotated[
+    str, typer.Option("--may", metavar="SCOPES", help=f"What it may do, with commas between: {', '.join(SCOPES)}.")
+]
+Actors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--actor", metavar="ACTOR", help="For this actor only, by name or id; again for more.", show_default=False
+    ),
+]
+Note = Annotated[str | None, typer.Option("--note", help="What it is for; `list` shows it.", show_default=False)]
+TokenId = Annotated[str, typer.Argument(metavar="ID", help="The id that `list` shows.", show_default=False)]
+_DEFAULT: Final = f"{ASK},{SEND}"
+
+
+@token.command()
+def new(
+    may: May = _DEFAULT, actor: Actors = None, note: Note = None, store: Store = None, as_json: AsJson = False
+) -> None:
+    """Make a token and print it, this once: only its hash is kept. A node that runs takes it at once.
+
+    Example: understudy token new --may ask,send --actor greeter
+    """
+    scopes = [scope.strip() for scope in may.split(",") if scope.strip()]
+    tokens = _tokens(store)
+    try:
+        actors = None if not actor else [check_name(each, what="actor") for each in actor]
+        text = tokens.make(scopes=scopes, actors=actors, note=note, now=time.time_ns() // 1000)
+    except (BadRequest, ObjectError) as error:
+        raise WrongUse(str(error)) from error
+    if as_json:
+        print_json({"token": text})
+        return
+    say(text)
+    remark("this is shown once; whoever has it shows it as `Authorization: Bearer TOKEN`, or sets UNDERSTUDY_TOKEN")
+
+
+@token.command("list")
+def list_tokens(store: Store = None, as_json: AsJson = False) -> None:
+    """List the tokens that were made, without the first one, which is in the file `token` in the store's folder.
+
+    Example: understudy token list
+    """
+    tokens = _tokens(store).all()
+    if as_json:
+        print_json({"tokens": [_view(each) for each in tokens]})
+        return
+    for each in tokens:
+        actors = "all actors" if each.actors is None else ", ".join(each.actors)
+        say(f"{each.id}  {time_text(each.made)[:19]}  {','.join(each.scopes)}  {actors}  {each.note or ''}".rstrip())
+    if not tokens:
+        say("None yet: understudy token new --may ask,send")
+
+
+@token.command()
+def revoke(id: TokenId, store: Store = None, as_json: AsJson = False) -> None:
+    """Take a token away. A node that runs refuses it from the next request on.
+
+    Example: understudy token revoke 0f3a9c21
+    """
+    gone = _tokens(store).revoke(id)
+    if as_json:
+        print_json({"revoked": _view(gone)})
+    else:
+        say(f"{gone.id}  revoked")
+
+
+def _tokens(given: str | None) -> TokenFolder:
+    url = store_url(given)
+    folder = store_directory(url)
+    if folder is None:
+        raise WrongUse(f"the store {url} has no folder to keep tokens in; its node prints the one it has at its start")
+    if not (folder / "CURRENT").exists():
+        raise CommandError(f"there is no store at {Path(folder)} yet: `understudy serve` makes one")
+    return TokenFolder(folder)
+
+
+def _view(each: Token) -> dict[str, Any]:
+    return {
+        "id": each.id,
+        "may": each.scopes,
+        "actors": each.actors,
+        "note": each.note,
+        "made": time_text(each.made),
+    }

@@ -1,0 +1,124 @@
+"""Grants: what a request may do, and the check in front of every handler.
+
+The law: a route names its scope in the table of routes, and nothing of the request's body is read before the check.
+What brings code is never open to everybody.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, Final, cast
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope as AsgiScope
+
+from understudy.node.node import Node
+from understudy.objects.ids import ActorId
+from understudy.objects.mailbox import QUEUE, SIGNAL
+from understudy.web.errors import HttpProblem
+
+ASK: Final = "ask"  # read: actors, steps, files of cores, events, queries
+SEND: Final = "send"  # messages in the lanes `queue` and `signal`
+CREATE: Final = "create"  # a new actor: its code runs in the node's process, as the node's user
+UPDATE: Final = "update"  # other code for an actor: the lane `update`
+SCOPES: Final = (ASK, SEND, CREATE, UPDATE)
+ANY: Final = "any"  # what every grant may: health, and what the routes are
+
+Needs = str | Callable[[Request], str]
+Handler = Callable[[Request], Response | Awaitable[Response]]
+_KEY: Final = "understudy.grant"
+
+
+class Grant(Struct, frozen=True):
+    """What whoever asks may do. `actors` are names or ids, None for all; `by_token` says that a token was shown."""
+
+    scopes: frozenset[str]
+    actors: tuple[str, ...] | None = None
+    by_token: bool = False
+
+    def check_scope(self, scope: str) -> None:
+        """Raise HttpProblem 401 or 403 unless this may be done."""
+        if scope in self.scopes or (scope == ANY and self.scopes):
+            return
+        if not self.by_token:
+            raise HttpProblem(401, _WANTED[scope], BEARER)
+        raise HttpProblem(403, f"this token may not {scope}; it may {', '.join(sorted(self.scopes)) or 'do nothing'}")
+
+    def check_actor(self, node: Node, actor: ActorId) -> None:
+        """Raise HttpProblem 403 unless this actor may be reached."""
+        if self.actors is None:
+            return
+        of_name = node.lookup.names.actor_of
+        if not any(text == str(actor) or (_is_name(text) and of_name(text) == actor) for text in self.actors):
+            raise HttpProblem(403, f"this token is for {', '.join(self.actors)} only")
+
+    def check_all_actors(self) -> None:
+        """Raise HttpProblem 403 unless all actors may be reached."""
+        if self.actors is not None:
+            raise HttpProblem(403, f"this token is for {', '.join(self.actors)} only, and this is about all actors")
+
+
+EVERYTHING: Final = Grant(frozenset(SCOPES))
+OPEN: Final = Grant(frozenset({ASK, SEND}))  # without a token, on loopback
+NOTHING: Final = Grant(frozenset())
+BEARER: Final = {"WWW-Authenticate": 'Bearer realm="understudy"'}
+HOW: Final = (
+    "send the header `Authorization: Bearer TOKEN`; the first token of a node is in the file `token` "
+    "in its store's folder, unless UNDERSTUDY_TOKEN was set where it runs"
+)
+_WANTED: Final = {
+    CREATE: f"an actor brings code that runs in this node, which needs a token: {HOW}",
+    UPDATE: f"an update brings code that runs in this node, which needs a token: {HOW}",
+    SEND: HOW,
+    ASK: HOW,
+    ANY: HOW,
+}
+
+
+def keep_grant(scope: AsgiScope, grant: Grant) -> None:
+    """Say for the rest of this request what it may do."""
+    scope[_KEY] = grant
+
+
+def grant_of(request: Request) -> Grant:
+    """What this request may do."""
+    grant: Grant = request.scope[_KEY]
+    return grant
+
+
+def guarded(handler: Handler, needs: Needs) -> Handler:
+    """The handler behind the check of its scope."""
+
+    def check(request: Request) -> None:
+        grant_of(request).check_scope(needs if isinstance(needs, str) else needs(request))
+
+    if inspect.iscoroutinefunction(handler):
+
+        @wraps(handler)
+        async def asynchronous(request: Request) -> Response:
+            check(request)
+            return await cast(Callable[[Request], Awaitable[Response]], handler)(request)
+
+        return asynchronous
+
+    # Starlette runs this on a thread, as it would the handler itself.
+    @wraps(handler)
+    def synchronous(request: Request) -> Any:
+        check(request)
+        return handler(request)
+
+    return synchronous
+
+
+def scope_of_lane(request: Request) -> str:
+    """What a message needs: its lane decides. A lane that there is not counts as the one that may do more."""
+    lanes = request.headers.getlist("message-lane")
+    return SEND if all(lane in (QUEUE, SIGNAL) for lane in lanes) else UPDATE
+
+
+def _is_name(text: str) -> bool:
+    return bool(text) and "/" not in text

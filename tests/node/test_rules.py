@@ -156,7 +156,7 @@ def test_an_effect_starts_only_when_the_parent_step_is_durable() -> None:
 
 
 def test_an_update_goes_before_the_other_lanes_and_alone(living: Living) -> None:
-    actor = living.create()
+    actor = living.create(policy=policy(batch=8))
     living.send(actor, "hold", "lanes")
     gates.wait_for("lanes")
     for caller in ("ann", "bob"):
@@ -562,7 +562,7 @@ def test_an_actor_makes_another_and_talks_to_it_in_the_same_step(living: Living)
 
 
 def test_a_reply_names_the_message_that_it_answers(living: Living) -> None:
-    actor = living.create()
+    actor = living.create(policy=policy(batch=8))
     living.send(actor, "hold", "replies")
     gates.wait_for("replies")
     asked = [living.send(actor, "ask", number) for number in range(3)]
@@ -911,7 +911,7 @@ def test_an_update_wakes_an_actor_that_stands_still_because_the_host_failed_it()
     update(simulator, actor, {"mended": "again"})
     simulator.settle()
     assert simulator.lookup.pending() == []
-    assert outcomes(simulator, actor) == ["ok"] * 4
+    assert outcomes(simulator, actor) == ["ok"] * 5
     simulator.abandon()
 
 

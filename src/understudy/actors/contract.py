@@ -5,7 +5,7 @@ The law: an engine's result depends on nothing but the input, the objects it can
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Hashable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
@@ -128,6 +128,9 @@ class LiveEngine(Engine, Protocol):
     @property
     def batch(self) -> int:
         """The most messages that one step takes where the core's `/policy` says nothing of it."""
+
+    def version(self, core: TreeId, entry: str, store: Reader) -> Hashable:
+        """What stands for the code that `load` would run: the same value as long as that code is the same. Raises WitError."""
 
 
 class Capability(Protocol):

@@ -6,6 +6,7 @@ The law: delivering the same message any number of times changes nothing after t
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from enum import Enum
 from itertools import chain
 from typing import Final
@@ -19,6 +20,12 @@ from understudy.objects.step import MAX_CONSUMED
 from understudy.store.reader import Reader
 
 MAX_WAITING: Final = 65_536  # deliveries of one actor held in memory, some 64 MB; the store has the rest
+
+Cost = Callable[[Message], float]
+
+
+def _free(_: Message) -> float:
+    return 0.0
 
 
 class Judgement(Enum):
@@ -91,13 +98,13 @@ class Waiting:
         else:
             self._lanes[message.lane].append(delivery)
 
-    def take(self, *, born: bool, limit: int) -> list[Delivery]:
+    def take(self, *, born: bool, limit: int, cost: Cost = _free, budget: float = 0.0) -> list[Delivery]:
         """The messages that the next step consumes, in order; empty if there is none that may go.
 
         An unborn actor takes its genesis. Updates go before the other lanes, alone; a genesis that comes too late goes
-        alone; then signals and the queue together, up to `limit`.
+        alone; then signals and the queue together, up to `limit`, and as long as their costs together are within `budget`.
         """
-        taken = self._take_some(min(limit, MAX_CONSUMED)) if born else self._take_genesis()
+        taken = self._take_some(min(limit, MAX_CONSUMED), cost, budget) if born else self._take_genesis()
         self._count -= len(taken)
         return taken
 
@@ -132,15 +139,20 @@ class Waiting:
         """Everything that waits, for people to look at."""
         return [*chain.from_iterable(self._lanes.values()), *chain.from_iterable(self._parked.values())]
 
-    def _take_some(self, limit: int) -> list[Delivery]:
+    def _take_some(self, limit: int, cost: Cost, budget: float) -> list[Delivery]:
         if self._lanes[UPDATE]:
             return [self._lanes[UPDATE].popleft()]
         taken: list[Delivery] = []
+        spent = 0.0
         for lane in (SIGNAL, QUEUE):
             queue = self._lanes[lane]
             while queue and len(taken) < limit:
-                if is_genesis(queue[0].message):
+                message = queue[0].message
+                if is_genesis(message):
                     return taken or [queue.popleft()]
+                spent += cost(message)
+                if spent > budget and taken:
+                    return taken
                 taken.append(queue.popleft())
         return taken
 

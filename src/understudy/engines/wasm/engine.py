@@ -54,6 +54,10 @@ class WasmEngine:
         """One: seed 001 wants the state after each message in the chain, and whoever sent it wants that one."""
         return 1
 
+    def version(self, core: TreeId, entry: str, store: Reader) -> Id:
+        """The component that a core's `/wit` names. Raises WitError, StoreError."""
+        return self._component_id(core, store)
+
     def load(self, core: TreeId, entry: str, store: Reader) -> WasmProgram:
         """The program that a core's `/wit` names. Raises WitError, StoreError."""
         if entry != _WIT:

@@ -10,6 +10,7 @@ from enum import Enum
 from understudy.kernel.actor import Actor
 from understudy.kernel.deliver import Waiting
 from understudy.kernel.policy import Policy
+from understudy.node.running.pace import Pace
 from understudy.objects.ids import Id
 
 
@@ -26,6 +27,7 @@ class Cell:
     """An actor at its newest step, which may not be durable yet.
 
     `ahead` counts steps submitted and not yet durable, `singles` how many messages still run alone after a batch failed.
+    `pace` is what the messages of its code cost (None: not needed yet), `began` when its running step began.
     `slow` says that its last step took so long that the next one had better not hold up the others from its beginning.
     `attempts` counts tries per inbox key. `overflow` says that the store holds waiting messages that `waiting` does not.
     """
@@ -34,8 +36,10 @@ class Cell:
         "actor",
         "ahead",
         "attempts",
+        "began",
         "overflow",
         "owner",
+        "pace",
         "policy",
         "policy_id",
         "singles",
@@ -52,6 +56,8 @@ class Cell:
         self.waiting = Waiting()
         self.singles = 0
         self.slow = False
+        self.began = 0.0
+        self.pace: Pace | None = None
         self.attempts: dict[str, int] = {}
         self.overflow = False
         self.owner: str | None = None

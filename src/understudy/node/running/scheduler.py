@@ -21,7 +21,7 @@ from msgspec import Struct
 from understudy.actors.contract import Delivery, LiveEngine, StepResult
 from understudy.actors.errors import WitError
 from understudy.kernel.actor import load_actor, unborn
-from understudy.kernel.advance import Plan, prepare
+from understudy.kernel.advance import WIT, Plan, prepare
 from understudy.kernel.core import runtime_of
 from understudy.kernel.deliver import MAX_WAITING, Judgement, judge, sender_key, unpack_row
 from understudy.kernel.evidence import evidence_unit
@@ -33,6 +33,7 @@ from understudy.node.running.async_wits import AsyncWits
 from understudy.node.running.calls import CapabilityTable, LiveCalls
 from understudy.node.running.cell import Cell, Stand
 from understudy.node.running.committer import MAX_QUEUED, Committer, Done
+from understudy.node.running.pace import STEP_SECONDS, Paces
 from understudy.node.running.slow_wits import Run, SlowWits
 from understudy.node.running.troubles import Troubles
 from understudy.objects.errors import ObjectError
@@ -128,6 +129,7 @@ class Scheduler:
         self._running: tuple[Cell, float, int] | None = None  # since when, on which thread
         self._left: list[tuple[Cell, float, int]] = []  # those that lost the token and still run
         self._slow_wits = SlowWits()
+        self._paces = Paces()
         self._stopping = False
         self._failed = False
         self._stopped = threading.Event()
@@ -293,13 +295,13 @@ class Scheduler:
             self.committer.submit(units)
 
     def _step(self, cell: Cell, epoch: int) -> None:
-        limit = 1 if cell.singles else self._batch(cell)
-        taken = cell.waiting.take(born=cell.actor.step is not None, limit=limit)
+        taken = self._take(cell)
         if not taken:
             if cell.overflow:
                 self._refill(cell)
             return
         running = (cell, self._monotonic(), threading.get_ident())
+        cell.began = running[1]
         self._running = running
         if cell.slow:
             self._leave(running)
@@ -414,6 +416,11 @@ class Scheduler:
         cell.ahead += 1
         self._reader.add(sealed.unit.blocks, plan.given.store.nodes)
         self._units.append((sealed, sealed.unit))
+        if sealed.consumed[0].message.lane == UPDATE:
+            # Other code may cost otherwise.
+            cell.pace = None
+        elif cell.pace is not None:
+            cell.pace.learn(sealed.consumed, self._monotonic() - cell.began)
 
     def _exists(self, actor: ActorId) -> bool:
         cell = self._cells.get(actor)
@@ -581,17 +588,25 @@ class Scheduler:
                 cell.policy = DEFAULT
         return cell.policy
 
-    def _batch(self, cell: Cell) -> int:
-        """The most messages that the next step may take."""
+    def _take(self, cell: Cell) -> list[Delivery]:
+        """The messages of the next step: as many as /policy asks for, else as many as take milliseconds."""
+        born = cell.actor.step is not None
+        if cell.singles or len(cell.waiting) < 2:
+            return cell.waiting.take(born=born, limit=1)
         asked = self._policy(cell).batch
-        if asked is not None or len(cell.waiting) < 2:
-            return asked or 1
+        if asked is not None:
+            return cell.waiting.take(born=born, limit=asked)
+        core = cell.actor.core
         try:
-            engine = self._engines.get(runtime_of(self._reader, cell.actor.core))
-        except (WitError, ObjectError, Missing):
+            engine = self._engines[runtime_of(self._reader, core)]
+            if engine.batch > 1 and cell.pace is None:
+                cell.pace = self._paces.new(engine.version(core, WIT, self._reader))
+        except (WitError, ObjectError, Missing, KeyError):
             # The step will fail of this core, and each message with a step of its own.
-            engine = None
-        return 1 if engine is None else engine.batch
+            return cell.waiting.take(born=born, limit=1)
+        if cell.pace is None:
+            return cell.waiting.take(born=born, limit=engine.batch)
+        return cell.waiting.take(born=born, limit=engine.batch, cost=cell.pace.seconds, budget=STEP_SECONDS)
 
     def _owner(self, cell: Cell) -> str:
         if cell.owner is None:

@@ -74,7 +74,7 @@ class Shell:
         command = [*_COMMAND, "serve", "--listen", "127.0.0.1:0", "--json", *args]
         errors = (self.folder / "serve.err").open("w")
         node = subprocess.Popen(
-            command, cwd=self.folder, env=_environment(env), stdout=subprocess.PIPE, stderr=errors, text=True
+            command, cwd=self.folder, env=environment(env), stdout=subprocess.PIPE, stderr=errors, text=True
         )
         errors.close()
         self.nodes.append(node)
@@ -105,7 +105,7 @@ class Shell:
         return subprocess.run(
             [*_COMMAND, *args],
             cwd=self.folder,
-            env=_environment(env),
+            env=environment(env),
             input=b"" if stdin is None else stdin,
             capture_output=True,
             timeout=120,
@@ -115,7 +115,8 @@ class Shell:
 _COMMAND = [sys.executable, "-m", "understudy"]
 
 
-def _environment(more: dict[str, str]) -> dict[str, str]:
+def environment(more: dict[str, str]) -> dict[str, str]:
+    """The environment of a user who set nothing but this."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("UNDERSTUDY_")}
     return {**kept, "TERMINAL_WIDTH": "200", **more}
 

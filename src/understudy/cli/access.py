@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +13,13 @@ import httpx
 from msgspec import Struct
 
 from understudy.cli.client import Client
-from understudy.cli.project import find_project
+from understudy.cli.project import Project, find_project
 from understudy.cli.running import Running, find_running
 from understudy.cli.store import keep_private, store_directory
+from understudy.cli.turns import STARTS, TURN_SECONDS, Patience, announce, other_that_starts, pause_for_store
 from understudy.node.node import Node
+from understudy.store.errors import StoreInUse
+from understudy.store.open import is_made
 from understudy.web.app import build_app
 from understudy.web.grants import EVERYTHING
 from understudy.web.tokens import authorization, check_token, find_first_token
@@ -44,12 +48,39 @@ def environment_token() -> str | None:
 
 
 @asynccontextmanager
-async def open_access(url: str) -> AsyncIterator[Access]:
-    """Access to the node of a store. Raises StoreError, CommandError."""
-    running = find_running(url, token=node_token(url))
-    opened = _remote(url, running) if running is not None else _local(url)
-    async with opened as access:
-        yield access
+async def open_access(url: str, project: Project | None = None, *, makes_store: bool = False) -> AsyncIterator[Access]:
+    """Access to the node of a store. Without a running node, code may need the modules of the project.
+
+    Raises StoreError, CommandError.
+    """
+    project = project or find_project(Path())
+    with announce(url) if makes_store and not is_made(url) else nullcontext():
+        found = await find_node(url, project, makes_store=makes_store)
+        async with _local(found, project) if isinstance(found, Node) else _remote(url, found) as access:
+            yield access
+
+
+async def find_node(url: str, project: Project | None, *, makes_store: bool) -> Running | Node:
+    """The node that serves a store; or one in this process, not started, once no other process has the store.
+
+    Waits for a process that starts, or has the store, or is about to make it. Raises StoreError, CommandError.
+    """
+    patience = Patience()
+    while True:
+        running = find_running(url, token=node_token(url))
+        if running is not None:
+            return running
+        if other_that_starts(url) is not None:
+            pause = patience.pause(TURN_SECONDS, STARTS)
+        elif not makes_store and not is_made(url):
+            pause = pause_for_store(patience, url)
+        else:
+            keep_private()
+            try:
+                return Node.open(url, modules=() if project is None else project.python.modules)
+            except StoreInUse as error:
+                pause = patience.pause(TURN_SECONDS, "the process that has this store open", error)
+        await asyncio.sleep(pause)
 
 
 @asynccontextmanager
@@ -73,13 +104,10 @@ async def _remote(url: str, running: Running) -> AsyncIterator[Access]:
 
 
 @asynccontextmanager
-async def _local(url: str) -> AsyncIterator[Access]:
-    project = find_project(Path())
-    if project is not None:
-        project.make_importable()
-    keep_private()
-    node = Node.open(url, modules=project.python.modules if project is not None else ())
+async def _local(node: Node, project: Project | None) -> AsyncIterator[Access]:
     try:
+        if project is not None:
+            project.make_importable()
         await node.start()
         async with client_of(node) as client:
             yield Access(client, node)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from understudy.cli.looking import looking
 from understudy.cli.options import AsJson, Store
 from understudy.cli.screen import print_json, print_table, say
-from understudy.cli.store import looking
 from understudy.node.looking.lookup import MAX_PAGE
 from understudy.node.node import Node
 from understudy.web.routes.actors import actor_view

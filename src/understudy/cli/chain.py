@@ -6,9 +6,9 @@ from typing import Annotated, Final
 
 import typer
 
+from understudy.cli.looking import looking
 from understudy.cli.options import ActorText, AsJson, Store
 from understudy.cli.screen import print_json, print_table
-from understudy.cli.store import looking
 from understudy.node.looking.lookup import MAX_PAGE
 from understudy.objects import ids
 from understudy.web.routes.chain import chain_view

@@ -11,10 +11,10 @@ import typer
 from msgspec import Struct
 
 from understudy.cli.lines import STYLES, compare_lines, show_lines
+from understudy.cli.looking import looking
 from understudy.cli.options import AsJson, Store
 from understudy.cli.places import find_step
 from understudy.cli.screen import print_json, remark, say
-from understudy.cli.store import looking
 from understudy.objects import ids
 from understudy.objects.ids import Id, StepId
 from understudy.objects.step import Step

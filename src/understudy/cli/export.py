@@ -10,9 +10,9 @@ from typing import Annotated, BinaryIO
 import typer
 
 from understudy.cli.errors import CommandError, WrongUse
+from understudy.cli.looking import looking
 from understudy.cli.options import ActorText, AsJson, Store
 from understudy.cli.screen import print_json, remark, say
-from understudy.cli.store import looking
 from understudy.node.node import Node
 from understudy.objects.ids import ActorId
 from understudy.store.car import write_car

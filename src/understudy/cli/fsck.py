@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from understudy.cli.errors import CommandError
+from understudy.cli.looking import looking
 from understudy.cli.options import AsJson, Store
 from understudy.cli.screen import print_json, progress, say
-from understudy.cli.store import looking
 from understudy.store.fsck import fsck as check_store
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from understudy.cli.access import node_token
+from understudy.cli.access import find_node
 from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.options import AsJson, Store
-from understudy.cli.running import find_running
+from understudy.cli.running import Running
 from understudy.cli.screen import print_json, progress, say
-from understudy.cli.store import keep_private, store_url
+from understudy.cli.store import store_url
+from understudy.cli.turns import announce
 from understudy.node.importing import Imported, import_car
 from understudy.node.node import Node
 
@@ -30,13 +32,7 @@ def import_(file: CarFile, store: Store = None, as_json: AsJson = False) -> None
 
     Example: understudy import greeter.car
     """
-    url = store_url(store)
-    running = find_running(url, token=node_token(url))
-    if running is not None:
-        raise CommandError(
-            f"a node (process {running.pid}, {running.address}) works on this store; stop it first, then import"
-        )
-    imported = _import(url, file)
+    imported = _import(store_url(store), file)
     if as_json:
         print_json({"imported": [_view(one) for one in imported]})
         return
@@ -51,12 +47,21 @@ def _import(url: str, path: Path) -> list[Imported]:
     except OSError as error:
         raise WrongUse(f"{path} can't be read: {error.strerror}") from error
     with file:
-        keep_private()
-        node = Node.open(url)
+        node = _open(url)
         try:
             return import_car(node, file, stage=progress)
         finally:
             node.backend.close()
+
+
+def _open(url: str) -> Node:
+    with announce(url):
+        found = asyncio.run(find_node(url, None, makes_store=True))
+    if isinstance(found, Running):
+        raise CommandError(
+            f"a node (process {found.pid}, {found.address}) works on this store; stop it first, then import"
+        )
+    return found
 
 
 def _view(one: Imported) -> dict[str, Any]:

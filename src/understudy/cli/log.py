@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from understudy.cli.looking import looking
 from understudy.cli.options import ActorText, AsJson, Store
 from understudy.cli.screen import print_json, remark, say_marked
-from understudy.cli.store import looking
 from understudy.node.looking.lookup import MAX_PAGE
 from understudy.web.routes.steps import steps_view
 

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -22,11 +22,12 @@ except ImportError:  # Windows has none.
 
 from starlette.applications import Starlette
 
-from understudy.cli.access import environment_token, node_token
+from understudy.cli.access import environment_token, find_node, node_token
 from understudy.cli.errors import CommandError
 from understudy.cli.project import Project, find_project
 from understudy.cli.running import Running, find_running, leave_note, remove_note
-from understudy.cli.store import keep_private, store_directory, store_url
+from understudy.cli.store import store_directory, store_url
+from understudy.cli.turns import announce, wait_for_starting
 from understudy.node.node import Node
 from understudy.node.running.arenas import bound_arenas
 from understudy.objects.ids import ActorId
@@ -56,19 +57,26 @@ class Place(NamedTuple):
     host: str
     port: int
     project: Project | None
+    answers: Callable[[], None]  # called once the node answers
 
 
-def find_place(listen: str | None, store: str | None) -> Place:
-    """What was asked for, checked. Raises WrongUse, CannotListen, CommandError if another process has the store."""
+@contextlib.contextmanager
+def claimed_place(listen: str | None, store: str | None) -> Iterator[Place]:
+    """What was asked for, checked; until the end of the block, other commands wait for this node to answer.
+
+    Raises WrongUse, CannotListen, CommandError if another node has the store.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     project = find_project(Path())
     url = store_url(store)
     host, port = parse_listen(listen or (project.listen if project is not None else None) or DEFAULT_LISTEN)
     check_reach(host, environment_token())
+    wait_for_starting(url)
     running = find_running(url, token=node_token(url))
     if running is not None:
-        raise CommandError(f"process {running.pid} serves this store already, at {running.address}")
-    return Place(url, host, port, project)
+        raise _already_served(running)
+    with announce(url) as answers:
+        yield Place(url, host, port, project, answers)
 
 
 def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
@@ -84,13 +92,14 @@ def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
 @contextlib.asynccontextmanager
 async def living_node(place: Place) -> AsyncIterator[Node]:
     """A node that lives until the end of the block."""
-    if place.project is not None:
-        place.project.make_importable()
     # Before the store starts its threads.
     bound_arenas()
-    keep_private()
-    node = Node.open(place.url, modules=place.project.python.modules if place.project is not None else ())
+    node = await find_node(place.url, place.project, makes_store=True)
+    if isinstance(node, Running):
+        raise _already_served(node)
     try:
+        if place.project is not None:
+            place.project.make_importable()
         await node.start()
         yield node
     finally:
@@ -129,8 +138,13 @@ async def answer_requests(
     """Say where the node is, to other commands by a note and to people by `ready`; answer until this task is cancelled."""
     address = address_of(opened)
     leave_note(place.url, Running(address=address, pid=os.getpid(), node=node.name))
+    place.answers()
     ready(address)
     await serve_app(app, opened)
+
+
+def _already_served(running: Running) -> CommandError:
+    return CommandError(f"process {running.pid} serves this store already, at {running.address}")
 
 
 async def _stoppable(work: Coroutine[Any, Any, None]) -> None:

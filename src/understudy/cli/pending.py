@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from understudy.cli.looking import looking
 from understudy.cli.options import AsJson, Store
 from understudy.cli.screen import print_json, print_table, remark, say
-from understudy.cli.store import looking
 from understudy.node.looking.lookup import Evidence, Pending
 
 Actor = Annotated[

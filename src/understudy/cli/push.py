@@ -78,7 +78,7 @@ def show_pushed(pushed: Sequence[Pushed]) -> None:
 
 
 async def _push(project: Project, url: str, as_json: bool) -> None:
-    async with open_access(url) as access:
+    async with open_access(url, project, makes_store=True) as access:
         pushed = await push_project(access, project)
     if as_json:
         print_json({"actors": [_view(actor) for actor in pushed]})

@@ -15,7 +15,7 @@ from understudy.cli.node_process import (
     Place,
     answer_requests,
     build_face,
-    find_place,
+    claimed_place,
     living_node,
     run_until_stopped,
 )
@@ -45,8 +45,8 @@ def run(
     Example: understudy run counter.wasm --listen 127.0.0.1:8080
     """
     part = Part(component=_read(component), name=name_for(component.stem), nonce=nonce)
-    place = find_place(listen, store)
-    run_until_stopped(_run(place, part, as_json=as_json))
+    with claimed_place(listen, store) as place:
+        run_until_stopped(_run(place, part, as_json=as_json))
     if not as_json:
         remark("stopped; everything acknowledged is in the store")
 

@@ -52,7 +52,7 @@ def find_running(url: str, *, token: str | None) -> Running | None:
     """The node that serves the store now, None if none does. Raises CommandError if one lives but does not answer."""
     path = _note_of(url)
     running = None if path is None else _read(path)
-    if running is None or not _lives(running.pid):
+    if running is None or not lives(running.pid):
         return None
     try:
         answer = httpx.get(
@@ -89,7 +89,8 @@ def _read(path: Path) -> Running | None:
     return None
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """True if there is a process with this number."""
     if sys.platform == "win32":
         # There, "signal 0" is Ctrl-C to a process; whether it lives is seen by asking it.
         return True

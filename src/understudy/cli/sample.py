@@ -78,5 +78,5 @@ SAMPLE: Final = {
     "greeter/code/greeter.py": _CODE,
     "tests/test_greeter.py": _TEST,
     "pytest.ini": _PYTEST,
-    ".gitignore": ".understudy/\n__pycache__/\n",
+    ".gitignore": ".understudy/\n.understudy.starting\n__pycache__/\n",
 }

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,12 +18,12 @@ from understudy.cli.node_process import (
     Place,
     answer_requests,
     build_face,
-    find_place,
+    claimed_place,
     living_node,
     run_until_stopped,
 )
 from understudy.cli.options import AsJson, Store
-from understudy.cli.project import PROJECT_FILE, Project
+from understudy.cli.project import PROJECT_FILE, Project, find_project
 from understudy.cli.push import push_project, show_pushed
 from understudy.cli.reload import Follower
 from understudy.cli.screen import print_json, remark, say
@@ -41,10 +42,10 @@ def serve(listen: Listen = None, reload: Reload = False, store: Store = None, as
 
     Example: understudy serve --listen 127.0.0.1:0
     """
-    place = find_place(listen, store)
-    if reload and place.project is None:
+    if reload and find_project(Path()) is None:
         raise WrongUse(f"--reload follows a project, and there is no {PROJECT_FILE} here; `understudy init` makes one")
-    with open_socket(place.host, place.port) as opened:
+    # The socket first: who comes while the store is still another's waits at the door, and is not turned away.
+    with claimed_place(listen, store) as place, open_socket(place.host, place.port) as opened:
         run_until_stopped(_serve(place, opened, reload=reload, as_json=as_json))
     if not as_json:
         remark("stopped; everything acknowledged is in the store")

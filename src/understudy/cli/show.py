@@ -8,10 +8,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from understudy.cli.errors import CommandError
+from understudy.cli.looking import looking
 from understudy.cli.options import AsJson, At, Store
 from understudy.cli.places import find_object, find_step_of
 from understudy.cli.screen import print_json, print_table, remark, say
-from understudy.cli.store import looking
 from understudy.objects import ids
 from understudy.objects.ids import Id
 from understudy.objects.tree import is_tree_node

@@ -11,10 +11,10 @@ import typer
 from msgspec import Struct
 
 from understudy.cli.errors import CommandError, WrongUse
+from understudy.cli.looking import looking
 from understudy.cli.options import AsJson, Store
 from understudy.cli.project import find_project
 from understudy.cli.screen import Advance, print_json, print_table, progress, say
-from understudy.cli.store import looking
 from understudy.judging.foreign import verify_car
 from understudy.judging.held import check_held
 from understudy.judging.verification import Target, verify_targets

@@ -8,10 +8,10 @@ import msgspec
 
 from understudy.actors.query import JSON, WUT, Blob
 from understudy.cli.errors import CommandError
+from understudy.cli.looking import asking
 from understudy.cli.options import ActorText, AsJson, At, Store
 from understudy.cli.query import ask
 from understudy.cli.screen import print_json, say
-from understudy.cli.store import asking
 from understudy.node.asking.queries import QUERY_SECONDS
 from understudy.node.errors import UnknownQuery
 

@@ -9,7 +9,7 @@ from typing import Final
 from understudy.store.errors import StoreError
 from understudy.store.memory import MemoryBackend
 from understudy.store.port import Backend
-from understudy.store.rocksdb import RocksBackend
+from understudy.store.rocksdb import RocksBackend, holds_store
 
 
 def open_store(url: str, *, read_only: bool = False) -> Backend:
@@ -19,6 +19,12 @@ def open_store(url: str, *, read_only: bool = False) -> Backend:
         known = ", ".join(f"{name}:" for name in _BACKENDS)
         raise StoreError(f"no store is called {url!r}: a store begins with one of {known}")
     return _BACKENDS[scheme](place, read_only)
+
+
+def is_made(url: str) -> bool:
+    """True if there is a store at a URL already; opening it for writing would make one else."""
+    scheme, _, place = url.partition(":")
+    return scheme != "rocksdb" or holds_store(Path(place))
 
 
 def _memory(place: str, read_only: bool) -> Backend:

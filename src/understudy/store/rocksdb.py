@@ -339,6 +339,11 @@ class _Span(NamedTuple):
         return key >= self.at and (last is None or key <= last)
 
 
+def holds_store(path: Path) -> bool:
+    """True if a database was made in a directory; whether it is whole is seen by opening it."""
+    return (path / "CURRENT").exists()
+
+
 def _open(path: Path, *, read_only: bool) -> Rdict:
     if read_only and not path.is_dir():
         raise StoreError(f"there is no store at {path}")

@@ -1,0 +1,34 @@
+"""A node that only looks into a store, also beside the node that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from understudy.cli.project import find_project
+from understudy.cli.store import store_url
+from understudy.cli.turns import wait_until_made
+from understudy.node.node import Node
+
+
+@contextmanager
+def looking(given: str | None) -> Iterator[Node]:
+    """A node that only looks: at what is durable now, also beside the node that serves the store. Raises StoreError."""
+    url = store_url(given)
+    wait_until_made(url)
+    node = Node.open(url, read_only=True)
+    try:
+        yield node
+    finally:
+        node.backend.close()
+
+
+@contextmanager
+def asking(given: str | None) -> Iterator[Node]:
+    """The same for what runs an actor's queries: with the modules of the project, which its code may need."""
+    project = find_project(Path())
+    if project is not None:
+        project.make_importable()
+    with looking(given) as node:
+        yield node

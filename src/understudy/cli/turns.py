@@ -1,0 +1,129 @@
+"""Whose turn it is on a store: commands that were started at once wait for each other, for a bounded time.
+
+A store has one process that writes. A command that comes second waits until the first one serves, or is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from understudy.cli.errors import CommandError
+from understudy.cli.project import PROJECT_FILE
+from understudy.cli.running import lives
+from understudy.cli.screen import remark
+from understudy.cli.store import store_directory
+from understudy.store.open import is_made
+
+# A store that is not there, and that nobody is making: as long as a `serve` of the same second needs to say that it does.
+APPEAR_SECONDS: Final = 5.0
+# A node that starts pushes its project first, which may compile components; a local `send` waits up to its --wait.
+TURN_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 0.1
+STARTS: Final = "the process that starts to work on this store"
+_QUIET_SECONDS: Final = 1.0  # of waiting that nobody needs to hear of
+
+
+class Starting(Struct, frozen=True):
+    """A process that is about to have the store. `makes_store`: there was none when it began."""
+
+    pid: int
+    makes_store: bool
+
+
+@contextlib.contextmanager
+def announce(url: str) -> Iterator[Callable[[], None]]:
+    """Tell the other commands that this process starts to work on a store, until the function that this gives is called."""
+    path = _note_of(url)
+    note = Starting(os.getpid(), not is_made(url))
+    if path is not None and other_that_starts(url) is None:
+        # Beside the store's directory, since only the store itself makes that, and syncs it. Where this can't be
+        # written, opening the store fails with a better message.
+        with contextlib.suppress(OSError):
+            path.write_bytes(msgspec.json.encode(note))
+
+    def done() -> None:
+        if path is not None and _read(path) == note:
+            path.unlink(missing_ok=True)
+
+    try:
+        yield done
+    finally:
+        done()
+
+
+def wait_until_made(url: str) -> None:
+    """Wait until there is a store to look at, and no longer the one that a process is just making. Raises CommandError."""
+    patience = Patience()
+    while True:
+        other = other_that_starts(url)
+        if other is not None and other.makes_store:
+            time.sleep(patience.pause(TURN_SECONDS, "a process that makes this store"))
+        elif is_made(url):
+            return
+        else:
+            time.sleep(pause_for_store(patience, url))
+
+
+def wait_for_starting(url: str) -> None:
+    """Wait until no other process is starting on a store. Raises CommandError."""
+    patience = Patience()
+    while other_that_starts(url) is not None:
+        time.sleep(patience.pause(TURN_SECONDS, STARTS))
+
+
+def other_that_starts(url: str) -> Starting | None:
+    """The other process that is about to have the store, None if nobody said so."""
+    path = _note_of(url)
+    found = None if path is None else _read(path)
+    return found if found is not None and found.pid != os.getpid() and lives(found.pid) else None
+
+
+class Patience:
+    """How long a command has waited. After a second, it says what for."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._said = False
+
+    def pause(self, seconds: float, what: str, error: Exception | None = None) -> float:
+        """How long to sleep before the next look. Raises the error, or CommandError, after `seconds`."""
+        waited = time.monotonic() - self._began
+        if waited >= seconds:
+            raise error or CommandError(f"waited {seconds:.0f} s for {what}; stop that process, or try again later")
+        if waited >= _QUIET_SECONDS and not self._said:
+            self._said = True
+            remark(f"waiting for {what}, at most {seconds:.0f} s …")
+        return _LOOK_SECONDS
+
+
+def pause_for_store(patience: Patience, url: str) -> float:
+    """How long to sleep before the next look for a store that is not there. Raises CommandError."""
+    return patience.pause(
+        APPEAR_SECONDS,
+        f"`understudy serve` to make the store {url}",
+        CommandError(
+            f"there is no store at {store_directory(url)}: `understudy serve` makes one (in a folder with "
+            f"{PROJECT_FILE}, its actors too), --store names another"
+        ),
+    )
+
+
+def _note_of(url: str) -> Path | None:
+    directory = store_directory(url)
+    return None if directory is None else directory.with_name(f"{directory.name}.starting")
+
+
+def _read(path: Path) -> Starting | None:
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        # What a process left behind that was killed while it started, and whose number another one has by now.
+        if time.time() - path.stat().st_mtime < TURN_SECONDS:
+            return msgspec.json.decode(path.read_bytes(), type=Starting)
+    return None

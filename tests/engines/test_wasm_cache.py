@@ -8,11 +8,11 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from wasmtime.component import Component
 
 from tests.engines.components import counter
 from understudy.engines.wasm import cache
 from understudy.engines.wasm.cache import CompiledCache
+from understudy.engines.wasm.compiling import Tell, compile_beside
 
 DATA = counter()
 DIGEST = sha256(DATA).hexdigest()
@@ -23,12 +23,11 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How often something was compiled."""
     found: list[int] = []
 
-    class Counting(Component):
-        def __init__(self, *arguments) -> None:
-            found.append(1)
-            super().__init__(*arguments)
+    def counting(data: bytes, tell: Tell) -> bytes:
+        found.append(1)
+        return compile_beside(data, tell)
 
-    monkeypatch.setattr(cache, "Component", Counting)
+    monkeypatch.setattr(cache, "compile_beside", counting)
     return found
 
 

@@ -249,7 +249,7 @@ def test_what_is_printed_bit_by_bit_is_logged_as_if_it_came_at_once():
     text = b"one\n\ntwo\x0c! forged\n" + b"x" * 3000 + b"\nend"
     assert printed(text) == printed(*(text[at : at + 1] for at in range(len(text)))) == text.decode().split("\n")
     assert [len(line) for line in printed(*[b"y" * 65_536] * 20)] == [MAX_LOG + 1]
-    assert len(printed(b"\n" * 10_000_000)) < MAX_LOG
+    assert len(printed(b"\n" * 1_000_000)) < MAX_LOG
 
 
 def test_a_question_that_can_not_be_answered_now_is_a_retry_and_one_that_a_replay_lacks_is_named():

@@ -30,8 +30,13 @@ class Retry(Exception):
 class HostFailed(Exception):
     """The machine failed the code: no memory, no thread, no room. A program may raise it instead of returning a result.
 
-    Nothing is consumed, since another try, or another machine, may well succeed.
+    Nothing is consumed, since another try, or another machine, may well succeed. `again` is False where another try
+    on this machine would fail as well.
     """
+
+    def __init__(self, text: str, *, again: bool = True) -> None:
+        super().__init__(text)
+        self.again = again
 
 
 class CallFailed(Exception):

@@ -19,7 +19,7 @@ from understudy.judging.performed import PerformedStage
 from understudy.judging.performer import end_with_parent
 from understudy.judging.pipe_store import PipeStore
 from understudy.judging.replayer import Replayer
-from understudy.judging.wire import At, Broken, Done, HungUp, Pipe, Setup, Span, ToJudge
+from understudy.judging.wire import At, Broken, Done, HungUp, Pipe, Preparing, Setup, Span, ToJudge
 from understudy.kernel.closure import Closure
 from understudy.kernel.own_messages import OwnMessages
 from understudy.kernel.replay import Record, read_record
@@ -83,9 +83,15 @@ class Judge:
         self._replayer = None
         self._asked_again: AskedAgain | None = None
         if not setup.integrity_only:
-            self._replayer = Replayer(self._reader, PerformedStage(nursery, setup), Path(setup.components))
+            self._replayer = Replayer(
+                self._reader, PerformedStage(nursery, setup), Path(setup.components), self._prepares
+            )
         if setup.deep and self._replayer is not None:
             self._asked_again = AskedAgain(self._reader, self._chains, self._replayer.engines)
+
+    def _prepares(self, text: str) -> None:
+        """A component is being compiled: whoever waits for the step must not count that."""
+        self._pipe.send(Preparing(text))
 
     def judge(self, span: Span) -> Done:
         """Judge the steps of a span from the lowest up, as far as the first MISMATCH."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from understudy.judging.wire import (
     FromJudge,
     HungUp,
     Pipe,
+    Preparing,
     Question,
     Setup,
     Silent,
@@ -30,6 +32,8 @@ from understudy.judging.wire import (
     Values,
 )
 from understudy.kernel.verify import DIED, TIMEOUT
+
+_log = logging.getLogger("understudy.judging")
 
 _START: Final = """
 import json, sys
@@ -85,6 +89,9 @@ class JudgeProcess:
                 if isinstance(said, At):
                     self.at = said.height
                     step()
+                elif isinstance(said, Preparing):
+                    if said.text:
+                        _log.warning("%s", said.text)
                 elif isinstance(said, Done):
                     return said
                 elif isinstance(said, Broken):

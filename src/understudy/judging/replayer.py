@@ -61,15 +61,21 @@ class _Replay(Struct, frozen=True, kw_only=True):
 class Replayer:
     """Replays steps: Python code on a stage, each step in new module namespaces, and components here.
 
-    `components` is the folder with compiled components.
+    `components` is the folder with compiled components; `tell` hears every second that one is being compiled.
     """
 
-    def __init__(self, reader: Reader, stage: Stage, components: Path | None = None) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        stage: Stage,
+        components: Path | None = None,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self.requests: Mapping[str, bytes] = {}  # the calls of the step that was replayed last, by their path
         self._reader = reader
         self._stage = stage
         # A component leaves nothing behind from one step to the next, and can't reach out of its memory.
-        self._wasm = WasmEngine(components)
+        self._wasm = WasmEngine(components, tell)
         self._fresh: Engines = {"python": stage.fresh(), "wasm": self._wasm}
 
     def begin(self) -> None:

@@ -92,6 +92,12 @@ class At(Struct, tag=True, frozen=True):
     height: int
 
 
+class Preparing(Struct, tag=True, frozen=True):
+    """From a judge: it is making code ready to run, which is no part of a step. A text, if any, is for people."""
+
+    text: str
+
+
 class Done(Struct, tag=True, frozen=True, kw_only=True):
     """From a judge: a span is judged. `lowest` is its lowest step, `below` the parent of that; None if not reached."""
 
@@ -216,7 +222,7 @@ WAYS: Final = (FRESH, WATCHED, KEPT)
 
 ToJudge = Setup | Span | Blocks | Value | Values
 Question = GetBlocks | GetHead | GetSteps
-FromJudge = Question | At | Done | Broken
+FromJudge = Question | At | Preparing | Done | Broken
 ToPerformer = Setup | Run | LoadQuery | RunQuery | GetStaged | Blocks
 FromPerformer = GetBlocks | Ran | LoadedQuery | Answered | Refused | Staged | Unreadable | Broken
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from understudy.actors.calls import Calls
 from understudy.actors.contract import Delivery, Engine, Program, StepInput, StepResult
-from understudy.actors.errors import WitError
+from understudy.actors.errors import HostFailed, WitError
 from understudy.kernel.actor import Actor
 from understudy.kernel.core import check_core, runtime_of
 from understudy.kernel.policy import SELF, read_policy
@@ -20,7 +20,7 @@ from understudy.objects.errors import ObjectError
 from understudy.objects.ids import TreeId
 from understudy.objects.mailbox import UPDATE
 from understudy.objects.message import Message, is_genesis
-from understudy.objects.step import FAILED, NOOP, REFUSED, Outcome
+from understudy.objects.step import CUT, FAILED, NOOP, REFUSED, Outcome
 from understudy.store.maps import patch_tree, tree_entry
 from understudy.store.reader import Staging
 
@@ -113,6 +113,11 @@ def _plan_update(
     except (WitError, ObjectError) as error:
         code, text = (error.code, error.text) if isinstance(error, WitError) else ("InvalidCore", str(error))
         return _decided(actor, given, Outcome(REFUSED, code, text))
+    except HostFailed as error:
+        if error.again:
+            raise
+        # Another try would fail too, and all later updates wait for this one: it is left out, as nobody can show again.
+        return _decided(actor, given, Outcome(CUT, "HostLimit", str(error)))
     if program is not None:
         return Plan(actor=actor, given=given, program=program)
     return Plan(actor=actor, given=given, result=StepResult(engine=KERNEL_ENGINE, core=patched))

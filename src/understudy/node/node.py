@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from understudy.actors.contract import Capability, Delivery, LiveEngine
-from understudy.actors.errors import Retry, WitError
+from understudy.actors.errors import HostFailed, Retry, WitError
 from understudy.actors.query import NO_CONTEXT, Blob, QueryRequest, Result
 from understudy.capabilities.names import NamesCapability
 from understudy.capabilities.query import QueryCapability
@@ -475,6 +475,8 @@ class Node:
             engine.load(core, WIT, staging)
         except WitError as error:
             raise rejected(error) from error
+        except HostFailed as error:
+            raise (Busy(str(error)) if error.again else Rejected(str(error))) from error
 
     def _check_update(self, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> None:
         staging = Staging(self.reader)

@@ -18,6 +18,7 @@ from typing import Final
 from wasmtime import WasmtimeError
 from wasmtime.component import Component
 
+from understudy.engines.wasm.compiling import Tell, compile_beside
 from understudy.engines.wasm.settings import COMPILED_BY, compiler
 
 MAX_FILES: Final = 256  # compiled components kept; the oldest go first
@@ -27,19 +28,23 @@ _log = logging.getLogger(__name__)
 
 
 class CompiledCache:
-    """Compiles components, and keeps what came out in a folder that only this user can open; None keeps nothing."""
+    """Compiles components, and keeps what came out in a folder that only this user can open; None keeps nothing.
 
-    def __init__(self, folder: Path | None) -> None:
+    `tell` hears every second that a component is being compiled.
+    """
+
+    def __init__(self, folder: Path | None, tell: Tell = lambda text: None) -> None:
         self._folder = folder
+        self._tell = tell
         self._checked = False
 
     def component(self, data: bytes, digest: str) -> Component:
-        """The component of these bytes, whose sha256 is `digest`. Raises WasmtimeError if they are none."""
+        """The component of these bytes, whose sha256 is `digest`. Raises WitError("BadComponent"), HostFailed."""
         if not self._checked and self._folder is not None and not _is_private(self._folder):
             self._folder = None
         self._checked = True
         if self._folder is None:
-            return Component(compiler(), data)
+            return Component.deserialize(compiler(), compile_beside(data, self._tell))
         path = self._folder / f"{digest}-{COMPILED_BY}.cwasm"
         return self._load(path) or self._compile(data, path)
 
@@ -59,15 +64,14 @@ class CompiledCache:
             return None
 
     def _compile(self, data: bytes, path: Path) -> Component:
-        component = Component(compiler(), data)
-        compiled = bytes(component.serialize())
+        compiled = compile_beside(data, self._tell)
         try:
             _write(path, compiled)
             _write(path.with_suffix(_DIGEST), sha256(compiled).hexdigest().encode())
             _drop_oldest(path.parent)
         except OSError as error:
             _log.warning("a compiled component can't be kept in %s: %s", path.parent, error)
-        return component
+        return Component.deserialize(compiler(), compiled)
 
 
 def default_folder() -> Path:

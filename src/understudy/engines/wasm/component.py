@@ -7,7 +7,6 @@ from hashlib import sha256
 from typing import Any, Final
 from weakref import finalize
 
-from wasmtime import WasmtimeError
 from wasmtime import _ffi as ffi
 from wasmtime.component import Component, ExportIndex, FuncType, Linker, ResourceType
 
@@ -32,13 +31,10 @@ class LoadedComponent:
     """One component. Safe to use from any thread."""
 
     def __init__(self, data: bytes, cache: CompiledCache) -> None:
-        """Raises WitError("BadComponent", "WrongWorld")."""
+        """Raises WitError("BadComponent", "WrongWorld"), HostFailed."""
         _check_preamble(data)
         self.hash = sha256(data).hexdigest()
-        try:
-            component = cache.component(data, self.hash)
-        except WasmtimeError as error:
-            raise WitError("BadComponent", f"this is no WebAssembly component that can run here: {error}") from error
+        component = cache.component(data, self.hash)
         self.world: World = read_world(component)
         self.exports = {
             name: self._own(index, ffi.wasmtime_component_export_index_delete)

@@ -13,6 +13,7 @@ from understudy.actors.contract import StepInput, StepResult
 from understudy.actors.errors import WitError
 from understudy.engines.locks import Locks
 from understudy.engines.wasm.cache import CompiledCache
+from understudy.engines.wasm.compiling import Tell
 from understudy.engines.wasm.component import MAX_COMPONENT_BYTES, LoadedComponent
 from understudy.engines.wasm.limits import LIMITS, read_limits
 from understudy.engines.wasm.program import STATE, WasmProgram
@@ -33,11 +34,12 @@ _POINTER = re.compile(r"/([^:\n]+):([^/:\n]+):handle\Z")
 class WasmEngine:
     """Runs actors that are WebAssembly components. May be used from several threads.
 
-    What was compiled is kept in the folder `cache`, which may be deleted at any time; None compiles anew.
+    What was compiled is kept in the folder `cache`, which may be deleted at any time; None compiles anew. `tell` hears
+    every second that a component is being compiled, with a text for people now and then.
     """
 
-    def __init__(self, cache: Path | None = None) -> None:
-        self._cache = CompiledCache(cache)
+    def __init__(self, cache: Path | None = None, tell: Tell = lambda text: None) -> None:
+        self._cache = CompiledCache(cache, tell)
         self._paths: dict[Id, str] = {}
         self._components: OrderedDict[Id, LoadedComponent] = OrderedDict()
         self._programs: OrderedDict[tuple[Id, Id | None], WasmProgram] = OrderedDict()

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Final, NamedTuple
 
 from understudy.engines.python.importer import source_path
+from understudy.engines.wasm.compiling import is_compiling
 
 SLOW_SECONDS: Final = 2.0  # a wit that runs longer is named: long for a computation, short for a person who waits
 AGAIN_SECONDS: Final = 30.0  # how often it is named after that
@@ -37,7 +38,7 @@ class SlowWits:
         due: dict[Run, float] = {}
         for run in runs:
             due[run] = self._due.get(run, run.since + SLOW_SECONDS)
-            if now >= due[run]:
+            if now >= due[run] and not is_compiling(run.thread):
                 due[run] = now + AGAIN_SECONDS
                 _log.warning(
                     "actor %s: its wit has been running for %.0f s, now at %s; if it never ends, restart the node",

@@ -55,7 +55,7 @@ def find_changes(node: Node, actor: ActorId, files: Mapping[str, bytes]) -> list
     """The changes since the last push, in the order of their paths."""
     reader = node.reader
     core = reader.step(node.actor(actor).head).core
-    pushed = _pushed(node, actor)
+    pushed = pushed_files(node, actor)
     wanted = {path: Id(blob_id(data)) for path, data in files.items()}
     found = []
     for path, id in wanted.items():
@@ -64,34 +64,29 @@ def find_changes(node: Node, actor: ActorId, files: Mapping[str, bytes]) -> list
             found.append(Change(path, _blob(reader, reader.find(core, path)), files[path]))
     for path in pushed:
         there = reader.find(core, path)
-        if path not in wanted and there is not None and not any(path.startswith(f"{other}/") for other in wanted):
+        if path not in wanted and there is not None and not any(above in wanted for above in _above(path)):
             found.append(Change(path, _blob(reader, there), None))
     return sorted(found, key=lambda change: change.path)
+
+
+def pushed_files(node: Node, actor: ActorId) -> dict[str, Id]:
+    """What came into the core from outside: the files of the first core, then the updates in their order."""
+    found = _Folder()
+    found.put("", actor, node.reader)
+    for patch in reversed(list(_patches(node, actor))):
+        for path, id in patch.items():
+            found.put(path, id, node.reader)
+    return dict(found.files(""))
 
 
 def patches_of(changes: Sequence[Change]) -> list[dict[str, bytes | None]]:
     """The changes as patches to send one after the other: a file that becomes a folder has to go first."""
     written = [change.path for change in changes if change.after is not None]
-    in_the_way = {
-        change.path
-        for change in changes
-        if change.after is None and any(path.startswith(f"{change.path}/") for path in written)
-    }
+    folders = {above for path in written for above in _above(path)}
+    in_the_way = {change.path for change in changes if change.after is None and change.path in folders}
     first: dict[str, bytes | None] = dict.fromkeys(sorted(in_the_way))
     rest = {change.path: change.after for change in changes if change.path not in in_the_way}
     return [patch for patch in (first, rest) if patch]
-
-
-def _pushed(node: Node, actor: ActorId) -> dict[str, Id]:
-    """What came into the core from outside: the files of the first core, then the updates in their order."""
-    found = dict(_files_of(node.reader, actor, ""))
-    for patch in reversed(list(_patches(node, actor))):
-        for path, id in patch.items():
-            for other in [other for other in found if other == path or other.startswith(f"{path}/")]:
-                del found[other]
-            if id is not None:
-                found.update(_files_of(node.reader, id, path))
-    return found
 
 
 def _patches(node: Node, actor: ActorId) -> Iterator[Patch]:
@@ -107,12 +102,48 @@ def _patches(node: Node, actor: ActorId) -> Iterator[Patch]:
         id = None if message.previous is None else MessageId(ids.parse(message.previous))
 
 
-def _files_of(reader: Reader, id: Id, path: str) -> Iterator[tuple[str, Id]]:
-    if ids.is_raw(id) or not is_tree_node(reader.node(id)):
-        yield path, id
-        return
-    for name, entry in reader.tree(id).items():
-        yield from _files_of(reader, entry, f"{path}/{name}" if path else name)
+class _Folder:
+    """Files by name. A patch of thousands of them costs what it holds, and not that for each file that is there."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Id | _Folder] = {}
+
+    def put(self, path: str, id: Id | None, reader: Reader) -> None:
+        """What is at a path from now on, with all that a tree holds; None for nothing. The path "" is the folder itself."""
+        *above, name = path.split("/")
+        folder = self
+        for each in above:
+            inner = folder._entries.get(each)
+            if not isinstance(inner, _Folder):
+                if id is None:
+                    return
+                inner = folder._entries[each] = _Folder()
+            folder = inner
+        if id is None:
+            folder._entries.pop(name, None)
+        elif ids.is_raw(id) or not is_tree_node(reader.node(id)):
+            folder._entries[name] = id
+        else:
+            fresh = folder if path == "" else _Folder()
+            for entry, below in reader.tree(id).items():
+                fresh.put(entry, below, reader)
+            if fresh is not folder:
+                folder._entries[name] = fresh
+
+    def files(self, above: str) -> Iterator[tuple[str, Id]]:
+        """Every file with its path, that of this folder before it."""
+        for name, entry in self._entries.items():
+            path = f"{above}/{name}" if above else name
+            if isinstance(entry, _Folder):
+                yield from entry.files(path)
+            else:
+                yield path, entry
+
+
+def _above(path: str) -> Iterator[str]:
+    """The folders that a path leads through."""
+    names = path.split("/")
+    return ("/".join(names[:count]) for count in range(1, len(names)))
 
 
 def _blob(reader: Reader, id: Id | None) -> bytes | None:

@@ -11,7 +11,6 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from understudy.actors.query import NO_QUERIES
 from understudy.cli.errors import CommandError
 
 _MARGIN_SECONDS: Final = 30.0  # how much longer than the node a client waits for the node's answer
@@ -44,14 +43,6 @@ class Client:
         """Update the core of an actor."""
         body = {"patch": {path: None if data is None else _file(data) for path, data in patch.items()}}
         return await self._send(actor, msgspec.json.encode(body), {"Message-Lane": "update"})
-
-    async def trouble(self, actor: str) -> str | None:
-        """Why an actor can't say what it understands, as a rule because its code does not load; None if it can or need not."""
-        answer = await self._ask("GET", f"/actors/{quote(actor, safe='')}/wut")
-        body = _body(answer)
-        if answer.is_success or body.get("code") in (None, NO_QUERIES):
-            return None
-        return str(body.get("detail", body["code"]))
 
     async def send(
         self, actor: str, content: bytes, *, type: str, lane: str, key: str | None, wait_seconds: int

@@ -76,6 +76,10 @@ class Project(Struct, frozen=True):
             raise CommandError(f"actor {name}: {error}") from error
         return found
 
+    def paths_of(self, name: str) -> set[str]:
+        """The paths in an actor's core, which are not read. Raises WrongUse."""
+        return self.files_of(name).keys() | ({"nonce"} if self.actors[name].nonce is not None else set())
+
     def files_of(self, name: str) -> dict[str, Path]:
         """Where the files of an actor's core are, by their path in it. Raises WrongUse."""
         part = self.actors[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import indent
 from typing import Annotated, Any, Final
@@ -13,16 +13,18 @@ from msgspec import Struct
 
 from understudy.cli.access import Access, open_access
 from understudy.cli.changes import Change, find_changes, patches_of
-from understudy.cli.errors import CommandError
+from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.lines import STYLES, show_lines
 from understudy.cli.options import AsJson, Store
 from understudy.cli.project import Project, open_project
 from understudy.cli.screen import print_json, say
 from understudy.cli.store import store_url
+from understudy.cli.twins import refuse_twin
+from understudy.node.errors import NodeError
 from understudy.objects.ids import ActorId
 
-WIT_QUERY: Final = "wit_query"
 MAX_LINES: Final = 40  # shown of one file: a screen
+Force = Annotated[bool, typer.Option("--force", help="Send also what does not load, or would lose state.")]
 Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="The project.", show_default=False)]
 
 
@@ -38,29 +40,34 @@ class Pushed(Struct, frozen=True):
     warning: str | None = None
 
 
-def push(folder: Folder = Path(), store: Store = None, as_json: AsJson = False) -> None:
+def push(folder: Folder = Path(), force: Force = False, store: Store = None, as_json: AsJson = False) -> None:
     """Create the project's actors that are not there yet, and send the others what changed, deletions too.
 
-    Example: understudy push
+    Code that does not load is not sent, unless --force says so. Example: understudy push
     """
     project = open_project(folder)
-    asyncio.run(_push(project, store_url(store, folder), as_json))
+    asyncio.run(_push(project, store_url(store, folder), as_json, force=force))
 
 
-async def push_project(access: Access, project: Project) -> list[Pushed]:
-    """Push every actor of a project, one after the other."""
-    return [await push_actor(access, project, name) for name in project.actors]
+async def push_project(access: Access, project: Project, *, force: bool = False) -> list[Pushed]:
+    """Push every actor of a project, one after the other. Raises WrongUse for a project file that can't be followed."""
+    return [await push_actor(access, project, name, force=force) for name in project.actors]
 
 
-async def push_actor(access: Access, project: Project, name: str) -> Pushed:
-    """Push one actor of a project. Raises CommandError if its files can't be read."""
-    files = project.core_of(name)
+async def push_actor(access: Access, project: Project, name: str, *, force: bool = False) -> Pushed:
+    """Push one actor of a project; what goes wrong is in what comes back. Raises WrongUse as `push_project` does."""
     known = access.node.names().get(name)
     try:
-        return await (_create(access, name, files) if known is None else _update(access, name, known, files))
-    except CommandError as error:
+        files = project.core_of(name)
+        if known is not None:
+            return await _update(access, name, known, files, force=force)
+        refuse_twin(access.node, project, name, files)
+        return await _create(access, name, files)
+    except WrongUse:
+        raise
+    except (CommandError, NodeError) as error:
         # The other actors of the project are not to blame.
-        return Pushed(name, "-" if known is None else str(known), "unchanged", error=str(error))
+        return Pushed(name, "-" if known is None else str(known), "not sent", error=str(error))
 
 
 def show_pushed(pushed: Sequence[Pushed]) -> None:
@@ -71,15 +78,14 @@ def show_pushed(pushed: Sequence[Pushed]) -> None:
             say(f"  {change.sign} {change.path}{_size(change)}", style=STYLES[change.sign])
             show_lines(change.compared(), most=MAX_LINES, rest="understudy diff shows them")
         if actor.warning:
-            say("  taken, but its messages will fail:", style="yellow")
-            say(indent(actor.warning, "    "))
+            say(f"  sent all the same (--force): {_inner(actor.warning)}", style="yellow")
         if actor.error:
-            say(f"  {actor.error}" + (f"\n  look at it: understudy show {actor.step}" if actor.step else ""))
+            say(f"  {_inner(actor.error)}" + (f"\n  look at it: understudy show {actor.step}" if actor.step else ""))
 
 
-async def _push(project: Project, url: str, as_json: bool) -> None:
+async def _push(project: Project, url: str, as_json: bool, *, force: bool) -> None:
     async with open_access(url, project, makes_store=True) as access:
-        pushed = await push_project(access, project)
+        pushed = await push_project(access, project, force=force)
     if as_json:
         print_json({"actors": [_view(actor) for actor in pushed]})
     else:
@@ -99,10 +105,14 @@ async def _create(access: Access, name: str, files: dict[str, bytes]) -> Pushed:
     return Pushed(name, made["id"], "created", changes, text, made["head"])
 
 
-async def _update(access: Access, name: str, actor: ActorId, files: dict[str, bytes]) -> Pushed:
+async def _update(access: Access, name: str, actor: ActorId, files: dict[str, bytes], *, force: bool) -> Pushed:
     changes = find_changes(access.node, actor, files)
     if not changes:
         return Pushed(name, str(actor), "unchanged")
+    problem = await _problem(access, actor, patches_of(changes))
+    if problem is not None and not force:
+        text = f"{problem}\nnothing was sent; `understudy push --force` sends it all the same"
+        return Pushed(name, str(actor), "not sent", changes, text)
     step = None
     for patch in patches_of(changes):
         answer = await access.client.patch(str(actor), patch)
@@ -110,11 +120,22 @@ async def _update(access: Access, name: str, actor: ActorId, files: dict[str, by
         if not answer.ok:
             error = f"{answer.body['code']}: {answer.body['detail']}"
             return Pushed(name, str(actor), answer.body["outcome"], changes, error, step)
-    if not step:
-        return Pushed(name, str(actor), "sent; it waits, see: understudy pending", changes)
-    # A /wit_query of its own may answer what it likes; without one, what can't say what it understands can't be loaded.
-    warning = None if WIT_QUERY in files else await access.client.trouble(str(actor))
-    return Pushed(name, str(actor), "updated", changes, step=step, warning=warning)
+    what = "updated" if step else "sent; it waits, see: understudy pending"
+    return Pushed(name, str(actor), what, changes, step=step, warning=problem)
+
+
+async def _problem(access: Access, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> str | None:
+    """Why an actor had better not be given these patches, None if nothing is known against them."""
+    try:
+        await access.node.check_update(actor, patches)
+    except NodeError as error:
+        return f"the new code does not load: {error}"
+    return None
+
+
+def _inner(text: str) -> str:
+    """A text of several lines, all but the first one further in."""
+    return indent(text, "    ").lstrip()
 
 
 def _size(change: Change) -> str:

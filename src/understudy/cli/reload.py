@@ -12,13 +12,11 @@ from typing import Final
 
 from understudy.actors.errors import WitError
 from understudy.cli.access import Access, client_of
-from understudy.cli.changes import find_changes, patches_of
 from understudy.cli.errors import CommandError
 from understudy.cli.project import PROJECT_FILE, Project, open_project
 from understudy.cli.push import Pushed, push_actor, show_pushed
 from understudy.cli.screen import remark
 from understudy.engines.python.reload import Reloader
-from understudy.node.errors import NodeError
 from understudy.node.node import Node
 
 # Asked and not told: a look at a thousand files takes some milliseconds, and is the same on every system and disk.
@@ -81,7 +79,7 @@ class Follower:
                 await node.between_steps(self._reloader.reload)
                 self._say("reloaded the modules behind external: wits")
         except (CommandError, WitError) as error:
-            self._report("not reloaded", error)
+            self._report("not reloaded", str(error))
         async with client_of(node) as client:
             access = Access(client, node)
             for name in self._project.actors:
@@ -89,28 +87,19 @@ class Follower:
 
     async def _push(self, access: Access, name: str) -> None:
         try:
-            await self._check(access.node, name)
             pushed = await push_actor(access, self._project, name)
-        except (CommandError, NodeError) as error:
-            self._report(f"{name} is not updated", error)
+        except CommandError as error:
+            self._report(f"{name} is not updated", str(error))
         else:
             self._show(pushed)
 
-    async def _check(self, node: Node, name: str) -> None:
-        """Raise NodeError if the new code of an actor does not load; a push would take it all the same."""
-        actor = node.names().get(name)
-        if actor is not None:
-            changes = find_changes(node, actor, self._project.core_of(name))
-            if changes:
-                await node.check_update(actor, patches_of(changes))
-
     def _show(self, pushed: Pushed) -> None:
         if pushed.error:
-            remark(f"{pushed.name} is not updated: {pushed.error}", style="red")
+            self._report(f"{pushed.name} is not updated", pushed.error)
         elif pushed.what != "unchanged" and not self._quiet:
             show_pushed([pushed])
 
-    def _report(self, what: str, error: Exception) -> None:
+    def _report(self, what: str, error: str) -> None:
         remark(f"{what}: {error}\nthe code that ran before goes on", style="red")
 
     def _say(self, text: str) -> None:

@@ -1,0 +1,115 @@
+"""What push refuses to send, what it sends all the same, and what it says of each."""
+
+from __future__ import annotations
+
+import os
+
+import httpx
+import pytest
+
+from tests.cli.conftest import GREETER, Shell
+
+SEND = ("send", "greeter", '{"name": "Ada"}', "--type", "greet")
+TWO = '[actors.greeter]\npath = "greeter"\n[actors.{name}]\npath = "greeter"\n{more}'
+BROKEN = {
+    "a missing module": ("import nowhere\n", "ImportFailed: greeter can't be imported"),
+    "a syntax error": (GREETER + "\ndef broken(:\n", "code/greeter.py:28"),
+    "no wit": ("x = 1\n", "wit"),
+    "a handler that can't be": (GREETER + '\n@wit.message("x")\ndef x(a, b, c, d): ...\n', "code/greeter.py"),
+}
+
+
+@pytest.mark.parametrize("beside_a_node", [False, True])
+@pytest.mark.parametrize("what", BROKEN)
+def test_code_that_does_not_load_is_not_sent_to_a_living_actor(project: Shell, what: str, beside_a_node: bool) -> None:
+    code, said = BROKEN[what]
+    project.run("push")
+    if beside_a_node:
+        project.serve()
+    project.write({"greeter/code/greeter.py": code})
+    refused = project.run("push", code=1)
+    assert "the new code does not load" in refused
+    assert said in refused
+    assert "nothing was sent; `understudy push --force`" in refused
+    assert project.json("actors")["actors"][0]["height"] == 0
+    project.run(*SEND)
+    forced = project.json("push", "--force")["actors"][0]
+    assert forced["what"] == "updated"
+    assert said in forced["warning"]
+    project.run(*SEND, code=1)
+    project.write({"greeter/code/greeter.py": GREETER})
+    assert project.json("push")["actors"][0]["what"] == "updated"
+    project.run(*SEND)
+
+
+def test_a_node_that_starts_sends_no_code_that_does_not_load_and_serves_what_there_was(project: Shell) -> None:
+    project.run("push")
+    project.write({"greeter/code/greeter.py": "import nowhere\n"})
+    node = project.serve()
+    url = f"{node['address']}/actors/greeter/messages/greet"
+    assert httpx.post(url, content='{"name": "Ada"}', trust_env=False).status_code == 200
+    assert "not taken: greeter; serving what is in the store" in (project.folder / "serve.err").read_text()
+
+
+def test_a_wit_of_another_form_is_no_trouble(project: Shell) -> None:
+    project.run("push")
+    project.write({"greeter/wit": "def wit(): pass\n"})
+    assert project.json("push")["actors"][0]["warning"] is None
+
+
+def test_two_entries_with_equal_cores_are_named_with_the_cure_and_are_not_one_actor(project: Shell) -> None:
+    project.write({"understudy.toml": TWO.format(name="second", more="")})
+    said = project.run("push", code=1)
+    assert "actors.greeter and actors.second of understudy.toml have equal cores" in said
+    assert 'nonce = "2"' in said
+    assert project.json("actors")["actors"] == []
+    project.write({"understudy.toml": TWO.format(name="second", more='nonce = "2"\n')})
+    first, second = project.json("push")["actors"]
+    assert first["id"] != second["id"]
+    assert [first["what"], second["what"]] == ["created", "created"]
+
+
+def test_an_entry_with_the_first_core_of_another_actor_is_named_with_the_cure(project: Shell) -> None:
+    project.run("push")
+    project.write({"greeter/code/greeter.py": GREETER.replace("Hello", "Hi")})
+    project.run("push")
+    project.write({"other/wit": "/code:greeter:wit\n", "other/code/greeter.py": GREETER})
+    project.write({"understudy.toml": '[actors.greeter]\npath = "greeter"\n[actors.other]\npath = "other"\n'})
+    said = project.run("push", code=1)
+    assert "the core of actors.other is the first core of 'greeter'" in said
+    assert "greeter  unchanged" in said
+    assert [actor["name"] for actor in project.json("actors")["actors"]] == ["greeter"]
+
+
+@pytest.mark.parametrize("updated", [False, True])
+def test_a_renamed_entry_is_recognised_and_creates_nothing(project: Shell, updated: bool) -> None:
+    project.run("push")
+    if updated:
+        project.write({"greeter/code/greeter.py": GREETER.replace("Hello", "Hi")})
+        project.run("push")
+    project.run(*SEND)
+    project.write({"understudy.toml": '[actors.host]\npath = "greeter"\n'})
+    said = project.run("push", code=1)
+    assert "actors.host has the files of the actor 'greeter', which understudy.toml does not name" in said
+    assert "call it 'greeter' again" in said
+    assert [actor["name"] for actor in project.json("actors")["actors"]] == ["greeter"]
+    project.write({"understudy.toml": '[actors.host]\npath = "greeter"\nnonce = "2"\n'})
+    assert project.json("push")["actors"][0]["what"] == "created"
+
+
+def test_actors_with_equal_files_that_are_two_already_stay_two(project: Shell) -> None:
+    project.write({"other/wit": "/code:greeter:wit\n", "other/code/greeter.py": GREETER.replace("Hello", "Hi")})
+    project.write({"understudy.toml": '[actors.greeter]\npath = "greeter"\n[actors.other]\npath = "other"\n'})
+    project.run("push")
+    project.write({"other/code/greeter.py": GREETER})
+    assert [actor["what"] for actor in project.json("push")["actors"]] == ["unchanged", "updated"]
+
+
+def test_an_actor_whose_files_can_not_be_read_does_not_stop_the_others(project: Shell) -> None:
+    project.write({"bad/wit": "/code:greeter:wit\n", "bad/code/greeter.py": GREETER})
+    os.mkfifo(project.folder / "bad" / "pipe")
+    project.write({"understudy.toml": '[actors.bad]\npath = "bad"\n[actors.greeter]\npath = "greeter"\n'})
+    said = project.run("push", code=1)
+    assert "pipe is no ordinary file" in said
+    assert "greeter  created" in said
+    assert "not taken: bad" in said

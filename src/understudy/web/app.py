@@ -15,6 +15,7 @@ from understudy.web.crowd import Crowd
 from understudy.web.errors import Surprises, handlers
 from understudy.web.grants import ANY, ASK, CREATE, OPEN, SEND, Grant, grant_of, guarded, scope_of_lane
 from understudy.web.guard import Guard
+from understudy.web.marks import Marks
 from understudy.web.parameters import Limits, node_of
 from understudy.web.routes.actors import create_actor, list_actors, show_actor
 from understudy.web.routes.chain import show_chain
@@ -72,6 +73,7 @@ def build_app(
     app = Starlette(
         routes=[*routes(), *_guarded_lead_routes()] if lead is not None else routes(),
         middleware=[
+            Middleware(Marks),
             Middleware(Surprises),
             Middleware(Crowd, most=limits.requests),
             Middleware(Guard, loopback=loopback, tokens=tokens or Tokens(), anybody=anybody),

@@ -2,8 +2,8 @@
 
 The law: on loopback only loopback's own names are answered (a page that rebinds its name to 127.0.0.1 is not);
 an Origin must be the host that was asked; what a browser asks for on behalf of another page is answered only if the
-user goes there; what a request may do is what its token says, and without one what everybody may. No answer may be
-read, framed or guessed at by another page.
+user goes there; what a request may do is what its token says, and without one what everybody may. What
+no other page may do with an answer is said by marks.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from understudy.web.errors import problem
 from understudy.web.grants import BEARER, HOW, Grant, keep_grant
@@ -31,12 +31,6 @@ _LOOKED_AT: Final = frozenset(
 )
 # Pages of other ports of localhost are "same-site": that is not ours. Without the header it is no browser (or an old one).
 _OWN: Final = frozenset({"same-origin", "none"})
-_ALWAYS: Final = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"x-frame-options", b"SAMEORIGIN"),
-    (b"referrer-policy", b"same-origin"),
-]
 
 
 def is_loopback(host: str) -> bool:
@@ -63,16 +57,11 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
 
-        async def send_marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_ALWAYS]
-            await send(message)
-
         headers = [pair for pair in scope["headers"] if pair[0] in _LOOKED_AT]
         found = self._refusal(headers, scope["method"]) or self._grant(headers)
         if isinstance(found, Grant):
             keep_grant(scope, found)
-        await (self._app if isinstance(found, Grant) else found)(scope, receive, send_marked)
+        await (self._app if isinstance(found, Grant) else found)(scope, receive, send)
 
     def _refusal(self, headers: _Headers, method: str) -> Response | None:
         hosts = _values(headers, b"host")

@@ -7,6 +7,7 @@ from typing import Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from understudy.web.errors import problem
+from understudy.web.marks import marked
 
 # The first line with all headers. Nobody's token was looked at yet, so nobody may make us keep more; 128 KiB hold any honest one.
 MAX_HEAD_BYTES: Final = 128 * 1024
@@ -48,6 +49,7 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         answer = problem(status, detail, headers={"Connection": "close"})
-        lines = [b"HTTP/1.1 %d %s" % (status, _REASONS[status]), *(b"%s: %s" % pair for pair in answer.raw_headers)]
+        headers = marked(list(answer.raw_headers), status)
+        lines = [b"HTTP/1.1 %d %s" % (status, _REASONS[status]), *(b"%s: %s" % pair for pair in headers)]
         self.transport.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
         self.transport.close()

@@ -88,11 +88,13 @@ def page_policy(request: Request) -> str:
     """
     own = "/".join(quote(part, safe="") for part in request.scope["path"].split("/")[:3])
     host = request.headers["host"]
-    # An IPv6 address can't stand in a policy.
-    base = "'self'" if host.startswith("[") else f"{host}{own}/"
+    # An IPv6 address can't stand in a policy, and 'self' would be all actors: there a page may use nothing.
+    base = "'none'" if host.startswith("[") else f"{host}{own}/"
+    style = "'unsafe-inline'" if base == "'none'" else f"{base} 'unsafe-inline'"
+    image = "data:" if base == "'none'" else f"{base} data:"
     kinds = " ".join(f"{kind}-src {base};" for kind in ("script", "font", "media", "connect", "frame", "worker"))
     return (
-        f"default-src 'none'; {kinds} style-src {base} 'unsafe-inline'; img-src {base} data:; form-action {base}; "
+        f"default-src 'none'; {kinds} style-src {style}; img-src {image}; form-action {base}; "
         "base-uri 'none'; frame-ancestors 'self'"
     )
 

@@ -9,7 +9,6 @@ import pytest
 
 from tests.node.troupe import Troupe, chain
 from understudy.actors.errors import NEEDS_WORLD, STUCK
-from understudy.kernel.closure import Closure
 from understudy.kernel.compare import Difference
 from understudy.kernel.replay import Record, read_record
 from understudy.kernel.seal import Sealed
@@ -27,6 +26,7 @@ from understudy.objects.codec import node_block, raw_block
 from understudy.objects.ids import ActorId, Id, raw_id
 from understudy.objects.mailbox import Cursor
 from understudy.objects.step import FAILED, Outcome
+from understudy.store.closure import Closure
 from understudy.store.errors import Corrupt, Missing
 from understudy.store.maps import edit_tree
 from understudy.store.port import Unit

@@ -18,7 +18,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from understudy.actors.errors import Retry
 from understudy.judging.replayer import Replayer
 from understudy.judging.stage import LocalStage
-from understudy.kernel.closure import Closure
 from understudy.kernel.verify import check_record
 from understudy.node.errors import KeyReused
 from understudy.objects.ids import ActorId, Id, MessageId
@@ -26,6 +25,7 @@ from understudy.objects.mailbox import QUEUE, SIGNAL, UPDATE, Cursor
 from understudy.objects.message import GENESIS, Message
 from understudy.objects.names import actor_of, is_outside
 from understudy.objects.patch import patch_block
+from understudy.store.closure import Closure
 from understudy.store.fsck import fsck
 from understudy.store.keys import FEED, OUTSIDE, head_ref, read_cursor_value
 from understudy.store.maps import mailbox_items

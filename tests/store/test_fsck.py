@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
+from tests.store.forged_maps import FORGED, good_map, owner
 from understudy.kernel.seal import waiting_row_for
 from understudy.node.node import Node
 from understudy.objects.codec import Block
 from understudy.objects.ids import Id, StepId, node_id
 from understudy.store.errors import Corrupt
-from understudy.store.fsck import FsckReport, fsck
+from understudy.store.fsck import FsckReport, _Check, fsck
 from understudy.store.keys import feed_row, head_ref, height_row, name_ref, waiting_row
+from understudy.store.maps import build_tree, edit_tree
 from understudy.store.memory import MemoryBackend
 from understudy.store.port import Move, Row, Unit
 from understudy.store.reader import Staging
+from understudy.store.verified import Grit
 
 WIT = """
 from understudy import Core, Wit
@@ -182,3 +186,47 @@ def test_a_large_blob_whose_chunks_are_another_blobs_is_named(backend: Damaged) 
     forged = staging.put_node(node)
     backend.commit([Unit(blocks=list(staging.new.values()))])
     assert f"block {forged}: not a blob: the chunks" in _findings(backend)
+
+
+@pytest.mark.parametrize("kind", ["bigtree", "bigmailbox"])
+@pytest.mark.parametrize("name", FORGED)
+def test_a_large_map_that_is_not_what_it_says_is_named(name: str, kind: str) -> None:
+    backend = MemoryBackend()
+    staging = Staging(Grit(backend))
+    root, count = good_map(staging, kind)
+    owner(staging, kind, root, count)
+    backend.commit([Unit(blocks=list(staging.new.values()))])
+    assert fsck(backend).ok
+    forged = FORGED[name](staging, kind, root, count)
+    backend.commit([Unit(blocks=list(staging.new.values()))])
+    assert f"block {forged}: " in _findings(backend)
+
+
+def test_a_link_to_an_object_of_another_kind_is_named(backend: Damaged) -> None:
+    staging = Staging(Grit(backend))
+    _, head = _head(backend)
+    node = staging.node(head)
+    wrong = staging.put_node({**node, "data": {**node["data"], "core": staging.put_node({"patch": {"a": None}})}})
+    backend.commit([Unit(blocks=list(staging.new.values()))])
+    assert f"block {wrong}: it links to" in (found := _findings(backend))
+    assert "a patch where a tree belongs" in found
+
+
+def test_the_versions_of_a_large_map_are_checked_at_the_cost_of_what_changed() -> None:
+    backend = MemoryBackend()
+    staging = Staging(Grit(backend))
+    tree = build_tree(staging, {f"entry-{number}": staging.put_blob(b"%d" % number) for number in range(2_000)})
+    for number in range(200):
+        tree = edit_tree(staging, tree, {f"entry-{number}": staging.put_blob(b"new")})
+    backend.commit([Unit(blocks=list(staging.new.values()))])
+    check = _Check(backend, None)
+    reads, node = 0, check._reader.node
+
+    def counted(id: bytes) -> Any:
+        nonlocal reads
+        reads += 1
+        return node(id)
+
+    check._reader.node = counted  # type: ignore[method-assign]
+    assert check.run().ok
+    assert reads < 4 * len(staging.new)

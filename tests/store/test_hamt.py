@@ -256,3 +256,16 @@ def test_links_may_be_values_and_are_never_taken_for_children():
     entries: dict[bytes, Any] = {b"%d" % number: Id(raw_id(b"%d" % number)) for number in range(100)}
     shelf, root = built(entries)
     assert dict(hamt.items(shelf, root)) == entries
+
+
+@given(contents, contents, st.booleans())
+def test_new_values_are_all_that_differ_and_nothing_that_stands_in_its_place(ours, theirs, keeps):
+    shelf = Shelf()
+    theirs = {**ours, **theirs} if keeps else theirs
+    before, after = hamt.build(shelf, ours.items()), hamt.build(shelf, theirs.items())
+    found = list(hamt.new_values(shelf, after, before))
+    wanted = [(value, ours.get(key)) for key, value in theirs.items() if ours.get(key) != value]
+    assert len(found) >= len(wanted)
+    assert {value for value, _ in wanted} <= {value for value, _ in found}
+    assert list(hamt.new_values(shelf, after, after)) == []
+    assert len(list(hamt.new_values(shelf, after, hamt.EMPTY))) == len(theirs)

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.store.forged_maps import FORGED, good_map
 from tests.web.conftest import GREETER, Face, problem_of
 from understudy.objects.ids import parse
 from understudy.store.car import write_car
+from understudy.store.maps import build_tree
+from understudy.store.reader import Staging
 from understudy.store.walk import walk
 
 CAR = {"Content-Type": "application/vnd.ipld.car"}
@@ -147,6 +150,32 @@ def test_a_core_may_come_as_a_car_file(face: Face) -> None:
     assert answer.status_code == 201
     assert answer.json()["id"] == made["id"]
     assert face.get("/actors/again").json()["id"] == made["id"]
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_core_whose_large_tree_is_not_what_it_says_is_refused_and_nothing_is_stored(face: Face, name: str) -> None:
+    staging = Staging(face.node.reader)
+    root, count = good_map(staging, "bigtree")
+    forged = FORGED[name](staging, "bigtree", root, count)
+    core = build_tree(staging, {"wit": staging.put_blob(GREETER.encode()), "data": forged})
+    file = io.BytesIO()
+    write_car(file, [core], staging.new.values())
+    before = len(list(face.node.backend.ids()))
+    problem = problem_of(face.post("/actors", content=file.getvalue(), headers=CAR), 422)
+    assert "this core is not whole" in problem["detail"]
+    assert len(list(face.node.backend.ids())) == before
+
+
+def test_a_core_of_trees_in_trees_without_an_end_is_refused(face: Face) -> None:
+    staging = Staging(face.node.reader)
+    tree = build_tree(staging, {})
+    for _ in range(30_000):
+        tree = build_tree(staging, {"in": tree})
+    core = build_tree(staging, {"wit": staging.put_blob(GREETER.encode()), "data": tree})
+    file = io.BytesIO()
+    write_car(file, [core], staging.new.values())
+    problem = problem_of(face.post("/actors", content=file.getvalue(), headers=CAR), 422)
+    assert "nested more than 256 deep" in problem["detail"]
 
 
 def test_a_car_file_with_a_flipped_bit_or_cut_off_is_refused(face: Face) -> None:

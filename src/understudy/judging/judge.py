@@ -20,7 +20,6 @@ from understudy.judging.performer import end_with_parent
 from understudy.judging.pipe_store import PipeStore
 from understudy.judging.replayer import Replayer
 from understudy.judging.wire import At, Broken, Done, HungUp, Pipe, Preparing, Setup, Span, ToJudge
-from understudy.kernel.closure import Closure
 from understudy.kernel.own_messages import OwnMessages
 from understudy.kernel.replay import Record, read_record
 from understudy.kernel.verify import (
@@ -40,6 +39,7 @@ from understudy.objects import ids
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, StepId, TreeId
 from understudy.objects.step import Step
+from understudy.store.closure import Closure
 from understudy.store.errors import Missing, StoreError
 from understudy.store.port import Backend
 from understudy.store.reader import Reader

@@ -98,7 +98,7 @@ def _plan_update(
     try:
         _check_permission(actor, message, staging, owner)
         patched = patch_tree(staging, given.core, staging.patch(message.content))
-        check_core(staging, patched)
+        check_core(staging, patched, given.core)
     except ObjectError as error:
         return _decided(
             actor, given, Outcome(REFUSED, "BadPatch", f"the update carries no patch of this core: {error}")

@@ -6,17 +6,53 @@ from typing import Final
 
 from understudy.actors.errors import WitError
 from understudy.kernel.policy import read_policy
-from understudy.objects.errors import WrongKind
+from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.ids import TreeId
+from understudy.store.errors import Missing
 from understudy.store.maps import same_entries, tree_entry
+from understudy.store.nesting import check_nesting
 from understudy.store.reader import Reader
 
 DEFAULT_RUNTIME: Final = "python"
 _CHECKED: Final = ("wit", "runtime", "policy")
 
 
-def check_core(reader: Reader, core: TreeId) -> None:
-    """Raise WitError that names what is missing or wrong: no genesis, no update and no other step may produce such a core."""
+def check_core(reader: Reader, core: TreeId, before: TreeId | None = None) -> None:
+    """Raise WitError that names what is missing or wrong: no genesis, no update and no other step may produce such a core.
+
+    Of what `before`, a valid core, held in the same place, it is not asked again how deep it is nested.
+    """
+    _check_nesting(reader, core, before)
+    _check_parts(reader, core)
+
+
+def check_next_core(reader: Reader, before: TreeId, after: TreeId) -> None:
+    """Like `check_core`, for a core that comes after a valid one; most steps change nothing of what makes it valid."""
+    if before == after:
+        return
+    _check_nesting(reader, after, before)
+    try:
+        is_checked = same_entries(reader, before, after, _CHECKED)
+    except WrongKind:
+        is_checked = False
+    if not is_checked:
+        _check_parts(reader, after)
+
+
+def runtime_of(reader: Reader, core: TreeId) -> str:
+    """The name of the engine that runs a core: the text of `/runtime`, or "python". Raises WitError."""
+    id = tree_entry(reader, core, "runtime")
+    return DEFAULT_RUNTIME if id is None else _check_text(reader, id, "runtime").strip()
+
+
+def _check_nesting(reader: Reader, core: TreeId, before: TreeId | None) -> None:
+    try:
+        check_nesting(reader, core, before)
+    except (ObjectError, Missing) as error:
+        raise WitError("InvalidCore", f"the core can't be: {error}") from error
+
+
+def _check_parts(reader: Reader, core: TreeId) -> None:
     try:
         tree = reader.tree(core)
     except WrongKind as error:
@@ -27,24 +63,6 @@ def check_core(reader: Reader, core: TreeId) -> None:
     _check_text(reader, wit, "wit")
     runtime_of(reader, core)
     read_policy(reader, core)
-
-
-def check_next_core(reader: Reader, before: TreeId, after: TreeId) -> None:
-    """Like `check_core`, for a core that comes after a valid one; most steps change nothing of what makes it valid."""
-    if before == after:
-        return
-    try:
-        is_checked = same_entries(reader, before, after, _CHECKED)
-    except WrongKind:
-        is_checked = False
-    if not is_checked:
-        check_core(reader, after)
-
-
-def runtime_of(reader: Reader, core: TreeId) -> str:
-    """The name of the engine that runs a core: the text of `/runtime`, or "python". Raises WitError."""
-    id = tree_entry(reader, core, "runtime")
-    return DEFAULT_RUNTIME if id is None else _check_text(reader, id, "runtime").strip()
 
 
 def _check_text(reader: Reader, id: bytes, name: str) -> str:

@@ -20,15 +20,17 @@ from understudy.kernel.core import check_next_core
 from understudy.kernel.deliver import sender_key
 from understudy.kernel.log import log_text
 from understudy.objects.codec import Block
-from understudy.objects.errors import TooLarge
+from understudy.objects.errors import ObjectError, TooLarge
 from understudy.objects.ids import Id, MessageId, StepId
 from understudy.objects.journal import MAX_ENTRIES, CallError, Entry, journal_block
 from understudy.objects.mailbox import UPDATE, Cursor, mailbox_key
 from understudy.objects.message import ERROR, Message, message_block
 from understudy.objects.names import actor_of, is_outside
 from understudy.objects.step import CUT, FAILED, MAX_OUTCOME_BYTES, NOOP, REFUSED, Outcome, Step, step_block
+from understudy.store.errors import Missing
 from understudy.store.keys import head_ref, height_row, waiting_row
 from understudy.store.maps import mailbox_get, mailbox_set
+from understudy.store.nesting import check_nesting
 from understudy.store.port import Move, Row, Unit
 from understudy.store.reader import Staging
 
@@ -69,7 +71,7 @@ def recordable(plan: Plan, result: StepResult) -> StepResult:
 
     `seal` looks itself. This is for who has to know before, whether one message of several is to blame.
     """
-    return _with_valid_core(plan, _within_journal(plan, result))
+    return _with_valid_core(plan, _with_valid_contents(plan, _within_journal(plan, result)))
 
 
 def _seal(plan: Plan, result: StepResult, answers: Sequence[Entry], replies: Sequence[Block], known: Known) -> Sealed:
@@ -126,6 +128,19 @@ def _within_journal(plan: Plan, result: StepResult) -> StepResult:
         f"together at most {MAX_ENTRIES:,} are allowed"
     )
     return _without_effect(result, Outcome(FAILED, "TooManyCalls", text))
+
+
+def _with_valid_contents(plan: Plan, result: StepResult) -> StepResult:
+    """The result, or a failure if a message that it sends holds what no reader of the history would take."""
+    if result.outcome is not None:
+        return result
+    for draft in result.sent:
+        try:
+            check_nesting(plan.given.store, draft.content)
+        except (ObjectError, Missing) as error:
+            text = f"the content of a message ({draft.type}) can't be: {error}"
+            return _without_effect(result, Outcome(FAILED, "InvalidContent", text))
+    return result
 
 
 def _with_valid_core(plan: Plan, result: StepResult) -> StepResult:

@@ -10,7 +10,6 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from understudy.actors.contract import Delivery
-from understudy.kernel.closure import Closure
 from understudy.kernel.compare import JSON, Difference, first_difference
 from understudy.kernel.deliver import Judgement, judge, sender_key
 from understudy.kernel.own_messages import OwnMessages
@@ -18,10 +17,13 @@ from understudy.kernel.replay import Record, engine_name, engine_rules, engine_s
 from understudy.kernel.seal import Sealed
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
+from understudy.objects.kinds import ANY, BLOB, MAILBOX, TREE
+from understudy.objects.kinds import JOURNAL as JOURNAL_KIND
 from understudy.objects.mailbox import LANES, UPDATE, Cursor, Mailbox, mailbox_key, mailbox_node
 from understudy.objects.message import Message, is_genesis
 from understudy.objects.names import actor_of, is_outside
 from understudy.objects.step import FAILED, Step
+from understudy.store.closure import Closure
 from understudy.store.errors import Corrupt, Missing, StoreError
 from understudy.store.maps import mailbox_get, mailbox_set
 from understudy.store.reader import Reader, Staging
@@ -331,16 +333,19 @@ def _comes_from(reader: Reader, other: Step, record: Record) -> bool:
 
 def _check_objects(record: Record, closure: Closure) -> None:
     step, before, owner = record.step, record.before, record.id
-    closure.check(step.core, old=before.core if before.step is not None else None, owner=owner)
+    # Who was born of something else than a tree never lives: all steps of such an actor are refused.
+    core = TREE if step.outcome is None else ANY
+    closure.check(step.core, core, old=before.core if before.step is not None else None, owner=owner)
     for mailbox, old in ((step.inbox, before.inbox), (step.outbox, before.outbox)):
         if isinstance(mailbox, bytes):
-            closure.check(mailbox, old=old if isinstance(old, bytes) else None, owner=owner)
+            closure.check(mailbox, MAILBOX, old=old if isinstance(old, bytes) else None, owner=owner)
     # The messages themselves were read with the record.
     for id, message, _ in (*record.consumed, *record.sent):
         closure.check(message.content, owner=id)
-    for link in (step.actor if before.step is None else None, step.journal, step.log):
+    first = step.actor if before.step is None else None
+    for link, kind in ((first, core), (step.journal, JOURNAL_KIND), (step.log, BLOB)):
         if link is not None:
-            closure.check(link, owner=owner)
+            closure.check(link, kind, owner=owner)
 
 
 def _given_up(step: Step) -> Problem:

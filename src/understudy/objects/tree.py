@@ -13,6 +13,7 @@ from understudy.objects.hamt import BigMap, big_map_node, read_big_map
 from understudy.objects.ids import Id
 from understudy.objects.names import check_names
 
+MAX_NESTED: Final = 256  # trees in trees: enough for data, and a recursive reader in any language gets to the end
 FLAT: Final = 64  # above, changing one entry of a HAMT is cheaper than writing the flat map again
 
 

@@ -17,12 +17,14 @@ from understudy.objects import ids
 from understudy.objects.blob import BigBlob
 from understudy.objects.codec import decode
 from understudy.objects.errors import ObjectError
+from understudy.objects.hamt import BigMap
 from understudy.objects.ids import ActorId, Id, StepId, TreeId
-from understudy.objects.kinds import read_any
+from understudy.objects.kinds import ANY, kind_of_block, read_any
 from understudy.objects.mailbox import SIGNAL, mailbox_key
 from understudy.objects.message import Message
 from understudy.objects.step import Step
 from understudy.store.errors import Missing, StoreError
+from understudy.store.hamt import MapCheck
 from understudy.store.keys import (
     EVIDENCE,
     FEED,
@@ -38,13 +40,14 @@ from understudy.store.keys import (
     read_cursor_value,
     read_waiting_row,
 )
-from understudy.store.maps import mailbox_get
+from understudy.store.maps import check_map, mailbox_get
 from understudy.store.port import Backend
 from understudy.store.verified import Grit
-from understudy.store.walk import links
+from understudy.store.walk import Link, typed_links
 
 MAX_FINDINGS: Final = 1000  # that are spelt out; all are counted
 _BATCH: Final = 256  # blocks read at once
+_MAP_BYTES: Final = 64 * 1024 * 1024  # for what was found below the nodes of large maps: versions share most of them
 _EVERY: Final = 1000  # items between two words to `progress`
 
 
@@ -82,6 +85,7 @@ class _Check:
     def __init__(self, backend: Backend, progress: Callable[[int, int], None] | None) -> None:
         self._backend = backend
         self._reader = Grit(backend)
+        self._maps = MapCheck(self._reader, _MAP_BYTES)
         self._progress = progress
         self._seen = 0
         self._count = 0
@@ -121,17 +125,25 @@ class _Check:
     def _blocks(self) -> Iterator[int]:
         all_ids = self._backend.ids()
         while batch := list(islice(all_ids, _BATCH)):
-            wanted: dict[Id, Id] = {}
+            wanted: dict[Link, Id] = {}
             for id, data in zip(batch, self._get(batch), strict=True):
                 if data is not None:
                     wanted.update(dict.fromkeys(self._check_block(id, data), id))
             targets = list(wanted)
             for start in range(0, len(targets), _BATCH):
                 some = targets[start : start + _BATCH]
-                for id, data in zip(some, self._get(some), strict=True):
-                    if data is None:
-                        self._find(f"block {wanted[id]}", f"it links to {id}, which is not in the store")
+                for link, data in zip(some, self._get([id for id, _ in some]), strict=True):
+                    self._check_link(wanted[link], *link, data)
             yield len(batch)
+
+    def _check_link(self, owner: Id, id: Id, wanted: str, data: bytes | None) -> None:
+        if data is None:
+            self._find(f"block {owner}", f"it links to {id}, which is not in the store")
+            return
+        kind = kind_of_block(id, data)
+        # One of no kind is named for itself.
+        if kind is not None and wanted not in (ANY, kind):
+            self._find(f"block {owner}", f"it links to {id}, a {kind} where a {wanted} belongs")
 
     def _get(self, batch: Sequence[Id]) -> list[bytes | None]:
         try:
@@ -142,16 +154,19 @@ class _Check:
                 return [b""]
         return [self._get([id])[0] for id in batch]
 
-    def _check_block(self, id: Id, data: bytes) -> list[Id]:
-        """What a good node links to."""
+    def _check_block(self, id: Id, data: bytes) -> list[Link]:
+        """What a good node links to, and of what kind that must be."""
         if not ids.matches(id, data):
             self._find(f"block {id}", f"its {len(data):,} bytes are not those that its id names")
         elif not ids.is_raw(id):
             try:
                 node = decode(data)
-                if isinstance(read_any(node), BigBlob):
+                read = read_any(node)
+                if isinstance(read, BigBlob):
                     self._check_blob(id)
-                return list(links(node))
+                elif isinstance(read, BigMap):
+                    self._check_map(id)
+                return list(typed_links(node))
             except ObjectError as error:
                 self._find(f"block {id}", str(error))
         return []
@@ -162,6 +177,13 @@ class _Check:
                 pass  # Reading to the end compares the chunks with the node.
         except StoreError:
             # A chunk that is damaged or gone is named for itself.
+            return
+
+    def _check_map(self, id: Id) -> None:
+        try:
+            check_map(self._reader, id, self._maps)
+        except StoreError:
+            # A node that is damaged or gone is named for itself.
             return
 
     def _refs(self) -> Iterator[int]:

@@ -9,18 +9,21 @@ No function changes a node that it was given or read. Every function raises Miss
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from hashlib import sha256
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, Protocol
 
 from understudy.objects.errors import WrongKind
-from understudy.objects.hamt import BUCKET_SIZE, MAX_LEVELS, bitmap_of, check_hamt_node
+from understudy.objects.hamt import BUCKET_SIZE, MAX_LEVELS, bitmap_of, check_hamt_node, check_inner_node
 from understudy.objects.ids import NODE, Id
+from understudy.store.recent import Recent
 
 EMPTY: Final[list[Any]] = [b"\x00\x00", []]
 
 _BYTES: Final = frozenset({bytes})
+_REMEMBERED: Final = 32 * 1024 * 1024  # some 100,000 nodes: more than a step of the largest maps changes
+_Changed = tuple[bytes, Any, Any]
 
 
 class Nodes(Protocol):
@@ -120,11 +123,126 @@ def differences(nodes: Nodes, ours: list[Any], theirs: list[Any]) -> Iterator[tu
             waiting += [(a, b, level + 1) for a, b in pairs if a != b]
 
 
+def new_values(nodes: Nodes, root: list[Any], before: list[Any]) -> Iterator[tuple[Any, Any]]:
+    """Each value that `before` does not have in the same bucket, with the one that it has there (None: it has none).
+
+    Reads only nodes that differ, and looks at nothing else in them. Raises WrongKind.
+    """
+    waiting: list[tuple[Any, Any, int]] = [(root, before, 0)]
+    while waiting:
+        node, old, level = waiting.pop()
+        if level == MAX_LEVELS:
+            raise _too_deep()
+        for element, was in _paired(node, old):
+            if element == was:
+                continue
+            if type(element) is list:
+                known = _entries(was) if type(was) is list else {}
+                yield from (
+                    (value, known.get(key)) for key, value in _entries(element).items() if known.get(key) != value
+                )
+            else:
+                below = None if was is None or type(was) is list else _child(nodes, was)
+                waiting.append((_child(nodes, element), below, level + 1))
+
+
+def _paired(node: Any, old: Any) -> Iterator[tuple[Any, Any]]:
+    """The elements of a node, each with the one that stands in its place in another."""
+    bitmap, before = bitmap_of(node), 0 if old is None else bitmap_of(old)
+    if bitmap == before:
+        yield from zip(node[1], old[1], strict=True)
+        return
+    nibbles = [nibble for nibble in range(16) if bitmap >> nibble & 1]
+    for nibble, element in zip(nibbles, node[1], strict=True):
+        yield element, old[1][_place(before, nibble)] if before >> nibble & 1 else None
+
+
+class MapCheck:
+    """Checks large maps of one store, each against the one before it at the cost of what changed.
+
+    The law: a map is what `build` would have made of its entries. What was checked at a place is not read again there.
+    """
+
+    def __init__(self, nodes: Nodes, remembered: int = _REMEMBERED) -> None:
+        """`remembered`: bytes for what was found below the nodes that were read last."""
+        self._nodes = nodes
+        self._counts: Recent[tuple[str, str, bytes], int] = Recent(remembered)
+
+    def changes(
+        self, root: list[Any], count: int, *, kind: str, before: tuple[list[Any], int] | None = None
+    ) -> Iterator[tuple[bytes, Any, Any]]:
+        """Each entry that is new or changed, with its value and the one before (None: there was none).
+
+        `before` is root and count of a map that was checked; without it, all entries are new, but for those below nodes
+        that this object read at the same place in another map of the same kind. Names and values are the caller's to
+        check. Raises WrongKind, at the latest after the last entry.
+        """
+        old, total = (EMPTY, 0) if before is None else before
+        grown = yield from self._slots(check_hamt_node(root), check_hamt_node(old), "", kind)
+        if total + grown != count:
+            raise WrongKind(f"a large map says that it has {count:,} entries and has {total + grown:,}")
+
+    def _slots(self, new: Any, old: Any, path: str, kind: str) -> Generator[_Changed, None, int]:
+        """Two nodes at one place, the path of nibbles that leads there; gives by how many entries the map grew."""
+        level, grown = len(path), 0
+        now, then = _slots(new, level), _slots(old, level)
+        for nibble, element in now.items():
+            before = then.pop(nibble, None)
+            if element != before:
+                grown += yield from self._element(element, before, f"{path}{nibble:x}", kind)
+        return grown - sum(self._count(element, f"{path}{nibble:x}", kind) for nibble, element in then.items())
+
+    def _element(self, new: Any, old: Any, path: str, kind: str) -> Generator[_Changed, None, int]:
+        if type(new) is list:
+            return (yield from self._bucket(new, old, path, kind))
+        if len(path) == MAX_LEVELS:
+            raise _too_deep()
+        place = kind, path, bytes(new)
+        known = self._counts.get(place)
+        if old is None and known is not None:
+            return known
+        node = check_inner_node(_child(self._nodes, new))
+        grown = yield from self._slots(node, _opened(self._nodes, old), path, kind)
+        if old is None:
+            self._counts.put(place, grown, len(path))
+        return grown
+
+    def _bucket(self, new: list[Any], old: Any, path: str, kind: str) -> Generator[_Changed, None, int]:
+        for key, value in new:
+            digest = sha256(key)
+            if not digest.hexdigest().startswith(path):
+                raise WrongKind("a large map holds a key in a place where nobody would look for it")
+            before = self._find(old, key, digest.digest(), len(path))
+            if before != value:
+                yield key, value, before
+        return len(new) - (0 if old is None else self._count(old, path, kind))
+
+    def _find(self, element: Any, key: bytes, digest: bytes, level: int) -> Any:
+        """The value of a key below an element of a checked map."""
+        while element is not None and type(element) is not list:
+            if level == MAX_LEVELS:
+                raise _too_deep()
+            element = _slots(_child(self._nodes, element), level).get(_nibble(digest, level))
+            level += 1
+        return None if element is None else _entries(element).get(key)
+
+    def _count(self, element: Any, path: str, kind: str) -> int:
+        """How many entries are below an element of a checked map."""
+        if type(element) is list:
+            return len(element)
+        known = self._counts.get((kind, path, bytes(element)))
+        if known is not None:
+            return known
+        if len(path) == MAX_LEVELS:
+            raise _too_deep()
+        below = _slots(_child(self._nodes, element), len(path))
+        return sum(self._count(each, f"{path}{nibble:x}", kind) for nibble, each in below.items())
+
+
 def check(nodes: Nodes, root: list[Any], count: int) -> None:
     """Read the whole map; raise WrongKind unless it is what `build` would have made of its `count` entries."""
-    found = _check(nodes, root, b"", 0)
-    if found != count:
-        raise WrongKind(f"a large map says that it has {count:,} entries and has {found:,}")
+    for _ in MapCheck(nodes).changes(root, count, kind=""):
+        pass  # Reading to the end compares the count.
 
 
 def _change(staged: Staged, node: list[Any], entries: list[_Entry], level: int) -> tuple[list[Any], int]:
@@ -198,25 +316,6 @@ def _grouped(entries: list[_Entry], level: int) -> list[tuple[int, list[_Entry]]
         digit = entry[0][byte]
         groups.setdefault(digit >> 4 if high else digit & 15, []).append(entry)
     return sorted(groups.items())
-
-
-def _check(nodes: Nodes, node: Any, prefix: bytes, level: int) -> int:
-    """The number of entries below a node whose path of nibbles is `prefix`."""
-    if level == MAX_LEVELS:
-        raise _too_deep()
-    count = 0
-    for nibble, element in _slots(node, level).items():
-        path = prefix + bytes([nibble])
-        if isinstance(element, list):
-            if any(bytes(_nibble(sha256(key).digest(), at) for at in range(level + 1)) != path for key, _ in element):
-                raise WrongKind("a large map holds a key in a place where nobody would look for it")
-            count += len(element)
-        else:
-            below = _check(nodes, _child(nodes, element), path, level + 1)
-            if below <= BUCKET_SIZE:
-                raise WrongKind(f"a large map has a node for {below} entries, which belong into a bucket")
-            count += below
-    return count
 
 
 def _slots(node: Any, level: int) -> dict[int, Any]:

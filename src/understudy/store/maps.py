@@ -6,6 +6,7 @@ The law: the same entries have the same id, whatever the order and the history i
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
+from functools import partial
 from typing import Any, NamedTuple, TypeVar, overload
 
 from understudy.objects import ids
@@ -27,7 +28,7 @@ from understudy.objects.names import check_name, check_names
 from understudy.objects.patch import Patch
 from understudy.objects.tree import FLAT, big_tree_node, describe_kind, flat_tree_node, is_tree_node, read_tree_node
 from understudy.store import hamt
-from understudy.store.hamt import Nodes, Staged
+from understudy.store.hamt import MapCheck, Nodes, Staged
 
 _T = TypeVar("_T")
 
@@ -120,6 +121,19 @@ def same_entries(nodes: Nodes, a: bytes, b: bytes, names: Sequence[str]) -> bool
     if isinstance(ours, BigMap) or isinstance(theirs, BigMap):
         return all(tree_entry(nodes, a, name) == tree_entry(nodes, b, name) for name in names)
     return all(ours.get(name) == theirs.get(name) for name in names)
+
+
+def new_nodes(nodes: Nodes, tree: bytes, before: bytes | None) -> Iterator[tuple[Id, Id | None]]:
+    """Each entry of a tree that is no raw block and not the same in `before`, with what that has there. Raises WrongKind."""
+    new, old = _entries(nodes, tree), {} if before is None else _entries(nodes, before)
+    if isinstance(new, BigMap):
+        pairs = hamt.new_values(nodes, new.root, old.root if isinstance(old, BigMap) else hamt.EMPTY)
+    else:
+        find = old.get if isinstance(old, dict) else partial(_find_big, nodes, old)
+        pairs = ((id, was) for name, id in new.items() if (was := find(name)) != id)
+    for id, was in pairs:
+        if not ids.is_raw(_link(id)):
+            yield Id(id), None if was is None else _link(was)
 
 
 def build_tree(staged: Staged, entries: Mapping[str, bytes]) -> TreeId:
@@ -224,20 +238,45 @@ def mailbox_items(nodes: Nodes, mailbox: Mailbox) -> Iterator[tuple[str, Cursor]
         yield _mailbox_key(key), read_cursor(value)
 
 
-def check_map(nodes: Nodes, id: bytes) -> None:
-    """Read all of a tree's or a mailbox's own entries and raise WrongKind unless each is good and in its place."""
-    node = nodes.node(id)
-    if is_tree_node(node):
-        big = read_tree_node(node)
-        if isinstance(big, BigMap):
-            hamt.check(nodes, big.root, big.count)
-            for _ in _big_tree_items(nodes, big):
-                pass
+def tree_changes(
+    nodes: Nodes, maps: MapCheck, tree: bytes, *, before: bytes | None = None, kind: str = "tree"
+) -> Iterator[tuple[str, Id, Id | None]]:
+    """Check a tree's own entries: each that is new or changed since `before`, a tree that was checked, with what it was.
+
+    For `maps` and `kind` see `MapCheck.changes`. Raises WrongKind, at the latest after the last entry.
+    """
+    new, old = read_tree_node(nodes.node(tree)), {} if before is None else _entries(nodes, before)
+    if isinstance(new, dict):
+        entries: Iterator[tuple[str, Id, Any]] = ((name, id, None) for name, id in new.items())
     else:
-        big = read_big_mailbox(node)
-        hamt.check(nodes, big.root, big.count)
-        for _ in mailbox_items(nodes, Id(id)):
-            pass
+        root = (old.root, old.count) if isinstance(old, BigMap) else None
+        changed = maps.changes(new.root, new.count, kind=kind, before=root)
+        entries = ((_tree_name(key), _link(value), was) for key, value, was in changed)
+    for name, id, was in entries:
+        if isinstance(old, dict):
+            was = old.get(name)
+        elif isinstance(new, dict):
+            was = _find_big(nodes, old, name)
+        if was != id:
+            yield name, id, None if was is None else _link(was)
+
+
+def mailbox_changes(
+    nodes: Nodes, maps: MapCheck, mailbox: bytes, *, before: bytes | None = None
+) -> Iterator[tuple[str, Cursor, Cursor | None]]:
+    """The same for a mailbox above 64 entries."""
+    new = read_big_mailbox(nodes.node(mailbox))
+    old = None if before is None else open_big_mailbox(nodes.node(before))
+    root = None if old is None else (old.root, old.count)
+    for key, value, was in maps.changes(new.root, new.count, kind="mailbox", before=root):
+        yield _mailbox_key(key), read_cursor(value), None if was is None else read_cursor(was)
+
+
+def check_map(nodes: Nodes, id: bytes, maps: MapCheck | None = None) -> None:
+    """Read all of a tree's or a mailbox's own entries and raise WrongKind unless each is good and in its place."""
+    changes = tree_changes if is_tree_node(nodes.node(id)) else mailbox_changes
+    for _ in changes(nodes, maps or MapCheck(nodes), id):
+        pass  # Reading to the end compares the count.
 
 
 def _entries(nodes: Nodes, tree: bytes) -> dict[str, bytes] | BigMap:

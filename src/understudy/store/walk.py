@@ -5,20 +5,24 @@ The law: a walk gives each block once, in an order that depends on the content a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from understudy.objects import ids
 from understudy.objects.codec import Block, decode
 from understudy.objects.errors import BadId, ObjectError, WrongKind
 from understudy.objects.ids import Id
+from understudy.objects.kinds import ANY, BLOB, INNER, JOURNAL, MAILBOX, MESSAGE, STEP, TREE
 from understudy.objects.tree import describe_kind
 from understudy.store.errors import Missing
 from understudy.store.reader import Reader
 
-_STEP_SINGLE: Final = frozenset({"actor", "core", "journal", "log"})
+_STEP_SINGLE: Final = {"journal": JOURNAL, "log": BLOB}
+_STEP_CORES: Final = frozenset({"actor", "core"})
 _STEP_LISTS: Final = frozenset({"consumed", "sent"})
 _STEP_MAILBOXES: Final = frozenset({"inbox", "outbox"})
+
+Link = tuple[Id, str]  # an id, and the kind (a constant of objects/kinds.py) that the format wants there
 
 
 def links(node: Any) -> Iterator[Id]:
@@ -28,6 +32,11 @@ def links(node: Any) -> Iterator[Id]:
     about the rest of the node; the readers in `objects/` check that. Raises WrongKind for a node of no known kind,
     because links that nobody knows of would be lost.
     """
+    return (id for id, _ in typed_links(node))
+
+
+def typed_links(node: Any) -> Iterator[Link]:
+    """Like `links`, each with the kind of object that it must lead to."""
     try:
         yield from _links(node)
     except (BadId, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -75,54 +84,64 @@ def _links_in(id: Id, data: bytes) -> list[Id]:
         raise type(error)(f"{id}: {error}") from error
 
 
-def _links(node: Any) -> Iterator[Id]:
+def _links(node: Any) -> Iterator[Link]:
     match node:
         case {"parent": parent, "data": dict(data)} if len(node) == 2:
             yield from _step_links(parent, data)
         case {"message": fields} if len(node) == 1:
-            yield ids.from_bytes(fields["content"])
+            yield ids.from_bytes(fields["content"]), ANY
         case {"tree": dict(entries)} if len(node) == 1:
-            yield from map(ids.from_bytes, entries.values())
+            yield from _all(entries.values(), ANY)
         case {"blob": fields} if len(node) == 1:
-            yield from map(ids.from_bytes, fields["chunks"])
+            yield from _all(fields["chunks"], BLOB)
         case {"bigtree": [_, root]} | {"bigmailbox": [_, root]} if len(node) == 1:
             yield from _hamt_links(root["hamt"])
         case {"patch": dict(paths)} if len(node) == 1:
-            yield from (ids.from_bytes(id) for id in paths.values() if id is not None)
+            yield from _all((id for id in paths.values() if id is not None), ANY)
         case {"journal": list(entries)} if len(node) == 1:
-            yield from (ids.from_bytes(entry["reply"]) for entry in entries if "reply" in entry)
+            yield from _all((entry["reply"] for entry in entries if "reply" in entry), ANY)
         case [bytes(), list()]:
             yield from _hamt_links(node)
         case _:
             raise WrongKind(f"{describe_kind(node)} is of no known kind")
 
 
-def _step_links(parent: Any, data: dict[str, Any]) -> Iterator[Id]:
+def _all(links: Iterable[bytes], kind: str) -> Iterator[Link]:
+    return ((ids.from_bytes(link), kind) for link in links)
+
+
+def _step_links(parent: Any, data: dict[str, Any]) -> Iterator[Link]:
+    # Who was born of something else than a tree never lives: all steps of such an actor are refused.
+    core = TREE if data.get("outcome") is None else ANY
     for field, value in data.items():
-        if field in _STEP_SINGLE:
-            yield ids.from_bytes(value)
+        if field in _STEP_CORES:
+            yield ids.from_bytes(value), core
+        elif field in _STEP_SINGLE:
+            yield ids.from_bytes(value), _STEP_SINGLE[field]
         elif field in _STEP_LISTS:
-            yield from map(ids.from_bytes, value)
+            yield from _all(value, MESSAGE)
         elif field in _STEP_MAILBOXES:
             yield from _mailbox_links(value)
     # Last, as in the block: a walk along a chain has then nothing left to do at the steps behind it.
     if parent is not None:
-        yield ids.from_bytes(parent)
+        yield ids.from_bytes(parent), STEP
 
 
-def _mailbox_links(mailbox: Any) -> Iterator[Id]:
+def _mailbox_links(mailbox: Any) -> Iterator[Link]:
     if isinstance(mailbox, bytes):
-        yield ids.from_bytes(mailbox)
+        yield ids.from_bytes(mailbox), MAILBOX
     else:
-        yield from (ids.from_bytes(message) for _, message in mailbox.values())
+        yield from _all((message for _, message in mailbox.values()), MESSAGE)
 
 
-def _hamt_links(node: Any) -> Iterator[Id]:
+def _hamt_links(node: Any) -> Iterator[Link]:
     _, elements = node
     for element in elements:
         if isinstance(element, bytes):
-            yield ids.from_bytes(element)
+            yield ids.from_bytes(element), INNER
         else:
             for _, value in element:
                 # A tree keeps the link itself, a mailbox [seq, link].
-                yield ids.from_bytes(value if isinstance(value, bytes) else value[1])
+                yield (
+                    (ids.from_bytes(value), ANY) if isinstance(value, bytes) else (ids.from_bytes(value[1]), MESSAGE)
+                )

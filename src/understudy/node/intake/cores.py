@@ -10,8 +10,10 @@ from understudy.node.errors import Rejected, TooLarge
 from understudy.objects.codec import Block
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id, TreeId
+from understudy.objects.kinds import TREE
 from understudy.objects.patch import patch_block
-from understudy.store.errors import Missing
+from understudy.store.closure import Closure
+from understudy.store.errors import Corrupt, Missing
 from understudy.store.maps import build_tree, patch_tree
 from understudy.store.reader import Reader, Staging
 from understudy.store.walk import walk
@@ -42,13 +44,14 @@ def stage_core(staging: Staging, files: Mapping[str, bytes], *, nonce: str | Non
 
 
 def whole_core(reader: Reader, blocks: Sequence[Block], core: TreeId) -> list[Block]:
-    """Those blocks that belong to a core from elsewhere. Raises Rejected if something that it needs is nowhere."""
+    """Those blocks that belong to a core from elsewhere. Raises Rejected if something that it needs is nowhere or wrong."""
     staging = Staging(reader)
     for block in blocks:
         staging.put(block)
     try:
+        Closure(staging).check(core, TREE)
         return [block for block in walk(staging, core) if block.id in staging.new]
-    except (Missing, ObjectError) as error:
+    except (Missing, Corrupt, ObjectError) as error:
         raise Rejected(f"this core is not whole: {error}") from error
 
 

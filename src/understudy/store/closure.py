@@ -1,0 +1,134 @@
+"""Closures: that everything an object links to is there, undamaged, and what the format wants at that place.
+
+The law: what was good in the object before is not read again, so a step costs what it changed, however large its core is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from understudy.objects import ids
+from understudy.objects.blob import BigBlob
+from understudy.objects.errors import ObjectError, WrongKind
+from understudy.objects.ids import Id
+from understudy.objects.kinds import ANY, BLOB, MAILBOX, MESSAGE, TREE, kind_of, read_any
+from understudy.objects.tree import MAX_NESTED
+from understudy.store.errors import Corrupt, Missing
+from understudy.store.hamt import MapCheck
+from understudy.store.maps import mailbox_changes, tree_changes
+from understudy.store.reader import Reader
+from understudy.store.walk import typed_links
+
+MAX_KNOWN: Final = 200_000  # ids kept to save reading again: some 40 MB
+_ANYWHERE: Final = MAX_NESTED + 1  # a level that none goes beyond: only trees care where they stand
+
+
+class _Visit(NamedTuple):
+    """An object to look at: the kind it must have, and how deep in trees of trees it stands."""
+
+    id: bytes
+    kind: str
+    level: int
+    owner: bytes | None
+    old: bytes | None  # what stood in its place before, and was checked there
+
+
+class Closure:
+    """Checks objects of one store, and remembers the last ones that were good."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._forget()
+
+    def check(self, id: bytes, kind: str = ANY, *, old: bytes | None = None, owner: bytes | None = None) -> None:
+        """Read an object, which must be of a kind, and all below it that `old` does not hold at the same place.
+
+        `old` is an object that was checked as this one is now. Raises Missing, which names who links to it, and Corrupt,
+        which names the block that is wrong. Large maps are read as they are checked: in memory is one path through them.
+        """
+        waiting = [iter([_Visit(id, kind, 1, owner, old)])]
+        try:
+            while waiting:
+                visit = next(waiting[-1], None)
+                if visit is None:
+                    waiting.pop()
+                elif visit.id != visit.old:
+                    waiting.append(self._look(visit))
+        except BaseException:
+            # What was begun is not good because it was begun.
+            self._forget()
+            raise
+
+    def _look(self, visit: _Visit) -> Iterator[_Visit]:
+        """Check one object, and give what is below it and has to be looked at."""
+        known = self._known.get(visit.id)
+        try:
+            if known is not None and visit.level <= known[1]:
+                _check_kind(visit, known[0])
+                return
+            node = self._read(visit)
+            kind = BLOB if node is None else kind_of(node)
+            _check_kind(visit, kind)
+            if kind == TREE and visit.level > MAX_NESTED:
+                raise WrongKind(f"trees are nested more than {MAX_NESTED} deep")
+            self._remember(visit.id, kind, visit.level if kind == TREE else _ANYWHERE)
+            if kind != BLOB:
+                yield from self._below(visit, kind, node)
+        except ObjectError as error:
+            raise Corrupt(f"{Id(visit.id)}: {error}", Id(visit.id)) from error
+        except Missing as error:
+            owner = Id(visit.id) if error.owner is None and error.id != visit.id else error.owner
+            raise Missing(error.id, owner) from error
+
+    def _read(self, visit: _Visit) -> Any:
+        """The node, None for a raw block."""
+        try:
+            if ids.is_raw(visit.id):
+                self._reader.block(visit.id)
+                return None
+            node = self._reader.node(visit.id)
+        except Missing as error:
+            raise Missing(error.id, None if visit.owner is None else Id(visit.owner)) from error
+        if isinstance(read_any(node), BigBlob):
+            for _ in self._reader.open_blob(visit.id):
+                pass  # Reading to the end compares the chunks with the node.
+        return node
+
+    def _below(self, visit: _Visit, kind: str, node: Any) -> Iterator[_Visit]:
+        """What an object links to, and what stood in each place before."""
+        id, level = visit.id, visit.level
+        if kind == TREE:
+            # What is known of a large map holds for those that are nested as deep.
+            changes = tree_changes(self._reader, self._maps, id, before=self._before(visit, TREE), kind=f"tree {level}")
+            for _, link, old in changes:
+                yield _Visit(link, ANY, level + 1, id, old)
+        elif kind == MAILBOX:
+            for _, cursor, _ in mailbox_changes(self._reader, self._maps, id, before=self._before(visit, MAILBOX)):
+                yield _Visit(cursor.message, MESSAGE, 1, id, None)
+        else:
+            for link, wanted in typed_links(node):
+                yield _Visit(link, wanted, 1, id, None)
+
+    def _before(self, visit: _Visit, kind: str) -> bytes | None:
+        """What stood in an object's place, if it can be compared with it."""
+        old = visit.old
+        return old if old is not None and not ids.is_raw(old) and kind_of(self._reader.node(old)) == kind else None
+
+    def _forget(self) -> None:
+        self._known: dict[bytes, tuple[str, int]] = {}  # the kind, and how deep in trees of trees it was good
+        self._maps = MapCheck(self._reader)
+
+    def _remember(self, id: bytes, kind: str, level: int) -> None:
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        self._known[id] = kind, level
+
+
+def _check_kind(visit: _Visit, kind: str) -> None:
+    if visit.kind not in (ANY, kind):
+        raise WrongKind(f"{_article(kind)} stands where {_article(visit.kind)} belongs")
+
+
+def _article(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"

@@ -1,0 +1,204 @@
+"""What is checked before anything is believed: kinds, large maps, nesting; and that only what changed is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.store.forged_maps import FORGED, good_map, owner
+from tests.store.shelf import Shelf
+from understudy.objects.errors import WrongKind
+from understudy.objects.ids import ActorId, Id, MessageId, TreeId
+from understudy.objects.kinds import ANY, BLOB, JOURNAL, MAILBOX, MESSAGE, STEP, TREE
+from understudy.objects.message import Message, message_node
+from understudy.objects.step import Step, step_node
+from understudy.objects.tree import MAX_NESTED
+from understudy.store import hamt
+from understudy.store.closure import Closure
+from understudy.store.errors import Corrupt, Missing
+from understudy.store.maps import build_tree, check_map, edit_tree
+
+KINDS = {"bigtree": TREE, "bigmailbox": MAILBOX}
+
+contents = st.dictionaries(st.sampled_from([b"key-%d" % number for number in range(120)]), st.integers(1, 2))
+
+
+@settings(max_examples=200)
+@given(contents, contents, st.booleans())
+def test_the_changes_of_a_checked_map_are_those_of_two_dictionaries(old, new, keeps):
+    shelf = Shelf()
+    new = {**old, **new} if keeps else new
+    before, after = hamt.build(shelf, old.items()), hamt.build(shelf, new.items())
+    maps = hamt.MapCheck(shelf)
+    found = list(maps.changes(after, len(new), kind="", before=(before, len(old))))
+    assert dict((key, (value, was)) for key, value, was in found) == {
+        key: (value, old.get(key)) for key, value in new.items() if value != old.get(key)
+    }
+    with pytest.raises(WrongKind, match="says that it has"):
+        list(maps.changes(after, len(new) + 1, kind="", before=(before, len(old))))
+
+
+@settings(max_examples=50)
+@given(contents, contents)
+def test_what_was_checked_at_a_place_counts_there_again(first, second):
+    shelf = Shelf()
+    maps = hamt.MapCheck(shelf)
+    for content in (first, second, first, {**second, **first}):
+        root = hamt.build(shelf, content.items())
+        for _ in maps.changes(root, len(content), kind=""):
+            pass
+        with pytest.raises(WrongKind, match="says that it has"):
+            list(maps.changes(root, len(content) + 1, kind=""))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_map_is_refused_whether_the_one_before_it_is_known_or_not(name: str, kind: str):
+    shelf = Shelf()
+    root, count = good_map(shelf, kind)
+    good, forged = owner(shelf, kind, root, count), FORGED[name](shelf, kind, root, count)
+    assert good != forged
+    closure = Closure(shelf)
+    closure.check(good, KINDS[kind])
+    for checking, old in ((Closure(shelf), None), (Closure(shelf), good), (closure, None), (closure, good)):
+        with pytest.raises(Corrupt):
+            checking.check(forged, KINDS[kind], old=old)
+    with pytest.raises(WrongKind):
+        check_map(shelf, forged)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_of_a_large_map_reads_what_changed(kind: str):
+    shelf = Shelf()
+    numbers = {f"more-{number}": 0 for number in range(3_000)}
+    root, count = good_map(shelf, kind, **numbers)
+    before = owner(shelf, kind, root, count)
+    Closure(shelf).check(before)
+    cold, warm = Closure(shelf), Closure(shelf)
+    warm.check(before)
+    for number in range(20):
+        root, count = good_map(shelf, kind, **numbers, **{f"new-{each}": 1 for each in range(number)})
+        after = owner(shelf, kind, root, count)
+        for closure, old in ((cold, before), (warm, None)):
+            shelf.reads = 0
+            closure.check(after, old=old)
+            assert shelf.reads < 40
+        before = after
+
+
+def test_a_flat_tree_that_becomes_large_is_compared_by_name():
+    shelf = Shelf()
+    trees = {f"n{number}": build_tree(shelf, {"a": shelf.put_blob(b"%d" % number)}) for number in range(64)}
+    before = build_tree(shelf, trees)
+    after = edit_tree(shelf, before, {"one more": trees["n0"]})
+    closure = Closure(shelf)
+    shelf.reads = 0
+    closure.check(after, old=before)
+    assert shelf.reads < 30
+    closure.check(before, old=after)
+
+
+def nested(shelf: Shelf, depth: int) -> TreeId:
+    """Trees in trees, so many."""
+    tree = build_tree(shelf, {})
+    for _ in range(depth - 1):
+        tree = build_tree(shelf, {"in": tree})
+    return tree
+
+
+def test_trees_are_nested_to_a_bound():
+    shelf = Shelf()
+    Closure(shelf).check(nested(shelf, MAX_NESTED))
+    for depth in (MAX_NESTED + 1, 30_000):
+        with pytest.raises(Corrupt, match=f"nested more than {MAX_NESTED} deep"):
+            Closure(shelf).check(nested(shelf, depth))
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_what_is_good_in_one_place_may_be_too_deep_in_another(large: bool):
+    shelf = Shelf()
+    deep: dict[str, Id] = {"deep": nested(shelf, MAX_NESTED - 1)}
+    fill = {f"n{number}": shelf.put_blob(b"") for number in range(100 if large else 1)}
+    good = build_tree(shelf, {**fill, **deep})
+    closure = Closure(shelf)
+    closure.check(good)
+    below = build_tree(shelf, {"below": good})
+    for old in (None, good):
+        with pytest.raises(Corrupt, match="nested more"):
+            closure.check(below, old=old)
+    closure.check(good)
+
+
+def samples(shelf: Shelf) -> dict[str, Id]:
+    """An object of each kind, all of them good."""
+    blob, tree = shelf.put_blob(b"x"), build_tree(shelf, {})
+    genesis = Message(to=str(tree), sender="out/node/me", seq=1, type="genesis", content=tree)
+    message = shelf.put_node(message_node(genesis))
+    root, count = good_map(shelf, "bigmailbox")
+    step = Step(
+        parent=None, actor=ActorId(tree), height=0, time=0, seed=0, engine="kernel/1", core=tree, inbox={}, outbox={},
+        consumed=[MessageId(message)], sent=[],
+    )  # fmt: skip
+    return {
+        BLOB: blob,
+        TREE: tree,
+        MESSAGE: message,
+        MAILBOX: owner(shelf, "bigmailbox", root, count),
+        JOURNAL: shelf.put_node({"journal": [{"path": "verify/0", "request": "0" * 64, "reply": blob}]}),
+        STEP: shelf.put_node(step_node(step)),
+    }
+
+
+@pytest.mark.parametrize("wanted", [BLOB, TREE, MESSAGE, MAILBOX, JOURNAL, STEP])
+def test_an_object_of_another_kind_than_belongs_there_is_refused(wanted: str):
+    shelf = Shelf()
+    closure = Closure(shelf)
+    for kind, id in samples(shelf).items():
+        Closure(shelf).check(id, ANY)
+        for checking in (Closure(shelf), closure):
+            if kind == wanted:
+                checking.check(id, wanted)
+            else:
+                with pytest.raises(Corrupt, match=f"{kind} stands where a {wanted} belongs"):
+                    checking.check(id, wanted)
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("actor", MESSAGE), ("core", MESSAGE), ("journal", TREE), ("log", TREE), ("inbox", TREE), ("outbox", STEP),
+        ("consumed", TREE), ("sent", STEP),
+    ],
+)  # fmt: skip
+def test_each_link_of_a_step_leads_to_what_its_field_says(field: str, wrong: str):
+    shelf = Shelf()
+    good = samples(shelf)
+    node = shelf.node(good[STEP])
+    value: Any = [good[wrong]] if field in ("consumed", "sent") else good[wrong]
+    step = shelf.put_node({"parent": None, "data": {**node["data"], field: value}})
+    with pytest.raises(Corrupt, match=f"{wrong} stands where"):
+        Closure(shelf).check(step)
+
+
+def test_a_closure_that_failed_knows_nothing_of_what_it_began():
+    shelf = Shelf()
+    gone = Id(shelf.put_blob(b"gone"))
+    tree = build_tree(shelf, {"a": build_tree(shelf, {"gone": gone})})
+    del shelf.new[gone]
+    closure = Closure(shelf)
+    for _ in range(2):
+        with pytest.raises(Missing):
+            closure.check(tree)
+
+
+def test_an_inner_node_that_is_linked_by_itself_stands_for_itself():
+    shelf = Shelf()
+    root, _ = good_map(shelf, "bigtree")
+    inner = [element for element in root[1] if type(element) is not list]
+    Closure(shelf).check(build_tree(shelf, {"inner": inner[0]}))
+    odd = shelf.put_node([b"\x03\x00", [inner[0], build_tree(shelf, {})]])
+    with pytest.raises(Corrupt, match="a tree stands where an inner node of a large map belongs"):
+        Closure(shelf).check(build_tree(shelf, {"inner": odd}))

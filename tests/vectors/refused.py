@@ -15,6 +15,30 @@ from understudy.store import hamt
 
 _MIB: Final = 1024 * 1024
 
+_BAD_ENGINES: Final = [
+    *(
+        "python",
+        "python/",
+        "/1",
+        "python/01",
+        "python/-1",
+        "python/1.0",
+        "python/x",
+        "Python/1",
+        "python /1",
+        "python/1 ",
+    ),
+    *(
+        "python/1;",
+        "python/1;source",
+        "python/1;source=",
+        "python/1;=none",
+        "python/1;Source=none",
+        "python/1;source=a b",
+    ),
+    *("python/1;source=none;source=none", "python/1;b=1;a=1", "python/1\n", "python/1;source=ü", "x" * 254 + "/1"),
+]
+
 Vector = dict[str, Any]
 
 
@@ -257,6 +281,7 @@ def _bad_steps() -> list[tuple[str, Any]]:
         ("a step with a seed too large", changed(OK, seed=2**53)),
         ("a step with a negative seed", changed(OK, seed=-1)),
         ("a step without an engine's name", changed(OK, engine="")),
+        *((f"a step of the engine {text[:40]}", changed(OK, engine=text)) for text in _BAD_ENGINES),
         ("a step that consumed nothing", changed(OK, consumed=[])),
         ("a step that consumed 513 messages", changed(OK, consumed=[BIRTH_ID] * 513)),
         ("a step that consumed a blob", changed(OK, consumed=[blob("x")])),

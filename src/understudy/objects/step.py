@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from understudy.objects import ids
 from understudy.objects.codec import Block, node_block
+from understudy.objects.engine_text import read_engine_text
 from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
 from understudy.objects.mailbox import Mailbox, mailbox_node, read_mailbox
@@ -91,9 +92,9 @@ def read_step(node: Any) -> Step:
     """A step out of its node, every rule of the format checked. Raises WrongKind."""
     try:
         step = _read(node["parent"], node["data"])
+        problem = _problem(step)
     except (KeyError, TypeError, AttributeError, ObjectError) as error:
         raise WrongKind(f"not a step: {error!r}") from error
-    problem = _problem(step)
     if problem is None and step_node(step) != node:
         problem = "a field is unknown, empty or of another version"
     if problem is not None:
@@ -129,8 +130,7 @@ def _problem(step: Step) -> str | None:
         return "the height is 0 exactly when there is no parent"
     if step.time < 0 or not 0 <= step.seed <= MAX_SEED:
         return "time or seed out of range"
-    if not isinstance(step.engine, str) or not step.engine:
-        return "the engine is a text"
+    read_engine_text(step.engine)
     if not 1 <= len(step.consumed) <= MAX_CONSUMED or len(step.sent) > MAX_SENT:
         return f"1 to {MAX_CONSUMED} consumed and at most {MAX_SENT} sent messages are allowed"
     if step.outcome is not None and not _is_outcome(step.outcome):

@@ -51,17 +51,18 @@ _SWITCHES: Final = {
 _STACK_BYTES: Final = 1024 * 1024  # an eighth of what a thread has; scripting languages recurse deeply
 
 
-def _digest() -> str:
-    settings = {
+# What the digest in the engine text is made of: JSON, keys sorted, no spaces. docs/FORMAT.md section 10 promises that form,
+# and tests/vectors/engines.json keeps every one that there was.
+PREIMAGE: Final = msgspec.json.encode(
+    {
         **_SWITCHES,
         "max_wasm_stack": _STACK_BYTES,
         "limits": msgspec.to_builtins(DEFAULT),
         "stores": [MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS],
-    }
-    return sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()
-
-
-CONFIG: Final = _digest()[:16]
+    },
+    order="sorted",
+)
+CONFIG: Final = sha256(PREIMAGE).hexdigest()[:16]
 ENGINE_TEXT: Final = f"{ABI};config={CONFIG}"
 COMPILED_BY: Final = f"{version('wasmtime')}-{CONFIG}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -58,7 +59,7 @@ def test_what_was_given_up_is_not_tried_again_for_each_who_asks(monkeypatch: pyt
     component = hard(6001)
     with pytest.raises(HostFailed):
         compile_beside(component, silent)
-    monkeypatch.setattr(compiling, "COMPILE_SECONDS", 120.0)
+    monkeypatch.setattr(compiling, "COMPILE_SECONDS", 900.0)
     with pytest.raises(HostFailed, match="took more than"):
         compile_beside(component, silent)
 
@@ -69,6 +70,13 @@ def test_what_needs_too_much_memory_is_given_up(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(HostFailed, match="exit code") as caught:
         compile_beside(counter(), silent)
     assert not caught.value.again
+
+
+def test_what_computes_for_too_long_is_given_up_however_busy_the_machine_is(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(compiling, "COMPILE_CPU_SECONDS", 0)
+    monkeypatch.setattr(compiling, "_idle", [])
+    with pytest.raises(HostFailed, match=f"exit code -{signal.SIGXCPU.value}"):
+        compile_beside(hard(20_000), silent)
 
 
 def test_what_is_no_component_is_said_to_be_none_and_the_process_goes_on(monkeypatch: pytest.MonkeyPatch):

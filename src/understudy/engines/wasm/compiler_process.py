@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import select
@@ -16,12 +17,12 @@ from understudy.engines.wasm.compiling import ANSWER, LENGTH
 from understudy.engines.wasm.settings import compiler
 
 IDLE_SECONDS: Final = 20.0  # it ends when there was nothing to do for so long: it holds some 40 MB
-NICE: Final = 10  # who waits for a compiler waits anyway; steps and answers go first
+NICE: Final = 5  # who waits for a compiler waits anyway; steps and answers go first
 _PARENT_SECONDS: Final = 1.0
 
 
-def main(most_bytes: int) -> None:
-    """Compile what comes through stdin, until it ends or stays empty."""
+def main(most_bytes: int, most_seconds: int) -> None:
+    """Compile what comes through stdin, until it ends or stays empty; each within so many seconds of processor time."""
     # A Ctrl-C at the terminal is for who started us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
@@ -35,6 +36,9 @@ def main(most_bytes: int) -> None:
         data = _read(*LENGTH.unpack(head))
         if data is None:
             return
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        end = math.ceil(used.ru_utime + used.ru_stime) + most_seconds
+        resource.setrlimit(resource.RLIMIT_CPU, (end, resource.RLIM_INFINITY))
         ok, answer = _compile(data)
         _write(ANSWER.pack(ok, len(answer)) + answer)
 

@@ -22,6 +22,7 @@ from understudy.capabilities.verify import VerifyCapability
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.wasm.cache import default_folder
 from understudy.engines.wasm.engine import WasmEngine
+from understudy.engines.wasm.machine import default_machine
 from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.advance import WIT
 from understudy.kernel.core import check_core, runtime_of
@@ -100,7 +101,10 @@ class Node:
         self.name = _meta(backend, "node").decode()
         self.lookup = Lookup(backend, self.reader)
         self.failure: BaseException | None = None
-        self._engines = engines or {"python": PythonEngine(), "wasm": WasmEngine(default_folder())}
+        self._engines = engines or {
+            "python": PythonEngine(),
+            "wasm": WasmEngine(default_folder(), machine=default_machine()),
+        }
         self._modules = modules
         self._paths = paths
         self._feed = Feed(backend, self.reader, self.lookup)

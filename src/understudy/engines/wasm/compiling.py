@@ -131,7 +131,16 @@ class _Compiler:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-c", _START, json.dumps(sys.path), str(COMPILE_BYTES), str(COMPILE_CPU_SECONDS)],
+            [
+                sys.executable,
+                "-s",
+                "-P",
+                "-c",
+                _START,
+                json.dumps(sys.path),
+                str(COMPILE_BYTES),
+                str(COMPILE_CPU_SECONDS),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -15,7 +15,8 @@ from understudy.engines.wasm import grit, wasi
 from understudy.engines.wasm.cache import CompiledCache
 from understudy.engines.wasm.host import Host
 from understudy.engines.wasm.imports import Import, define, define_resource
-from understudy.engines.wasm.settings import compiler
+from understudy.engines.wasm.memories import count_memories
+from understudy.engines.wasm.settings import MAX_MEMORIES, compiler
 from understudy.engines.wasm.shapes import Lift, lift, readers, writer
 from understudy.engines.wasm.values import SIZE, read_content, size_of
 from understudy.engines.wasm.wasi import resource_type
@@ -36,6 +37,7 @@ class LoadedComponent:
         self.hash = sha256(data).hexdigest()
         component = cache.component(data, self.hash)
         self.world: World = read_world(component)
+        self.memories = count_memories(data, most=MAX_MEMORIES)
         self.exports = {
             name: self._own(index, ffi.wasmtime_component_export_index_delete)
             for name, index in _find_exports(component)

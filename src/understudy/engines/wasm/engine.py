@@ -15,7 +15,8 @@ from understudy.engines.locks import Locks
 from understudy.engines.wasm.cache import CompiledCache
 from understudy.engines.wasm.compiling import Tell
 from understudy.engines.wasm.component import MAX_COMPONENT_BYTES, LoadedComponent
-from understudy.engines.wasm.limits import LIMITS, read_limits
+from understudy.engines.wasm.limits import LIMITS, Limits, read_limits
+from understudy.engines.wasm.machine import Machine
 from understudy.engines.wasm.program import STATE, WasmProgram
 from understudy.engines.wasm.query import WasmQuery
 from understudy.engines.wasm.settings import ENGINE_TEXT, NAME
@@ -35,11 +36,15 @@ class WasmEngine:
     """Runs actors that are WebAssembly components. May be used from several threads.
 
     What was compiled is kept in the folder `cache`, which may be deleted at any time; None compiles anew. `tell` hears
-    every second that a component is being compiled, with a text for people now and then.
+    every second that a component is being compiled, with a text for people now and then. `machine` is what a node lends
+    to all components together; without it nothing but their own limits bounds them.
     """
 
-    def __init__(self, cache: Path | None = None, tell: Tell = lambda text: None) -> None:
+    def __init__(
+        self, cache: Path | None = None, tell: Tell = lambda text: None, machine: Machine | None = None
+    ) -> None:
         self._cache = CompiledCache(cache, tell)
+        self._machine = machine
         self._paths: dict[Id, str] = {}
         self._components: OrderedDict[Id, LoadedComponent] = OrderedDict()
         self._programs: OrderedDict[tuple[Id, Id | None], WasmProgram] = OrderedDict()
@@ -61,7 +66,7 @@ class WasmEngine:
         return self._component_id(core, store)
 
     def load(self, core: TreeId, entry: str, store: Reader) -> WasmProgram:
-        """The program that a core's `/wit` names. Raises WitError, StoreError."""
+        """The program that a core's `/wit` names. Raises WitError, StoreError; HostFailed where it can't be run here."""
         if entry != _WIT:
             raise WitError("NoUpdate", f"a component has no function for updates: remove /{entry} from the core")
         component_id = self._component_id(core, store)
@@ -69,9 +74,9 @@ class WasmEngine:
         program = self._known(component_id, limits_id)
         if program is None:
             limits = read_limits(store, limits_id)
-            program = self._keep_program(
-                component_id, limits_id, WasmProgram(self._component(component_id, store), limits)
-            )
+            loaded = self._component(component_id, store)
+            self._check_machine(loaded, limits)
+            program = self._keep_program(component_id, limits_id, WasmProgram(loaded, limits, self._machine))
         check_init(program.loaded.world, has_state=tree_entry(store, core, STATE) is not None)
         return program
 
@@ -83,7 +88,13 @@ class WasmEngine:
     def load_query(self, core: TreeId, store: Reader) -> WasmQuery:
         """What answers a core's queries. Raises WitError, StoreError."""
         limits = read_limits(store, tree_entry(store, core, LIMITS))
-        return WasmQuery(self._component(self._component_id(core, store), store), limits)
+        loaded = self._component(self._component_id(core, store), store)
+        self._check_machine(loaded, limits)
+        return WasmQuery(loaded, limits, self._machine)
+
+    def _check_machine(self, loaded: LoadedComponent, limits: Limits) -> None:
+        if self._machine is not None:
+            self._machine.check(limits, loaded.memories)
 
     def _is_replaced(self, before: TreeId, after: TreeId, store: Reader) -> bool:
         try:

@@ -7,9 +7,11 @@ from typing import Final
 from understudy.actors.errors import HostFailed
 from understudy.objects.step import FAILED, Outcome
 
+OUT_OF_FUEL: Final = "OutOfFuel"
+
 # What is said of each trap, and the word in the step's outcome. Held against real traps by the corpus in tests/vectors.
 _TRAPS: Final = (
-    ("all fuel consumed", "OutOfFuel"),
+    ("all fuel consumed", OUT_OF_FUEL),
     ("call stack exhausted", "StackOverflow"),
     ("too much data is being copied", "OutputTooLarge"),
     ("exceeds memory limits", "OutOfMemory"),

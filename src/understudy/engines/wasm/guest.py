@@ -46,7 +46,7 @@ class Guest:
             ffi.wasmtime_store_limiter(
                 store, limits.memory, MAX_TABLE_ELEMENTS, MAX_INSTANCES, MAX_INSTANCES, MAX_MEMORIES
             )
-            self._check(ffi.wasmtime_context_set_fuel(context, limits.fuel))
+            self._check(ffi.wasmtime_context_set_fuel(context, self._host.fuel))
             self._check(
                 ffi.wasmtime_component_linker_instantiate(
                     loaded.linker, context, loaded.component, byref(self._instance)
@@ -71,7 +71,7 @@ class Guest:
         """The fuel that was used so far."""
         left = c_uint64()
         ffi.wasmtime_context_get_fuel(self._context, byref(left))
-        return self._host.limits.fuel - left.value
+        return self._host.fuel - left.value
 
     def arguments(self, *contents: bytes) -> Arguments:
         """Messages and states as the component takes them, for any number of calls."""

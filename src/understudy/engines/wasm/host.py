@@ -9,7 +9,7 @@ from typing import Final
 from wasmtime import StoreContext
 
 from understudy.actors.calls import Calls
-from understudy.engines.wasm.failure import Stopped
+from understudy.engines.wasm.failure import OUT_OF_FUEL, Stopped
 from understudy.engines.wasm.limits import Limits
 from understudy.objects.step import MAX_SENT
 from understudy.store.reader import Reader
@@ -48,6 +48,7 @@ class Host:
 
     `time` (in microseconds) and `seed` are the step's, `number` says which of its messages it is. `error` is what an import
     raised: it must not travel through wasmtime itself. `store` is where the component runs, `objects` what it may read.
+    `fuel` is what it gets, where that is not what the limits say.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class Host:
         "bytes_sent",
         "calls",
         "error",
+        "fuel",
         "limits",
         "log",
         "number",
@@ -70,7 +72,16 @@ class Host:
     )
 
     def __init__(
-        self, limits: Limits, log: Log, *, time: int, seed: int, number: int, objects: Reader, calls: Calls
+        self,
+        limits: Limits,
+        log: Log,
+        *,
+        time: int,
+        seed: int,
+        number: int,
+        objects: Reader,
+        calls: Calls,
+        fuel: int | None = None,
     ) -> None:
         self.limits = limits
         self.objects = objects
@@ -87,13 +98,14 @@ class Host:
         self._printed: dict[int, bytearray] = {}
         self._chance: Iterator[int] | None = None
         self._output_left = limits.output
-        self._calls_fuel = limits.fuel
+        self._calls_fuel = limits.fuel if fuel is None else fuel
+        self.fuel = self._calls_fuel
 
     def charge(self, size: int = 0) -> None:
         """Count a call of an import, and the bytes that it is about. Raises Stopped."""
         self._calls_fuel -= CALL_FUEL + size
         if self._calls_fuel < 0:
-            raise Stopped("OutOfFuel", "the calls of imports used as much fuel as the code may")
+            raise Stopped(OUT_OF_FUEL, "the calls of imports used as much fuel as the code may")
 
     def take_message(self, size: int) -> None:
         """Count a message to somebody, its address included, before it is copied. Raises Stopped."""

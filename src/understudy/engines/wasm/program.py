@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, NamedTuple
 
 from understudy.actors.contract import Delivery, StepInput, StepResult
 from understudy.actors.errors import NEEDS_WORLD, CallNeedsWorld, HostFailed, Refusal, Retry
 from understudy.engines.wasm.component import LoadedComponent
-from understudy.engines.wasm.failure import Stopped
+from understudy.engines.wasm.failure import OUT_OF_FUEL, Stopped
 from understudy.engines.wasm.guest import Guest
 from understudy.engines.wasm.host import Host, Log
 from understudy.engines.wasm.limits import MAX_BYTES, Limits
+from understudy.engines.wasm.machine import QUICK_FUEL, Machine
 from understudy.engines.wasm.post import Posted, address
 from understudy.engines.wasm.settings import ENGINE_TEXT
 from understudy.engines.wasm.values import Arguments, Flavour, is_text
@@ -38,71 +41,117 @@ class _Outcome(NamedTuple):
     sent: Sequence[Posted]
 
 
+class _Run:
+    """One attempt at a step: its log, the fuel that each message gets, and the most that one of them used."""
+
+    __slots__ = ("fuel", "fuel_used", "log")
+
+    def __init__(self, log: Log, fuel: int) -> None:
+        self.log = log
+        self.fuel = fuel
+        self.fuel_used = 0
+
+
+_Work = Callable[[StepInput, _Run], _Outcome]
+
+
+class _Long(Exception):
+    """A quick attempt came to no end."""
+
+
 class WasmProgram:
     """One component under the limits of a core."""
 
     engine: Final = ENGINE_TEXT
 
-    def __init__(self, loaded: LoadedComponent, limits: Limits) -> None:
+    def __init__(self, loaded: LoadedComponent, limits: Limits, machine: Machine | None = None) -> None:
+        """With a machine, a step that computes for long does so on its threads, and `run` returns an awaitable."""
         self.loaded = loaded
         self._limits = limits
+        self._machine = machine
+        self._was_long = False
 
     def run(self, given: StepInput) -> StepResult | Awaitable[StepResult]:
-        """Run one step: genesis, or messages. Awaitable only if a message goes to a name, which must be looked up.
+        """Run one step: genesis, or messages.
 
-        Raises HostFailed where the machine has no memory left.
+        Awaitable if it computes for long, or if a message goes to a name, which must be looked up. Raises HostFailed
+        where the machine fails it.
         """
         if given.parent is None:
-            return self._attempt(given, self._begin, component_hash=self.loaded.hash)
-        return self._attempt(given, self._handle)
+            return self._start(given, self._begin, component_hash=self.loaded.hash)
+        return self._start(given, self._handle)
 
     def run_update(self, given: StepInput, *, component_hash: str | None) -> StepResult | Awaitable[StepResult]:
         """Ask the state contract whether the actor may go on with this component; an actor without a state gets one."""
-        return self._attempt(given, self._begin, component_hash=component_hash)
+        return self._start(given, self._begin, component_hash=component_hash)
+
+    def _start(
+        self, given: StepInput, work: _Work, *, component_hash: str | None = None
+    ) -> StepResult | Awaitable[StepResult]:
+        machine = self._machine
+        if machine is None:
+            return self._attempt(given, work, component_hash)
+        # What asks others can't begin again from nothing: the journal has its first answers.
+        if not (self._was_long or self.loaded.world.asks):
+            try:
+                return self._attempt(given, work, component_hash, quick=True)
+            except _Long:
+                # All that it did is on its own log and host, and forgotten: it begins again, where there is time.
+                self._was_long = True
+        return self._compute(machine, lambda: self._attempt(given, work, component_hash))
+
+    async def _compute(self, machine: Machine, attempt: Callable[[], StepResult | Awaitable[StepResult]]) -> StepResult:
+        result = await asyncio.wrap_future(machine.compute(attempt))
+        return result if isinstance(result, StepResult) else await result
 
     def _attempt(
-        self, given: StepInput, work: Callable[[StepInput, Log], _Outcome], *, component_hash: str | None = None
+        self, given: StepInput, work: _Work, component_hash: str | None, *, quick: bool = False
     ) -> StepResult | Awaitable[StepResult]:
-        log = Log()
+        """Do the work of a step, to its end. Raises _Long if it is `quick` and has no end yet; HostFailed."""
+        run = _Run(Log(), min(self._limits.fuel, QUICK_FUEL) if quick else self._limits.fuel)
         try:
-            done = work(given, log)
+            done = work(given, run)
         except Retry as error:
             # What it asked could not be answered now; nothing of this attempt counts.
             return StepResult(engine=ENGINE_TEXT, core=given.core, retry=str(error))
         except MemoryError as error:
             raise HostFailed("the machine had no memory left for a component") from error
         except (Stopped, Refusal, Missing, CallNeedsWorld) as error:
+            if run.fuel < self._limits.fuel and isinstance(error, Stopped) and error.outcome.code == OUT_OF_FUEL:
+                raise _Long from None
             # An actor that is born has its component, whatever became of its first state; one that goes on keeps its own.
             born_with = component_hash if given.parent is None else None
             return StepResult(
                 engine=ENGINE_TEXT,
                 core=given.core,
-                log=log.lines,
+                log=run.log.lines,
                 outcome=_outcome_of(error),
                 component_hash=born_with,
             )
+        self._was_long = run.fuel_used > QUICK_FUEL
         state = put_bytes(given.store, done.state)
         result = StepResult(
             engine=ENGINE_TEXT,
             core=edit_tree(given.store, given.core, {STATE: state}),
-            log=log.lines,
+            log=run.log.lines,
             component_hash=component_hash,
         )
         return address(result, done.sent, given)
 
-    def _begin(self, given: StepInput, log: Log) -> _Outcome:
+    def _begin(self, given: StepInput, run: _Run) -> _Outcome:
         """The first state: what the core brings, or else what `init` returns."""
-        host = self._host(given, log, 0)
+        host = self._host(given, run, 0)
         state = read_state(given.store, given.core)
         if state is not None:
             self._check_text(state, "/state")
-        with Guest(self.loaded, host) as guest:
+        with self._memory(), Guest(self.loaded, host) as guest:
             if state is None:
                 state = self._new_state(guest, host, "init", guest.arguments())
             _check_state(guest, state)
+            run.fuel_used = guest.fuel_used
         return _Outcome(state, [Posted(*sent) for sent in host.sent])
 
-    def _handle(self, given: StepInput, log: Log) -> _Outcome:
+    def _handle(self, given: StepInput, run: _Run) -> _Outcome:
         state = read_state(given.store, given.core)
         if state is None:
             raise Stopped("NoState", "the actor has no /state, since its genesis failed: an update can cure it")
@@ -111,23 +160,24 @@ class WasmProgram:
         for number, delivery in enumerate(given.messages):
             if delivery.message.type == ERROR:
                 # A component is told no types, so it would take this for a message like any other.
-                log.write(_about(delivery, given.store))
+                run.log.write(_about(delivery, given.store))
                 continue
             content = self._content(given.store, delivery)
-            host = self._host(given, log, number)
-            state = self._handle_one(host, content, state)
+            host = self._host(given, run, number)
+            state = self._handle_one(run, host, content, state)
             sent += [Posted(*each) for each in host.sent]
             bytes_sent += host.bytes_sent
             _check_sent(len(sent), bytes_sent)
         return _Outcome(state, sent)
 
-    def _handle_one(self, host: Host, content: bytes, state: bytes) -> bytes:
-        with Guest(self.loaded, host) as guest:
+    def _handle_one(self, run: _Run, host: Host, content: bytes, state: bytes) -> bytes:
+        with self._memory(), Guest(self.loaded, host) as guest:
             arguments = guest.arguments(content, state)
             if not guest.agrees(_MESSAGE_CONTRACT, arguments):
                 raise Stopped("MessageContract", "the message-contract refuses this message", kind=REFUSED)
             state = self._new_state(guest, host, "handle", arguments)
             _check_state(guest, state)
+            run.fuel_used = max(run.fuel_used, guest.fuel_used)
         return state
 
     def _new_state(self, guest: Guest, host: Host, function: str, arguments: Arguments) -> bytes:
@@ -136,15 +186,21 @@ class WasmProgram:
         host.sending = False
         return state
 
-    def _host(self, given: StepInput, log: Log, number: int) -> Host:
+    def _memory(self) -> AbstractContextManager[None]:
+        if self._machine is None:
+            return nullcontext()
+        return self._machine.memory(self._limits.memory * self.loaded.memories)
+
+    def _host(self, given: StepInput, run: _Run, number: int) -> Host:
         return Host(
             self._limits,
-            log,
+            run.log,
             time=given.time,
             seed=given.seed,
             number=number,
             objects=given.store,
             calls=given.calls,
+            fuel=run.fuel,
         )
 
     def _content(self, store: Reader, delivery: Delivery) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ from understudy.engines.wasm.grit import answer_of
 from understudy.engines.wasm.guest import Guest
 from understudy.engines.wasm.host import Host, Log
 from understudy.engines.wasm.limits import Limits
+from understudy.engines.wasm.machine import Machine
 from understudy.engines.wasm.post import MESSAGE
 from understudy.engines.wasm.program import STATE, read_state
 from understudy.engines.wasm.values import Flavour, is_text
@@ -28,9 +30,10 @@ QUERY_FAILED: Final = "QueryFailed"  # the word for an error of the component, w
 class WasmQuery:
     """The queries of one component under the limits of a core."""
 
-    def __init__(self, loaded: LoadedComponent, limits: Limits) -> None:
+    def __init__(self, loaded: LoadedComponent, limits: Limits, machine: Machine | None = None) -> None:
         self.is_external = False
         self._loaded = loaded
+        self._machine = machine
         self._limits = limits
 
     def run(self, given: QueryInput) -> Result:
@@ -60,7 +63,7 @@ class WasmQuery:
             calls=given.calls,
         )
         try:
-            with Guest(self._loaded, host) as guest:
+            with self._memory(), Guest(self._loaded, host) as guest:
                 answer = guest.answer(str(given.step_id), given.name, given.context.data, state)
             return Error(QUERY_FAILED, answer.value) if answer.name == "err" else answer_of(answer.value)
         except Stopped as error:
@@ -69,6 +72,11 @@ class WasmQuery:
             raise HostFailed("the machine had no memory left for the query of a component") from error
         except (ObjectError, ValueError) as error:
             raise WitError(BAD_RESULT, f"the component's answer to {given.name!r} can't be one: {error}") from error
+
+    def _memory(self) -> AbstractContextManager[None]:
+        if self._machine is None:
+            return nullcontext()
+        return self._machine.memory(self._limits.memory * self._loaded.memories)
 
 
 def state_blob(state: bytes) -> Blob:

@@ -57,11 +57,12 @@ _TYPES_ONLY: Final = (PACKAGE + "types", PACKAGE + "answers")
 
 
 class World(Struct, frozen=True, kw_only=True):
-    """What a component declares: how it takes messages and states, and what it has."""
+    """What a component declares: how it takes messages and states, what it has, and whether it may ask other actors."""
 
     flavour: Flavour
     has_init: bool
     has_query: bool
+    asks: bool = False
 
 
 def read_world(component: Component) -> World:
@@ -78,6 +79,7 @@ def read_world(component: Component) -> World:
         flavour=flavour,
         has_init="init" in exports[ACTOR],
         has_query=QUERIES in exports,
+        asks=NEIGHBOURS in imports,
     )
 
 

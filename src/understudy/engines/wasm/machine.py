@@ -1,0 +1,148 @@
+"""What a node lends to all its components together: threads to compute on, memory, and a ceiling above each `/limits`.
+
+The law: one actor may take what its limits say; all of them together take no more than this. A replay for a verdict has
+no such bounds, since it must come to what is recorded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Final, TypeVar
+
+from understudy.actors.errors import HostFailed
+from understudy.engines.wasm.limits import Limits
+
+QUICK_FUEL: Final = 25_000_000  # some twenty milliseconds; a step that needs more goes on among the long ones
+MAX_FUEL: Final = 100_000_000_000  # what /limits may ask for here: some two minutes
+MEMORY_SHARE: Final = 2  # components together may use the machine's memory divided by this
+MEMORY_SECONDS: Final = 10.0  # how long a step waits for memory that others use, before it is tried again later
+IDLE_SECONDS: Final = 10.0  # how long a thread waits for the next long step before it ends
+_NICE: Final = 19
+_CGROUP: Final = Path("/sys/fs/cgroup/memory.max")
+
+Value = TypeVar("Value")
+
+
+class Machine:
+    """The bounds of one node. Safe to use from any thread.
+
+    `threads` long steps compute at once; the others wait, and none of them holds up a quick one.
+    """
+
+    def __init__(self, *, threads: int, memory: int, fuel: int = MAX_FUEL) -> None:
+        self._threads_most = threads
+        self._memory = memory
+        self._fuel = fuel
+        self._lock = threading.Condition()
+        self._memory_free = memory
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._threads = 0
+        self._idle = 0
+
+    def check(self, limits: Limits, memories: int) -> None:
+        """Raise HostFailed where a core asks for more than this node gives to anybody."""
+        if limits.fuel > self._fuel:
+            raise HostFailed(
+                f"/limits asks for {limits.fuel:,} units of fuel, and this node gives {self._fuel:,}: "
+                "lower it, or start the node with a larger UNDERSTUDY_COMPONENT_FUEL",
+                again=False,
+            )
+        if limits.memory * memories > self._memory:
+            raise HostFailed(
+                f"the component may use {memories} memories of {limits.memory:,} bytes, and this node has {self._memory:,} "
+                "for all components: lower `memory` in /limits, or start it with a larger UNDERSTUDY_COMPONENT_MEMORY",
+                again=False,
+            )
+
+    @contextlib.contextmanager
+    def memory(self, size: int) -> Iterator[None]:
+        """Hold so much of the memory for components. Raises HostFailed if the others leave none for long."""
+        until = time.monotonic() + MEMORY_SECONDS
+        with self._lock:
+            while self._memory_free < size:
+                if not self._lock.wait(until - time.monotonic()):
+                    raise HostFailed(f"other components use the {self._memory:,} bytes that this node has for them")
+            self._memory_free -= size
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._memory_free += size
+                self._lock.notify_all()
+
+    def compute(self, work: Callable[[], Value]) -> Future[Value]:
+        """Do something long on one of the threads, after those that came before."""
+        future: Future[Value] = Future()
+
+        def do() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+
+        with self._lock:
+            self._waiting.append(do)
+            if self._idle >= len(self._waiting):
+                self._lock.notify_all()
+            elif self._threads < self._threads_most:
+                threading.Thread(target=self._compute, name="understudy-components", daemon=True).start()
+                self._threads += 1
+        return future
+
+    def _compute(self) -> None:
+        _give_way()
+        while (work := self._next()) is not None:
+            work()
+
+    def _next(self) -> Callable[[], None] | None:
+        with self._lock:
+            self._idle += 1
+            self._lock.wait_for(lambda: self._waiting, IDLE_SECONDS)
+            self._idle -= 1
+            if not self._waiting:
+                self._threads -= 1
+                return None
+            return self._waiting.popleft()
+
+
+def default_machine() -> Machine:
+    """This machine's, as far as UNDERSTUDY_COMPONENT_MEMORY (bytes) and UNDERSTUDY_COMPONENT_FUEL do not say otherwise."""
+    return Machine(
+        threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory=_asked("UNDERSTUDY_COMPONENT_MEMORY") or _machine_memory() // MEMORY_SHARE,
+        fuel=_asked("UNDERSTUDY_COMPONENT_FUEL") or MAX_FUEL,
+    )
+
+
+def _asked(name: str) -> int | None:
+    text = os.environ.get(name)
+    if not text:
+        return None
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{name} is {text!r}: it must be a number above 0")
+    return int(text)
+
+
+def _machine_memory() -> int:
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):
+        # "max" is no number: a container without a bound of its own.
+        found = min(found, int(_CGROUP.read_text()))
+    return found
+
+
+def _give_way() -> None:
+    """On this thread from here on: only what no other thread wants of the processor."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

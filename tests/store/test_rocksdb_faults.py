@@ -18,12 +18,13 @@ from tests.node.living import Living
 from understudy.node.errors import NodeFailed
 from understudy.objects.codec import raw_block
 from understudy.objects.ids import StepId
-from understudy.store.errors import Corrupt, StoreClosed, StoreError, StoreFormat, StoreFull, StoreInUse
+from understudy.store import rocksdb
+from understudy.store.errors import Corrupt, StoreClosed, StoreError, StoreFormat, StoreFull, StoreInUse, StoreLost
 from understudy.store.fsck import fsck
 from understudy.store.keys import FEED, feed_row
 from understudy.store.meta import FORMAT_ROW
 from understudy.store.port import Move, Row, Unit
-from understudy.store.rocksdb import RocksBackend
+from understudy.store.rocksdb import RocksBackend, find_loss, options
 from understudy.store.rocksdb_log import check_logs
 
 
@@ -79,10 +80,11 @@ class Crashed:
             store.close()
         store = RocksBackend(live)
         sizes = [(80, 300), (81, 90_000), (82, 20), (83, 20), (84, 20)]
-        self.log_sizes = []
+        self.log_sizes, self.marks = [], []
         for number, size in sizes:
             store.commit([unit(number, size)])
             self.log_sizes.append(sum(path.stat().st_size for path in live.glob("*.log")))
+            self.marks.append((live / "high-water").read_bytes())
         self.facts = facts(store)
         shutil.copytree(live, self.path)
         store.close()
@@ -95,9 +97,13 @@ class Crashed:
         shutil.rmtree(self._copy, ignore_errors=True)
         return Path(shutil.copytree(self.path, self._copy))
 
-    def after(self, change, name):
-        """What opening and reading everything gives when the bytes of one file were changed: facts, or the error."""
+    def after(self, change, name, mark=-1):
+        """What opening and reading everything gives when the bytes of one file were changed: facts, or the error.
+
+        The high-water mark is that of the last commit, or of an earlier one: then what follows was never acknowledged.
+        """
         copy = self.copy()
+        (copy / "high-water").write_bytes(self.marks[mark])
         data = bytearray((copy / name).read_bytes())
         change(data)
         (copy / name).write_bytes(data)
@@ -218,13 +224,13 @@ def test_a_changed_byte_in_any_file_is_named_or_changes_no_answer(crashed, seed)
                 assert isinstance(found, Corrupt) and is_named(name, found), where
             else:
                 assert found == crashed.facts, where
-                assert name.startswith(("IDENTITY", "OPTIONS", "rocksdict-config")), where
+                assert name.startswith(("IDENTITY", "OPTIONS", "rocksdict-config", "high-water")), where
 
 
 def test_a_log_that_was_cut_anywhere_in_its_last_record_opens_with_all_before_it(crashed):
     *_, before, whole = crashed.log_sizes
     for length in (*range(before, before + 9), *range(before + 9, whole, 5), whole - 1):
-        found = crashed.after(lambda data, length=length: data.__delitem__(slice(length, None)), crashed.log)
+        found = crashed.after(lambda data, length=length: data.__delitem__(slice(length, None)), crashed.log, mark=-2)
         assert not isinstance(found, StoreError), (length, found)
         assert set(crashed.facts[1]) - set(found[1]) == {b"head/000084"}
         assert len(found[0]) == len(crashed.facts[0]) - 1
@@ -233,8 +239,8 @@ def test_a_log_that_was_cut_anywhere_in_its_last_record_opens_with_all_before_it
 
 @pytest.fixture
 def cut(crashed):
-    def cut_to(length):
-        return crashed.after(lambda data: data.__delitem__(slice(length, None)), crashed.log)
+    def cut_to(length, mark=-1):
+        return crashed.after(lambda data: data.__delitem__(slice(length, None)), crashed.log, mark)
 
     return cut_to
 
@@ -242,9 +248,167 @@ def cut(crashed):
 def test_a_log_that_was_cut_in_a_record_of_many_blocks_opens_with_all_before_it(crashed, cut):
     first, second, *_ = crashed.log_sizes
     for length in range(first, second, 4099):
-        found = cut(length)
+        found = cut(length, mark=0)
         assert not isinstance(found, StoreError), (length, found)
         assert b"head/000080" in found[1] and b"head/000081" not in found[1]
+
+
+def test_a_log_that_was_cut_anywhere_says_which_acknowledged_steps_are_gone(crashed, cut):
+    sizes = crashed.log_sizes
+    for length in (0, 1, *range(100, sizes[-1], 3001), *(size - 1 for size in sizes), *sizes[:-1]):
+        left = 80 + sum(size <= length for size in sizes)
+        found = cut(length)
+        assert isinstance(found, StoreLost), (length, found)
+        gone = "85" if left == 84 else f"{left + 1} to 85"
+        assert f"feed numbers {gone} are gone" in str(found), length
+
+
+def test_a_mark_that_is_torn_or_gone_accuses_no_store(crashed, cut):
+    *_, before, whole = crashed.marks
+    for mark in (b"", whole[:100], whole[:100] + before[100:], bytes(256), b"?" * 256):
+        crashed.marks.append(mark)
+        try:
+            assert not isinstance(cut(crashed.log_sizes[-2]), StoreError)
+        finally:
+            crashed.marks.pop()
+
+
+def test_a_message_that_was_accepted_and_is_gone_is_missed_though_it_made_no_step(tmp_path):
+    store = RocksBackend(tmp_path / "store")
+    store.commit([unit(1)])
+    size = sum(path.stat().st_size for path in (tmp_path / "store").glob("*.log"))
+    store.commit([Unit(rows=[Row(b"i1", b"v")])])
+    (log,) = shutil.copytree(tmp_path / "store", tmp_path / "copy").glob("*.log")
+    store.close()
+    os.truncate(log, size)
+    with pytest.raises(StoreLost, match="no step is gone"):
+        RocksBackend(tmp_path / "copy")
+
+
+def test_a_store_goes_on_without_what_it_lost_once_that_is_accepted(crashed):
+    copy = crashed.copy()
+    os.truncate(copy / crashed.log, crashed.log_sizes[2])
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    for _ in range(2):
+        with pytest.raises(StoreLost, match=r"84 to 85 are gone.*--accept-loss"):
+            RocksBackend(copy)
+        assert "84 to 85" in str(find_loss(copy))
+    after = {path.name: path.read_bytes() for path in copy.iterdir()}
+    assert {name for name in after if after[name] != before.get(name)} <= {"LOG", "rocksdict-config.json"}
+    RocksBackend(copy, read_only=True).close()
+    RocksBackend(copy, accept_loss=True).close()
+    store = RocksBackend(copy)
+    assert store.commit([unit(200)])[0].feed == 84
+    store.close()
+    assert find_loss(copy) is None
+
+
+@pytest.fixture(scope="module")
+def flushed(tmp_path_factory):
+    """A killed store that wrote tables while it was open, so that its manifest has many records; and its facts."""
+    live = tmp_path_factory.mktemp("flushed") / "live"
+    store = RocksBackend(live)
+    for number in range(24):
+        store.commit([unit(number, 2000)])
+        if number % 6 == 5 and number < 20:
+            store._db.flush()
+    store.commit([unit(24)])
+    copy = shutil.copytree(live, live.parent / "killed")
+    found = facts(store)
+    store.close()
+    clean = shutil.copytree(live, live.parent / "clean")
+    return {"killed": copy, "clean": clean}, found
+
+
+@pytest.mark.parametrize("end", ["killed", "clean"])
+def test_a_manifest_that_was_cut_anywhere_loses_nothing_in_silence(flushed, tmp_path, end):
+    stores, whole = flushed
+    manifest = (stores[end] / "CURRENT").read_text().strip()
+    size = (stores[end] / manifest).stat().st_size
+    lost = 0
+    ends = headers((stores[end] / manifest).read_bytes())
+    for length in sorted({*ends, *(at + 3 for at in ends), *(at - 1 for at in ends[1:]), size - 1}):
+        copy = Path(shutil.copytree(stores[end], tmp_path / str(length)))
+        os.truncate(copy / manifest, length)
+        try:
+            store = RocksBackend(copy)
+        except StoreLost:
+            lost += 1
+        except Corrupt:
+            continue
+        else:
+            assert facts(store) == whole, length
+            store.close()
+        shutil.rmtree(copy)
+    assert lost >= 3
+
+
+ROTATING = """
+import os, random, sys
+from pathlib import Path
+from understudy.objects.codec import raw_block
+from understudy.store import rocksdb
+from understudy.store.port import Unit
+
+made = rocksdb.options
+def small():
+    options = made()
+    options.set_write_buffer_size(65536)
+    return options
+rocksdb.options = small
+store = rocksdb.RocksBackend(Path(sys.argv[1]))
+chance = random.Random(int(sys.argv[2]))
+for _ in range(chance.randrange(60)):
+    block = raw_block(chance.randbytes(20_000))
+    store.commit([Unit(blocks=[block], feed=[block.id])])
+os._exit(9)
+"""
+
+
+def test_no_crash_is_taken_for_a_loss_while_logs_and_tables_come_and_go(tmp_path):
+    for turn in range(12):
+        with python(ROTATING, tmp_path / "store", turn) as writer:
+            writer.wait()
+        assert writer.returncode == 9
+    store = RocksBackend(tmp_path / "store")
+    assert len(list(store.rows(FEED))) == len(list(store.ids()))
+    store.close()
+
+
+def test_a_view_beside_a_living_store_and_a_second_writer_see_no_loss(tmp_path):
+    store = RocksBackend(tmp_path / "store")
+    for number in range(5):
+        store.commit([unit(number)])
+        assert find_loss(tmp_path / "store") is None
+        RocksBackend(tmp_path / "store", read_only=True).close()
+    script = """
+import sys
+from pathlib import Path
+from understudy.store.rocksdb import find_loss
+print(find_loss(Path(sys.argv[1])))
+"""
+    (log,) = (path for path in (tmp_path / "store").glob("*.log") if path.stat().st_size)
+    kept = log.read_bytes()
+    os.truncate(log, 100)
+    with python(script, tmp_path / "store") as other:
+        assert other.stdout.read() == "None\n"
+    log.write_bytes(kept)
+    # The lock is still ours.
+    with pytest.raises(StoreInUse):
+        RocksBackend(tmp_path / "store")
+    store.close()
+
+
+def test_a_store_whose_tables_were_put_back_from_an_older_copy_says_so(tmp_path):
+    path = tmp_path / "store"
+    RocksBackend(path).close()
+    shutil.copytree(path, tmp_path / "older")
+    store = RocksBackend(path)
+    store.commit([unit(1)])
+    store.close()
+    shutil.copy(path / "high-water", tmp_path / "older" / "high-water")
+    with pytest.raises(StoreLost, match="feed numbers 1 are gone"):
+        RocksBackend(tmp_path / "older")
 
 
 def test_a_log_that_ends_in_zeros_opens_and_zeros_before_a_record_do_not(crashed):
@@ -377,6 +541,57 @@ def test_a_full_disk_refuses_and_keeps_all_that_it_acknowledged(tmp_path, end):
         assert store.get([block.id]) == [block.data]
         assert store.ref(b"name/%d" % number) == store.row(feed_row(number)) == block.id
     assert store.commit([Unit(feed=[StepId(block.id)])])[0].feed == len(acknowledged) + 1
+    store.close()
+
+
+class ForgetfulDisk:
+    """The database of a backend, on a disk that keeps of each log what it had at the last sync."""
+
+    def __init__(self, database, store):
+        self._database, self._store = database, store
+        self._synced = {}
+
+    def __getattr__(self, name):
+        return getattr(self._database, name)
+
+    def flush_wal(self, sync):
+        self._database.flush_wal(sync)
+        if sync:
+            self._synced = {log.name: log.stat().st_size for log in self._store.glob("*.log")}
+
+    def lose_power(self, copy):
+        shutil.copytree(self._store, copy)
+        for log in copy.glob("*.log"):
+            os.truncate(log, self._synced.get(log.name, 0))
+
+
+def test_what_was_acknowledged_survives_a_disk_that_forgets_what_was_not_synced(tmp_path, monkeypatch):
+    store = RocksBackend(tmp_path / "store")
+    disk = ForgetfulDisk(store._db, tmp_path / "store")
+    monkeypatch.setattr(store, "_db", disk)
+    for number in range(4):
+        store.commit([unit(number), unit(number + 100)])
+        disk.lose_power(tmp_path / f"copy{number}")
+        after = RocksBackend(tmp_path / f"copy{number}")
+        assert facts(after) == facts(store)
+        after.close()
+    store.close()
+
+
+def test_no_receipt_is_given_before_a_sync_of_the_log(tmp_path, monkeypatch):
+    counted = options()
+    counted.enable_statistics()
+    monkeypatch.setattr(rocksdb, "options", lambda: counted)
+    store = RocksBackend(tmp_path / "store")
+
+    def syncs():
+        (line,) = (line for line in counted.get_statistics().splitlines() if line.startswith("rocksdb.wal.synced "))
+        return int(line.split()[-1])
+
+    for number in range(5):
+        before = syncs()
+        store.commit([unit(number)])
+        assert syncs() == before + 1
     store.close()
 
 

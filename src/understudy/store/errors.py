@@ -21,6 +21,10 @@ class StoreFull(StoreError):
     """No room: nothing of the refused units is there, and what was acknowledged before still is."""
 
 
+class StoreLost(StoreError):
+    """The store ends before what it once held: acknowledged facts are gone. Nothing was changed."""
+
+
 class StoreClosed(StoreError):
     """The store was closed."""
 

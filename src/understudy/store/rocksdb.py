@@ -34,11 +34,16 @@ from rocksdict import (
 )
 
 from understudy.objects.ids import Id
-from understudy.store.errors import Corrupt, StoreClosed, StoreError, StoreFormat, StoreFull, StoreInUse
+from understudy.store.errors import Corrupt, StoreClosed, StoreError, StoreFormat, StoreFull, StoreInUse, StoreLost
+from understudy.store.high_water import NAME as HIGH_WATER
+from understudy.store.high_water import HighWater, Mark, read_mark
 from understudy.store.keys import FEED, feed_row
 from understudy.store.meta import FORMAT_ROW, check_format, new_meta
 from understudy.store.port import Receipt, Unit
 from understudy.store.rocksdb_log import check_logs
+from understudy.store.rocksdb_loss import CURE, describe_loss, is_short, is_short_for_sure
+
+_OPEN_HERE: Final[set[Path]] = set()  # stores that this process writes to
 
 _OBJECTS: Final = b"o"
 _REFS: Final = b"r"
@@ -65,33 +70,49 @@ class RocksBackend:
 
     With `read_only` it is a view of what was there at opening, also of a store that a node is serving; the directory
     must be writable all the same, as rocksdict writes its own configuration into it.
-    Raises StoreInUse, StoreFormat, StoreFull, Corrupt, StoreError.
+    Raises StoreInUse, StoreFormat, StoreFull, StoreLost, Corrupt, StoreError. With `accept_loss` a store that lost its
+    end is opened all the same, and its end is from then on where it is found. A view does not look for the end.
 
     After a commit that the disk refused, every call raises that error until the store is opened again. When the disk
     took the bytes and failed in the sync itself, the units of that commit may all be there then.
     """
 
     def __init__(
-        self, path: Path, *, read_only: bool = False, entropy: Callable[[int], bytes] = secrets.token_bytes
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        accept_loss: bool = False,
+        entropy: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
+        mark = None if read_only or accept_loss else read_mark(path)
         self._path = path
         self._read_only = read_only
         self._lock = Lock()
         self._stopped: tuple[type[StoreError], str] | None = None
         self._recent: dict[bytes, bytes] = {}
         self._feed = 0
+        self._last_step: bytes | None = None
+        self._high_water: HighWater | None = None
         self._under_way = _Commit((), range(0))
         try:
-            self._db = _open(path, read_only=read_only)
+            self._db = _open(path, read_only=read_only, accept_loss=accept_loss)
             self._durable: Snapshot | None = self._db.snapshot()
         except BaseException as error:
             _raise_named(error, path)
         try:
-            self._describe(entropy)
+            self._describe(entropy, may_be_new=not (read_only or accept_loss))
             self._feed = self._last_feed_number()
+            if mark is not None and self._is_before(mark):
+                raise StoreLost(f"{path} {describe_loss(self._feed_numbers(), mark)}. {CURE}")
         except BaseException:
             self.close()
             raise
+        if not read_only:
+            _OPEN_HERE.add(path.resolve())
+            self._last_step = self.row(feed_row(self._feed))
+            self._high_water = HighWater(path)
+            self._write_mark()
 
     def get(self, ids: Sequence[bytes]) -> list[bytes | None]:
         if self._stopped is not None:
@@ -127,6 +148,8 @@ class RocksBackend:
                 self._under_way = _Commit((), range(0))
                 self._feed = ready.feed
                 self._remember(ready.moved)
+                self._last_step = ready.last or self._last_step
+                self._write_mark()
             return ready.receipts
 
     def ref(self, name: bytes) -> bytes | None:
@@ -158,12 +181,16 @@ class RocksBackend:
                 # Whoever saw a commit fail knows already that this store is not well.
                 if before is None:
                     _raise_named(error, self._path)
+            finally:
+                _OPEN_HERE.discard(self._path.resolve())
+                if self._high_water is not None:
+                    self._high_water.close()
 
     def _prepare(self, units: Sequence[Unit]) -> _Ready:
         held = self._held_refs(units)
         batch = WriteBatch(raw_mode=True)
         put, delete = batch.put, batch.delete
-        feed, receipts = self._feed, []
+        feed, last, receipts = self._feed, None, []
         moved: dict[bytes, bytes | None] = {}
         for unit in units:
             after: dict[bytes, bytes | None] = {}
@@ -187,7 +214,7 @@ class RocksBackend:
                     put(_ROWS + key, value)
             receipts.append(Receipt(feed=feed + 1 if unit.feed else 0))
             for step in unit.feed:
-                feed += 1
+                feed, last = feed + 1, step
                 put(_ROWS + feed_row(feed), step)
             held.update(after)
             moved.update(after)
@@ -197,7 +224,7 @@ class RocksBackend:
                 delete(_REFS + ref)
             else:
                 put(_REFS + ref, value)
-        return _Ready(batch, moved, feed, receipts)
+        return _Ready(batch, moved, feed, last, receipts)
 
     def _held_refs(self, units: Sequence[Unit]) -> dict[bytes, bytes | None]:
         held: dict[bytes, bytes | None] = {}
@@ -268,9 +295,9 @@ class RocksBackend:
                 rows[key] = value
         return sorted(rows.items(), reverse=span.reverse)
 
-    def _describe(self, entropy: Callable[[int], bytes]) -> None:
+    def _describe(self, entropy: Callable[[int], bytes], *, may_be_new: bool) -> None:
         found = self.row(FORMAT_ROW)
-        if found is None and not self._read_only and self._is_empty():
+        if found is None and may_be_new and self._is_empty():
             self.commit([Unit(rows=new_meta(entropy))])
         else:
             check_format(found, where=str(self._path))
@@ -282,9 +309,21 @@ class RocksBackend:
             _raise_named(error, self._path)
 
     def _last_feed_number(self) -> int:
-        for key, _ in self.rows(FEED, reverse=True):
-            return int.from_bytes(key[len(FEED) :], "big")
-        return 0
+        return next(self._feed_numbers(reverse=True), 0)
+
+    def _feed_numbers(self, *, reverse: bool = False) -> Iterator[int]:
+        return (int.from_bytes(key[len(FEED) :], "big") for key, _ in self.rows(FEED, reverse=reverse))
+
+    def _is_before(self, mark: Mark) -> bool:
+        """True if the store does not hold what the mark says; then it is another one, or an older copy."""
+        found = self.row(feed_row(mark.feed))
+        return self._db.latest_sequence_number() < mark.sequence or mark.step != (found and str(Id(found)))
+
+    def _write_mark(self) -> None:
+        if self._high_water is None:
+            return
+        step = None if self._last_step is None else str(Id(self._last_step))
+        self._high_water.write(Mark(feed=self._feed, step=step, sequence=self._db.latest_sequence_number()))
 
     def _snapshot(self) -> Snapshot:
         snapshot = self._durable
@@ -306,6 +345,7 @@ class _Ready(NamedTuple):
     batch: WriteBatch
     moved: dict[bytes, bytes | None]
     feed: int
+    last: bytes | None
     receipts: list[Receipt]
 
 
@@ -344,13 +384,36 @@ def holds_store(path: Path) -> bool:
     return (path / "CURRENT").exists()
 
 
-def _open(path: Path, *, read_only: bool) -> Rdict:
+def find_loss(path: Path) -> str | None:
+    """What the store in a directory lost that it had acknowledged, as a sentence; None if it has all that is known of.
+
+    Changes nothing. A store that another process has open is not looked at: it was when that opened it.
+    """
+    if path.resolve() in _OPEN_HERE or not holds_store(path):
+        return None
+    mark = read_mark(path)
+    if not is_short(check_logs(path), mark) or not is_short_for_sure(path):
+        return None
+    try:
+        view = RocksBackend(path, read_only=True)
+    except StoreFormat:
+        # Not even the row is left that says what it is.
+        return f"{path} {describe_loss((), mark)}. {CURE}"
+    try:
+        return f"{path} {describe_loss(view._feed_numbers(), mark)}. {CURE}"
+    finally:
+        view.close()
+
+
+def _open(path: Path, *, read_only: bool, accept_loss: bool) -> Rdict:
     if read_only and not path.is_dir():
         raise StoreError(f"there is no store at {path}")
     if not read_only:
         _make_directory(path)
     if _holds_database(path):
-        check_logs(path)
+        ends = check_logs(path)
+        if not read_only and not accept_loss and is_short(ends, read_mark(path)) and (loss := find_loss(path)):
+            raise StoreLost(loss)
     elif read_only:
         raise StoreError(f"there is no store at {path}")
     if not read_only:
@@ -389,7 +452,7 @@ def _holds_database(path: Path) -> bool:
         _check_mode(path / "rocksdict-config.json")
         return True
     strange = [name for name in names if not _BIRTH.match(name)]
-    if any(name.endswith((".sst", ".log")) for name in strange):
+    if any(name.endswith((".sst", ".log")) or name == HIGH_WATER for name in strange):
         # RocksDB would make a new, empty database over the old one.
         raise Corrupt(f"{path / 'CURRENT'} is missing, and there is data beside it: restore the file from a copy")
     if strange:

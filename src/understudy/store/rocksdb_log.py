@@ -19,32 +19,41 @@ from typing import Final
 import google_crc32c
 
 from understudy.store.errors import Corrupt
+from understudy.store.rocksdb_ends import Ends, find_ends
 
 _BLOCK: Final = 32 * 1024
 _HEADER: Final = Struct("<IHB")
 # Full, first, middle, last. The other types belong to log recycling, compression and user timestamps, none of
 # which we turn on: to accept them would be to accept what one flipped bit makes of these four.
 _TYPES: Final = frozenset({1, 2, 3, 4})
+_BEGIN: Final = frozenset({1, 2})
+_END: Final = frozenset({1, 4})
+_HEAD: Final = 128  # bytes of each record that are kept: what `rocksdb_ends` needs, twice over
 _CURRENT = re.compile(rb"MANIFEST-[0-9]{6,}\n\Z")
 
 
-def check_logs(store: Path) -> None:
-    """Check the manifest and every write-ahead log of a RocksDB directory. Raises Corrupt with file and offset.
+def check_logs(store: Path) -> Ends:
+    """Check the manifest and every write-ahead log of a RocksDB directory, and tell how far they go.
 
-    Reads these files whole; the store's options bound them to some tens of megabytes.
+    Raises Corrupt with file and offset. Reads these files whole; the store's options bound them to some tens of
+    megabytes. What is told is true only if nobody has the store open.
     """
-    check_log(_manifest(store))
-    for path in sorted(store.glob("*.log")):
+    manifest = check_log(_manifest(store))
+    logs = []
+    for path in store.glob("*.log"):
         try:
-            check_log(path)
+            logs.append((int(path.stem), check_log(path)))
         except FileNotFoundError:
             # A node that has the store open has just dropped this log; its lock is what the caller runs into next.
             continue
+    return find_ends(manifest, sorted(logs))
 
 
-def check_log(path: Path) -> None:
-    """Check one log file. Raises Corrupt with file and offset."""
+def check_log(path: Path) -> list[bytes]:
+    """Check one log file, and give the head of each whole record. Raises Corrupt with file and offset."""
     data = path.read_bytes()
+    heads: list[bytes] = []
+    begun = b""
     at, size = 0, len(data)
     while size - at >= _HEADER.size:
         left = _BLOCK - at % _BLOCK
@@ -55,7 +64,7 @@ def check_log(path: Path) -> None:
         if crc == length == type == 0:
             if any(data[at:]):
                 raise _corrupt(path, at, "zeros where a record should begin")
-            return
+            break
         if type not in _TYPES:
             raise _corrupt(path, at, f"a record of the unknown type {type}")
         if _HEADER.size + length > left:
@@ -64,10 +73,15 @@ def check_log(path: Path) -> None:
         if end > size:
             if _is_whole_with_another_length(data, at, crc):
                 raise _corrupt(path, at, f"a whole record whose length was changed to {length:,}")
-            return
+            break
         if _masked(google_crc32c.value(data[at + 6 : end])) != crc:
             raise _corrupt(path, at, "a record that does not match its checksum")
+        if type in _BEGIN:
+            begun = data[at + _HEADER.size : min(end, at + _HEADER.size + _HEAD)]
+        if type in _END:
+            heads.append(begun)
         at = end
+    return heads
 
 
 def _manifest(store: Path) -> Path:

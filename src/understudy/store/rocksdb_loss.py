@@ -1,0 +1,58 @@
+"""What a RocksDB store lost of its end, or out of its middle, when a file of it was cut short or put back."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from understudy.store.high_water import Mark, read_mark
+from understudy.store.rocksdb_ends import Ends
+from understudy.store.rocksdb_log import check_logs
+
+_SHOWN: Final = 8  # ranges of feed numbers in a message
+CURE: Final = "Nothing was changed. Bring back a copy of the store, or go on without what is gone: `understudy fsck --accept-loss`"
+
+
+def is_short(ends: Ends, mark: Mark | None) -> bool:
+    """True if writes are missing before the end, or the end is before the mark."""
+    return ends.gap is not None or (mark is not None and ends.sequence < mark.sequence)
+
+
+def is_short_for_sure(store: Path) -> bool:
+    """The same, looked at while nobody can write. False if another process has the store open: it saw to that itself.
+
+    Never for a store that this process has open: its lock would be gone with ours.
+    """
+    with _locked(store / "LOCK") as got:
+        return got and is_short(check_logs(store), read_mark(store))
+
+
+def describe_loss(numbers: Iterable[int], mark: Mark | None) -> str:
+    """What is gone, by the feed numbers that are left, in order, and the mark."""
+    found = [0, *numbers]
+    gone = [(low + 1, high - 1) for low, high in pairwise(found) if high > low + 1]
+    last = found[-1]
+    if mark is not None and mark.feed > last:
+        gone.append((last + 1, mark.feed))
+    if not gone:
+        return f"lost writes that it had acknowledged; no step is gone (the last feed number is {last})"
+    some = ", ".join(f"{low}" if low == high else f"{low} to {high}" for low, high in gone[:_SHOWN])
+    return (
+        f"lost steps that it had acknowledged: feed numbers {some}{' and more' if len(gone) > _SHOWN else ''} are gone"
+    )
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Whether the lock of RocksDB was free; it is held meanwhile."""
+    with path.open("ab") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True

@@ -90,6 +90,23 @@ def test_a_store_in_order_is_said_to_be(greeted: Shell) -> None:
     assert report["findings"] == []
 
 
+def test_a_store_that_lost_its_end_is_not_served_until_that_is_accepted(greeted: Shell) -> None:
+    assert "nothing to accept" in greeted.run("fsck", "--accept-loss")
+    store = greeted.folder / ".understudy"
+    # The manifest of a store that was stopped says what its tables hold: cut, it forgets the last ones.
+    manifest = store / (store / "CURRENT").read_text().strip()
+    with manifest.open("r+b") as file:
+        file.truncate(manifest.stat().st_size - 40)
+    for command in (("push",), ("send", "greeter", ADA, "--type", "greet"), ("serve", "--listen", "127.0.0.1:0")):
+        assert "--accept-loss" in greeted.run(*command, code=1)
+    report = greeted.json("fsck", code=1)
+    assert "lost" in report["findings"][0]["what"] and not report["ok"]
+    assert "careful" in greeted.run("actors")
+    assert "accepted" in greeted.run("fsck", "--accept-loss", code=None)
+    assert "lost steps" not in greeted.run("fsck", code=None)
+    greeted.run("push")
+
+
 def test_an_empty_store_has_nobody_to_judge(shell: Shell) -> None:
     shell.write({"understudy.toml": ""})
     shell.run("push")

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from understudy.cli.running import Running, leave_note
+from understudy.store import open as open_module
 from understudy.store.errors import StoreError
 from understudy.store.memory import MemoryBackend
-from understudy.store.open import open_store
-from understudy.store.rocksdb import RocksBackend
+from understudy.store.open import KINDS, is_made, open_store, store_seen_from
+from understudy.store.rocksdb import RocksKind
 from understudy.testing.backend_suite import BackendSuite, Place
 
 
 class TestBackends(BackendSuite):
-    @pytest.fixture(params=["memory", "rocksdb"])
+    @pytest.fixture(params=KINDS, ids=lambda kind: kind.scheme)
     def place(self, request, tmp_path):
-        if request.param == "memory":
-            return Place(lambda name: MemoryBackend(), lasting=False)
-        return Place(lambda name: RocksBackend(tmp_path / name))
+        return Place(request.param, tmp_path)
+
+
+class AnotherKind(RocksKind):
+    scheme = "another"
+
+
+def test_a_new_backend_is_one_line_and_every_command_finds_the_node_that_serves_its_store(tmp_path, monkeypatch):
+    monkeypatch.setattr(open_module, "KINDS", (*KINDS, AnotherKind()))
+    url = f"another:{tmp_path / 'store'}"
+    assert not is_made(url)
+    open_store(url).close()
+    assert is_made(url)
+    leave_note(url, Running(address="http://127.0.0.1:1", pid=1, node="x"))
+    assert json.loads((tmp_path / "store" / "node.json").read_text())["node"] == "x"
+    assert store_seen_from(tmp_path, "another:store") == url
 
 
 def test_a_url_opens_the_backend_that_it_names(tmp_path):

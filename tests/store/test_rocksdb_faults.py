@@ -585,7 +585,9 @@ def test_no_receipt_is_given_before_a_sync_of_the_log(tmp_path, monkeypatch):
     store = RocksBackend(tmp_path / "store")
 
     def syncs():
-        (line,) = (line for line in counted.get_statistics().splitlines() if line.startswith("rocksdb.wal.synced "))
+        (line,) = (
+            line for line in str(counted.get_statistics()).splitlines() if line.startswith("rocksdb.wal.synced ")
+        )
         return int(line.split()[-1])
 
     for number in range(5):

@@ -15,11 +15,11 @@ from msgspec import Struct
 from understudy.cli.client import Client
 from understudy.cli.project import Project, find_project
 from understudy.cli.running import Running, find_running
-from understudy.cli.store import keep_private, store_directory
+from understudy.cli.store import keep_private
 from understudy.cli.turns import STARTS, TURN_SECONDS, Patience, announce, other_that_starts, pause_for_store
 from understudy.node.node import Node
 from understudy.store.errors import StoreInUse
-from understudy.store.open import is_made
+from understudy.store.open import is_made, store_folder
 from understudy.web.app import build_app
 from understudy.web.grants import EVERYTHING
 from understudy.web.tokens import authorization, check_token, find_first_token
@@ -37,7 +37,7 @@ class Access(Struct, frozen=True):
 def node_token(url: str) -> str | None:
     """The token for the node of a store: that of the environment, else the store's first one; None without either."""
     given = environment_token()
-    folder = store_directory(url)
+    folder = store_folder(url)
     return given if given is not None or folder is None else find_first_token(folder)
 
 

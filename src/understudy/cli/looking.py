@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from understudy.cli.project import find_project
+from understudy.cli.screen import remark
 from understudy.cli.store import store_url
 from understudy.cli.turns import wait_until_made
 from understudy.node.node import Node
+from understudy.store.open import find_loss
 
 
 @contextmanager
@@ -18,6 +20,8 @@ def looking(given: str | None) -> Iterator[Node]:
     url = store_url(given)
     wait_until_made(url)
     node = Node.open(url, read_only=True)
+    if (loss := find_loss(url)) is not None:
+        remark(f"careful: {loss}")
     try:
         yield node
     finally:

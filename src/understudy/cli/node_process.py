@@ -26,11 +26,12 @@ from understudy.cli.access import environment_token, find_node, node_token
 from understudy.cli.errors import CommandError
 from understudy.cli.project import Project, find_project
 from understudy.cli.running import Running, find_running, leave_note, remove_note
-from understudy.cli.store import store_directory, store_url
+from understudy.cli.store import store_url
 from understudy.cli.turns import announce, wait_for_starting
 from understudy.node.node import Node
 from understudy.node.running.arenas import bound_arenas
 from understudy.objects.ids import ActorId
+from understudy.store.open import store_folder
 from understudy.web.app import build_app
 from understudy.web.grants import NOTHING, OPEN
 from understudy.web.guard import is_loopback
@@ -116,7 +117,7 @@ class Face(NamedTuple):
 
 def build_face(place: Place, node: Node, *, lead: ActorId | None = None) -> Face:
     """The web face, with the tokens that it takes; the first start on a store makes the first one. Raises BadTokens."""
-    given, folder = environment_token(), store_directory(place.url)
+    given, folder = environment_token(), store_folder(place.url)
     first = given or (new_token() if folder is None else first_token(folder))
     loopback = is_loopback(place.host)
     # Whoever sets a token of their own means it for everything, unless the project says otherwise.

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from understudy.cli.errors import CommandError
-from understudy.cli.store import store_directory
+from understudy.store.open import store_folder
 from understudy.web.tokens import authorization
 
 NOTE: Final = "node.json"
@@ -79,7 +79,7 @@ def _wrong_token(running: Running, token: str | None) -> str:
 
 
 def _note_of(url: str) -> Path | None:
-    directory = store_directory(url)
+    directory = store_folder(url)
     return None if directory is None else directory / NOTE
 
 

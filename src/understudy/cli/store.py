@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from understudy.cli.project import Project, find_project
+from understudy.store.open import store_seen_from
 
 DEFAULT_STORE: Final = "rocksdb:.understudy"
-_ROCKSDB: Final = "rocksdb:"
 
 
 def store_url(given: str | None, folder: Path | None = None) -> str:
@@ -22,14 +22,7 @@ def store_url(given: str | None, folder: Path | None = None) -> str:
 
 def project_store(project: Project) -> str:
     """A project's store; a relative directory counts from the project, wherever the command was called."""
-    url = project.store or DEFAULT_STORE
-    directory = store_directory(url)
-    return url if directory is None else f"{_ROCKSDB}{project.folder / directory}"
-
-
-def store_directory(url: str) -> Path | None:
-    """Where a store is on disk, None for one in memory."""
-    return Path(url.removeprefix(_ROCKSDB)) if url.startswith(_ROCKSDB) and url != _ROCKSDB else None
+    return store_seen_from(project.folder, project.store or DEFAULT_STORE)
 
 
 def keep_private() -> None:

@@ -11,10 +11,11 @@ import typer
 from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.options import AsJson, Store
 from understudy.cli.screen import print_json, remark, say
-from understudy.cli.store import store_directory, store_url
+from understudy.cli.store import store_url
 from understudy.node.errors import BadRequest
 from understudy.objects.errors import ObjectError
 from understudy.objects.names import check_name
+from understudy.store.open import store_folder
 from understudy.web.grants import ASK, SCOPES, SEND
 from understudy.web.history import time_text
 from understudy.web.tokens import Token, TokenFolder
@@ -92,7 +93,7 @@ def revoke(id: TokenId, store: Store = None, as_json: AsJson = False) -> None:
 
 def _tokens(given: str | None) -> TokenFolder:
     url = store_url(given)
-    folder = store_directory(url)
+    folder = store_folder(url)
     if folder is None:
         raise WrongUse(f"the store {url} has no folder to keep tokens in; its node prints the one it has at its start")
     if not (folder / "CURRENT").exists():

@@ -19,8 +19,7 @@ from understudy.cli.errors import CommandError
 from understudy.cli.project import PROJECT_FILE
 from understudy.cli.running import lives
 from understudy.cli.screen import remark
-from understudy.cli.store import store_directory
-from understudy.store.open import is_made
+from understudy.store.open import is_made, store_folder
 
 # A store that is not there, and that nobody is making: as long as a `serve` of the same second needs to say that it does.
 APPEAR_SECONDS: Final = 5.0
@@ -110,14 +109,14 @@ def pause_for_store(patience: Patience, url: str) -> float:
         APPEAR_SECONDS,
         f"`understudy serve` to make the store {url}",
         CommandError(
-            f"there is no store at {store_directory(url)}: `understudy serve` makes one (in a folder with "
+            f"there is no store at {store_folder(url)}: `understudy serve` makes one (in a folder with "
             f"{PROJECT_FILE}, its actors too), --store names another"
         ),
     )
 
 
 def _note_of(url: str) -> Path | None:
-    directory = store_directory(url)
+    directory = store_folder(url)
     return None if directory is None else directory.with_name(f"{directory.name}.starting")
 
 

@@ -14,7 +14,7 @@ from understudy.objects.errors import NotCanonical, WrongKind
 from understudy.objects.ids import Id, StepId
 from understudy.store.car import store_blocks
 from understudy.store.errors import BadCar, Corrupt, Missing
-from understudy.store.open import open_store
+from understudy.store.open import open_temporary
 from understudy.store.port import Backend
 from understudy.store.reader import Reader
 from understudy.store.verified import Grit
@@ -32,7 +32,7 @@ def verify_car(
     """Judge the histories that a CAR file's roots are heads of. A file that is no CAR, or is damaged, is a MISMATCH."""
     # On disk: a history may be larger than memory.
     with tempfile.TemporaryDirectory(prefix="understudy-") as folder:
-        backend = open_store(f"rocksdb:{folder}/store")
+        backend = open_temporary(folder)
         try:
             return _verify(backend, file, held, integrity_only, deep, progress, modules)
         except (BadCar, Corrupt, NotCanonical) as error:

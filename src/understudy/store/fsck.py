@@ -73,12 +73,19 @@ class FsckReport(Struct, frozen=True, kw_only=True):
         return self.count == 0
 
 
-def fsck(backend: Backend, *, progress: Callable[[int, int], None] | None = None) -> FsckReport:
+def fsck(
+    backend: Backend, *, loss: str | None = None, progress: Callable[[int, int], None] | None = None
+) -> FsckReport:
     """Check every block, ref and row. `progress(done, 0)` counts them; how many there are is not known before.
 
+    `loss` is what the store's kind knows to be gone of its end. Every value that the store can give back is read; the
+    bytes of its files on which none rests (filters, statistics, values that were replaced) are not looked at.
     Raises StoreError only if the store can't be read as a whole.
     """
-    return _Check(backend, progress).run()
+    check = _Check(backend, progress)
+    if loss is not None:
+        check.find("the end of the store", loss)
+    return check.run()
 
 
 class _Check:
@@ -96,12 +103,13 @@ class _Check:
         self._feed = 0
 
     def run(self) -> FsckReport:
+        """Look at everything."""
         blocks = self._each(self._blocks())
         actors = self._each(self._refs())
         rows = self._each(self._rows())
         self._end_of_heights()
         for actor in self._heads.keys() - self._indexed:
-            self._find(f"head of {ActorId(TreeId(Id(actor)))}", "there is no index of its heights")
+            self.find(f"head of {ActorId(TreeId(Id(actor)))}", "there is no index of its heights")
         return FsckReport(blocks=blocks, actors=actors, rows=rows, count=self._count, findings=self._findings)
 
     def _each(self, work: Iterator[int]) -> int:
@@ -114,10 +122,11 @@ class _Check:
                 if self._progress is not None and before // _EVERY != self._seen // _EVERY:
                     self._progress(self._seen, 0)
         except StoreError as error:
-            self._find("the store", str(error))
+            self.find("the store", str(error))
         return total
 
-    def _find(self, where: str, what: str) -> None:
+    def find(self, where: str, what: str) -> None:
+        """Note something that is wrong."""
         self._count += 1
         if len(self._findings) < MAX_FINDINGS:
             self._findings.append(Finding(where, what))
@@ -138,26 +147,26 @@ class _Check:
 
     def _check_link(self, owner: Id, id: Id, wanted: str, data: bytes | None) -> None:
         if data is None:
-            self._find(f"block {owner}", f"it links to {id}, which is not in the store")
+            self.find(f"block {owner}", f"it links to {id}, which is not in the store")
             return
         kind = kind_of_block(id, data)
         # One of no kind is named for itself.
         if kind is not None and wanted not in (ANY, kind):
-            self._find(f"block {owner}", f"it links to {id}, a {kind} where a {wanted} belongs")
+            self.find(f"block {owner}", f"it links to {id}, a {kind} where a {wanted} belongs")
 
     def _get(self, batch: Sequence[Id]) -> list[bytes | None]:
         try:
             return self._backend.get(batch)
         except StoreError as error:
             if len(batch) == 1:
-                self._find(f"block {batch[0]}", str(error))
+                self.find(f"block {batch[0]}", str(error))
                 return [b""]
         return [self._get([id])[0] for id in batch]
 
     def _check_block(self, id: Id, data: bytes) -> list[Link]:
         """What a good node links to, and of what kind that must be."""
         if not ids.matches(id, data):
-            self._find(f"block {id}", f"its {len(data):,} bytes are not those that its id names")
+            self.find(f"block {id}", f"its {len(data):,} bytes are not those that its id names")
         elif not ids.is_raw(id):
             try:
                 node = decode(data)
@@ -168,7 +177,7 @@ class _Check:
                     self._check_map(id)
                 return list(typed_links(node))
             except ObjectError as error:
-                self._find(f"block {id}", str(error))
+                self.find(f"block {id}", str(error))
         return []
 
     def _check_blob(self, id: Id) -> None:
@@ -191,12 +200,12 @@ class _Check:
             actor = actor_of_head(ref)
             step = self._step(f"head of {actor}", value)
             if step is not None and step.actor != actor:
-                self._find(f"head of {actor}", f"{Id(value)} is a step of {step.actor}")
+                self.find(f"head of {actor}", f"{Id(value)} is a step of {step.actor}")
             self._heads[actor] = StepId(Id(value))
             yield 1
         for ref, value in self._backend.refs(NAMES):
             if value not in self._heads:
-                self._find(f"name {ref[len(NAMES) :].decode(errors='replace')!r}", f"there is no actor {Id(value)}")
+                self.find(f"name {ref[len(NAMES) :].decode(errors='replace')!r}", f"there is no actor {Id(value)}")
 
     def _rows(self) -> Iterator[int]:
         checks: dict[bytes, Callable[[bytes, bytes], None]] = {
@@ -212,17 +221,17 @@ class _Check:
             check = checks.get(key[:1])
             try:
                 if check is None:
-                    self._find(_row(key), "no row begins so")
+                    self.find(_row(key), "no row begins so")
                 else:
                     check(key, value)
             except (ObjectError, ValueError, IndexError) as error:
-                self._find(_row(key), f"it can't be read: {error}")
+                self.find(_row(key), f"it can't be read: {error}")
             yield 1
 
     def _feed_row(self, key: bytes, value: bytes) -> None:
         number = int.from_bytes(key[1:], "big")
         if number != self._feed + 1:
-            self._find(f"feed {number}", f"the number before it is {self._feed}")
+            self.find(f"feed {number}", f"the number before it is {self._feed}")
         self._feed = number
         self._step(f"feed {number}", value)
 
@@ -236,9 +245,9 @@ class _Check:
         _, before, parent = self._last
         step = self._step(where, value)
         if height != before + 1:
-            self._find(where, f"the height before it is {before}")
+            self.find(where, f"the height before it is {before}")
         elif step is not None and (step.actor, step.height, step.parent) != (actor, height, parent):
-            self._find(where, f"{Id(value)} is not the step that follows {parent}")
+            self.find(where, f"{Id(value)} is not the step that follows {parent}")
         self._last = (actor, height, StepId(Id(value)))
 
     def _end_of_heights(self) -> None:
@@ -248,7 +257,7 @@ class _Check:
         actor, height, step = self._last
         head = self._heads.get(actor)
         if head != step:
-            self._find(f"head of {actor}", f"it is {head}, but the last step in the index is {step} at height {height}")
+            self.find(f"head of {actor}", f"it is {head}, but the last step in the index is {step} at height {height}")
 
     def _waiting_row(self, key: bytes, value: bytes) -> None:
         place = read_waiting_row(key)
@@ -257,9 +266,9 @@ class _Check:
             return
         said = (str(place.actor), place.lane, place.sender_digest, place.seq)
         if said != (message.to, message.lane, party_digest(message.sender), message.seq):
-            self._find(f"message that waits for {place.actor}", f"{Id(value)} belongs to another place")
+            self.find(f"message that waits for {place.actor}", f"{Id(value)} belongs to another place")
         if place.actor not in self._heads and message.to != str(message.content):
-            self._find(f"message that waits for {place.actor}", "there is no such actor")
+            self.find(f"message that waits for {place.actor}", "there is no such actor")
         self._check_unread(place.actor, message)
 
     def _check_unread(self, actor: ActorId, message: Message) -> None:
@@ -274,14 +283,14 @@ class _Check:
             return
         if cursor is not None and cursor.seq >= message.seq:
             where = f"message that waits for {actor}"
-            self._find(where, f"number {message.seq} of {message.sender} was consumed: its inbox is at {cursor.seq}")
+            self.find(where, f"number {message.seq} of {message.sender} was consumed: its inbox is at {cursor.seq}")
 
     def _outside_row(self, key: bytes, value: bytes) -> None:
         sender = key[1:].partition(b"\0")[0].decode()
         cursor = read_cursor_value(value)
         message = self._message(f"last message of {sender}", cursor.message)
         if message is not None and (message.sender, message.seq) != (sender, cursor.seq):
-            self._find(f"last message of {sender}", f"{cursor.message} is number {message.seq} of {message.sender}")
+            self.find(f"last message of {sender}", f"{cursor.message} is number {message.seq} of {message.sender}")
 
     def _key_row(self, key: bytes, value: bytes) -> None:
         self._message(f"idempotency key {key[1:].partition(bytes(1))[2].decode()!r}", value[:36])
@@ -294,14 +303,14 @@ class _Check:
         try:
             return self._reader.step(ids.from_bytes(value))
         except (StoreError, ObjectError) as error:
-            self._find(where, _reason(error))
+            self.find(where, _reason(error))
             return None
 
     def _message(self, where: str, value: bytes) -> Message | None:
         try:
             return self._reader.message(ids.from_bytes(value))
         except (StoreError, ObjectError) as error:
-            self._find(where, _reason(error))
+            self.find(where, _reason(error))
             return None
 
 

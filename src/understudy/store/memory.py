@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from threading import Lock
 
 from understudy.objects.ids import Id
-from understudy.store.errors import StoreClosed
+from understudy.store.errors import StoreClosed, StoreError
 from understudy.store.keys import feed_row
 from understudy.store.meta import new_meta
 from understudy.store.port import Receipt, Unit
@@ -117,3 +118,29 @@ class _Table:
             last = min(last, bisect_right(order, start)) if start else last
             return [(key, self.values[key]) for key in reversed(order[first:last])]
         return [(key, self.values[key]) for key in order[max(first, bisect_left(order, start)) : last]]
+
+
+class MemoryKind:
+    """`memory:`, which takes no place."""
+
+    scheme = "memory"
+    place = ""
+    lasting = False
+    exclusive = False
+
+    def open(self, place: str, *, read_only: bool = False, accept_loss: bool = False) -> MemoryBackend:
+        if place:
+            raise StoreError(f"'memory:' takes no place, and {place!r} was given")
+        return MemoryBackend()
+
+    def is_made(self, place: str) -> bool:
+        return True
+
+    def folder(self, place: str) -> Path | None:
+        return None
+
+    def seen_from(self, folder: Path, place: str) -> str:
+        return place
+
+    def find_loss(self, place: str) -> str | None:
+        return None

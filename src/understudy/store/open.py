@@ -1,45 +1,61 @@
-"""Which backend a store's URL means."""
+"""Which backend a store's URL means. A new backend is one file, and one line here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from understudy.store.errors import StoreError
-from understudy.store.memory import MemoryBackend
-from understudy.store.port import Backend
-from understudy.store.rocksdb import RocksBackend, holds_store
+from understudy.store.memory import MemoryKind
+from understudy.store.port import Backend, Kind
+from understudy.store.rocksdb import RocksKind
+
+KINDS: Final[tuple[Kind, ...]] = (
+    RocksKind(),
+    MemoryKind(),
+)
 
 
-def open_store(url: str, *, read_only: bool = False) -> Backend:
-    """Open `rocksdb:DIRECTORY` (made if there is none) or `memory:`. Raises StoreError and its kinds."""
+def kind_of(url: str) -> tuple[Kind, str]:
+    """The kind of a store, and its place. Raises StoreError."""
     scheme, colon, place = url.partition(":")
-    if not colon or scheme not in _BACKENDS:
-        known = ", ".join(f"{name}:" for name in _BACKENDS)
-        raise StoreError(f"no store is called {url!r}: a store begins with one of {known}")
-    return _BACKENDS[scheme](place, read_only)
+    for kind in KINDS:
+        if colon and kind.scheme == scheme:
+            return kind, place
+    known = ", ".join(f"{kind.scheme}:{kind.place}" for kind in KINDS)
+    raise StoreError(f"no store is called {url!r}: a store is one of {known}")
+
+
+def open_store(url: str, *, read_only: bool = False, accept_loss: bool = False) -> Backend:
+    """Open `rocksdb:DIRECTORY` (made if there is none) or `memory:`. Raises StoreError and its kinds."""
+    kind, place = kind_of(url)
+    return kind.open(place, read_only=read_only, accept_loss=accept_loss)
+
+
+def open_temporary(folder: str) -> Backend:
+    """A new store on disk in an empty folder, which the caller removes: for what may be larger than memory."""
+    return open_store(f"rocksdb:{folder}/store")
 
 
 def is_made(url: str) -> bool:
-    """True if there is a store at a URL already; opening it for writing would make one else."""
-    scheme, _, place = url.partition(":")
-    return scheme != "rocksdb" or holds_store(Path(place))
+    """True if there is a store at a URL already; opening it for writing would make one else. Raises StoreError."""
+    kind, place = kind_of(url)
+    return kind.is_made(place)
 
 
-def _memory(place: str, read_only: bool) -> Backend:
-    if place:
-        raise StoreError(f"'memory:' takes no place, and {place!r} was given")
-    return MemoryBackend()
+def store_folder(url: str) -> Path | None:
+    """Where the files that belong to a store lie; None for one in memory. Raises StoreError."""
+    kind, place = kind_of(url)
+    return kind.folder(place)
 
 
-def _rocksdb(place: str, read_only: bool) -> Backend:
-    if not place:
-        raise StoreError("'rocksdb:' wants a directory, as in rocksdb:.understudy")
-    return RocksBackend(Path(place), read_only=read_only)
+def store_seen_from(folder: Path, url: str) -> str:
+    """The URL, where it is relative, counted from a folder. Raises StoreError."""
+    kind, place = kind_of(url)
+    return f"{kind.scheme}:{kind.seen_from(folder, place)}"
 
 
-_BACKENDS: Final[dict[str, Callable[[str, bool], Backend]]] = {
-    "memory": _memory,
-    "rocksdb": _rocksdb,
-}
+def find_loss(url: str) -> str | None:
+    """What a store lost of what it had acknowledged; None if nothing is known. Changes nothing. Raises StoreError."""
+    kind, place = kind_of(url)
+    return kind.find_loss(place)

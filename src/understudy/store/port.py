@@ -7,6 +7,7 @@ one that fails its compare-and-set does not fail its neighbours.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
@@ -80,3 +81,44 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Release the store. A closed backend raises StoreError."""
+
+
+class Kind(Protocol):
+    """What a backend declares of itself, and answers about a store that is not open. A place is a URL without its scheme."""
+
+    @property
+    def scheme(self) -> str:
+        """What a store's URL begins with, before the colon."""
+
+    @property
+    def place(self) -> str:
+        """What stands behind the colon, for a person: `DIRECTORY`; empty if nothing may."""
+
+    @property
+    def lasting(self) -> bool:
+        """True if a store outlives the process that made it. Such a kind has a folder and is made once."""
+
+    @property
+    def exclusive(self) -> bool:
+        """True if one process at a time writes: whoever opens the store for writing as the second gets StoreInUse.
+
+        A lasting kind that is not exclusive must keep the promise of `commit` among all its writers.
+        """
+
+    def open(self, place: str, *, read_only: bool = False, accept_loss: bool = False) -> Backend:
+        """Open a store, made if there is none and it is not only read. Raises StoreError and its kinds.
+
+        StoreLost, with nothing changed, if it no longer holds what it acknowledged, until that is accepted once.
+        """
+
+    def is_made(self, place: str) -> bool:
+        """True if there is a store already."""
+
+    def folder(self, place: str) -> Path | None:
+        """The directory for what belongs to a store without being in it (`node.json`, `token`); None for one in memory."""
+
+    def seen_from(self, folder: Path, place: str) -> str:
+        """The place, where it is relative, counted from a folder."""
+
+    def find_loss(self, place: str) -> str | None:
+        """What the store lost of what it had acknowledged, as a sentence; None if nothing is known. Changes nothing."""

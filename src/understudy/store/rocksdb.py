@@ -43,6 +43,7 @@ from understudy.store.port import Receipt, Unit
 from understudy.store.rocksdb_log import check_logs
 from understudy.store.rocksdb_loss import CURE, describe_loss, is_short, is_short_for_sure
 
+_CURRENT: Final = "CURRENT"  # the file that every RocksDB database has, once it was made
 _OPEN_HERE: Final[set[Path]] = set()  # stores that this process writes to
 
 _OBJECTS: Final = b"o"
@@ -341,6 +342,32 @@ class RocksBackend:
         raise kind(text)
 
 
+class RocksKind:
+    """`rocksdb:DIRECTORY`."""
+
+    scheme = "rocksdb"
+    place = "DIRECTORY"
+    lasting = True
+    exclusive = True
+
+    def open(self, place: str, *, read_only: bool = False, accept_loss: bool = False) -> RocksBackend:
+        return RocksBackend(self.folder(place), read_only=read_only, accept_loss=accept_loss)
+
+    def is_made(self, place: str) -> bool:
+        return (self.folder(place) / _CURRENT).exists()
+
+    def folder(self, place: str) -> Path:
+        if not place:
+            raise StoreError("'rocksdb:' wants a directory, as in rocksdb:.understudy")
+        return Path(place)
+
+    def seen_from(self, folder: Path, place: str) -> str:
+        return str(folder / self.folder(place))
+
+    def find_loss(self, place: str) -> str | None:
+        return find_loss(self.folder(place))
+
+
 class _Ready(NamedTuple):
     batch: WriteBatch
     moved: dict[bytes, bytes | None]
@@ -379,17 +406,12 @@ class _Span(NamedTuple):
         return key >= self.at and (last is None or key <= last)
 
 
-def holds_store(path: Path) -> bool:
-    """True if a database was made in a directory; whether it is whole is seen by opening it."""
-    return (path / "CURRENT").exists()
-
-
 def find_loss(path: Path) -> str | None:
     """What the store in a directory lost that it had acknowledged, as a sentence; None if it has all that is known of.
 
     Changes nothing. A store that another process has open is not looked at: it was when that opened it.
     """
-    if path.resolve() in _OPEN_HERE or not holds_store(path):
+    if path.resolve() in _OPEN_HERE or not (path / _CURRENT).exists():
         return None
     mark = read_mark(path)
     if not is_short(check_logs(path), mark) or not is_short_for_sure(path):
@@ -448,13 +470,13 @@ def _keep_private(path: Path) -> None:
 
 def _holds_database(path: Path) -> bool:
     names = sorted(entry.name for entry in path.iterdir())
-    if "CURRENT" in names:
+    if _CURRENT in names:
         _check_mode(path / "rocksdict-config.json")
         return True
     strange = [name for name in names if not _BIRTH.match(name)]
     if any(name.endswith((".sst", ".log")) or name == HIGH_WATER for name in strange):
         # RocksDB would make a new, empty database over the old one.
-        raise Corrupt(f"{path / 'CURRENT'} is missing, and there is data beside it: restore the file from a copy")
+        raise Corrupt(f"{path / _CURRENT} is missing, and there is data beside it: restore the file from a copy")
     if strange:
         raise StoreFormat(
             f"{path} is not empty (there is {strange[0]!r}) and holds no Understudy store: choose a new directory"

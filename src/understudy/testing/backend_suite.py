@@ -1,17 +1,20 @@
 """What every backend must do, as tests that a new backend inherits.
 
-Take `BackendSuite` into a test module as a base class, and give it a fixture `place` that is parameterised over
-places, one per backend:
+Take `BackendSuite` into a test module as a base class, and give it a fixture `place` that is parameterised over kinds:
 
     class TestBackends(BackendSuite):
-        @pytest.fixture(params=["memory", "rocksdb"])
-        def place(self, request, tmp_path): ...
+        @pytest.fixture(params=KINDS, ids=lambda kind: kind.scheme)
+        def place(self, request, tmp_path):
+            return Place(request.param, tmp_path)
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from hashlib import sha256
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -22,34 +25,61 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from understudy.objects.codec import Block, raw_block
 from understudy.objects.ids import StepId, node_id
-from understudy.store.errors import StoreClosed
+from understudy.store.errors import StoreClosed, StoreError, StoreInUse
 from understudy.store.keys import FEED, META, feed_row, head_ref
 from understudy.store.meta import FORMAT, FORMAT_ROW, NODE_ROW, SECRET_ROW
-from understudy.store.port import Backend, Move, Row, Unit
+from understudy.store.port import Backend, Kind, Move, Row, Unit
 from understudy.testing.faults import MOMENTS, Crash, CrashingStore, Moment
 
 
 class Place:
-    """Where a backend under test keeps its stores: `open(name)` makes one, or opens again the one that was closed.
+    """Where a backend under test keeps its stores: `open(name)` makes one, or opens again the one that was closed."""
 
-    `lasting` is false when nothing is left after `close`.
-    """
-
-    def __init__(self, open: Callable[[str], Backend], *, lasting: bool = True) -> None:
-        self._open = open
+    def __init__(self, kind: Kind, root: Path) -> None:
+        self.kind = kind
+        self._root = root
         self._opened: list[Backend] = []
-        self.lasting = lasting
 
-    def open(self, name: str = "store") -> Backend:
-        backend = self._open(name)
+    @property
+    def lasting(self) -> bool:
+        """False when nothing is left after `close`."""
+        return self.kind.lasting
+
+    def of(self, name: str = "store") -> str:
+        """What stands behind the colon of a store's URL."""
+        return self.kind.seen_from(self._root, name) if self.lasting else ""
+
+    def open(self, name: str = "store", *, read_only: bool = False) -> Backend:
+        """Open a store."""
+        backend = self.kind.open(self.of(name), read_only=read_only)
         self._opened.append(backend)
         return backend
+
+    def elsewhere(self, what: str, name: str = "store") -> str:
+        """What another process prints that does `what` with `kind` and `place`, and is killed at its end."""
+        kind = type(self.kind)
+        script = _ELSEWHERE.format(module=kind.__module__, kind=kind.__qualname__, place=self.of(name), what=what)
+        return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False).stdout
 
     def close(self) -> None:
         """Close whatever a test left open."""
         for backend in self._opened:
             backend.close()
         self._opened.clear()
+
+
+_ELSEWHERE = """
+import os
+from understudy.store.errors import StoreInUse
+from understudy.store.port import Move, Row, Unit
+from {module} import {kind}
+kind, place = {kind}(), {place!r}
+try:
+    {what}
+except StoreInUse:
+    print("in use", flush=True)
+os._exit(9)
+"""
 
 
 class BackendSuite:
@@ -238,6 +268,70 @@ class BackendSuite:
         for use in uses:
             with pytest.raises(StoreClosed):
                 use()
+
+    def test_a_kind_has_a_name_and_a_lasting_one_has_a_folder(self, place: Place, tmp_path: Path) -> None:
+        kind = place.kind
+        assert kind.scheme.isalnum() and kind.scheme.islower()
+        if not kind.lasting:
+            assert (kind.folder(""), kind.place, kind.is_made("")) == (None, "", True)
+            with pytest.raises(StoreError):
+                kind.open("somewhere")
+            return
+        assert kind.place
+        assert not kind.is_made(place.of())
+        place.open()
+        folder = kind.folder(place.of())
+        assert kind.is_made(place.of()) and folder is not None and folder.is_dir()
+        # From wherever a command is called.
+        assert kind.seen_from(tmp_path, "x") != kind.seen_from(tmp_path / "y", "x")
+        assert kind.seen_from(tmp_path, place.of()) == place.of()
+        place.close()
+        assert kind.is_made(place.of())
+        for wrong in (lambda: kind.open(""), lambda: kind.folder("")):
+            with pytest.raises(StoreError):
+                wrong()
+
+    def test_a_second_writer_is_refused_or_sees_what_the_first_one_moves(self, place: Place) -> None:
+        _want_lasting(place)
+        store = place.open()
+        store.commit([Unit(moves=[Move(b"name/a", None, b"1")])])
+        second = "store = kind.open(place); print(store.commit([Unit(moves=[Move(b'name/a', None, b'2')])])[0].found)"
+        said = place.elsewhere(second)
+        if place.kind.exclusive:
+            assert said == "in use\n"
+            with pytest.raises(StoreInUse):
+                place.open()
+        else:
+            assert said == "b'1'\n"
+        # Whoever came second took nothing from the first, its lock neither.
+        assert store.commit([Unit(moves=[Move(b"name/a", b"1", b"3")])])[0].conflict is None
+        assert place.elsewhere(second) == said.replace("b'1'", "b'3'")
+        place.close()
+        assert place.open().ref(b"name/a") == b"3"
+        place.close()
+
+    def test_who_only_reads_sees_what_was_durable_beside_a_writer_and_can_not_write(self, place: Place) -> None:
+        _want_lasting(place)
+        store = place.open()
+        store.commit([Unit(moves=[Move(b"name/a", None, b"1")])])
+        view = place.open(read_only=True)
+        assert view.ref(b"name/a") == b"1"
+        with pytest.raises(StoreError):
+            view.commit([Unit(rows=[Row(b"i", b"v")])])
+        assert place.elsewhere("print(kind.open(place, read_only=True).ref(b'name/a'))") == "b'1'\n"
+        place.close()
+
+    def test_nothing_is_lost_by_a_process_that_is_killed_and_none_is_said_to_be(self, place: Place) -> None:
+        _want_lasting(place)
+        for number in range(3):
+            commit = f"kind.open(place).commit([Unit(rows=[Row(b'i{number}', b'v')], feed=[b'x' * 36])])[0].feed"
+            assert place.elsewhere(f"print({commit})") == f"{number + 1}\n"
+            assert place.kind.find_loss(place.of()) is None
+        store = place.open()
+        assert place.kind.find_loss(place.of()) is None
+        assert [key for key, _ in store.rows(b"i")] == [b"i0", b"i1", b"i2"]
+        place.close()
+        assert place.kind.find_loss(place.of()) is None
 
     def test_of_racing_moves_exactly_one_wins_each_round(self, store: Backend) -> None:
         rounds, won = 30, list[int]()

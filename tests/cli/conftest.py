@@ -48,6 +48,7 @@ class Shell:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.nodes: list[subprocess.Popen[str]] = []
+        self.prefix: list[str] = []  # of the command that serves, to have it in other circumstances
 
     def run(self, *args: str, code: int | None = 0, stdin: bytes | None = None, **env: str) -> str:
         """What the command prints; it must end with this exit code (None: any) and show no traceback."""
@@ -71,7 +72,7 @@ class Shell:
 
     def serve(self, *args: str, **env: str) -> dict[str, Any]:
         """A serving node, and what it says of itself."""
-        command = [*_COMMAND, "serve", "--listen", "127.0.0.1:0", "--json", *args]
+        command = [*self.prefix, *_COMMAND, "serve", "--listen", "127.0.0.1:0", "--json", *args]
         errors = (self.folder / "serve.err").open("w")
         node = subprocess.Popen(
             command, cwd=self.folder, env=environment(env), stdout=subprocess.PIPE, stderr=errors, text=True

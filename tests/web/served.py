@@ -21,10 +21,11 @@ Value = TypeVar("Value")
 class Served:
     """Answers from its start to the end of the `with`; `stop` is the polite end, as SIGTERM brings it."""
 
-    def __init__(self, node: Node | None = None, **options: Any) -> None:
+    def __init__(self, node: Node | None = None, *, most_connections: int | None = None, **options: Any) -> None:
         self.token = new_token()
         self.node = node or Node.open("memory:")
         self._options = options
+        self._most_connections = most_connections
         self._socket = open_socket("127.0.0.1", 0)
         self.address = address_of(self._socket)
         self.client = httpx.Client(base_url=self.address, timeout=60, headers=authorization(self.token))
@@ -71,7 +72,7 @@ class Served:
         self.loop = asyncio.get_running_loop()
         await self.node.start()
         self.app = build_app(self.node, tokens=Tokens(self.token), **self._options)
-        self._serving = asyncio.ensure_future(serve(self.app, self._socket))
+        self._serving = asyncio.ensure_future(serve(self.app, self._socket, most_connections=self._most_connections))
         self._ready.set()
         try:
             await self._serving

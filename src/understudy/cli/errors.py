@@ -13,3 +13,9 @@ class WrongUse(CommandError):
     """The command was not understood as it was written: exit code 2."""
 
     exit_code = 2
+
+
+class NodeBroke(CommandError):
+    """The node could not go on, because its store failed: exit code 3. Whoever watches over it may start it again."""
+
+    exit_code = 3

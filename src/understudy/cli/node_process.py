@@ -23,7 +23,7 @@ except ImportError:  # Windows has none.
 from starlette.applications import Starlette
 
 from understudy.cli.access import environment_token, find_node, node_token
-from understudy.cli.errors import CommandError
+from understudy.cli.errors import CommandError, NodeBroke
 from understudy.cli.project import Project, find_project
 from understudy.cli.running import Running, find_running, leave_note, remove_note
 from understudy.cli.store import store_url
@@ -33,6 +33,7 @@ from understudy.node.running.arenas import bound_arenas
 from understudy.objects.ids import ActorId
 from understudy.store.open import store_folder
 from understudy.web.app import build_app
+from understudy.web.connections import raise_descriptor_limit
 from understudy.web.grants import NOTHING, OPEN
 from understudy.web.guard import is_loopback
 from understudy.web.server import address_of, check_reach, parse_listen
@@ -93,8 +94,9 @@ def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
 @contextlib.asynccontextmanager
 async def living_node(place: Place) -> AsyncIterator[Node]:
     """A node that lives until the end of the block."""
-    # Before the store starts its threads.
+    # Before the store starts its threads, and asks how many files it may open.
     bound_arenas()
+    raise_descriptor_limit()
     node = await find_node(place.url, place.project, makes_store=True)
     if isinstance(node, Running):
         raise _already_served(node)
@@ -136,12 +138,25 @@ def build_face(place: Place, node: Node, *, lead: ActorId | None = None) -> Face
 async def answer_requests(
     place: Place, node: Node, app: Starlette, opened: socket.socket, *, ready: Callable[[str], None]
 ) -> None:
-    """Say where the node is, to other commands by a note and to people by `ready`; answer until this task is cancelled."""
+    """Say where the node is, to other commands by a note and to people by `ready`; answer until this task is cancelled.
+
+    Raises NodeBroke if the node can't go on.
+    """
     address = address_of(opened)
     leave_note(place.url, Running(address=address, pid=os.getpid(), node=node.name))
     place.answers()
     ready(address)
-    await serve_app(app, opened)
+    serving, failing = (asyncio.ensure_future(work) for work in (serve_app(app, opened), node.wait_for_failure()))
+    # Told to stop is no error.
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.wait({serving, failing}, return_when=asyncio.FIRST_COMPLETED)
+    failing.cancel()
+    serving.cancel()
+    await serving
+    if node.failure is not None:
+        raise NodeBroke(
+            f"the store failed: {node.failure}\neverything acknowledged is in the store; when the reason is gone, start again"
+        )
 
 
 def _already_served(running: Running) -> CommandError:

@@ -101,6 +101,7 @@ class Node:
         self.name = _meta(backend, "node").decode()
         self.lookup = Lookup(backend, self.reader)
         self.failure: BaseException | None = None
+        self._failed: Future[None] = Future()
         self._engines = engines or {
             "python": PythonEngine(),
             "wasm": WasmEngine(default_folder(), machine=default_machine()),
@@ -205,6 +206,10 @@ class Node:
             # A store that failed is not asked for anything, or there would be no answer at all.
             return {"status": "failed", **about, "feed": None, "error": str(self.failure)}
         return {"status": "ok", **about, "feed": self.lookup.newest_feed_number(), "error": None}
+
+    async def wait_for_failure(self) -> None:
+        """Returns once the node has stopped working, as its store failed it: only a new start on the store helps then."""
+        await asyncio.shield(asyncio.wrap_future(self._failed))
 
     def export(self, actor: ActorId, *, at: StepId | None = None) -> tuple[StepId, Iterator[Block]]:
         """A head (or the step `at`) and every block that belongs to it. Raises NotFound, Missing while iterating."""
@@ -392,6 +397,8 @@ class Node:
         self.failure = error
         _log.critical("the node stopped working: %s", error)
         self._reception.fail(error)
+        if not self._failed.done():
+            self._failed.set_result(None)
 
     def _move_name(self, move: Move) -> Receipt:
         receipt = self.backend.commit([Unit(moves=[move])])[0]

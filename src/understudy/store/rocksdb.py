@@ -18,6 +18,11 @@ from time import sleep
 from traceback import clear_frames
 from typing import Final, NamedTuple, NoReturn
 
+try:
+    import resource
+except ImportError:  # Windows has no such limit.
+    resource = None  # type: ignore[assignment]
+
 from rocksdict import (
     AccessType,
     BlockBasedIndexType,
@@ -55,7 +60,7 @@ _MEMTABLE: Final = 16 * _MIB  # measured: 1.24 times the throughput of 64 MiB
 _MEMTABLES: Final = 3  # so a crash leaves at most 48 MiB of log to read again: well under a second
 _BLOCK_CACHE: Final = 16 * _MIB  # full after some 300,000 steps; what is read often is in the cache of the door
 _INDEX_BLOCK: Final = 4096
-_OPEN_FILES: Final = 512  # half of the usual limit of 1,024; the rest is for connections
+_OPEN_FILES: Final = 512  # half of the usual limit of 1,024; the rest is for connections. Half of any smaller one too
 _CACHED_REFS: Final = 65_536  # some 16 MB: the heads of the actors that moved last
 _PAGES: Final = (64, 1024)  # keys of the first page of a scan, and of every further one
 
@@ -456,6 +461,11 @@ def _make_directory(path: Path) -> None:
             os.close(handle)
 
 
+def _open_files() -> int:
+    limit = -1 if resource is None else resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _OPEN_FILES if limit < 0 else min(_OPEN_FILES, limit // 2)
+
+
 def _keep_private(path: Path) -> None:
     """Take from others what an older store, or RocksDB, lets them read: the node's secret is in it.
 
@@ -557,7 +567,7 @@ def options() -> Options:
     options.set_max_write_buffer_number(_MEMTABLES)
     options.set_max_total_wal_size(_MEMTABLES * _MEMTABLE)
     options.set_max_manifest_file_size(4 * _MIB)
-    options.set_max_open_files(_OPEN_FILES)
+    options.set_max_open_files(_open_files())
     options.set_keep_log_file_num(4)
     options.set_max_log_file_size(_MIB)
     options.set_stats_dump_period_sec(0)

@@ -75,7 +75,7 @@ def build_app(
         middleware=[
             Middleware(Marks),
             Middleware(Surprises),
-            Middleware(Crowd, most=limits.requests),
+            Middleware(Crowd, most=limits.requests, most_bytes=limits.bodies_bytes),
             Middleware(Guard, loopback=loopback, tokens=tokens or Tokens(), anybody=anybody),
         ],
         exception_handlers=handlers(),

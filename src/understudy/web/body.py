@@ -11,10 +11,53 @@ from typing import Any, BinaryIO, Final, cast
 
 from starlette.requests import Request
 
-from understudy.node.errors import BadRequest, Rejected, TooLarge
+from understudy.node.errors import BadRequest, Busy, Rejected, TooLarge
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+# Of all bodies that are being read or worked at, so of what clients can make a node hold: JSON costs a few times this.
+MAX_BODIES_BYTES: Final = 256 * 1024 * 1024
+SHARE: Final = "understudy.share"  # where the scope of a request has it
 _SPOOL_BYTES: Final = 8 * 1024 * 1024  # above, what was read waits on disk
+
+
+class Bodies:
+    """The bodies in flight: what they hold together has a bound."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+
+    def share(self) -> Share:
+        """The part of one request."""
+        return Share(self)
+
+    def take(self, size: int) -> None:
+        """Count bytes that came in. Raises Busy if they are more than there is room for."""
+        if self._held + size > self._most:
+            raise Busy(f"the bodies of all requests together have more than {self._most:,} bytes; come again")
+        self._held += size
+
+    def give_back(self, size: int) -> None:
+        """Bytes that nobody holds any more."""
+        self._held -= size
+
+
+class Share:
+    """What one request holds of it, until its end."""
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies = bodies
+        self._size = 0
+
+    def take(self, size: int) -> None:
+        """See Bodies.take."""
+        self._bodies.take(size)
+        self._size += size
+
+    def give_back(self) -> None:
+        """The request is answered."""
+        self._bodies.give_back(self._size)
+        self._size = 0
 
 
 async def read_body(request: Request, *, most: int) -> bytes:
@@ -106,15 +149,22 @@ def header_text(request: Request, name: str) -> str | None:
         raise BadRequest(f"the header {name} is not UTF-8") from error
 
 
+def share_of(request: Request) -> Share:
+    """What this request holds of all bodies in flight."""
+    share: Share = request.scope[SHARE]
+    return share
+
+
 async def _pieces(request: Request, most: int) -> AsyncIterator[bytes]:
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > most:
         raise _too_large(most)
-    seen = 0
+    seen, share = 0, share_of(request)
     async for piece in request.stream():
         seen += len(piece)
         if seen > most:
             raise _too_large(most)
+        share.take(len(piece))
         yield piece
 
 

@@ -17,7 +17,7 @@ from understudy.objects.errors import WrongKind
 from understudy.objects.ids import ActorId, StepId
 from understudy.objects.step import Step
 from understudy.store.errors import Missing
-from understudy.web.body import MAX_BODY_BYTES
+from understudy.web.body import MAX_BODIES_BYTES, MAX_BODY_BYTES
 from understudy.web.grants import grant_of
 from understudy.web.negotiate import JSON, choose
 
@@ -39,6 +39,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     body_bytes: int = MAX_BODY_BYTES
     car_bytes: int = 256 * 1024 * 1024  # what a node takes as one core
+    bodies_bytes: int = MAX_BODIES_BYTES
     requests: int = 10_000  # under way at once, readers of events too; each costs some ten kilobytes
     wait_seconds: float = 60.0
     most_wait_seconds: float = 600.0

@@ -1,55 +1,227 @@
-"""HTTP on one connection: uvicorn's, with a bound on what comes before a body, and refusals that are problem documents."""
+"""HTTP on one connection: uvicorn's, with bounds on what a client may make us keep, and on how long it may take.
+
+The law: nothing is read that can't be answered yet. Requests that wait behind another one stay bytes, and those bytes
+stay in the socket. What a client owes us comes within a time that is named here, or the connection ends.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+from typing import Any, Final, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from understudy.web.connections import Connections
 from understudy.web.errors import problem
 from understudy.web.marks import marked
 
 # The first line with all headers. Nobody's token was looked at yet, so nobody may make us keep more; 128 KiB hold any honest one.
 MAX_HEAD_BYTES: Final = 128 * 1024
-_REASONS: Final = {400: b"Bad Request", 431: b"Request Header Fields Too Large"}
+HEAD_SECONDS: Final = 20.0  # from the connection, or the first byte of a request, to the end of its headers
+# A body goes on by this much in this time, unless we are the ones who make it wait. A modem does.
+BODY_SECONDS: Final = 30.0
+BODY_BYTES: Final = 4 * 1024
+WRITE_SECONDS: Final = 120.0  # for a client to take the 48 KiB that let us go on writing
+# Parsed at once. A small request is 18 bytes, and costs 5 KiB once it is parsed.
+_PIECE_BYTES: Final = 4 * 1024
+_REASONS: Final = {
+    400: b"Bad Request",
+    408: b"Request Timeout",
+    431: b"Request Header Fields Too Large",
+    503: b"Service Unavailable",
+}
 
 
 class Protocol(HttpToolsProtocol):
     """One connection. What is no HTTP is answered with 400, a head above the bound with 431; then it is closed."""
 
-    _head_bytes = 0  # since the last piece of a body or the end of a request: headers, or trailers
+    def __init__(self, *args: Any, connections: Connections, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._all = connections
+        self._head_bytes = 0  # since the last piece of a body or the end of a request: headers, or trailers
+        self._body_bytes = 0  # of the request that is being read, since the timer was set
+        self._unparsed = b""  # what came behind a request that has no answer yet: what one read gave, at most
+        self._ended = False  # what comes now is not even looked at
+        self._running: RequestResponseCycle | None = None
+        self._late: asyncio.TimerHandle | None = None
+        self._stuck: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there; it has a place, or takes that of one that is idle, or is told to come again."""
+        super().connection_made(cast(asyncio.Transport, transport))
+        self.flow = _Flow(self.transport)
+        if self._all.admit(self):
+            self._watch()
+        else:
+            self._refuse(503, "all connections of this node are in use; come again", {"Retry-After": "1"})
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone: whoever works for it learns so, also behind requests that came after it."""
+        self._all.gone(self)
+        self._unwatch()
+        self._unstick()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+        self.pipeline.clear()
+        self._unparsed = b""
+        super().connection_lost(exc)
+
+    def give_way(self) -> None:
+        """Close: it asks for nothing, and somebody else needs the place."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """What came from the other end."""
-        self._head_bytes += len(data)
-        super().data_received(data)
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse(431, f"the headers have more than {MAX_HEAD_BYTES:,} bytes; send what is large as a body")
+        self._unset_keepalive_if_required()
+        if not self._ended:
+            self._unparsed += data
+            self._parse()
 
     def on_headers_complete(self) -> None:
         """All headers of a request are there."""
         self._head_bytes = 0
+        self._unwatch()
+        self._all.busy(self)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
         self._head_bytes = 0
+        self._body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The end of a request."""
         self._head_bytes = 0
+        self._unwatch()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The end of an answer."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._expect_flush()
+        elif not self.pipeline and self._running is self.cycle:
+            self._all.idle(self)
+            if self._unparsed:
+                self._unset_keepalive_if_required()
+            self._parse()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing was asked for a while."""
+        super().timeout_keep_alive_handler()
+        self._expect_flush()
+
+    def pause_writing(self) -> None:
+        """The client does not take what it asked for."""
+        super().pause_writing()
+        self._expect_reading()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._unstick()
+        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
         """The answer to what is no HTTP."""
         self._refuse(400, "this is no HTTP request as RFC 9112 has it")
 
-    def _refuse(self, status: int, detail: str) -> None:
-        if self.transport.is_closing():
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _parse(self) -> None:
+        """Parse what there is, up to a request that has to wait for another one's answer."""
+        while self._unparsed and not self.pipeline and not self.transport.is_closing() and not self._ended:
+            piece, self._unparsed = self._unparsed[:_PIECE_BYTES], self._unparsed[_PIECE_BYTES:]
+            self._head_bytes += len(piece)
+            super().data_received(piece)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(431, f"the headers have more than {MAX_HEAD_BYTES:,} bytes; send what is large as a body")
+        cast(_Flow, self.flow).hold(bool(self._unparsed or self.pipeline or self._ended))
+        self._watch()
+
+    def _watch(self) -> None:
+        """Set the timer for what the client owes us, unless it runs; stop it if it owes us nothing."""
+        if self.transport.is_closing() or not (self._reads_head() or self._reads_body()):
+            self._unwatch()
+        elif self._late is None:
+            self._body_bytes = 0
+            self._late = self.loop.call_later(BODY_SECONDS if self._reads_body() else HEAD_SECONDS, self._look)
+
+    def _unwatch(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _reads_head(self) -> bool:
+        return not self._works() and (self._running is None or self._head_bytes > 0)
+
+    def _reads_body(self) -> bool:
+        return self._works() and self._running is self.cycle and self.cycle.more_body
+
+    def _works(self) -> bool:
+        running = self._running
+        return running is not None and not running.response_complete and not running.disconnected
+
+    def _look(self) -> None:
+        self._late = None
+        if self._reads_head():
+            self._refuse(408, "a request with all its headers did not come in time")
+        elif self._reads_body() and self._body_bytes < BODY_BYTES and not self.flow.read_paused:
+            self._refuse(408, "the rest of the body did not come in time")
+        else:
+            self._watch()
+
+    def _refuse(self, status: int, detail: str, more: dict[str, str] | None = None) -> None:
+        """Answer what can't go on, and close. What comes behind a request that is worked at only ends with its answer."""
+        if self.transport.is_closing() or self._ended:
             return
-        answer = problem(status, detail, headers={"Connection": "close"})
-        headers = marked(list(answer.raw_headers), status)
-        lines = [b"HTTP/1.1 %d %s" % (status, _REASONS[status]), *(b"%s: %s" % pair for pair in headers)]
-        self.transport.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
+        self._ended, self._unparsed = True, b""
+        if self._works() and not self._reads_body() and self._running is not None:
+            self._running.keep_alive = False
+            return
+        if self._running is None or self._running.response_complete or not self._running.response_started:
+            answer = problem(status, detail, headers={"Connection": "close", **(more or {})})
+            headers = marked(list(answer.raw_headers), status)
+            lines = [b"HTTP/1.1 %d %s" % (status, _REASONS[status]), *(b"%s: %s" % pair for pair in headers)]
+            self.transport.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
         self.transport.close()
+        self._expect_flush()
+
+    def _expect_flush(self) -> None:
+        """A connection that closes waits for the client to take what was written; not for ever."""
+        if self.transport.is_closing() and self.transport.get_write_buffer_size():
+            self._expect_reading()
+
+    def _expect_reading(self) -> None:
+        self._unstick()
+        self._stuck = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+
+    def _unstick(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
+
+
+class _Flow(FlowControl):
+    """Goes on reading only when nothing that was read waits. uvicorn would after each answer, and keep all it gets."""
+
+    _held = False
+
+    def hold(self, held: bool) -> None:
+        """Stop reading, or go on if nobody else wants it stopped."""
+        self._held, was = held, self._held
+        if held:
+            self.pause_reading()
+        elif was:
+            super().resume_reading()
+
+    def resume_reading(self) -> None:
+        if not self._held:
+            super().resume_reading()

@@ -7,17 +7,20 @@ import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from functools import partial
+from typing import Final, cast
 
 import uvicorn
 from starlette.applications import Starlette
 
 from understudy.node.errors import BadRequest
+from understudy.web.connections import Connections
+from understudy.web.connections import most_connections as connections_that_fit
 from understudy.web.guard import is_loopback
 from understudy.web.protocol import Protocol
 
 GRACE_SECONDS: Final = 10  # for requests that are under way when the server is told to stop
-_BACKLOG: Final = 2048
+_BACKLOG: Final = 256  # a client that waits here holds no descriptor of ours; those that are let in at once all do
 
 
 class CannotListen(BadRequest):
@@ -69,11 +72,13 @@ def address_of(opened: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def serve(app: Starlette, opened: socket.socket) -> None:
+async def serve(app: Starlette, opened: socket.socket, *, most_connections: int | None = None) -> None:
     """Answer until this task is cancelled; then let what is under way finish, for a while, and return."""
+    connections = Connections(most_connections or connections_that_fit())
     config = uvicorn.Config(
         app,
-        http=Protocol,
+        http=cast(type[asyncio.Protocol], partial(Protocol, connections=connections)),
+        backlog=_BACKLOG,
         ws="none",
         lifespan="off",
         log_config=None,

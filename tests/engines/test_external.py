@@ -7,6 +7,7 @@ import sys
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 import pytest
 
 from understudy.actors.errors import WitError
@@ -113,20 +114,63 @@ def test_a_reloaded_module_runs_at_the_next_step_and_the_engine_text_tells(folde
             importlib.reload(sys.modules["outside_two"])
         assert logged(engine, "external:outside_two:wit") == ["same length"[number:]]
         texts.append(step(engine, {"wit": "external:outside_two:wit"})[1].engine)
-        assert texts[-1] == f"python/1;source={sha256(file.read_bytes()).hexdigest()}"
+        assert texts[-1] == source_of(outside_two=file)
     assert texts[0] != texts[1]
 
 
-def test_the_source_is_that_of_the_module_that_defines_the_function(folder):
+def source_of(**files):
+    """The engine text of code in these files, as docs/FORMAT.md says."""
+    lines = (f"{name} {sha256(file.read_bytes()).hexdigest()}\n" for name, file in sorted(files.items()))
+    return f"python/2;source={sha256(''.join(lines).encode()).hexdigest()}"
+
+
+def test_the_source_is_that_of_the_modules_that_name_and_define_the_function(folder):
     (folder / "outside_three.py").write_text("from outside_four import wit, handlers")
     (folder / "outside_four.py").write_text(
         "from understudy import Wit\ndef wit(): pass\nhandlers = Wit()\n@handlers.message('text')\ndef f(): pass\n"
     )
     Resolver().add_wit_path(folder)
-    digest = sha256((folder / "outside_four.py").read_bytes()).hexdigest()
+    one, other = folder / "outside_three.py", folder / "outside_four.py"
     for function in ("wit", "handlers"):
-        result = step(PythonEngine(Resolver()), {"wit": f"external:outside_three:{function}"})[1]
-        assert (result.outcome, result.engine) == (None, f"python/1;source={digest}")
+        core = {"wit": f"external:outside_three:{function}"}
+        result = step(PythonEngine(Resolver()), core)[1]
+        assert (result.outcome, result.engine) == (None, source_of(outside_three=one, outside_four=other))
+        given = msgspec.structs.replace(step(PythonEngine(Resolver()), core)[0], abi="python/1")
+        digest = sha256(other.read_bytes()).hexdigest()
+        assert run(PythonEngine(Resolver()), given).engine == f"python/1;source={digest}"
+
+
+OUTSIDE = {
+    "outside_wit.py": "import json, os.path, msgspec, outside_pkg.deep.end\nfrom outside_plain import *\n"
+    "def wit(ctx):\n    from outside_lazy import text\n    ctx.log(text)\n",
+    "outside_plain.py": "import outside_wit, outside_lazy",
+    "outside_lazy.py": "text = 'one'",
+    "outside_pkg/__init__.py": "from . import side",
+    "outside_pkg/side.py": "from .deep import inner",
+    "outside_pkg/deep/__init__.py": "",
+    "outside_pkg/deep/end.py": "from ..side import inner\nfrom .. import unnamed",
+    "outside_pkg/deep/inner.py": "",
+    "outside_pkg/unnamed.py": "",
+    "outside_pkg/stranger.py": "",
+    "outside_other.py": "",
+}
+
+
+@pytest.mark.parametrize("edited", sorted(OUTSIDE))
+def test_the_digest_of_the_source_follows_every_module_that_the_code_imports(folder, edited):
+    for name, text in OUTSIDE.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    Resolver().add_wit_path(folder)
+    core = {"wit": "external:outside_wit:wit"}
+    before = step(PythonEngine(Resolver()), core)[1].engine
+    # What else was imported makes no difference.
+    importlib.import_module("outside_other")
+    importlib.import_module("outside_pkg.stranger")
+    assert step(PythonEngine(Resolver()), core)[1].engine == before
+    (folder / edited).write_text(OUTSIDE[edited] + "\n# edited")
+    after = step(PythonEngine(Resolver()), core)[1].engine
+    assert (after == before) is (edited in ("outside_other.py", "outside_pkg/stranger.py"))
 
 
 def test_a_function_without_source_says_so():
@@ -134,7 +178,7 @@ def test_a_function_without_source_says_so():
     made: dict[str, Any] = {"__name__": "nowhere"}
     exec("def wit(): pass", made)
     table.register_wit("x", made["wit"])
-    assert step(PythonEngine(table), {"wit": "external:x"})[1].engine == "python/1;source=none"
+    assert step(PythonEngine(table), {"wit": "external:x"})[1].engine == "python/2;source=none"
 
 
 def test_a_failure_outside_shows_the_wits_own_lines_without_the_machines_paths(folder):

@@ -99,7 +99,7 @@ def test_returning_nothing_keeps_what_was_changed_through_core_and_outbox():
 
 def test_a_wit_that_does_nothing_changes_nothing():
     given, result = step("def wit(): pass")
-    assert result == StepResult(engine="python/1", core=given.core, log=[])
+    assert result == StepResult(engine="python/2", core=given.core, log=[])
     assert not given.store.new
 
 
@@ -361,7 +361,7 @@ def test_a_log_entry_may_be_anything_and_a_flood_stops_at_one_mebibyte():
 
 
 def test_the_engine_text_of_code_in_the_core_names_the_abi_alone():
-    assert step("def wit(): pass")[1].engine == "python/1"
+    assert step("def wit(): pass")[1].engine == "python/2"
 
 
 def test_wit_update_is_an_entry_like_wit():

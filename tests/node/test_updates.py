@@ -13,6 +13,7 @@ from tests.node.living import Living
 from tests.node.stage import PATIENCE
 from understudy.engines.python.importer import PREFIX
 from understudy.engines.python.program import PythonProgram
+from understudy.node.errors import Rejected
 from understudy.node.intake.reception import Answer
 from understudy.objects.ids import ActorId, MessageId, StepId
 from understudy.objects.mailbox import UPDATE
@@ -248,3 +249,49 @@ def roll_back(living: Living, actor: ActorId, *, to: StepId | None) -> None:
     message = living.run(living.node.patch(actor, {"code/words.py": reader.blob(id)}))
     assert living.begin_answer(actor, message).result(PATIENCE).outcome is None
     assert reader.message(message).lane == UPDATE
+
+
+TYPED = """
+from msgspec import Struct
+from understudy import Wit
+class Inner(Struct):
+    x: int = 0
+class State(Struct):
+    {fields}
+wit = Wit()
+@wit.message("add")
+def add(number: int, state: State): {body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("fields", "dropped", "error"),
+    [
+        ("count: int = 0; inner: list[Inner] = []", (), None),
+        ("count: int = 0; inner: list[Inner] = []; more: str = ''", (), None),
+        ("counted: int = 0; inner: list[Inner] = []", ("$.count",), None),
+        ("count: int = 0; inner: list[dict[str, int]] = []", (), None),
+        ("inner: list[Inner] = []", ("$.count",), None),
+        ("count: int = 0", ("$.inner",), None),
+        ("count: str = ''; inner: list[Inner] = []", (), "Expected `str`, got `int` - at `$.count`"),
+        ("count: int; inner: list[Inner]; newer: str", (), "missing required field `newer`"),
+    ],
+)
+def test_what_an_update_would_lose_of_the_state_is_known_before_it_is_sent(fields, dropped, error):
+    def code(fields: str, body: str = "pass") -> str:
+        return TYPED.format(fields=fields.replace("; ", "\n    "), body=body)
+
+    with Living() as living:
+        before = code("count: int = 0; inner: list[Inner] = []", "state.count += number; state.inner.append(Inner(1))")
+        actor = living.create(wit="/code:m:wit", **{"code/m.py": before})
+        living.ask(actor, "add", 3)
+        head = living.node.actor(actor).head
+        found = living.run(living.node.check_update(actor, [{"code/m.py": code(fields).encode()}]))
+        assert (tuple(found.dropped), found.ok) == (dropped, not dropped and error is None)
+        assert (found.error is None) is (error is None) and (error or "") in (found.error or "")
+        # A migration of its own decides for itself.
+        patch = {"code/m.py": code(fields).encode(), "wit_update": b"/code:m:wit"}
+        assert living.run(living.node.check_update(actor, [patch])).ok
+        with pytest.raises(Rejected, match="SyntaxError"):
+            living.run(living.node.check_update(actor, [{"code/m.py": b"def"}]))
+        assert living.node.actor(actor).head == head

@@ -7,8 +7,10 @@ import os
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
+from understudy.actors.errors import WitError
 from understudy.engines.python.engine import PythonEngine
 from understudy.objects.ids import ActorId, node_id
 from understudy.testing.engine_suite import PARENT, Objects, WorldCalls, delivery, run, step_input
@@ -38,13 +40,14 @@ class Actor:
         self.id = ActorId(self.core)
         self.seq = 0
 
-    def send(self, *messages, parent=PARENT, entry="wit", calls=None, sender="out/test/caller"):
+    def send(self, *messages, parent=PARENT, entry="wit", calls=None, sender="out/test/caller", abi=None):
         """Messages are (type, content)."""
         deliveries = []
         for type, content in messages:
             self.seq += 1
             deliveries.append(delivery(self.objects, str(self.id), content, type=type, seq=self.seq, sender=sender))
         given = step_input(self.objects, self.core, deliveries, actor=self.id, parent=parent, calls=calls)
+        given = msgspec.structs.replace(given, abi=abi)
         self.result = run(self.engine, given, entry)
         self.objects.keep(given.store)
         self.core = self.result.core
@@ -264,29 +267,166 @@ def test_a_state_that_needs_arguments_comes_from_genesis():
     assert actor.read() == b'{"owner":"Ann","cents":11}'
 
 
-def test_a_returned_instance_of_the_states_class_is_the_new_state():
-    actor = Actor(
-        "class Point(Struct, frozen=True):\n"
-        "    x: int = 0\n"
-        "@wit.message('t')\n"
-        "def f(state: Point): return Point(state.x + 1)"
-    )
+POINT = "class Point(Struct, frozen=True):\n    x: int = 0\n@wit.message('t')\ndef f(state: Point): return "
+
+
+def test_a_new_state_is_one_that_is_called_so_and_may_come_with_an_answer():
+    actor = Actor(POINT + "NewState(Point(state.x + 1))")
     actor.ok(("t", ""), ("t", ""))
     assert (actor.read(), actor.sent) == (b'{"x":2}', [])
+    answers = Actor(POINT + "NewState(Point(7), reply=state.x)")
+    answers.ok(("t", ""))
+    assert (answers.read(), answers.sent) == (b'{"x":7}', [("out/test/caller", "reply", b"0")])
 
 
-def test_a_number_is_a_new_state_only_if_the_handler_says_that_it_returns_one():
+@pytest.mark.parametrize(("kind", "first"), [("dict", "{'a': 1}"), ("int", "3"), ("list", "[1]"), ("Kept", "{'a': 1}")])
+@pytest.mark.parametrize("arrow", ["", " -> {kind}"])
+def test_what_a_message_handler_returns_is_its_answer_whatever_its_type(kind, first, arrow):
     actor = Actor(
-        "@wit.message('add')\n"
-        "def f(state: int, payload: int) -> int: return state + payload\n"
-        "@wit.message('tell')\n"
-        "def g(state: int): return state"
+        "class Kept(TypedDict):\n    a: int\n"
+        f"@wit.message('begin')\ndef f(state: {kind}): return NewState({first})\n"
+        f"@wit.message('look')\ndef g(state: {kind}){arrow.format(kind=kind)}: return type(state)({first})\n"
+        f"@wit.message('tell')\ndef h(state: {kind}){arrow.format(kind=kind)}: return state"
     )
-    actor.ok(("add", "3"))
-    actor.ok(("add", "4"))
-    assert (actor.read(), actor.sent) == (b"7", [])
-    actor.ok(("tell", ""))
-    assert (actor.read(), actor.sent) == (b"7", [("out/test/caller", "reply", b"7")])
+    actor.ok(("begin", ""))
+    core = actor.core
+    for type in ("look", "tell"):
+        actor.ok((type, ""))
+        assert (actor.core, [sent[1] for sent in actor.sent]) == (core, ["reply"])
+        assert actor.sent[0][2] == actor.read()
+
+
+def test_another_instance_of_the_states_own_class_is_neither_kept_nor_sent_but_named():
+    actor = Actor(POINT + "Point(state.x + 1)")
+    result = actor.send(("t", ""))
+    assert (result.outcome.kind, result.outcome.code, list(result.sent)) == ("failed", "BadResult", [])
+    text = "code/m.py:16 in f: a handler returned a Point that is not the state: NewState(Point(…)) makes it the state"
+    assert text in result.outcome.text
+    told = Actor(POINT + "state")
+    told.ok(("t", ""))
+    assert told.sent == [("out/test/caller", "reply", b'{"x":0}')]
+
+
+def test_what_genesis_returns_is_the_first_state_and_nothing_else_will_do():
+    for kind, made in (
+        ("dict", "{'a': 1}"),
+        ("Counter", "Counter(4)"),
+        ("int", "3"),
+        ("Counter", "NewState(Counter(4))"),
+    ):
+        actor = Actor(f"@wit.message('t')\ndef f(state: {kind}): pass\n@wit.genesis\ndef born(): return {made}")
+        assert actor.genesis().outcome is None
+        assert (actor.read() or b"")[:1] in (b"{", b"3")
+    for kind, made in (("dict", "'hello'"), ("Counter", "{'count': 1}"), ("int", "'x'")):
+        actor = Actor(f"@wit.message('t')\ndef f(state: {kind}): pass\n@wit.genesis\ndef born(): return {made}")
+        outcome = actor.genesis().outcome
+        assert (outcome.kind, outcome.code) == ("failed", "BadResult")
+        assert f"what a genesis handler returns is the state, here a {kind}" in outcome.text
+
+
+def test_a_step_of_the_first_abi_is_run_again_as_it_was_run_then():
+    adds = "@wit.message('t')\ndef f(state: int, payload: int) -> int: return state + payload"
+    point = POINT + "Point(state.x + 1)"
+    looks = "@wit.message('t')\ndef f(payload: str, state: dict) -> dict: return {'a': float('nan')}"
+    keeps = "@wit.message('t')\ndef f(state: Counter): state.count += 1"
+    for code, content, state, after in (
+        (adds, "3", "4", b"7"),
+        (point, "", '{"x": 4}', b'{"x":5}'),
+        (looks, '"q"', "{}", b'{"a":null}'),
+        (keeps, "", '{"count": 1, "gone": 2}', b'{"count":2,"names":[]}'),
+    ):
+        actor = Actor(code, {"state": state})
+        result = actor.ok(("t", content), abi="python/1")
+        assert (result.engine, actor.read(), actor.sent) == ("python/1", after, [])
+    assert Actor(adds).send(("t", "3"), abi="python/9").engine == "python/2"
+
+
+def test_a_field_that_the_type_of_the_state_does_not_know_stops_the_step_and_is_named():
+    stored = '{"count": 1, "nam": ["Ann"], "more": {"a": 1}}'
+    actor = Actor(
+        "@wit.message('t')\ndef f(state: Counter): state.count += 1\n@wit.query\ndef look(state: Counter): return 1",
+        {"state": stored},
+    )
+    result = actor.send(("t", ""))
+    assert (result.outcome.kind, result.outcome.code) == ("failed", "BadState")
+    assert "the wit's state, a Counter, has no place for what /state holds at $.nam, $.more; nothing was changed" in (
+        result.outcome.text
+    )
+    assert actor.read() == stored.encode()
+
+
+OLD = """
+class Old(Struct):
+    name: str
+    total: int = 0
+class State(Struct):
+    title: str
+    cents: int = 0
+@wit.message('look')
+def look(state: State): return state.title
+@wit.update
+def mend(old: Old) -> State: return State(old.name, old.total * 100)
+"""
+
+
+def test_a_migration_turns_the_old_state_into_the_new_one_once():
+    actor = Actor(OLD, {"wit_update": "/code:m:wit", "state": '{"name": "shop", "total": 3}'})
+    actor.ok(("update", ""), entry="wit_update")
+    assert actor.read() == b'{"title":"shop","cents":300}'
+    # Code is pushed again, with its migration still in it.
+    actor.ok(("update", ""), entry="wit_update")
+    assert actor.read() == b'{"title":"shop","cents":300}'
+    actor.ok(("look", ""))
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        ('{"name": "shop", "colour": 1}', "a Old, has no place for what /state holds at $.colour"),
+        ('{"total": 1}', "Object missing required field `name`"),
+        ("3", "Expected `object`, got `int`"),
+    ],
+)
+def test_a_state_that_a_migration_can_not_read_in_full_is_left_as_it_is(state, text):
+    actor = Actor(OLD, {"wit_update": "/code:m:wit", "state": state})
+    result = actor.send(("update", ""), entry="wit_update")
+    assert (result.outcome.kind, result.outcome.code) == ("failed", "BadState")
+    assert text in result.outcome.text
+
+
+def test_an_actor_without_a_state_has_nothing_to_migrate():
+    actor = Actor(OLD, {"wit_update": "/code:m:wit"})
+    actor.ok(("update", ""), entry="wit_update")
+    assert actor.read() is None
+
+
+@pytest.mark.parametrize(
+    ("migration", "code", "text"),
+    [
+        ("async def mend(old: Old) -> State: return State(old.name)", None, None),
+        ("def mend(old: dict) -> State: return State(old['name'])", None, None),
+        ("def mend(old: Old) -> State: return None", "BadResult", "it returned a NoneType"),
+        (
+            "def mend(old: Old) -> State: return {}",
+            "BadResult",
+            "what a update handler returns is the state, here a State",
+        ),
+        ("def mend(old: Old): return State(old.name)", "WrongSignature", "so it must return the new one"),
+        ("def mend(old: Old, state: State) -> State: return state", "WrongSignature", "so it must return the new one"),
+        ("def mend(old: Old, older: Old) -> State: return State('')", "WrongSignature", "parameter 'older'"),
+        ("def mend(state: Old) -> State: return State('')", "WrongSignature", "returns the new one: old: Old -> New"),
+        ("def mend(state): state.title = 'x'", "BadState", "missing required field `title`"),
+    ],
+)
+def test_a_migration_takes_the_old_state_and_returns_the_new_one(migration, code, text):
+    source = OLD.replace("def mend(old: Old) -> State: return State(old.name, old.total * 100)", migration)
+    core = {"wit_update": "/code:m:wit", "state": '{"name": "shop"}'}
+    try:
+        outcome = Actor(source, core).send(("update", ""), entry="wit_update").outcome
+    except WitError as error:
+        outcome = error
+    assert (None if outcome is None else outcome.code) == code
+    assert text is None or text in outcome.text
 
 
 def test_a_state_that_was_only_read_is_not_written_again():
@@ -306,8 +446,8 @@ def test_a_state_that_goes_down_without_end_is_a_failure_that_says_so():
     assert (result.outcome.kind, result.outcome.code) == ("failed", "BadState")
 
 
-def test_a_handler_that_says_it_returns_the_state_and_returns_something_else_has_failed():
-    result = Actor("@wit.message('t')\ndef f(state: Counter) -> Counter: return 3").send(("t", ""))
+def test_a_handler_that_makes_something_else_the_state_has_failed():
+    result = Actor("@wit.message('t')\ndef f(state: Counter): return NewState(3)").send(("t", ""))
     assert (result.outcome.kind, result.outcome.code) == ("failed", "BadResult")
     assert "returns the state, a Counter, returned a int" in result.outcome.text
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from understudy import ActorId, Blob, Context, Core, Error, Tree, Wit
 from understudy.wit.handler import Handler, Role
 from understudy.wit.query_handler import QueryHandler
-from understudy.wit.state import StateType
+from understudy.wit.state import NewState, StateType
 from understudy.wit.wut import describe
 
 
@@ -76,7 +76,7 @@ def handle(order: Order, state: State) -> Point:
     raise AssertionError
 
 
-def make(state: State, ctx: Context) -> State:
+def make(state: State, ctx: Context) -> NewState[State]:
     raise AssertionError
 
 

@@ -6,7 +6,7 @@ The law: an engine's result depends on nothing but the input, the objects it can
 from __future__ import annotations
 
 from collections.abc import Awaitable, Hashable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -45,6 +45,7 @@ class StepInput(Struct, frozen=True, kw_only=True):
 
     `parent` is None at genesis. `height`, `time` (microseconds since 1970) and `seed` are those of the step being made.
     `core` is where the wit is looked for and what it may change. `store` reads everything and takes what the step writes.
+    `abi` is set in a replay: the rules that the step was made under, without the source, e.g. `python/1`.
     """
 
     actor: ActorId
@@ -58,6 +59,7 @@ class StepInput(Struct, frozen=True, kw_only=True):
     messages: Sequence[Delivery]
     store: Staging
     calls: Calls
+    abi: str | None = None
 
 
 class StepResult(Struct, frozen=True, kw_only=True):
@@ -76,6 +78,21 @@ class StepResult(Struct, frozen=True, kw_only=True):
     retry: str | None = None
     notes: Sequence[str] = ()
     component_hash: str | None = None
+
+
+class StateCheck(Struct, frozen=True, kw_only=True):
+    """What the code of a core makes of the state that is in it: why it can't be read, or which of its paths it drops.
+
+    With neither, nothing is lost, as far as the code says what its state is.
+    """
+
+    error: str | None = None
+    dropped: Sequence[str] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True if nothing would be lost."""
+        return self.error is None and not self.dropped
 
 
 class Reply(NamedTuple):
@@ -131,6 +148,18 @@ class LiveEngine(Engine, Protocol):
 
     def version(self, core: TreeId, entry: str, store: Reader) -> Hashable:
         """What stands for the code that `load` would run: the same value as long as that code is the same. Raises WitError."""
+
+
+@runtime_checkable
+class ReadsState(Protocol):
+    """An engine that knows what the state of its actors is. A node asks it before an update; no judge does."""
+
+    def check_state(self, core: TreeId, store: Reader) -> StateCheck:
+        """What the code in `/wit` makes of `/state`, e.g. in a core that an update would make. Changes nothing.
+
+        Where the core has a `/wit_update`, that decides, and there is nothing to say. Raises WitError if the code can't be
+        loaded. Runs the author's code: to be called where queries run.
+        """
 
 
 class Capability(Protocol):

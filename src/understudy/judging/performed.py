@@ -315,6 +315,7 @@ class _Program:
             journal=journal_block(calls.answers).data if calls.answers else None,
             exhausted=calls.exhausted,
             timers_first=calls.timers_first,
+            abi=given.abi,
             ahead=self._stage.ahead(given),
         )
         return self._stage.run(asked, calls, given.store)

@@ -170,6 +170,7 @@ class _Performer:
             outbox=before.outbox,
             messages=[Delivery(MessageId(Id(id)), self._reader.message(id)) for id in asked.consumed],
             store=self._staging,
+            abi=asked.abi,
             calls=ReplayCalls(answers, self._reader, exhausted=asked.exhausted, timers_first=asked.timers_first),
         )
 

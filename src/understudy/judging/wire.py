@@ -131,6 +131,7 @@ class Run(Struct, tag=True, frozen=True, kw_only=True):
     journal: bytes | None
     exhausted: str | None
     timers_first: int
+    abi: str | None
     ahead: dict[bytes, bytes]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from understudy.actors.calls import Calls
@@ -71,7 +72,7 @@ def prepare_replay(
     owner: Callable[[], str],
 ) -> Plan:
     """Plan the step again, with time and seed as recorded. Raises StoreError."""
-    return prepare(
+    plan = prepare(
         record.before,
         record.consumed,
         time=record.step.time,
@@ -81,6 +82,8 @@ def prepare_replay(
         engines=engines,
         owner=owner,
     )
+    given = msgspec.structs.replace(plan.given, abi=engine_rules(record.step.engine))
+    return msgspec.structs.replace(plan, given=given)
 
 
 def finish_replay(record: Record, plan: Plan, result: StepResult) -> Sealed:

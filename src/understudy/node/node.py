@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from msgspec import Struct
 
-from understudy.actors.contract import Capability, Delivery, LiveEngine
+from understudy.actors.contract import Capability, Delivery, LiveEngine, ReadsState, StateCheck
 from understudy.actors.errors import HostFailed, Retry, WitError
 from understudy.actors.query import NO_CONTEXT, Blob, QueryRequest, Result
 from understudy.capabilities.names import NamesCapability
@@ -333,9 +333,12 @@ class Node:
         sending = self._update(actor, patch, idempotency_key, caller)
         return await self._reception.deliver(sending, find=lambda id: self._find(actor, id), seconds=timeout)
 
-    async def check_update(self, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> None:
-        """Load what the actor's code would be after these patches; nothing is sent. Raises Rejected, NotFound."""
-        await asyncio.to_thread(self._check_update, actor, patches)
+    async def check_update(self, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> StateCheck:
+        """Load what the actor's code would be after these patches, and say what it makes of the present state.
+
+        Nothing is sent. Raises Rejected if the code can't be loaded, NotFound.
+        """
+        return await asyncio.to_thread(self._check_update, actor, patches)
 
     async def between_steps(self, action: Callable[[], Value]) -> Value:
         """Run something quick while no wit is being loaded. Raises what it raises. Only on a living node."""
@@ -489,7 +492,7 @@ class Node:
         except HostFailed as error:
             raise (Busy(str(error)) if error.again else Rejected(str(error))) from error
 
-    def _check_update(self, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> None:
+    def _check_update(self, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> StateCheck:
         staging = Staging(self.reader)
         core = self.reader.step(self.actor(actor).head).core
         for patch in patches:
@@ -499,6 +502,11 @@ class Node:
             except ObjectError as error:
                 raise Rejected(f"this patch does not fit the core: {error}") from error
         self._check_core(staging, core)
+        engine = self._engines[runtime_of(staging, core)]
+        try:
+            return engine.check_state(core, staging) if isinstance(engine, ReadsState) else StateCheck()
+        except WitError as error:
+            raise rejected(error) from error
 
     def _check_name(self, name: str, actor: ActorId) -> None:
         check_name(name, what="actor name")

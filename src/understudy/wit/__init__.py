@@ -17,6 +17,7 @@ from understudy.wit.message import Message
 from understudy.wit.object_store import object_store
 from understudy.wit.outbox import Outbox
 from understudy.wit.query_context import QueryContext
+from understudy.wit.state import NewState
 from understudy.wit.verdict import Verdict
 from understudy.wit.wit import Wit
 
@@ -32,6 +33,7 @@ __all__ = [
     "Inbox",
     "Message",
     "MessageId",
+    "NewState",
     "Outbox",
     "Outgoing",
     "QueryContext",

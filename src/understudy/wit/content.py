@@ -6,8 +6,10 @@ The law: equal values give equal bytes, whatever the hash seed and the order in 
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import PurePath
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +20,7 @@ from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.ids import Id
 from understudy.store.errors import Missing
 from understudy.store.reader import Reader, Staging
+from understudy.wit.faults import MASK, find_fault, has_secret
 
 SMALL = 64 * 1024  # below this, a blob is surely one raw block
 
@@ -25,14 +28,45 @@ _PLAIN = frozenset({dict, list, str, int, float, bool})
 _BYTES = (bytes, bytearray, memoryview)
 
 Decode = Callable[[bytes], Any]
+Encode = Callable[[Any], bytes]
 
 
 def encode_json(value: Any) -> bytes:
-    """The JSON of plain values, Structs, dataclasses, TypedDicts, pydantic models, ids (as text). Raises TypeError."""
+    """The JSON of plain values, Structs, dataclasses, TypedDicts, pydantic models, paths, ids (as text).
+
+    Raises TypeError and ValueError with the path of what JSON can't hold, e.g. NaN, or two keys that are one text.
+    """
+    try:
+        data = _encoder.encode(value)
+    except TypeError:
+        # The encoder sorts only dicts whose keys are text: two other keys may become one.
+        data = _encode_with_text_keys(value)
+        _check(value)
+    except ValueError as error:
+        raise _fault(value, error) from error
+    # Whoever writes numbers that JSON does not have writes `null`; a secret of pydantic's writes stars.
+    if (b"null" in data and not _is_finite(value)) or (MASK in data and has_secret(value)):
+        _check(value)
+    return data
+
+
+def encode_loosely(value: Any) -> bytes:
+    """Like `encode_json` where it fails on nothing: NaN becomes `null`. For those who read it again and compare."""
     try:
         return _encoder.encode(value)
     except TypeError:
         return _encode_with_text_keys(value)
+    except ValueError as error:
+        raise _fault(value, error) from error
+
+
+def encode_as_python_1(value: Any) -> bytes:
+    """The JSON that steps of `python/1` wrote: NaN as `null`, pydantic models by their fields' names and Python values."""
+    try:
+        return _encoder_1.encode(value)
+    except TypeError:
+        plain = msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=_to_json_1)
+        return _encoder_1.encode(plain)
 
 
 def decoder_for(kind: Any) -> Decode:
@@ -97,10 +131,13 @@ def read_content(store: Reader, id: Id, what: str) -> bytes:
         raise Refusal("BadPayload", f"{what} is {store.kind(id)}, not a blob") from error
 
 
-def put_content(store: Staging, value: Any) -> Id:
-    """Stage what is to be sent: an id as a link, bytes as they are, the rest as JSON. Raises Missing, TypeError."""
+def put_content(store: Staging, value: Any, encode: Encode = encode_json) -> Id:
+    """Stage what is to be sent: an id as a link, bytes as they are, the rest as JSON.
+
+    Raises Missing, and what `encode_json` raises.
+    """
     if not isinstance(value, _BYTES):
-        return put_bytes(store, encode_json(value))
+        return put_bytes(store, encode(value))
     if not isinstance(value, Id):
         return put_bytes(store, bytes(value))
     # A link to nothing would make the step's history impossible to keep or to export.
@@ -121,7 +158,7 @@ def _check_kind(kind: Any) -> None:
 
 
 def _check_class(kind: type) -> None:
-    if kind is not Id and not hasattr(kind, "model_validate"):
+    if kind is not Id and not hasattr(kind, "model_validate_json") and not issubclass(kind, PurePath):
         raise TypeError(f"JSON can't become a {kind.__qualname__}; make it a msgspec.Struct or a dataclass")
 
 
@@ -140,14 +177,44 @@ def _parts(info: msgspec.inspect.Type) -> Iterator[msgspec.inspect.Type | msgspe
 
 
 def _to_json(value: Any) -> Any:
+    if isinstance(value, Id | PurePath):
+        return str(value)
+    dump = getattr(value, "model_dump", None)
+    if dump is not None:
+        # What pydantic itself would read again: aliases, no computed fields, bytes as the model's configuration says.
+        plain = dump(mode="json", by_alias=True, round_trip=True, warnings=False)
+        return _with_sets_sorted(plain, dump(by_alias=True, round_trip=True, warnings=False))
+    raise TypeError(_unknown(value))
+
+
+def _with_sets_sorted(plain: Any, value: Any) -> Any:
+    """The JSON values of a Python value; pydantic writes a set in an order that is another one in the next process."""
+    if isinstance(value, dict) and isinstance(plain, dict):
+        same = len(plain) == len(value)
+        pairs = zip(plain.items(), value.values(), strict=True) if same else ()
+        return {key: _with_sets_sorted(one, other) for (key, one), other in pairs} if same else plain
+    if not isinstance(plain, list):
+        return plain
+    if isinstance(value, set | frozenset):
+        some = next(iter(value), None)
+        return sorted((_with_sets_sorted(one, some) for one in plain), key=_encoder.encode)
+    if isinstance(value, list | tuple) and len(value) == len(plain):
+        return [_with_sets_sorted(one, other) for one, other in zip(plain, value, strict=True)]
+    return plain
+
+
+def _to_json_1(value: Any) -> Any:
     if isinstance(value, Id):
         return str(value)
     dump = getattr(value, "model_dump", None)
     if dump is not None:
         return dump()
-    raise TypeError(
-        f"a {type(value).__qualname__} can't become JSON; make it a msgspec.Struct, a dataclass or plain values"
-    )
+    raise TypeError(_unknown(value))
+
+
+def _unknown(value: Any) -> str:
+    name = type(value).__qualname__
+    return f"a {name} can't become JSON; make it a msgspec.Struct, a dataclass or plain values"
 
 
 def _from_json(kind: type, value: Any) -> Any:
@@ -156,14 +223,42 @@ def _from_json(kind: type, value: Any) -> Any:
             return ids.parse(value)
         except ObjectError as error:
             raise ValueError(str(error)) from error
+    if issubclass(kind, PurePath):
+        if not isinstance(value, str):
+            raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
+        return kind(value)
     _check_class(kind)
-    return kind.model_validate(value)  # type: ignore[attr-defined]
+    # As JSON, since pydantic reads JSON and Python values by different rules.
+    return kind.model_validate_json(_encoder.encode(value))  # type: ignore[attr-defined]
 
 
 def _encode_with_text_keys(value: Any) -> bytes:
-    # The encoder sorts only dicts whose keys are text; here the keys become text first, at about twice the cost.
-    plain = msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=_to_json)
-    return _encoder.encode(plain)
+    # The keys become text first, at about twice the cost.
+    try:
+        plain = msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=_to_json)
+        return _encoder.encode(plain)
+    except (TypeError, ValueError) as error:
+        raise _fault(value, error) from error
 
 
-_encoder = msgspec.json.Encoder(order="deterministic", enc_hook=_to_json)
+def _fault(value: Any, error: TypeError | ValueError) -> TypeError | ValueError:
+    text = find_fault(value) or str(error)
+    return TypeError(text) if isinstance(error, TypeError) else ValueError(text)
+
+
+def _check(value: Any) -> None:
+    fault = find_fault(value)
+    if fault is not None:
+        raise ValueError(fault)
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        json.dumps(msgspec.to_builtins(value, str_keys=True, enc_hook=_to_json), allow_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
+_encoder: Final = msgspec.json.Encoder(order="deterministic", enc_hook=_to_json)
+_encoder_1: Final = msgspec.json.Encoder(order="deterministic", enc_hook=_to_json_1)

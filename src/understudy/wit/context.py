@@ -19,6 +19,7 @@ from understudy.objects.message import ERROR, GENESIS
 from understudy.objects.patch import patch_block
 from understudy.store.maps import build_tree, edit_tree, patch_tree
 from understudy.store.reader import Frozen, Reader
+from understudy.wit.abi import abi_of
 from understudy.wit.asking import ask, one_context
 from understudy.wit.content import encode_json, put_bytes, put_content
 from understudy.wit.core import Core
@@ -47,6 +48,7 @@ class Context:
         "_spawned",
         "_state",
         "_state_bytes",
+        "abi",
         "entry",
         "given",
         "held_loop",
@@ -55,6 +57,7 @@ class Context:
     def __init__(self, given: StepInput, entry: str) -> None:
         self.given = given
         self.entry = entry
+        self.abi = abi_of(given.abi)
         self.held_loop: AbstractEventLoop | None = None
         self._state: Any = UNREAD
         self._state_bytes: bytes | None = None
@@ -102,7 +105,7 @@ class Context:
     def core(self) -> Core:
         """The actor's core."""
         if self._core is None:
-            self._core = Core(self.given.store, self.given.core)
+            self._core = Core(self.given.store, self.given.core, self.abi.encode)
         return self._core
 
     def read_top(self, name: str) -> bytes | None:
@@ -120,7 +123,7 @@ class Context:
     def outbox(self) -> Outbox:
         """What the step will send."""
         if self._outbox is None:
-            self._outbox = Outbox(self.given)
+            self._outbox = Outbox(self.given, self.abi.encode)
         return self._outbox
 
     @property
@@ -206,7 +209,7 @@ class Context:
             self._spawned += 1
         extra: dict[str, Id | None] = {"nonce": put_bytes(store, nonce.encode())}
         if args is not None:
-            extra["args"] = put_bytes(store, encode_json(args))
+            extra["args"] = put_bytes(store, self.abi.encode(args))
         core = edit_tree(store, self._prototype(prototype), extra)
         if "wit" not in store.tree(core):
             raise WitError("NoWit", "the prototype has no /wit, so it can't become an actor")

@@ -16,7 +16,7 @@ from understudy.objects.tree import FLAT, flat_tree_node, is_tree_node
 from understudy.store.errors import Missing
 from understudy.store.maps import edit_tree, patch_tree
 from understudy.store.reader import Reader, Staging
-from understudy.wit.content import encode_json, put_bytes, put_content
+from understudy.wit.content import Encode, encode_json, put_bytes, put_content
 
 Value = bytes | Id | None  # new bytes, a link, or nothing: the entry is removed
 
@@ -29,10 +29,11 @@ class Core:
     seen in the same way; its changes are changes of this core.
     """
 
-    __slots__ = ("_changes", "_prefix")
+    __slots__ = ("_changes", "_encode", "_prefix")
 
-    def __init__(self, store: Staging, root: TreeId) -> None:
+    def __init__(self, store: Staging, root: TreeId, encode: Encode = encode_json) -> None:
         self._changes = Changes(store, root)
+        self._encode = encode
         self._prefix = ""
 
     @classmethod
@@ -40,6 +41,7 @@ class Core:
         """A core that can only be read: writing raises WitError("ReadOnly")."""
         core: Core = object.__new__(cls)
         core._changes = Unchangeable(Staging(store), root)
+        core._encode = encode_json
         core._prefix = ""
         return core
 
@@ -91,12 +93,13 @@ class Core:
 
     def set_json(self, path: str, value: Any) -> None:
         """Write a value as JSON, always the same bytes for the same value."""
-        self[path] = encode_json(value)
+        self[path] = self._encode(value)
 
     def dir(self, path: str) -> Core:
         """The tree at a path, to be read and changed; it need not be there yet."""
         inner: Core = object.__new__(Core)
         inner._changes = self._changes
+        inner._encode = self._encode
         inner._prefix = self._path(path)
         return inner
 

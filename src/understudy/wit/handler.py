@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Final
 
-from understudy.actors.errors import Refusal
+from understudy.actors.errors import Refusal, WitError
 from understudy.wit.content import Decode, decode_or_refuse, decoder_for, read_content
 from understudy.wit.context import Context
 from understudy.wit.parameters import (
@@ -28,9 +28,10 @@ from understudy.wit.parameters import (
     find_source,
     is_async,
     parameters_of,
+    place_of,
     wrong_signature,
 )
-from understudy.wit.state import StateType
+from understudy.wit.state import PATH, StateType
 
 SOURCES: Final = (CONTEXT, CORE, MESSAGE, INBOX, OUTBOX, ACTOR, STEP, STORE)
 STATE: Final = "state"
@@ -50,7 +51,18 @@ class Role(Enum):
 class Handler:
     """A handler, ready to be called with the context alone."""
 
-    __slots__ = ("call", "function", "is_async", "payload", "returns", "returns_state", "sends")
+    __slots__ = (
+        "_state",
+        "call",
+        "function",
+        "is_async",
+        "old",
+        "payload",
+        "returns",
+        "returns_state",
+        "role",
+        "sends",
+    )
 
     def __init__(
         self,
@@ -64,6 +76,7 @@ class Handler:
         parameters, returns = parameters_of(function)
         fills: dict[str, Fill] = {}
         payload: Parameter | None = None
+        old: StateType | None = None
         for parameter in parameters:
             source = _source(function, parameter)
             if source is not None:
@@ -72,6 +85,9 @@ class Handler:
                 fills[STATE] = state.read
             elif parameter.default is not _EMPTY and parameter.kind is _EMPTY:
                 continue
+            elif role is Role.UPDATE and old is None and parameter.kind is not _EMPTY:
+                old = _old_state(function, parameter)
+                fills[parameter.name] = old.read_stored
             elif payload is not None:
                 raise wrong_signature(
                     function, parameter, f"would be a second payload beside {payload.name!r}; {_possible()}"
@@ -80,12 +96,43 @@ class Handler:
                 payload = parameter
                 fills[parameter.name] = _payload(function, role, parameter, kind, type)
         self.function = function
+        self.role = role
         self.sends = sends
         self.returns = returns
         self.payload = _payload_kind(payload, kind)  # inspect.Parameter.empty without one
         self.call = bind(function, parameters, fills)
         self.is_async = is_async(function)
         self.returns_state = returns is not _EMPTY and state.is_declared_as(returns)
+        self.old = old
+        self._state = state
+        if old is not None and (STATE in fills or not self.returns_state):
+            text = (
+                "has the old state as a parameter, so it must return the new one, of the type that the other handlers"
+            )
+            raise WitError(
+                "WrongSignature", f"{place_of(function)} {text} call `state`: -> {describe_kind(state.kind)}"
+            )
+
+    def has_work(self, ctx: Context) -> bool:
+        """False for a migration where no state is stored, or one that has the new type and not the old one.
+
+        Code is pushed again with its migration in it, and what was migrated must not be migrated twice.
+        """
+        if self.old is None:
+            return True
+        data = ctx.read_top(PATH)
+        if data is None:
+            return False
+        return self.old.check(data).ok or not self._state.check(data).ok
+
+
+def _old_state(function: Callable[..., Any], parameter: Parameter) -> StateType:
+    if isinstance(parameter.kind, str):
+        raise wrong_signature(function, parameter, f"has the annotation {parameter.kind!r}, which can't be resolved")
+    try:
+        return StateType(parameter.kind)
+    except TypeError as error:
+        raise wrong_signature(function, parameter, f"can't be filled with the old state: {error}") from error
 
 
 def state_kind(function: Callable[..., Any]) -> Any:
@@ -145,7 +192,9 @@ def _payload_decoder(function: Callable[..., Any], role: Role, parameter: Parame
     wanted = parameter.kind
     if role is Role.UPDATE:
         raise wrong_signature(
-            function, parameter, f"can't be filled: an update carries a patch and no payload; {_possible()}"
+            function,
+            parameter,
+            f"can't be filled: an update has no payload; with an annotation, it is the old state; {_possible()}",
         )
     if isinstance(wanted, str):
         raise wrong_signature(

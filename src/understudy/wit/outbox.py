@@ -16,16 +16,17 @@ from understudy.objects.message import check_headers, check_type
 from understudy.objects.names import check_party
 from understudy.objects.step import MAX_SENT
 from understudy.store.maps import mailbox_get
-from understudy.wit.content import put_content
+from understudy.wit.content import Encode, encode_json, put_content
 
 
 class Outbox:
     """Messages in the order in which they will be sent. Nothing leaves unless the step ends well."""
 
-    __slots__ = ("_given", "sent")
+    __slots__ = ("_encode", "_given", "sent")
 
-    def __init__(self, given: StepInput) -> None:
+    def __init__(self, given: StepInput, encode: Encode = encode_json) -> None:
         self._given = given
+        self._encode = encode
         self.sent: list[Outgoing] = []
 
     def __len__(self) -> int:
@@ -43,7 +44,8 @@ class Outbox:
     ) -> None:
         """Send an id as a link, bytes as they are, anything else as JSON.
 
-        Raises BadName (party, type, lane, headers), BadId (`re`), Missing (a link to nothing), WitError("TooManySent").
+        Raises BadName (party, type, lane, headers), BadId (`re`), Missing (a link to nothing), WitError("TooManySent"), and
+        TypeError or ValueError for what JSON can't hold.
         """
         if lane not in LANES:
             raise BadName(f"lane {lane!r} is none of {', '.join(LANES)}")
@@ -54,7 +56,7 @@ class Outbox:
             Outgoing(
                 to=to,
                 type=type,
-                content=put_content(self._given.store, content),
+                content=put_content(self._given.store, content, self._encode),
                 lane=lane,
                 re=None if re is None else str(ids.parse(str(re))),
                 headers=check_headers(dict(headers)) if headers else NO_HEADERS,

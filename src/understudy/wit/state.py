@@ -1,6 +1,7 @@
 """The state of a comfortable wit: JSON at `/state`, decoded for each step and written back after it.
 
-The law: no Python object of the state outlives a step, so a replay starts from the same bytes as the step did.
+The laws: no Python object of the state outlives a step, so a replay starts from the same bytes as the step did; and
+what is stored is what is read back, or the step fails and says what would not be.
 """
 
 from __future__ import annotations
@@ -8,16 +9,33 @@ from __future__ import annotations
 import builtins
 import types
 import typing
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
+from msgspec import Struct
 
+from understudy.actors.contract import StateCheck
 from understudy.actors.errors import WitError
-from understudy.wit.content import decoder_for, encode_json
+from understudy.wit.content import decoder_for, encode_as_python_1, encode_loosely
 from understudy.wit.context import UNREAD, Context
+from understudy.wit.dropped import find_dropped
+from understudy.wit.faults import find_difference
+from understudy.wit.parameters import describe_kind
 from understudy.wit.query_context import QueryContext
 
 PATH: Final = "state"
+Kept = TypeVar("Kept")
+_UNREADABLE: Final = (ValueError, msgspec.MsgspecError, RecursionError)
+
+
+class NewState(Struct, Generic[Kept], frozen=True):
+    """What a handler returns to put another value in the place of the state: `return NewState(Point(1, 2), reply="moved")`.
+
+    A state that can be changed is changed in place, without this. `reply` goes to the sender, None sends nothing.
+    """
+
+    value: Kept
+    reply: Any = None
 
 
 class StateType:
@@ -30,9 +48,10 @@ class StateType:
         is_class = isinstance(kind, type) and not typing.get_args(kind) and not typing.is_typeddict(kind)
         self._class = kind if is_class else None
         self._is_own = self._class is not None and self._class.__module__ != builtins.__name__
+        self._known: bytes | None = None  # the last state that was seen to lose nothing
 
     def is_declared_as(self, returns: Any) -> bool:
-        """True if a function that says it returns this returns a new state."""
+        """True if a function says that it returns this type."""
         return bool(returns == self.kind)
 
     def is_state(self, value: Any) -> bool:
@@ -44,8 +63,16 @@ class StateType:
         if ctx._state is UNREAD:
             data = ctx.read_top(PATH)
             ctx._state_bytes = data
-            ctx._state = self._first() if data is None else self._decoded(data)
+            if data is None:
+                ctx._state = self._first()
+            else:
+                ctx._state = self.decode(data, strict=isinstance(ctx, Context) and not ctx.abi.is_first)
         return ctx._state
+
+    def read_stored(self, ctx: Context) -> Any:
+        """What is stored at this moment, as this type: the old state in an update. Raises WitError("BadState")."""
+        data = ctx.read_top(PATH)
+        return self._first() if data is None else self.decode(data)
 
     def replace(self, ctx: Context, state: Any) -> None:
         """Make a returned value the state of the running step. Raises WitError("BadResult") if it is of another class."""
@@ -54,21 +81,78 @@ class StateType:
             raise WitError("BadResult", text)
         ctx._state = state
 
+    def begin(self, ctx: Context, state: Any, what: str) -> None:
+        """Make what a genesis or update handler returned the state. Raises WitError("BadResult") if it can't be."""
+        if self._is_own and not self.is_state(state):
+            fault = f"it returned a {type(state).__name__}"
+        else:
+            try:
+                self.encode(state)
+                ctx._state = state
+                return
+            except WitError as error:
+                fault = error.text
+        text = f"what a {what} handler returns is the state, here a {describe_kind(self.kind)}, and nothing is the state as it is"
+        raise WitError("BadResult", f"{text}: {fault}; to answer, call ctx.reply(…)")
+
     def write(self, ctx: Context) -> None:
-        """Put the state back into the core, if it was used and differs."""
+        """Put the state back into the core, if it was used and differs. Raises WitError("BadState")."""
         if ctx._state is UNREAD:
             return
-        data = encode_json(ctx._state)
+        data = encode_as_python_1(ctx._state) if ctx.abi.is_first else self.encode(ctx._state, ctx._state_bytes)
         if data != ctx._state_bytes:
             ctx.core.changes.write_top(PATH, data)
 
-    def _decoded(self, data: bytes) -> Any:
+    def decode(self, data: bytes, *, strict: bool = True) -> Any:
+        """The state that some bytes are; with `strict`, all that is in them. Raises WitError("BadState")."""
         try:
-            return self._decode(data)
-        except (ValueError, msgspec.MsgspecError, RecursionError) as error:
+            state = self._decode(data)
+            dropped = self._dropped(data, state) if strict and data != self._known else ()
+        except _UNREADABLE as error:
             raise WitError(
                 "BadState", f"/state is not the JSON of the wit's state, mend it with an update: {error}"
             ) from error
+        if dropped:
+            text = f"the wit's state, a {describe_kind(self.kind)}, has no place for what /state holds at"
+            raise WitError("BadState", f"{text} {', '.join(dropped)}; {_CURE}")
+        if strict:
+            self._known = data
+        return state
+
+    def encode(self, state: Any, before: bytes | None = None) -> bytes:
+        """The bytes of a state, which differ from those `before` only if they give it back. Raises WitError("BadState")."""
+        try:
+            data = self._encoded(state)
+            if data == before and data == self._known:
+                return data
+            again = self._decode(data)
+        except (TypeError, *_UNREADABLE) as error:
+            raise WitError("BadState", f"the state can't be stored, nothing was changed: {error}") from error
+        fault = find_difference(state, again)
+        if fault is not None:
+            text = "the state would not be read back as it is, nothing was changed"
+            raise WitError("BadState", f"{text}: {fault}; declare its type, or keep something else")
+        self._known = data
+        return data
+
+    def check(self, data: bytes) -> StateCheck:
+        """What becomes of a stored state under this type."""
+        try:
+            return StateCheck(dropped=self._dropped(data, self._decode(data)))
+        except _UNREADABLE as error:
+            return StateCheck(error=str(error))
+
+    def _dropped(self, data: bytes, state: Any) -> tuple[str, ...]:
+        if self.kind is bytes or self._encoded(state) == data:
+            return ()
+        return find_dropped(data, self._encoded(state), lambda other: self._encoded(self._decode(other)))
+
+    def _encoded(self, state: Any) -> bytes:
+        if self.kind is not bytes:
+            return encode_loosely(state)
+        if not isinstance(state, bytes | bytearray | memoryview):
+            raise TypeError(f"it is said to be bytes, and is a {type(state).__name__}")
+        return bytes(state)
 
     def _first(self) -> Any:
         if self.kind is Any:
@@ -81,3 +165,8 @@ class StateType:
         except TypeError as error:
             text = f"the core has no /state and {make!r} can't be made without arguments"
             raise WitError("NoState", f"{text}: return the first one from @wit.genesis") from error
+
+
+_CURE: Final = (
+    "nothing was changed: give the type these fields again, or let an @wit.update function say what becomes of them"
+)

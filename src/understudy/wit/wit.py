@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from understudy.actors.contract import Delivery
+from understudy.actors.contract import Delivery, StateCheck
 from understudy.actors.errors import Refusal, WitError
 from understudy.actors.query import UNKNOWN_QUERY, WUT, Blob
 from understudy.objects.errors import BadName
@@ -20,7 +20,7 @@ from understudy.wit.parameters import describe_kind, place_of
 from understudy.wit.query_context import QueryContext
 from understudy.wit.query_handler import QueryHandler
 from understudy.wit.running import current_loop
-from understudy.wit.state import StateType
+from understudy.wit.state import NewState, StateType
 from understudy.wit.wut import describe
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -33,8 +33,8 @@ class Wit:
     A handler asks for what it needs: a payload by its annotated type (JSON; `bytes` gets the content as it is), `state`
     (JSON at `/state`, of the annotated type; what the handler changes in it or the new state that it returns is kept),
     and `core: Core`, `ctx: Context`, `message: Message`, `inbox`, `outbox`, `actor_id`, `step_id`, `store`.
-    It returns None, a new state (an instance of the state's class, or anything if it is annotated to return the state's
-    type), or an answer, which goes to the sender as a message of type `reply`.
+    It returns None, an answer, which goes to the sender as a message of type `reply`, or a `NewState(…)`, for states that
+    can't be changed in place.
     """
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class Wit:
             if handler is not None:
                 ctx._delivery = delivery
                 result = handler.call(ctx)
-                if result is not None:
+                if result is not None or handler.old is not None:
                     _take(plan, ctx, handler, result)
         plan.state.write(ctx)
         return None
@@ -174,6 +174,12 @@ class Wit:
             known = ", ".join(sorted({*self._plan.queries, WUT}))
             raise WitError(UNKNOWN_QUERY, f"there is no query {ctx.name!r}; there are: {known}")
         return handler.call(ctx)
+
+    def check_state(self, data: bytes) -> StateCheck:
+        """What this wit makes of a stored state: why it can't be read, or what is lost."""
+        self.prepare()
+        assert self._plan is not None
+        return self._plan.state.check(data)
 
     def _describe(self, plan: _Plan) -> Blob:
         if plan.wut is None:
@@ -199,6 +205,8 @@ class Wit:
             if first is not None and first[0] != kind:
                 here, there = describe_kind(kind), f"{describe_kind(first[0])} in {place_of(first[1])}"
                 text = f"parameter 'state' is a {here}, but a {there}: a wit has one type of state"
+                if function is self._update or first[1] is self._update:
+                    text += "; an update gets the old one under another name and returns the new one: old: Old -> New"
                 raise WitError("WrongSignature", f"{place_of(function)}: {text}")
             first = (kind, function)
         if first is None:
@@ -224,7 +232,7 @@ class _Plan(Struct, kw_only=True):
 def _choose(plan: _Plan, ctx: Context, delivery: Delivery) -> Handler | None:
     """The handler of a message; None if it passes without one. Raises Refusal("NoHandler")."""
     if ctx.entry == "wit_update":
-        return plan.update
+        return plan.update if plan.update is not None and plan.update.has_work(ctx) else None
     if ctx.given.parent is None:
         return plan.genesis
     type = delivery.message.type
@@ -249,12 +257,30 @@ async def _handle_async(plan: _Plan, ctx: Context, deliveries: Sequence[Delivery
             result = handler.call(ctx)
             if isawaitable(result):
                 result = await result
-            if result is not None:
+            if result is not None or handler.old is not None:
                 _take(plan, ctx, handler, result)
     plan.state.write(ctx)
 
 
 def _take(plan: _Plan, ctx: Context, handler: Handler, result: Any) -> None:
+    if ctx.abi.is_first:
+        _take_as_python_1(plan, ctx, handler, result)
+    elif isinstance(result, NewState):
+        plan.state.replace(ctx, result.value)
+        if result.reply is not None:
+            ctx.reply(result.reply)
+    elif handler.role is not Role.MESSAGE:
+        plan.state.begin(ctx, result, handler.role.value)
+    elif plan.state.is_state(result) and result is not ctx._state:
+        # Nearly always meant as the new state, and then lost if it were sent.
+        name = type(result).__name__
+        text = f"a handler returned a {name} that is not the state: NewState({name}(…)) makes it the state"
+        raise WitError("BadResult", f"{place_of(handler.function)}: {text}, ctx.reply(…) answers with it")
+    else:
+        ctx.reply(result)
+
+
+def _take_as_python_1(plan: _Plan, ctx: Context, handler: Handler, result: Any) -> None:
     if handler.returns_state or plan.state.is_state(result):
         plan.state.replace(ctx, result)
     else:

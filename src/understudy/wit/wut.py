@@ -16,9 +16,10 @@ import msgspec
 from understudy.actors.query import DAG_CBOR, JSON, Blob, Error, Tree
 from understudy.objects.ids import Id
 from understudy.wit.content import encode_json
-from understudy.wit.handler import Handler
+from understudy.wit.handler import Handler, Role
 from understudy.wit.parameters import name_of
 from understudy.wit.query_handler import Argument, QueryHandler
+from understudy.wit.state import NewState
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 REFERENCE: Final = "#/$defs/{name}"
@@ -80,7 +81,8 @@ def _sent(entries: Sequence[tuple[Any, str]], kinds: _Kinds) -> dict[str, Any]:
 def _reply_kind(handler: Handler) -> Any:
     """The type of a handler's replies; empty where it has none, or does not say."""
     returns = handler.returns
-    return _EMPTY if handler.returns_state or returns in (_EMPTY, None, type(None)) else returns
+    has_none = handler.role is not Role.MESSAGE or (typing.get_origin(returns) or returns) is NewState
+    return _EMPTY if has_none or returns in (_EMPTY, None, type(None)) else returns
 
 
 def _query(query: QueryHandler, kinds: _Kinds) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Any, Final
 
+from understudy.actors.contract import StateCheck
 from understudy.actors.errors import WitError
 from understudy.actors.query import NO_QUERIES
 from understudy.engines.locks import Locks
@@ -15,18 +16,22 @@ from understudy.engines.python.importer import Version, file_name
 from understudy.engines.python.inline import find_wit, inline_code
 from understudy.engines.python.modules import Code, Nodes, Search, arrange, module_paths, read_sources
 from understudy.engines.python.pointer import External, InCore, Inline, Pointer, parse_pointer
-from understudy.engines.python.program import WIT_QUERY, PythonProgram
+from understudy.engines.python.program import WIT_QUERY, WIT_UPDATE, PythonProgram
 from understudy.engines.python.query import PythonQuery
-from understudy.engines.python.resolver import Resolver, default_resolver, find_function, home_of, source_digest
+from understudy.engines.python.resolver import Resolver, default_resolver, find_function, home_of
+from understudy.engines.python.sources import digest_of_module, digest_of_modules, homes_of
 from understudy.objects import ids
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import Id, TreeId
 from understudy.objects.step import MAX_CONSUMED
 from understudy.store.maps import tree_entry
 from understudy.store.reader import Reader
+from understudy.wit.abi import PYTHON_1, PYTHON_2
+from understudy.wit.state import PATH as STATE
+from understudy.wit.wit import Wit
 
 NAME: Final = "python"
-ABI: Final = "python/1"
+ABI: Final = PYTHON_2.name
 WIT: Final = "wit"
 MAX_WIT: Final = 1024 * 1024
 MAX_PROGRAMS: Final = 512
@@ -101,6 +106,19 @@ class PythonEngine:
             if self._queries is None:
                 self._queries = PythonEngine(self._resolver, fresh=self._fresh, max_programs=self._max_programs)
             return self._queries
+
+    def check_state(self, core: TreeId, store: Reader) -> StateCheck:
+        """What the Wit in `/wit` makes of `/state`; a function decides for itself. Raises WitError, StoreError."""
+        if _entry(core, WIT_UPDATE, store) is not None:
+            return StateCheck()
+        wit = self._for_queries().load(core, WIT, store).function
+        state = _entry(core, STATE, store)
+        if not isinstance(wit, Wit) or state is None:
+            return StateCheck()
+        try:
+            return wit.check_state(store.blob(state))
+        except WrongKind as error:
+            return StateCheck(error=str(error))
 
     def load_update(self, before: TreeId, after: TreeId, store: Reader) -> None:
         """Nothing needs to agree to an update of Python code: what can't be loaded is known when it is run."""
@@ -178,15 +196,19 @@ class PythonEngine:
     def _build_external(self, pointer: External, entry: str) -> PythonProgram:
         with loading(pointer.ref, in_core if pointer.module is None else in_package(pointer.module)):
             function = self._resolver.resolve(pointer, node=entry)
-            engine = f"{ABI};source={source_digest(function)}"
-            return PythonProgram(function, entry=entry, engine=engine, belongs=in_package(home_of(function)))
+            home, homes = home_of(function), homes_of(function)
+            source = {
+                PYTHON_1.name: digest_of_module(home),
+                ABI: digest_of_modules(sorted({*homes, *([] if pointer.module is None else [pointer.module])})),
+            }
+            return PythonProgram(function, entry=entry, source=source, belongs=in_package(home))
 
     def _build_inline(self, id: Id, entry: str, store: Reader, known: PythonProgram | None) -> PythonProgram:
         version = self._version(id, entry, known, lambda: inline_code(_read_text(id, entry, store), id, entry))
         # More of the author's than the import: annotations are evaluated, and a module may have a `__getattr__`.
         with loading(entry):
             function = find_wit(version.load(""), entry)
-            return PythonProgram(function, entry=entry, engine=ABI, belongs=in_core, version=version)
+            return PythonProgram(function, entry=entry, belongs=in_core, version=version)
 
     def _build_in_core(
         self,
@@ -208,7 +230,7 @@ class PythonEngine:
             )
         with loading(pointer.module):
             function = find_function(version.load(pointer.module), pointer.module, pointer.function, entry)
-            program = PythonProgram(function, entry=entry, engine=ABI, belongs=in_core, version=version)
+            program = PythonProgram(function, entry=entry, belongs=in_core, version=version)
         if version.problems is None:
             version.problems = _import_others(version)
             if known is None and version.problems:

@@ -66,6 +66,11 @@ def is_authors(module: ModuleType) -> bool:
     return _is_source(module) and not _is_installed(module)
 
 
+def is_authors_file(file: str) -> bool:
+    """True for a file of Python source that belongs to no installed library."""
+    return file.endswith(".py") and os.path.isabs(file) and not _is_in_library(file)
+
+
 def _is_source(module: ModuleType) -> bool:
     # The modules of a core have relative file names, and their engine drops them itself.
     file = getattr(module, "__file__", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import CancelledError, ensure_future
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from understudy.objects.ids import Id, TreeId
 from understudy.objects.step import FAILED, Outcome
 from understudy.objects.tree import is_tree_node
 from understudy.store.errors import Missing, StoreError
+from understudy.wit.abi import PYTHON_2, Abi
 from understudy.wit.context import Context
 from understudy.wit.core import Core
 from understudy.wit.draft import Draft
@@ -30,20 +31,30 @@ from understudy.wit.wit import Wit
 
 WIT_UPDATE: Final = "wit_update"
 WIT_QUERY: Final = "wit_query"
+IN_CORE: Final[Mapping[str, str]] = {}
 
 
 class PythonProgram:
     """One wit of one version of the code. While it is held, so are its modules."""
 
-    __slots__ = ("__weakref__", "_belongs", "_call", "engine", "entry", "function", "query", "stamp", "version")
+    __slots__ = ("__weakref__", "_belongs", "_call", "_source", "entry", "function", "query", "stamp", "version")
 
     def __init__(
-        self, function: Any, *, entry: str, engine: str, belongs: Belongs, version: Version | None = None
+        self,
+        function: Any,
+        *,
+        entry: str,
+        belongs: Belongs,
+        source: Mapping[str, str] = IN_CORE,
+        version: Version | None = None,
     ) -> None:
-        """Raises WitError("WrongSignature", "NotCallable", "MissingFunction")."""
+        """`source` holds the digest of code that is not in the core, by ABI.
+
+        Raises WitError("WrongSignature", "NotCallable", "MissingFunction").
+        """
         self.function = function
         self.entry = entry
-        self.engine = engine
+        self._source = source
         self.version = version
         self.stamp = 0
         self._belongs = belongs
@@ -59,6 +70,15 @@ class PythonProgram:
         else:
             self._call = inject_query(function) if entry == WIT_QUERY else inject(function)
         self.query = self._as_query()
+
+    @property
+    def engine(self) -> str:
+        """The engine text of a new step."""
+        return self.engine_under(PYTHON_2)
+
+    def engine_under(self, abi: Abi) -> str:
+        """The engine text of a step under some rules."""
+        return f"{abi.name};source={self._source[abi.name]}" if self._source else abi.name
 
     @property
     def problems(self) -> Sequence[str]:
@@ -120,16 +140,18 @@ class PythonProgram:
         if given.calls.unanswered is not None:
             raise given.calls.unanswered
         if returned is None:
-            return StepResult(engine=self.engine, core=ctx.sealed_core(), sent=ctx.sent(), log=ctx.logged())
+            return StepResult(
+                engine=self.engine_under(ctx.abi), core=ctx.sealed_core(), sent=ctx.sent(), log=ctx.logged()
+            )
         if isinstance(returned, Draft):
             core, sent = _drafted_core(ctx, returned), [*ctx.sent(), *_drafted_messages(ctx, returned)]
             check_sent_count(len(sent))
-            return StepResult(engine=self.engine, core=core, sent=sent, log=ctx.logged())
+            return StepResult(engine=self.engine_under(ctx.abi), core=core, sent=sent, log=ctx.logged())
         if isinstance(returned, Id) and returned == given.parent:
             if ctx.core_changed() or ctx.sent():
                 text = "the wit returned the last step's id, which says that nothing changed, but it changed the core"
                 raise WitError("BadResult", f"{text} or sent messages: return None instead")
-            return StepResult(engine=self.engine, core=given.core, log=ctx.logged())
+            return StepResult(engine=self.engine_under(ctx.abi), core=given.core, log=ctx.logged())
         text = f"the wit returned {_describe(returned)}; return None, a Draft, or the last step's id if nothing changed"
         raise WitError("BadResult", text)
 
@@ -139,14 +161,16 @@ class PythonProgram:
             error = given.calls.unanswered
             if isinstance(error, CallNeedsWorld):
                 outcome = Outcome(FAILED, NEEDS_WORLD, str(error))
-                return StepResult(engine=self.engine, core=given.core, log=ctx.logged(), outcome=outcome)
+                return StepResult(engine=self.engine_under(ctx.abi), core=given.core, log=ctx.logged(), outcome=outcome)
         if isinstance(error, Retry):
-            return StepResult(engine=self.engine, core=given.core, log=ctx.logged(), retry=reason_of(error))
+            return StepResult(
+                engine=self.engine_under(ctx.abi), core=given.core, log=ctx.logged(), retry=reason_of(error)
+            )
         # What the store can't do is not the wit's doing, and must not stand in its history.
         if is_interrupt(error) or (isinstance(error, StoreError) and not isinstance(error, Missing)):
             raise error
         outcome = outcome_of(error, self._belongs)
-        return StepResult(engine=self.engine, core=given.core, log=ctx.logged(), outcome=outcome)
+        return StepResult(engine=self.engine_under(ctx.abi), core=given.core, log=ctx.logged(), outcome=outcome)
 
 
 def _drafted_core(ctx: Context, draft: Draft) -> TreeId:

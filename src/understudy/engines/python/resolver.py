@@ -8,17 +8,14 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 from understudy.actors.errors import WitError
 from understudy.engines.python.failure import in_package, loading
 from understudy.engines.python.pointer import EXTERNAL, External, parse_pointer
 from understudy.wit.wit import Wit
-
-NO_SOURCE: Final = "none"
 
 
 class Resolver:
@@ -95,30 +92,11 @@ def find_function(module: ModuleType, name: str, function: str, node: str) -> An
     return found
 
 
-def source_digest(function: Any) -> str:
-    """The sha256 of the source of the module that defines a function, in hexadecimal; "none" if there is no source."""
-    if isinstance(function, Wit):
-        function = next(iter(function.functions), function)
-    module = sys.modules.get(getattr(inspect.unwrap(function), "__module__", None) or "")
-    data = None if module is None else _source(module)
-    return NO_SOURCE if data is None else sha256(data).hexdigest()
-
-
 def home_of(function: Any) -> str:
-    """The name of the module that defines a function."""
+    """The name of the module that defines a function, or the first handler of a Wit."""
     if isinstance(function, Wit):
         function = next(iter(function.functions), function)
     return str(getattr(inspect.unwrap(function), "__module__", None) or "")
-
-
-def _source(module: ModuleType) -> bytes | None:
-    file = getattr(module, "__file__", None)
-    if isinstance(file, str) and Path(file).suffix == ".py" and Path(file).is_file():
-        return Path(file).read_bytes()
-    try:
-        return inspect.getsource(module).encode()
-    except (OSError, TypeError):
-        return None
 
 
 def _import(pointer: External, node: str) -> ModuleType:

@@ -16,13 +16,12 @@ from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id
 from understudy.store.car import read_car, write_car
 from understudy.store.errors import BadCar, Corrupt, StoreError
+from understudy.testing import strategies as some
 
 A, B = raw_block(b"a"), raw_block(b"b" * 200)
 ROOT = node_block({"tree": {"a": A.id, "b": B.id}})
 
-node = st.dictionaries(st.text(max_size=8), st.integers(-9, 2**40), max_size=5).map(
-    lambda fields: node_block({"kind": fields})
-)
+node = some.nodes.map(node_block)
 block = st.binary(max_size=400).map(raw_block) | node
 cars = st.tuples(st.lists(block.map(lambda one: one.id), max_size=4), st.lists(block, max_size=6))
 
@@ -171,3 +170,14 @@ def test_a_node_that_is_not_canonical_is_refused() -> None:
 def test_a_wrong_file_is_refused_and_the_message_says_what_is_wrong(data: bytes, says: str) -> None:
     with pytest.raises(BadCar, match=says):
         read(data)
+
+
+@pytest.mark.parametrize(
+    "odd", [node_block({"wood": {}}), node_block([]), node_block({"tree": {"..": A.id}}), Block(*raw_block(b""))]
+)
+def test_a_block_of_no_kind_of_ours_is_refused_wherever_it_stands(odd: Block) -> None:
+    if ids.is_raw(odd.id):
+        odd = Block(ids.raw_id(b"x" * (MAX_RAW + 1)), b"x" * (MAX_RAW + 1))
+    for blocks in ([odd, ROOT, A, B], [ROOT, A, B, odd]):
+        with pytest.raises(BadCar, match=f"block {blocks.index(odd)} at byte .* {odd.id}: "):
+            read(car([ROOT.id], blocks))

@@ -1,7 +1,7 @@
 """Import: the blocks of a CAR file, and the heads of the actors whose history it holds.
 
-The laws: nothing is stored of a file that is cut off or damaged; a head moves only forward along its own chain, and
-only to a history whose integrity was checked.
+The laws: nothing of a file enters the store before it was judged, and of what can't be reached from its roots, nothing
+does; a head moves only forward along its own chain, and only to a history whose integrity was checked.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.seal import waiting_row_for
 from understudy.node.errors import Conflict, Rejected
 from understudy.node.node import Node
-from understudy.objects.errors import WrongKind
+from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ID_BYTES, ActorId, Id, StepId
 from understudy.objects.mailbox import Cursor, mailbox_key
 from understudy.objects.step import Step
 from understudy.store.car import Progress, store_blocks, unseen
+from understudy.store.closure import Closure
+from understudy.store.errors import StoreError
 from understudy.store.keys import cursor_value, head_ref, height_row, outside_row, read_cursor_value
 from understudy.store.port import Move, Row, Unit
+from understudy.store.quarantine import Quarantine, quarantine
 from understudy.store.reader import Reader
+from understudy.store.verified import Grit
 
 _SEGMENT: Final = 20_000  # rows to a commit, and one step's more: the head goes up by so much, and stops at a good one
 Stage = Callable[[str], AbstractContextManager[Progress]]
@@ -43,35 +47,53 @@ def _unwatched(stage: str) -> AbstractContextManager[Progress]:
 
 
 def import_car(node: Node, file: BinaryIO, *, stage: Stage = _unwatched) -> list[Imported]:
-    """Store a file's blocks and move the heads of its histories. The node must not be live.
+    """Store what a file's roots need, and move the heads of its histories. The node must not be live.
 
-    `file` must be seekable: it is read twice. `stage` is told of each stage of the work, and gives what is told how far
-    it is. Raises BadCar, Corrupt and NotCanonical with nothing stored; Rejected for a history that is not whole or not
-    right, Conflict for one that is not the continuation of ours: then the blocks are there and its head has not moved.
-    A crash in between leaves a history that ends early, or blocks whose links lead nowhere yet; import the file again.
+    `stage` is told of each stage of the work, and gives what is told how far it is. Raises BadCar, Corrupt and
+    NotCanonical with nothing stored; Rejected for a root that is not whole or not right, Conflict for a history that is
+    not the continuation of ours: then what the roots before it brought is there, and nothing of this one. A crash in
+    between leaves a history that ends early, or blocks that nobody links to; import the file again.
     """
-    with stage("reading") as progress:
-        roots = store_blocks(node.backend, file, progress=progress)
-    return [_take(node, root, stage) for root in dict.fromkeys(roots)]
+    with quarantine(node.backend) as held:
+        with stage("reading") as progress:
+            roots = store_blocks(held.blocks, file, progress=progress)
+        return [_take(node, held, root, stage) for root in dict.fromkeys(roots)]
 
 
-def _take(node: Node, root: Id, stage: Stage) -> Imported:
+def _take(node: Node, held: Quarantine, root: Id, stage: Stage) -> Imported:
+    reader = Grit(held)
     try:
-        step = node.reader.step(root)
-    except WrongKind:
+        step = None if reader.kind(root) != "a step" else reader.step(root)
+        if step is None:
+            Closure(reader).check(root)
+    except (StoreError, ObjectError) as error:
+        raise Rejected(f"the object {root} is not taken: {error}") from error
+    if step is None:
+        _store(held, root, stage)
         return Imported(root=root, what="object")
-    head = StepId(root)
+    return _take_history(node, held, StepId(root), step, stage)
+
+
+def _take_history(node: Node, held: Quarantine, head: StepId, step: Step, stage: Stage) -> Imported:
     ours = node.lookup.head(step.actor)
-    known = node.step_at(step.actor, step.height) == head
-    if known:
-        return Imported(root=root, what="known", actor=step.actor, height=step.height)
+    if node.step_at(step.actor, step.height) == head:
+        # Blocks of it that got lost here come back.
+        _store(held, head, stage)
+        return Imported(root=head, what="known", actor=step.actor, height=step.height)
     with stage("checking") as progress:
-        [verdict] = verify_targets(node.backend, [Target(step.actor, head)], integrity_only=True, progress=progress)
+        [verdict] = verify_targets(held, [Target(step.actor, head)], integrity_only=True, progress=progress)
     if not verdict.ok:
         raise Rejected(f"the history of {step.actor} up to {head} is not taken: {verdict.verdict}: {verdict.reason}")
+    trail = _trail(Grit(held), head, step, ours)
+    _store(held, head, stage)
     with stage("taking over") as progress:
-        _advance(node, _trail(node.reader, head, step, ours), step.actor, ours, progress)
-    return Imported(root=root, what="new" if ours is None else "forward", actor=step.actor, height=step.height)
+        _advance(node, trail, step.actor, ours, progress)
+    return Imported(root=head, what="new" if ours is None else "forward", actor=step.actor, height=step.height)
+
+
+def _store(held: Quarantine, root: Id, stage: Stage) -> None:
+    with stage("storing") as progress:
+        held.take_over(root, progress=progress)
 
 
 def _trail(reader: Reader, head: StepId, newest: Step, ours: StepId | None) -> bytes:

@@ -11,17 +11,16 @@ from typing import BinaryIO, Final
 
 from understudy.objects import ids
 from understudy.objects.codec import MAX_BLOCK, Block, decode, encode
-from understudy.objects.errors import ObjectError
+from understudy.objects.errors import ObjectError, TooLarge, WrongKind
 from understudy.objects.ids import ID_BYTES, Id
 from understudy.store.errors import BadCar
 from understudy.store.port import Backend, Unit
-from understudy.store.verified import checked_block
+from understudy.store.verified import checked_object
 
 _MAX_HEADER: Final = 1024 * 1024  # 25,000 roots
 _MAX_VARINT_BYTES: Final = 9  # the bound of the multiformats' unsigned varints
-_BATCH: Final = 512  # blocks to a commit, usually well under one MiB
-_BATCH_BYTES: Final = 16 * 1024 * 1024  # and one block's more: chunks of large blobs come one after the other
-_EVERY: Final = 1000  # blocks between two words to a progress
+BATCH: Final = 512  # blocks to a commit, usually well under one MiB
+BATCH_BYTES: Final = 16 * 1024 * 1024  # and one block's more: chunks of large blobs come one after the other
 
 Progress = Callable[[int, int], None]
 
@@ -44,9 +43,9 @@ def write_car(file: BinaryIO, roots: Sequence[bytes], blocks: Iterable[Block]) -
 def read_car(file: BinaryIO) -> tuple[list[Id], Iterator[Block]]:
     """The roots, and the blocks as they come, each checked against its id. Holds one block in memory.
 
-    Raises BadCar if the file is no CARv1 of ours, is cut off or has a block above 2 MiB, and Corrupt or NotCanonical
-    for a block that is not what its id says: for the header at once, for the blocks when they are asked for.
-    A block may stand in a file more than once. A root need not be in it.
+    Raises BadCar if the file is no CARv1 of ours, is cut off, has a block above its bound or one of no kind of ours, and
+    Corrupt or NotCanonical for a block that is not what its id says: for the header at once, for the blocks when they are
+    asked for. A block may stand in a file more than once. A root need not be in it.
     """
     source = _Source(file)
     return _read_roots(source), _read_blocks(source)
@@ -126,7 +125,11 @@ def _read_blocks(source: _Source) -> Iterator[Block]:
             id = ids.from_bytes(section[:ID_BYTES])
         except ObjectError as error:
             raise BadCar(f"{what} at byte {start:,} of the CAR file: {error}") from error
-        yield checked_block(id, section[ID_BYTES:])
+        try:
+            block = checked_object(id, section[ID_BYTES:])
+        except (WrongKind, TooLarge) as error:
+            raise BadCar(f"{what} at byte {start:,} of the CAR file, {id}: {error}") from error
+        yield block
         number += 1
 
 
@@ -140,24 +143,17 @@ def _varint(value: int) -> bytes:
 
 
 def store_blocks(backend: Backend, file: BinaryIO, *, progress: Progress = unseen) -> list[Id]:
-    """Store the blocks of a CAR file and give its roots. Raises BadCar, Corrupt and NotCanonical with nothing stored.
+    """Store the blocks of a CAR file as they come, and give its roots. Raises BadCar, Corrupt and NotCanonical.
 
-    `progress` counts blocks; how many there are is not known (0) before all were checked.
+    What was read before a bad block is then in the backend: use one that can be thrown away. `progress` counts blocks.
     """
-    start = file.tell()
     roots, blocks = read_car(file)
-    total = 0
-    # Reading checks each block; a file that is bad at its end must not leave its beginning behind.
-    for total, _ in enumerate(blocks, 1):
-        if total % _EVERY == 0:
-            progress(total, 0)
-    file.seek(start)
-    _, blocks = read_car(file)
     done = 0
     for batch in _batches(blocks):
         backend.commit([Unit(blocks=batch)])
         done += len(batch)
-        progress(done, total)
+        progress(done, 0)
+    progress(done, done)
     return roots
 
 
@@ -167,7 +163,7 @@ def _batches(blocks: Iterator[Block]) -> Iterator[list[Block]]:
     for block in blocks:
         batch.append(block)
         size += len(block.data)
-        if len(batch) == _BATCH or size >= _BATCH_BYTES:
+        if len(batch) == BATCH or size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
     if batch:

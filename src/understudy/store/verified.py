@@ -13,6 +13,7 @@ from understudy.objects import ids
 from understudy.objects.codec import MAX_BLOCK, MAX_RAW, Block, decode
 from understudy.objects.errors import ObjectError, TooLarge, WrongKind
 from understudy.objects.ids import Id
+from understudy.objects.kinds import read_any
 from understudy.store.errors import Corrupt, Missing
 from understudy.store.port import Backend
 from understudy.store.reader import Reader
@@ -31,14 +32,25 @@ def checked_block(id: bytes, data: bytes) -> Block:
 
     Raises Corrupt when the bytes do not hash to the id, TooLarge, NotCanonical.
     """
+    return _checked(id, data)[0]
+
+
+def checked_object(id: bytes, data: bytes) -> Block:
+    """The same, if a node also keeps the rules of its kind. Raises WrongKind, too."""
+    block, node = _checked(id, data)
+    if not ids.is_raw(id):
+        read_any(node)
+    return block
+
+
+def _checked(id: bytes, data: bytes) -> tuple[Block, Any]:
+    """A block and, unless it is raw, its node."""
     good = ids.from_bytes(id)
     most = MAX_RAW if ids.is_raw(good) else MAX_BLOCK
     if len(data) > most:
         raise TooLarge(f"{good} has {len(data):,} bytes: at most {most:,} are allowed")
     _check(good, data)
-    if not ids.is_raw(good):
-        decode(data)
-    return Block(good, data)
+    return Block(good, data), None if ids.is_raw(good) else decode(data)
 
 
 class Grit(Reader):

@@ -147,7 +147,7 @@ CASES: dict[str, tuple[dict[str, str | bytes], str, str]] = {
     "handler: a payload for an update": (
         {"wit": WIT + "@wit.update\ndef f(a: int): pass"},
         "WrongSignature",
-        r"parameter 'a' can't be filled: an update carries a patch",
+        r"parameter 'a' can't be filled: an update has no payload",
     ),
     "handler: twice the same type": (
         {"wit": WIT + "@wit.message('a')\ndef f(): pass\n@wit.message('a')\ndef g(): pass"},

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Final
 
-from understudy.actors.errors import Refusal, WitError
+from understudy.actors.errors import Refusal
 from understudy.wit.content import Decode, decode_or_refuse, decoder_for, read_content
 from understudy.wit.context import Context
 from understudy.wit.parameters import (
@@ -28,7 +28,6 @@ from understudy.wit.parameters import (
     find_source,
     is_async,
     parameters_of,
-    place_of,
     wrong_signature,
 )
 from understudy.wit.state import PATH, StateType
@@ -77,6 +76,7 @@ class Handler:
         fills: dict[str, Fill] = {}
         payload: Parameter | None = None
         old: StateType | None = None
+        migrated: Parameter | None = None
         for parameter in parameters:
             source = _source(function, parameter)
             if source is not None:
@@ -86,7 +86,7 @@ class Handler:
             elif parameter.default is not _EMPTY and parameter.kind is _EMPTY:
                 continue
             elif role is Role.UPDATE and old is None and parameter.kind is not _EMPTY:
-                old = _old_state(function, parameter)
+                old, migrated = _old_state(function, parameter), parameter
                 fills[parameter.name] = old.read_stored
             elif payload is not None:
                 raise wrong_signature(
@@ -105,13 +105,9 @@ class Handler:
         self.returns_state = returns is not _EMPTY and state.is_declared_as(returns)
         self.old = old
         self._state = state
-        if old is not None and (STATE in fills or not self.returns_state):
-            text = (
-                "has the old state as a parameter, so it must return the new one, of the type that the other handlers"
-            )
-            raise WitError(
-                "WrongSignature", f"{place_of(function)} {text} call `state`: -> {describe_kind(state.kind)}"
-            )
+        if old is not None and migrated is not None and (STATE in fills or not self.returns_state):
+            text = "an update has no payload; with an annotation it is the old state, so the function must return the new one"
+            raise wrong_signature(function, migrated, f"can't be filled: {text}: -> {describe_kind(state.kind)}")
 
     def has_work(self, ctx: Context) -> bool:
         """False for a migration where no state is stored, or one that has the new type and not the old one.

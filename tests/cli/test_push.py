@@ -113,3 +113,45 @@ def test_an_actor_whose_files_can_not_be_read_does_not_stop_the_others(project: 
     assert "pipe is no ordinary file" in said
     assert "greeter  created" in said
     assert "not taken: bad" in said
+
+
+TYPED = """
+from msgspec import Struct
+from understudy import Wit
+
+class State(Struct):
+    {field}: {kind} = {first}
+
+wit = Wit()
+
+@wit.message("greet")
+def greet(name: dict, state: State) -> None:
+    state.{field} {change}
+"""
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "first", "change", "said"),
+    [
+        ("guests", "int", "0", "+= 1", "would lose what the present state holds at $.greeted"),
+        ("greeted", "str", "''", "+= '1'", "can't read the present state: Expected `str`, got `int` - at `$.greeted`"),
+    ],
+)
+def test_code_that_would_lose_state_is_not_sent_and_a_message_of_it_changes_nothing(
+    project: Shell, field: str, kind: str, first: str, change: str, said: str
+) -> None:
+    before = TYPED.format(field="greeted", kind="int", first="0", change="+= 1")
+    project.write({"greeter/code/greeter.py": before})
+    project.run("push")
+    project.run(*SEND)
+    after = TYPED.format(field=field, kind=kind, first=first, change=change)
+    project.write({"greeter/code/greeter.py": after})
+    refused = project.run("push", code=1)
+    assert said in " ".join(refused.split())
+    project.run(*SEND)
+    project.json("push", "--force")
+    assert "BadState" in project.run(*SEND, code=1)
+    migrate = f"@wit.update\ndef mend(old: dict) -> State:\n    return State({kind}(old['greeted']))\n"
+    project.write({"greeter/code/greeter.py": after + migrate, "greeter/wit_update": "/code:greeter:wit"})
+    assert project.json("push")["actors"][0]["what"] == "updated"
+    project.run(*SEND)

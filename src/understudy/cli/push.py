@@ -24,6 +24,7 @@ from understudy.node.errors import NodeError
 from understudy.objects.ids import ActorId
 
 MAX_LINES: Final = 40  # shown of one file: a screen
+_MIGRATE: Final = "\nkeep the field in the type of the state, or say what becomes of it in a @wit.update function"
 Force = Annotated[bool, typer.Option("--force", help="Send also what does not load, or would lose state.")]
 Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="The project.", show_default=False)]
 
@@ -127,9 +128,13 @@ async def _update(access: Access, name: str, actor: ActorId, files: dict[str, by
 async def _problem(access: Access, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> str | None:
     """Why an actor had better not be given these patches, None if nothing is known against them."""
     try:
-        await access.node.check_update(actor, patches)
+        found = await access.node.check_update(actor, patches)
     except NodeError as error:
         return f"the new code does not load: {error}"
+    if found.error is not None:
+        return f"the new code can't read the present state: {found.error}{_MIGRATE}"
+    if found.dropped:
+        return f"the new code would lose what the present state holds at {', '.join(found.dropped)}{_MIGRATE}"
     return None
 
 

@@ -29,7 +29,7 @@ from understudy.kernel.core import check_core, runtime_of
 from understudy.kernel.seal import Sealed
 from understudy.kernel.verify import Verdict
 from understudy.node.asking.queries import QUERY_SECONDS, Queried, Queries
-from understudy.node.errors import Busy, Conflict, NodeFailed, NotFound, Rejected
+from understudy.node.errors import BadRequest, Busy, Conflict, NodeFailed, NotFound, Rejected
 from understudy.node.intake.cores import rejected, stage_core, stage_patch
 from understudy.node.intake.reception import Answer, Reception, Sending, answer_of
 from understudy.node.looking.feed import Event, Feed
@@ -102,10 +102,7 @@ class Node:
         self.lookup = Lookup(backend, self.reader)
         self.failure: BaseException | None = None
         self._failed: Future[None] = Future()
-        self._engines = engines or {
-            "python": PythonEngine(),
-            "wasm": WasmEngine(default_folder(), machine=default_machine()),
-        }
+        self._engines = engines or _default_engines()
         self._modules = modules
         self._paths = paths
         self._feed = Feed(backend, self.reader, self.lookup)
@@ -536,6 +533,14 @@ class _Reservation:
     def __exit__(self, *_: object) -> None:
         if self._name is not None:
             self._reserved.discard(self._name)
+
+
+def _default_engines() -> dict[str, LiveEngine]:
+    try:
+        machine = default_machine()
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+    return {"python": PythonEngine(), "wasm": WasmEngine(default_folder(), machine=machine)}
 
 
 def _meta(backend: Backend, name: str) -> bytes:

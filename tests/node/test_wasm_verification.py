@@ -200,19 +200,52 @@ def test_a_forged_outcome_is_a_mismatch(stage: Stage):
     assert found(stage.verdict(id)) == ("MISMATCH", 3, "data.outcome.kind")
 
 
-def test_another_version_of_the_engine_is_unverifiable_only_where_the_results_differ(stage: Stage):
-    texts = (f"wasm/2;config={CONFIG}", "wasm/1;config=0000000000000000")
-    same = [counted(stage, nonce=f"same {text}") for text in texts]
-    different = [counted(stage, nonce=f"different {text}") for text in texts]
-    for id, text in zip((*same, *different), texts * 2, strict=True):
+OLD = "wasm/1;config=735c3e3b150f1f98"
+
+
+def test_a_history_made_under_an_earlier_configuration_is_judged_by_its_results(stage: Stage):
+    same, different = counted(stage, nonce="same"), counted(stage, nonce="different")
+    for id in (same, different):
+        stage.troupe.forge(id, engine=OLD)
+    core, staging = stage.core_with(different, {"state": b"99"})
+    stage.troupe.forge(different, core=core, staging=staging)
+    verdicts = stage.verdicts(same, different)
+    assert [(verdict.verdict, verdict.cause) for verdict in verdicts] == [("MATCH", None), ("UNVERIFIABLE", "engine")]
+    assert ENGINE_TEXT in str(verdicts[1].reason)
+
+
+def test_no_match_certifies_a_configuration_that_never_was(stage: Stage):
+    texts = (f"wasm/2;config={CONFIG}", "wasm/1;config=0000000000000000", "wasm/1")
+    ids = [counted(stage, nonce=text) for text in texts]
+    for id, text in zip(ids, texts, strict=True):
         stage.troupe.forge(id, engine=text)
-    for id in different:
-        core, staging = stage.core_with(id, {"state": b"99"})
-        stage.troupe.forge(id, core=core, staging=staging)
-    verdicts = stage.verdicts(*same, *different)
-    assert [verdict.verdict for verdict in verdicts] == ["MATCH", "MATCH", "UNVERIFIABLE", "UNVERIFIABLE"]
-    assert [verdict.cause for verdict in verdicts[2:]] == ["engine", "engine"]
-    assert all(ENGINE_TEXT in str(verdict.reason) for verdict in verdicts[2:])
+    assert {(verdict.verdict, verdict.cause) for verdict in stage.verdicts(*ids)} == {("UNVERIFIABLE", "engine")}
+
+
+def test_a_step_whose_component_was_refused_says_by_which_configuration(stage: Stage):
+    born, updated = stage.create(b"nothing"), counted(stage)
+    stage.troupe.update(updated, {"code/c.wasm": actor(init=None).replace(b"handle", b"bundle")})
+    for id in (born, updated):
+        step = stage.troupe.step(id)
+        assert step.outcome is not None and (step.engine, step.outcome.kind) == (
+            ENGINE_TEXT,
+            "failed" if id is born else "refused",
+        )
+    before = [verdict.verdict for verdict in stage.verdicts(born, updated)]
+    for id in (born, updated):
+        # As versions before this one recorded it.
+        stage.troupe.forge(id, engine="kernel/1")
+    after = [verdict.verdict for verdict in stage.verdicts(born, updated)]
+    assert (before, after) == (["MATCH"] * 2, ["MATCH"] * 2)
+
+
+@pytest.mark.parametrize("engine", ["kernel/1", OLD])
+def test_a_component_that_an_earlier_configuration_refused_accuses_nobody(stage: Stage, engine: str):
+    id = counted(stage, 0)
+    refused = Outcome("failed", "BadComponent", "canonical built-ins are not enabled")
+    stage.troupe.forge(id, engine=engine, outcome=refused, core=stage.troupe.step(id).actor, component_hash=None)
+    verdict = stage.verdict(id)
+    assert (verdict.verdict, verdict.cause) == ("UNVERIFIABLE", "engine")
 
 
 def test_a_name_is_looked_up_once_and_a_replay_asks_the_journal(stage: Stage):

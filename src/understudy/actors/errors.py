@@ -6,12 +6,16 @@ from typing import Final
 
 
 class WitError(Exception):
-    """The wit of a core could not be loaded or run. `code` is one word, the text says what to do."""
+    """The wit of a core could not be loaded or run. `code` is one word, the text says what to do.
 
-    def __init__(self, code: str, text: str) -> None:
+    `engine` is the engine text, where another configuration of the engine might have come to another end.
+    """
+
+    def __init__(self, code: str, text: str, *, engine: str | None = None) -> None:
         super().__init__(text)
         self.code = code
         self.text = text
+        self.engine = engine
 
 
 class Refusal(Exception):

@@ -12,6 +12,8 @@ from msgspec import Struct
 from understudy.actors.contract import Engine
 from understudy.actors.errors import HostFailed, WitError
 from understudy.engines.wasm.engine import WasmEngine
+from understudy.engines.wasm.settings import KNOWN_TEXTS
+from understudy.engines.wasm.settings import NAME as WASM
 from understudy.judging.performed import PerformerLost, shut_reason
 from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.stage import Stage, perform
@@ -21,6 +23,7 @@ from understudy.kernel.replay import (
     Record,
     cut_again,
     engine_name,
+    engine_rules,
     finish_replay,
     prepare_replay,
     read_record,
@@ -96,6 +99,9 @@ class Replayer:
         name = engine_name(step.engine)
         if name != engine_name(KERNEL_ENGINE) and name not in self._fresh:
             reason = f"the step was made by {step.engine}, and there is no such engine here"
+            return Problem(verdict=UNVERIFIABLE, cause=ENGINE, path="data.engine", recorded=step.engine, reason=reason)
+        if name == WASM and engine_rules(step.engine) not in KNOWN_TEXTS:
+            reason = f"the step was made by {step.engine}, which is no configuration that is known here"
             return Problem(verdict=UNVERIFIABLE, cause=ENGINE, path="data.engine", recorded=step.engine, reason=reason)
         try:
             replay = self._replay(record, owner, self._fresh)

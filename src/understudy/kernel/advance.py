@@ -111,8 +111,9 @@ def _plan_update(
     try:
         program = _engine(given, engines).load_update(actor.core, patched, staging)
     except (WitError, ObjectError) as error:
-        code, text = (error.code, error.text) if isinstance(error, WitError) else ("InvalidCore", str(error))
-        return _decided(actor, given, Outcome(REFUSED, code, text))
+        if isinstance(error, WitError):
+            return _decided(actor, given, Outcome(REFUSED, error.code, error.text), error.engine)
+        return _decided(actor, given, Outcome(REFUSED, "InvalidCore", str(error)))
     except HostFailed as error:
         if error.again:
             raise
@@ -138,7 +139,7 @@ def _load(actor: Actor, given: StepInput, entry: str, engines: Engines | Mapping
         program = _engine(given, engines).load(given.core, entry, given.store)
         return Plan(actor=actor, given=given, program=program)
     except WitError as error:
-        return _decided(actor, given, Outcome(FAILED, error.code, error.text))
+        return _decided(actor, given, Outcome(FAILED, error.code, error.text), error.engine)
     except ObjectError as error:
         # Who was born of something else than a tree has no code to run.
         return _decided(actor, given, Outcome(FAILED, "InvalidCore", f"the core can't be read: {error}"))
@@ -152,8 +153,9 @@ def _engine(given: StepInput, engines: Engines | Mapping[str, Engine]) -> Engine
     return engine
 
 
-def _decided(actor: Actor, given: StepInput, outcome: Outcome) -> Plan:
-    return Plan(actor=actor, given=given, result=StepResult(engine=KERNEL_ENGINE, core=actor.core, outcome=outcome))
+def _decided(actor: Actor, given: StepInput, outcome: Outcome, engine: str | None = None) -> Plan:
+    result = StepResult(engine=engine or KERNEL_ENGINE, core=actor.core, outcome=outcome)
+    return Plan(actor=actor, given=given, result=result)
 
 
 def _with_core(given: StepInput, core: TreeId) -> StepInput:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from understudy.actors.calls import Calls
 from understudy.actors.contract import Delivery, Engine, Outgoing, StepResult
 from understudy.kernel.actor import Actor, actor_at, unborn
-from understudy.kernel.advance import Engines, Plan, prepare
+from understudy.kernel.advance import KERNEL_ENGINE, Engines, Plan, prepare
 from understudy.kernel.retries import exhausted
 from understudy.kernel.seal import NO_SUCH_ACTOR, Sealed, seal
 from understudy.objects.ids import MessageId, StepId
@@ -88,6 +88,9 @@ def prepare_replay(
 
 def finish_replay(record: Record, plan: Plan, result: StepResult) -> Sealed:
     """Make the step again out of what the engine returned; it has the record's id exactly if all came out the same."""
+    if plan.program is None and record.step.engine == KERNEL_ENGINE:
+        # Versions before this one gave the kernel's text also to steps whose code an engine refused to load.
+        result = msgspec.structs.replace(result, engine=KERNEL_ENGINE)
     nobody = {entry.path for entry in record.journal if _is_nobody(entry)}
 
     def known(number: int, _: Outgoing) -> bool:

@@ -52,6 +52,7 @@ HOST: Final = "host"  # the machine that judges could not run the code
 MAX_AHEAD_US: Final = 300_000_000  # five minutes: what two honest clocks may differ by
 
 _NO_SOURCE: Final = "none"
+_BY_CONFIGURATION: Final = ("BadComponent", "WrongWorld")  # what a component is depends on the engine's configuration
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -199,6 +200,9 @@ def judge_replay(
         reason = (
             f"the step was made by {engine_rules(recorded)}; {engine_rules(engine)} is here and gives something else"
         )
+        return _unverifiable(ENGINE, reason, difference)
+    if _refused_to_load(record) and engine_name(engine) != engine_name(recorded):
+        reason = f"an engine that did not say its configuration refused the code, and {engine_rules(engine)} takes it"
         return _unverifiable(ENGINE, reason, difference)
     if _lacked_engine(record) and engine_name(engine) != engine_name(recorded):
         return _unverifiable(ENGINE, "the node that made the step had no such engine", difference)
@@ -359,6 +363,11 @@ def _failed_to_load(record: Record) -> bool:
     """True for a step that failed before an engine ran: where it was made, external code may not have been there."""
     step = record.step
     return engine_name(step.engine) == "kernel" and step.outcome is not None and step.outcome.kind == FAILED
+
+
+def _refused_to_load(record: Record) -> bool:
+    step = record.step
+    return engine_name(step.engine) == "kernel" and step.outcome is not None and step.outcome.code in _BY_CONFIGURATION
 
 
 def _lacked_engine(record: Record) -> bool:

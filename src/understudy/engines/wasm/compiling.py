@@ -158,7 +158,8 @@ class _Compiler:
         except (OSError, EOFError):
             return None
         if not ok:
-            raise WitError("BadComponent", f"this is no WebAssembly component that can run here: {answer.decode()}")
+            text = f"this is no WebAssembly component that can run here: {answer.decode()}"
+            raise WitError("BadComponent", text)
         return answer
 
     def kill(self) -> int:

@@ -16,7 +16,7 @@ from understudy.engines.wasm.cache import CompiledCache
 from understudy.engines.wasm.host import Host
 from understudy.engines.wasm.imports import Import, define, define_resource
 from understudy.engines.wasm.memories import count_memories
-from understudy.engines.wasm.settings import MAX_MEMORIES, compiler
+from understudy.engines.wasm.settings import ENGINE_TEXT, MAX_MEMORIES, compiler
 from understudy.engines.wasm.shapes import Lift, lift, readers, writer
 from understudy.engines.wasm.values import SIZE, read_content, size_of
 from understudy.engines.wasm.wasi import resource_type
@@ -33,10 +33,14 @@ class LoadedComponent:
 
     def __init__(self, data: bytes, cache: CompiledCache) -> None:
         """Raises WitError("BadComponent", "WrongWorld"), HostFailed."""
-        _check_preamble(data)
         self.hash = sha256(data).hexdigest()
-        component = cache.component(data, self.hash)
-        self.world: World = read_world(component)
+        try:
+            _check_preamble(data)
+            component = cache.component(data, self.hash)
+            self.world: World = read_world(component)
+        except WitError as error:
+            # What is a component, and of which world, depends on what the compiler knows.
+            raise WitError(error.code, error.text, engine=ENGINE_TEXT) from error
         self.memories = count_memories(data, most=MAX_MEMORIES)
         self.exports = {
             name: self._own(index, ffi.wasmtime_component_export_index_delete)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
+from wasmtime import _ffi as ffi
 from wasmtime.component import (
     Bool,
     Component,
@@ -160,7 +161,8 @@ def describe(type: Any) -> str:
         case None:
             return "_"
         case FuncType():
-            shown = f"func({', '.join(describe(each) for _, each in type.params)})"
+            kind = "async func" if ffi.wasmtime_component_func_type_async(type.ptr()) else "func"
+            shown = f"{kind}({', '.join(describe(each) for _, each in type.params)})"
             return shown if type.result is None else f"{shown} -> {describe(type.result)}"
         case Bool() | String():
             return type.__class__.__name__.lower()

@@ -165,6 +165,8 @@ def _bad_trees() -> list[tuple[str, Any]]:
     bitmap, elements = root
     return [
         *((f"a tree with the name {name[:5]!a}", {"tree": {name: link}}) for name in names),
+        ("a tree with a name that begins with U+FEFF", {"tree": {"\ufeffa": link}}),
+        ("a patch with a name that begins with U+FEFF", {"patch": {"a/\ufeffb": None}}),
         ("a tree with an integer for a link", {"tree": {"a": 1}}),
         ("a tree with null for a link", {"tree": {"a": None}}),
         ("a tree with a byte string", {"tree": {"a": b"bytes"}}),

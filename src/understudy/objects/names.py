@@ -33,6 +33,9 @@ def check_name(name: str, *, what: str = "name") -> str:
         raise BadName(f"{what} {name!r} is not allowed: it is empty, '.' or '..'")
     if "/" in name:
         raise BadName(f"{what} {name!r} is not allowed: it holds a slash")
+    if name.startswith("\ufeff"):
+        # Readers in JavaScript drop it: two names would be one, and the tree would have another id.
+        raise BadName(f"{what} {name!r} is not allowed: it begins with U+FEFF, which many readers drop")
     check_text(name, what=what, most=MAX_NAME_BYTES)
     return name
 

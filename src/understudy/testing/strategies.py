@@ -42,7 +42,7 @@ texts: Final[SearchStrategy[str]] = st.text(st.characters(exclude_categories=["C
 _printable: Final = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=60)
 _unusual_names: Final = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"), min_size=1, max_size=60
-).filter(lambda text: text not in (".", "..") and len(text.encode()) <= MAX_NAME_BYTES)
+).filter(lambda text: text not in (".", "..") and text[0] != "\ufeff" and len(text.encode()) <= MAX_NAME_BYTES)
 _plain_names: Final = st.sampled_from(
     ["wit", "wit_query", "wit_update", "runtime", "policy", "state", "a", "b", "...", ".hidden", "é", "e\u0301", "🎭"]
 )

@@ -326,6 +326,34 @@ def test_a_strange_time_does_not_hide_what_the_code_gives(troupe: Troupe, speake
     assert verify(troupe, speaker).verdict == "MISMATCH"
 
 
+@pytest.mark.parametrize(
+    "engine",
+    [
+        "python/1;x=y",
+        "python/1;source=abc",
+        "python/0",
+        "kernel/1",
+        "kernel/1;x=y",
+        "cobol/1",
+        "wasm/1;config=735c3e3b150f1f98",
+    ],
+)
+def test_an_engine_text_that_is_false_is_a_mismatch_also_where_nothing_is_run(
+    troupe: Troupe, speaker: ActorId, engine: str
+):
+    troupe.tell(speaker, "ask", 1)
+    troupe.forge(speaker, engine=engine)
+    for integrity_only in (True, False):
+        assert found(verify(troupe, speaker, integrity_only=integrity_only)) == ("MISMATCH", "engine", "data.engine")
+
+
+def test_an_engine_of_a_later_abi_is_unverifiable_and_intact(troupe: Troupe, speaker: ActorId):
+    troupe.tell(speaker, "ask", 1)
+    troupe.forge(speaker, engine="python/2;new=part")
+    assert found(verify(troupe, speaker)) == ("UNVERIFIABLE", "engine", "data.engine")
+    assert verify(troupe, speaker, integrity_only=True).verdict == "INTACT"
+
+
 def _car(troupe: Troupe, *actors: ActorId) -> BytesIO:
     file = BytesIO()
     heads = [troupe.head(actor) for actor in actors]

@@ -45,6 +45,10 @@ class Stage:
         """Those of several histories, from one judge: its start takes longer than a short history."""
         return verify_targets(self.troupe.backend, list(map(self.troupe.target, actors)), processes=1)
 
+    def intact(self, actor: ActorId) -> Verdict:
+        """What is found without running anything."""
+        return verify_targets(self.troupe.backend, [self.troupe.target(actor)], processes=1, integrity_only=True)[0]
+
     def core_with(self, actor: ActorId, files: Mapping[str, bytes]):
         staging = Staging(self.troupe.reader)
         patch = {path: staging.put_blob(data) for path, data in files.items()}
@@ -215,7 +219,7 @@ def test_a_history_made_under_an_earlier_configuration_is_judged_by_its_results(
 
 
 def test_no_match_certifies_a_configuration_that_never_was(stage: Stage):
-    texts = (f"wasm/2;config={CONFIG}", "wasm/1;config=0000000000000000", "wasm/1")
+    texts = (f"wasm/2;config={CONFIG}", "wasm/1;config=0000000000000000")
     ids = [counted(stage, nonce=text) for text in texts]
     for id, text in zip(ids, texts, strict=True):
         stage.troupe.forge(id, engine=text)
@@ -246,6 +250,25 @@ def test_a_component_that_an_earlier_configuration_refused_accuses_nobody(stage:
     stage.troupe.forge(id, engine=engine, outcome=refused, core=stage.troupe.step(id).actor, component_hash=None)
     verdict = stage.verdict(id)
     assert (verdict.verdict, verdict.cause) == ("UNVERIFIABLE", "engine")
+
+
+@pytest.mark.parametrize("engine", ["wasm/1", "wasm/1;config=00", "wasm/1;source=none", "python/1", "kernel/1"])
+def test_an_engine_text_that_no_component_can_have_is_a_mismatch(stage: Stage, engine: str):
+    id = counted(stage)
+    stage.troupe.forge(id, engine=engine)
+    verdict = stage.intact(id)
+    assert (verdict.verdict, verdict.cause, verdict.path) == ("MISMATCH", "engine", "data.engine")
+
+
+def test_the_hash_of_a_component_is_checked_without_running_it(stage: Stage):
+    good, updated = counted(stage), counted(stage, nonce="updated")
+    stage.troupe.update(updated, {"code/c.wasm": counter(text=True)})
+    assert [stage.intact(id).verdict for id in (good, updated)] == ["INTACT", "INTACT"]
+    forged, missing = (stage.create(counter(), nonce=nonce) for nonce in ("1", "2"))
+    for id, hash in ((forged, "0" * 64), (missing, None), (good, "0" * 64), (updated, None)):
+        stage.troupe.forge(id, component_hash=hash)
+        verdict = stage.intact(id)
+        assert (verdict.verdict, verdict.path) == ("MISMATCH", "data.component-hash")
 
 
 def test_a_name_is_looked_up_once_and_a_replay_asks_the_journal(stage: Stage):

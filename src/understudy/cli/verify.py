@@ -18,13 +18,13 @@ from understudy.cli.screen import Advance, print_json, print_table, progress, sa
 from understudy.judging.foreign import verify_car
 from understudy.judging.held import check_held
 from understudy.judging.verification import Target, verify_targets
-from understudy.kernel.verify import MATCH, UNVERIFIABLE, Verdict
+from understudy.kernel.verify import INTACT, MATCH, UNVERIFIABLE, Verdict
 from understudy.node.node import Node
 from understudy.objects import ids
 from understudy.objects.errors import BadId
 from understudy.objects.ids import StepId
 
-_STYLES = {MATCH: "green", UNVERIFIABLE: "yellow"}
+_STYLES = {MATCH: "green", INTACT: "green", UNVERIFIABLE: "yellow"}
 Targets = Annotated[
     list[str] | None, typer.Argument(metavar="ACTOR… | FILE.car", help="Whom to judge.", show_default=False)
 ]
@@ -50,6 +50,7 @@ def verify(
     """Check every object of a history, run each step again in a fresh process and compare.
 
     MATCH, MISMATCH (with the first differing path) or UNVERIFIABLE (with the reason). Exits 1 unless all match.
+    With --integrity-only nothing is run, and a history that is whole and in order is INTACT.
 
     Example: understudy verify greeter
     """
@@ -154,7 +155,8 @@ def _show(verdicts: list[Verdict]) -> None:
         if not one.ok:
             _explain(one)
     matched = sum(one.ok for one in verdicts)
-    say(f"{matched} of {len(verdicts)} match", style="green" if matched == len(verdicts) else "red")
+    word = "are intact; nothing was run" if any(one.verdict == INTACT for one in verdicts) else "match"
+    say(f"{matched} of {len(verdicts)} {word}", style="green" if matched == len(verdicts) else "red")
 
 
 def _explain(one: Verdict) -> None:

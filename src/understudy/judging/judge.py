@@ -14,6 +14,7 @@ from typing import Final, cast
 
 from understudy.judging.asked_again import AskedAgain
 from understudy.judging.chains import StoredChains
+from understudy.judging.component_check import ComponentCheck
 from understudy.judging.nursery import Nursery
 from understudy.judging.performed import PerformedStage
 from understudy.judging.performer import end_with_parent
@@ -80,6 +81,7 @@ class Judge:
         self._reader: Reader = Grit(cast(Backend, self._store))
         self._closure = Closure(self._reader)
         self._chains = StoredChains(self._store, self._reader)
+        self._components = ComponentCheck(self._reader)
         self._replayer = None
         self._asked_again: AskedAgain | None = None
         if not setup.integrity_only:
@@ -155,6 +157,7 @@ class Judge:
         self._store.missing.clear()
         try:
             found = check_record(self._reader, record, self._closure)
+            found = found or self._components.judge(record)
             found = found or check_senders(self._reader, record, self._chains, own)
             # What another history lacks is not what the code asked for.
             self._store.missing.clear()

@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from understudy.actors.contract import Engine
 from understudy.actors.errors import HostFailed, WitError
+from understudy.engines.python.engine import ABI as PYTHON_ABI
 from understudy.engines.wasm.engine import WasmEngine
 from understudy.engines.wasm.settings import KNOWN_TEXTS
-from understudy.engines.wasm.settings import NAME as WASM
 from understudy.judging.performed import PerformerLost, shut_reason
 from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.stage import Stage, perform
@@ -49,6 +49,9 @@ from understudy.store.reader import Reader, Staging
 
 MAX_TIMERS_FIRST: Final = 8  # timers of a wit that may have gone off before each answer that it got
 MAX_KEPT_STEPS: Final = 1024  # how far back is looked for a global that shows in a step
+
+# Engine texts, without the digest of external code, under which results are the same as here.
+_CAN_RUN: Final = frozenset({KERNEL_ENGINE, PYTHON_ABI, *KNOWN_TEXTS})
 
 Engines = Mapping[str, Engine]
 Owner = Callable[[], str]
@@ -98,11 +101,10 @@ class Replayer:
             return self._judge_cut(record, owner)
         name = engine_name(step.engine)
         if name != engine_name(KERNEL_ENGINE) and name not in self._fresh:
-            reason = f"the step was made by {step.engine}, and there is no such engine here"
-            return Problem(verdict=UNVERIFIABLE, cause=ENGINE, path="data.engine", recorded=step.engine, reason=reason)
-        if name == WASM and engine_rules(step.engine) not in KNOWN_TEXTS:
-            reason = f"the step was made by {step.engine}, which is no configuration that is known here"
-            return Problem(verdict=UNVERIFIABLE, cause=ENGINE, path="data.engine", recorded=step.engine, reason=reason)
+            return _no_engine(step.engine, "and there is no such engine here")
+        if engine_rules(step.engine) not in _CAN_RUN:
+            here = "; ".join(sorted(rules for rules in _CAN_RUN if engine_name(rules) == name))
+            return _no_engine(step.engine, f"which can't be run here: {here} can")
         try:
             replay = self._replay(record, owner, self._fresh)
             self.requests = replay.calls.requests
@@ -217,6 +219,11 @@ class Replayer:
         while record.step.parent is not None:
             record = read_record(self._reader, record.step.parent)
             yield record
+
+
+def _no_engine(engine: str, why: str) -> Problem:
+    reason = f"the step was made by {engine}, {why}"
+    return Problem(verdict=UNVERIFIABLE, cause=ENGINE, path="data.engine", recorded=engine, reason=reason)
 
 
 class _Unloadable:

@@ -27,6 +27,7 @@ from understudy.judging.wire import (
     Values,
 )
 from understudy.kernel.verify import (
+    INTACT,
     INTEGRITY,
     MATCH,
     MISMATCH,
@@ -74,13 +75,15 @@ def verify_targets(
     """Judge histories that a store, or a memory backend filled from a CAR, holds; one verdict for each, in order.
 
     Blocks until done; `progress(done, total)` counts steps and is called on the calling thread. With `integrity_only`
-    nothing is replayed; with `deep`, what other actors answered is asked again at the steps that the journals name.
+    nothing is replayed, and what is right is INTACT; with `deep`, what other actors answered is asked again at the steps
+    that the journals name.
     `paths` and `modules` are where code behind `external:` is found, by default where this process finds it. A history
     whose head the backend does not know (a CAR) is UNVERIFIABLE where a block is missing; where it does know it, a
     missing block is a MISMATCH. Raises StoreError if the store fails as a whole.
     """
     reader = Grit(backend)
-    cases = [_Case(backend, reader, target) for target in targets]
+    right = INTACT if integrity_only else MATCH
+    cases = [_Case(backend, reader, target, right) for target in targets]
     setup = Setup(modules=modules, components=str(default_folder()), integrity_only=integrity_only, deep=deep)
     court = _Court(backend, setup, list(sys.path) if paths is None else [*sys.path, *paths], step_seconds)
     for by_walking in (False, True):
@@ -94,7 +97,7 @@ def verify_targets(
 class _Case:
     """One history on its way to a verdict."""
 
-    def __init__(self, backend: Backend, reader: Reader, target: Target) -> None:
+    def __init__(self, backend: Backend, reader: Reader, target: Target, right: str) -> None:
         self.target = target
         self.height = -1
         self.spans: list[Span] = []
@@ -105,6 +108,7 @@ class _Case:
         self._whole = backend.ref(head_ref(target.actor)) is not None
         self._done: dict[int, tuple[Span, Done]] = {}
         self._tied = False
+        self._right = right  # the word for a history that nothing is wrong with
         self._replayed = 0
         try:
             self.height = reader.step(target.head).height
@@ -161,7 +165,7 @@ class _Case:
         if problem is None and not self._tied:
             problem = Problem(verdict=MISMATCH, cause=INTEGRITY, reason="the steps do not make one chain")
         verdict = Verdict(
-            verdict=MATCH if problem is None else problem.verdict,
+            verdict=self._right if problem is None else problem.verdict,
             actor=str(self.target.actor),
             head=str(self.target.head),
             height=self.height,

@@ -12,6 +12,7 @@ from msgspec import Struct
 from understudy.actors.contract import Delivery
 from understudy.kernel.compare import JSON, Difference, first_difference
 from understudy.kernel.deliver import Judgement, judge, sender_key
+from understudy.kernel.engine_check import engine_fault
 from understudy.kernel.own_messages import OwnMessages
 from understudy.kernel.replay import Record, engine_name, engine_rules, engine_source
 from understudy.kernel.seal import Sealed
@@ -29,6 +30,7 @@ from understudy.store.maps import mailbox_get, mailbox_set
 from understudy.store.reader import Reader, Staging
 
 MATCH: Final = "MATCH"
+INTACT: Final = "INTACT"  # hashes, links, order and engine are right; whether the code gives that was not asked
 MISMATCH: Final = "MISMATCH"
 UNVERIFIABLE: Final = "UNVERIFIABLE"
 
@@ -42,7 +44,7 @@ GLOBAL: Final = "global"  # the code keeps something between steps outside its c
 JOURNAL: Final = "journal"  # the code makes other calls than are recorded
 ANSWER: Final = "answer"  # another actor, asked again at the step that the journal names, answers something else
 SOURCE: Final = "source"  # code behind `external:` is not here, or is another
-ENGINE: Final = "engine"  # no such engine here, or another version of it
+ENGINE: Final = "engine"  # no such engine here, or another version of it; or the engine text is false
 CUT: Final = "cut"  # stopped by the host
 MISSING: Final = "missing"  # a block is not in what we were given
 TIMEOUT: Final = "timeout"  # the replay took too long
@@ -78,8 +80,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """True for MATCH."""
-        return self.verdict == MATCH
+        """True for MATCH, and for INTACT where nothing was to be run."""
+        return self.verdict in (MATCH, INTACT)
 
 
 class Problem(Struct, frozen=True, kw_only=True):
@@ -119,6 +121,8 @@ def check_record(reader: Reader, record: Record, closure: Closure) -> Problem | 
     problem = _check_chain(record) or _check_consumed(reader, record) or _check_sent(reader, record)
     if problem is None:
         _check_objects(record, closure)
+        if (fault := engine_fault(reader, record)) is not None:
+            return _wrong(ENGINE, "data.engine", record.step.engine, None, fault)
     return problem
 
 

@@ -164,7 +164,7 @@ class _Update(NamedTuple):
 
 def _read_pointer(store: Reader, wit: Id) -> str:
     """The path of the component that a `/wit` points to."""
-    text = store.blob(wit).decode().strip() if store.kind(wit) == "a blob" else ""
+    text = store.blob(wit).decode("utf-8", "replace").strip() if store.kind(wit) == "a blob" else ""
     found = _POINTER.match(text)
     if found is None:
         raise WitError("BadPointer", f"/wit says {text[:100]!r}: write /PATH:NAME:handle, e.g. /code:counter:handle")

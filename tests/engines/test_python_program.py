@@ -334,7 +334,7 @@ def test_one_step_sends_at_most_ten_thousand_messages():
 @pytest.mark.parametrize(
     ("message", "code"),
     [
-        ("to='nobody', type='t', content=1", "BadName"),
+        ("to='no/body', type='t', content=1", "BadName"),
         ("to='out/a/b', type='', content=1", "BadName"),
         ("to='out/a/b', type='a\\nb', content=1", "BadName"),
         ("to='out/a/b', type='t' * 256, content=1", "BadName"),

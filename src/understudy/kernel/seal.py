@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from understudy.actors.addressing import place
 from understudy.actors.contract import Delivery, Outgoing, StepResult
 from understudy.actors.errors import WitError
 from understudy.kernel.actor import Actor
@@ -201,29 +202,18 @@ def _address(
             reached.add(draft.to)
         key = mailbox_key(draft.to, draft.lane)
         cursor = changes.get(key) or mailbox_get(staging, outbox, key)
-        message = Message(
-            to=draft.to,
-            sender=actor.text,
-            seq=1 if cursor is None else cursor.seq + 1,
-            type=draft.type,
-            content=draft.content,
-            lane=draft.lane,
-            previous=None if cursor is None else str(Id(cursor.message)),
-            after=after,
-            re=draft.re,
-            headers=draft.headers,
-        )
+        message = place(draft, sender=actor.text, last=cursor, after=after)
         block = message_block(message)
         staging.put(block)
         id = MessageId(block.id)
         changes[key] = Cursor(message.seq, id)
         last[key] = len(sent)
         sent.append(Delivery(id, message))
-    for place in last.values():
-        id, message, _ = sent[place]
+    for newest in last.values():
+        id, message, _ = sent[newest]
         if not is_outside(message.to):
             # One row for the last of each conversation: those before it are found along `previous`.
-            sent[place] = Delivery(id, message, waiting_row_for(message))
+            sent[newest] = Delivery(id, message, waiting_row_for(message))
     return sent, changes
 
 

@@ -15,7 +15,7 @@ from understudy.wit.draft import Draft
 from understudy.wit.inbox import Inbox
 from understudy.wit.message import Message
 from understudy.wit.object_store import object_store
-from understudy.wit.outbox import Outbox
+from understudy.wit.outbox import Outbox, Sent
 from understudy.wit.query_context import QueryContext
 from understudy.wit.state import NewState
 from understudy.wit.verdict import Verdict
@@ -40,6 +40,7 @@ __all__ = [
     "Reader",
     "Refusal",
     "Retry",
+    "Sent",
     "Staging",
     "Step",
     "StepId",

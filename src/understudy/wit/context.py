@@ -25,7 +25,7 @@ from understudy.wit.content import encode_json, put_bytes, put_content
 from understudy.wit.core import Core
 from understudy.wit.inbox import Inbox
 from understudy.wit.message import Message
-from understudy.wit.outbox import Outbox
+from understudy.wit.outbox import Outbox, Sent
 from understudy.wit.verdict import Verdict
 
 MAX_LOG: Final = 1024 * 1024  # characters; what a step's log may hold, so that no more is kept in memory
@@ -123,7 +123,7 @@ class Context:
     def outbox(self) -> Outbox:
         """What the step will send."""
         if self._outbox is None:
-            self._outbox = Outbox(self.given, self.abi.encode)
+            self._outbox = Outbox(self.given, self.abi)
         return self._outbox
 
     @property
@@ -156,8 +156,11 @@ class Context:
         headers: Mapping[str, str] = NO_HEADERS,
         *,
         to: Message | None = None,
-    ) -> None:
-        """Answer the message that is being handled, or the one given. Raises ValueError for one of type `error`."""
+    ) -> Sent:
+        """Answer the message that is being handled, or the one given, whose id is the answer's `re`.
+
+        Raises ValueError for one of type `error`.
+        """
         if to is None:
             delivery = self.delivery
             id, sender, kind = delivery.id, delivery.message.sender, delivery.message.type
@@ -165,7 +168,7 @@ class Context:
             id, sender, kind = to.id, to.sender, to.type
         if kind == ERROR:
             raise ValueError("nothing answers a message of type 'error': two actors could answer each other for ever")
-        self.outbox.send(sender, type=type, content=content, re=id, headers=headers)
+        return self.outbox.send(sender, type=type, content=content, re=id, headers=headers)
 
     def send(
         self,
@@ -175,20 +178,21 @@ class Context:
         type: str | None = None,
         lane: str = QUEUE,
         headers: Mapping[str, str] = NO_HEADERS,
-    ) -> None:
-        """Send to an actor, or to a party outside: bytes as they are, an id as a link, anything else as JSON.
+    ) -> Sent:
+        """Send to an actor, by id or name, or to a party outside: bytes as they are, an id as a link, else as JSON.
 
+        What comes back knows the message's id, which an answer or an `error` to it carries as `re`.
         Without a type, it is the name of the content's class: `@wit.message(Greet)` handles `send(to, Greet("Ann"))`.
         """
         if type is None:
             type = _type_of(content)
-        self.outbox.send(to, type=type, content=content, lane=lane, headers=headers)
+        return self.outbox.send(to, type=type, content=content, lane=lane, headers=headers)
 
-    def update(self, to: str | Id, changes: Mapping[str, bytes | str | Id | None]) -> None:
+    def update(self, to: str | Id, changes: Mapping[str, bytes | str | Id | None]) -> Sent:
         """Send a patch of another actor's core in its update lane; None removes. It must allow that in its /policy."""
         store = self.given.store
         patch = store.put(patch_block({path: self._stage(value) for path, value in changes.items()}))
-        self.outbox.send(to, type=UPDATE, content=patch, lane=UPDATE)
+        return self.outbox.send(to, type=UPDATE, content=patch, lane=UPDATE)
 
     def spawn(
         self,

@@ -16,6 +16,7 @@ from understudy.objects.message import ERROR, check_type
 from understudy.objects.names import check_name
 from understudy.wit.context import Context
 from understudy.wit.handler import Handler, Role, state_kind
+from understudy.wit.outbox import Sent
 from understudy.wit.parameters import describe_kind, place_of
 from understudy.wit.query_context import QueryContext
 from understudy.wit.query_handler import QueryHandler
@@ -263,6 +264,9 @@ async def _handle_async(plan: _Plan, ctx: Context, deliveries: Sequence[Delivery
 
 
 def _take(plan: _Plan, ctx: Context, handler: Handler, result: Any) -> None:
+    if isinstance(result, Sent):
+        # `return ctx.send(…)`: it was sent, and there is nothing to answer.
+        return
     if ctx.abi.is_first:
         _take_as_python_1(plan, ctx, handler, result)
     elif isinstance(result, NewState):

@@ -23,7 +23,7 @@ from understudy.wit.abi import PYTHON_2, Abi
 from understudy.wit.context import Context
 from understudy.wit.core import Core
 from understudy.wit.draft import Draft
-from understudy.wit.outbox import check_outgoing, check_sent_count
+from understudy.wit.outbox import Sent, check_outgoing, check_sent_count
 from understudy.wit.parameters import Fill
 from understudy.wit.query_handler import inject_query
 from understudy.wit.running import RUNNING
@@ -139,7 +139,7 @@ class PythonProgram:
     def _result(self, given: StepInput, ctx: Context, returned: Any) -> StepResult:
         if given.calls.unanswered is not None:
             raise given.calls.unanswered
-        if returned is None:
+        if returned is None or isinstance(returned, Sent):
             return StepResult(
                 engine=self.engine_under(ctx.abi), core=ctx.sealed_core(), sent=ctx.sent(), log=ctx.logged()
             )

@@ -58,6 +58,10 @@ class Shell:
         assert code is None or done.returncode == code, said
         return said
 
+    def done(self, *args: str) -> subprocess.CompletedProcess[bytes]:
+        """The command that has ended, however it did."""
+        return self._run(args, None, {})
+
     def raw(self, *args: str) -> bytes:
         """The bytes of standard output."""
         done = self._run(args, None, {})

@@ -91,7 +91,7 @@ def test_everything_that_is_read_can_be_read_at_an_earlier_step(counted: Shell) 
         assert counted.raw("query", "greeter", "page", "--at", at) == b"<p>2</p>\n"
         assert json.loads(counted.raw("show", "greeter/core/state", "--at", at, "--raw")) == {"count": 2}
         assert "above" in counted.json("wut", "greeter", "--at", at)["queries"]
-    assert "there is no step #9; the newest is #2" in counted.run("query", "greeter", "page", "--at", "9", code=2)
+    assert "there is no step #9; the newest is #2" in counted.run("query", "greeter", "page", "--at", "9", code=1)
 
 
 def test_what_goes_wrong_is_said_in_a_sentence(counted: Shell) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import sys
+from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Shell
+from tests.cli.conftest import GREETER, Shell
+from understudy.cli.pages import join_pages, read_pages
 from understudy.objects.ids import digest, parse
 
 ADA = '{"name": "Ada"}'
@@ -186,6 +189,102 @@ def test_a_directory_that_can_not_be_written_is_named(shell: Shell) -> None:
         assert ".understudy" in shell.run("serve", "--listen", "127.0.0.1:0", code=1)
     finally:
         shell.folder.chmod(0o700)
+
+
+WORDY = """
+from understudy import Context, Wit
+
+wit = Wit()
+
+
+@wit.message("say")
+def say(words: str, context: Context) -> None:
+    context.log("first\\n    further in\\n        deepest")
+
+
+@wit.message("also")
+def also() -> str:
+    return "x" * 500
+"""
+
+
+def test_a_log_shows_what_was_said_and_keeps_the_shape_of_what_was_logged(project: Shell) -> None:
+    project.write({"greeter/code/greeter.py": WORDY})
+    project.run("push")
+    project.run("send", "greeter", '"well"', "--type", "say")
+    said = project.run("log", "greeter", "-n", "1")
+    assert "-> say from out/" in said
+    assert '/local  "well"\n' in said
+    assert "    log: first\n             further in\n                 deepest\n" in said
+    project.run("send", "greeter", "--type", "also")
+    said = project.run("log", "greeter", "-n", "1")
+    assert f'<- reply to out/{said.split("out/")[1].split("/")[0]}/local  "{"x" * 119}…\n' in said
+    project.write({"greeter/data/a": "1"})
+    project.run("push")
+    assert "-> update (update) from" in (said := project.run("log", "greeter", "-n", "1"))
+    assert said.splitlines()[1].endswith("/local  data/a")
+
+
+def test_a_log_goes_back_as_far_as_there_are_steps(project: Shell) -> None:
+    project.run("push")
+    for _ in range(3):
+        project.run("send", "greeter", '{"name": "Ada"}', "--type", "greet")
+    said = project.run("log", "greeter", "-n", "1")
+    assert "3 earlier steps: understudy log greeter --before 3" in said
+    for command, items in (("log", "steps"), ("chain", "entries")):
+        below = project.json(command, "greeter", "--before", "2", "-n", "5000")
+        assert len(below[items]) == 2
+        assert below["next"] is None
+
+
+def test_pages_are_joined_and_no_more_is_read_than_was_asked_for() -> None:
+    asked = []
+
+    def read(before: int | None, limit: int) -> dict[str, Any]:
+        top = 2500 if before is None else before
+        asked.append((before, limit))
+        found = list(range(top - 1, max(top - limit, 0) - 1, -1))
+        return {"items": found, "next": str(found[-1]) if found[-1] else None}
+
+    whole = join_pages(read_pages(read, before=None, limit=10**9), "items")
+    assert whole == {"items": list(range(2499, -1, -1)), "next": None}
+    assert join_pages(read_pages(read, before=None, limit=1500), "items")["next"] == "1000"
+    assert asked[-2:] == [(None, 1000), (1500, 500)]
+
+
+WRONG = [
+    (("send", "greeter", "x"), 2, "WrongUse"),
+    (("sned",), 2, "WrongUse"),
+    (("log", "greeter", "-n", "0"), 2, "WrongUse"),
+    (("log", "nobody"), 1, "NotFound"),
+    (("send", "nobody", "{}"), 1, "NotFound"),
+    (("show", "greeter@7"), 1, "NotThatStep"),
+    (("query", "greeter", "wut", "--at", "7"), 1, "NotThatStep"),
+    (("send", "greeter", "{}", "--type", "fail"), 1, "ValueError"),
+    (("send", "greeter", "{}"), 2, "WrongUse"),
+    (("push", "nowhere"), 2, "WrongUse"),
+    (("export", "greeter", "-o", "gone/g.car"), 1, "Error"),
+]
+
+
+def test_under_json_every_error_is_one_line_of_json_on_standard_error(project: Shell) -> None:
+    project.run("push")
+    for args, exit_code, code in WRONG:
+        done = project.done(*args, "--json")
+        (line,) = done.stderr.decode().splitlines()
+        error = json.loads(line)["error"]
+        assert (done.returncode, error["exit_code"], error["code"]) == (exit_code, exit_code, code), args
+        assert error["detail"]
+        if done.stdout:
+            json.loads(done.stdout)
+
+
+def test_a_message_without_a_type_has_the_only_one_that_the_actor_takes(project: Shell) -> None:
+    project.run("push")
+    assert "say one of them: --type fail | greet" in project.run("send", "greeter", '{"name": "Ada"}', code=2)
+    project.write({"greeter/code/greeter.py": GREETER.replace('@wit.message("fail")', '@wit.message("error")')})
+    project.run("push")
+    assert "Hello Ada" in project.run("send", "greeter", '{"name": "Ada"}')
 
 
 def test_every_command_has_help_with_an_example(shell: Shell) -> None:

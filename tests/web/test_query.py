@@ -104,6 +104,15 @@ def test_an_answer_at_a_step_is_kept_for_ever(face: Face, ada: dict[str, Any]) -
         assert face.get(url, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
 
 
+@pytest.mark.parametrize("at", ["0", "ada@0", "{id}@0"])
+def test_a_height_names_a_step_too_and_its_answer_is_asked_for_again(face: Face, ada: dict[str, Any], at: str) -> None:
+    face.send("ada", {"name": "Bob"}, "greet")
+    answer = face.get(f"/actors/ada/query/greeted?at={at.format(**ada)}")
+    assert (answer.json()["count"], answer.headers["etag"]) == (0, f'"{ada["head"]}"')
+    assert answer.headers["cache-control"] == "no-cache"  # a name may come to mean another actor
+    assert face.get(f"/actors/ada/wut?at={at.format(**ada)}").status_code == 200
+
+
 def test_an_answer_that_depends_on_another_actor_is_never_immutable(face: Face, ada: dict[str, Any]) -> None:
     face.create({"wit": ASKED}, name="eve", nonce="eve")
     url = f"/steps/{ada['head']}/query/of_others?actor=eve"
@@ -168,6 +177,10 @@ def test_a_query_that_fails_names_its_step_and_its_place(face: Face, ada: dict[s
         ("/actors/ada/query/needs?what=1&why=2", 422, "why", "BadArguments"),
         ("/actors/ada/query/greeted?at=garbage", 400, "garbage", "BadId"),
         ("/actors/ada/query/greeted?at={eve}", 404, "step", "NotThatStep"),
+        ("/actors/ada/query/greeted?at=7", 404, "newest is #0", "NotThatStep"),
+        ("/actors/ada/query/greeted?at=99999999999999999999", 400, "9999", "BadId"),
+        ("/actors/ada/query/greeted?at={other}@0", 404, "another actor", "NotThatStep"),
+        ("/actors/ada/query/greeted?at=nobody@0", 404, "nobody", "NotFound"),
         ("/actors/ada/query/greeted?at={id}", 404, "step", "NotThatStep"),
         ("/actors/ada/query/greeted?at={head}&at={head}", 400, "at", "BadRequest"),
         ("/steps/{id}/query/greeted", 404, "tree", "NotFound"),
@@ -177,7 +190,7 @@ def test_what_cannot_be_asked_says_why(
     face: Face, ada: dict[str, Any], path: str, status: int, says: str, code: str
 ) -> None:
     eve = face.create({"wit": ASKED}, nonce="eve")
-    said = problem_of(face.get(path.format(eve=eve["head"], id=ada["id"], head=ada["head"])), status)
+    said = problem_of(face.get(path.format(eve=eve["head"], other=eve["id"], id=ada["id"], head=ada["head"])), status)
     assert says in said["detail"]
     assert said["code"] == code
 

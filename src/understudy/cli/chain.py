@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
-
-import typer
-
 from understudy.cli.looking import looking
 from understudy.cli.options import ActorText, AsJson, Store
+from understudy.cli.pages import Before, Count, join_pages, read_pages
 from understudy.cli.screen import print_json, print_table
-from understudy.node.looking.lookup import MAX_PAGE
 from understudy.objects import ids
 from understudy.web.routes.chain import chain_view
-
-_MAX_HEIGHT: Final = 2**63 - 1
-Count = Annotated[int, typer.Option("-n", "--limit", min=1, max=MAX_PAGE, help="How many steps.")]
-Before = Annotated[int | None, typer.Option("--before", min=0, max=_MAX_HEIGHT, help="Begin below this height.")]
 
 
 def chain(
@@ -26,7 +18,11 @@ def chain(
     Example: understudy chain greeter --limit 5 --json
     """
     with looking(store) as node:
-        view = chain_view(node, node.resolve(actor), before=before, limit=limit)
+        id = node.resolve(actor)
+        pages = read_pages(
+            lambda below, most: chain_view(node, id, before=below, limit=most), before=before, limit=limit
+        )
+        view = join_pages(pages, "entries")
     if as_json:
         print_json(view)
         return

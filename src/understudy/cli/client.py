@@ -44,6 +44,12 @@ class Client:
         body = {"patch": {path: None if data is None else _file(data) for path, data in patch.items()}}
         return await self._send(actor, msgspec.json.encode(body), {"Message-Lane": "update"})
 
+    async def types(self, actor: str) -> list[str]:
+        """The types of messages that an actor says it takes; none if it does not say."""
+        answer = await self._ask("GET", f"/actors/{quote(actor, safe='')}/wut")
+        messages = _body(answer).get("messages") if answer.is_success else None
+        return sorted(messages) if isinstance(messages, dict) else []
+
     async def send(
         self, actor: str, content: bytes, *, type: str, lane: str, key: str | None, wait_seconds: int
     ) -> Answered:
@@ -90,7 +96,7 @@ def _good(answer: httpx.Response) -> dict[str, Any]:
     if answer.is_success:
         return body
     title, detail = body.get("title", answer.reason_phrase), body.get("detail", answer.text)
-    raise CommandError(f"{title}: {detail}")
+    raise CommandError(f"{title}: {detail}", code=body.get("code"))
 
 
 def _body(answer: httpx.Response) -> dict[str, Any]:

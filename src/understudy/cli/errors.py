@@ -4,9 +4,13 @@ from __future__ import annotations
 
 
 class CommandError(Exception):
-    """The answer is no: exit code 1. The text says why and which command comes next."""
+    """The answer is no: exit code 1. The text says why and which command comes next; programs look at `code`."""
 
     exit_code = 1
+
+    def __init__(self, text: str, *, code: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code or type(self).__name__.removeprefix("Command")
 
 
 class WrongUse(CommandError):

@@ -2,54 +2,86 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any, Final
 
-import typer
+import msgspec
 from rich.markup import escape
 
 from understudy.cli.looking import looking
 from understudy.cli.options import ActorText, AsJson, Store
+from understudy.cli.pages import Before, Count, join_pages, read_pages
+from understudy.cli.parties import Parties
 from understudy.cli.screen import print_json, remark, say_marked
-from understudy.node.looking.lookup import MAX_PAGE
 from understudy.web.routes.steps import steps_view
 
-_COLOURS = {"ok": "green", "noop": "cyan", "failed": "red", "refused": "yellow", "cut": "magenta"}
-Count = Annotated[int, typer.Option("-n", "--limit", min=1, max=MAX_PAGE, help="How many steps.")]
+_COLOURS: Final = {"ok": "green", "noop": "cyan", "failed": "red", "refused": "yellow", "cut": "magenta"}
+_MAX_CONTENT: Final = 120  # characters of a content that are shown: about a line
 
 
-def log(actor: ActorText, limit: Count = 10, store: Store = None, as_json: AsJson = False) -> None:
+def log(
+    actor: ActorText, limit: Count = 10, before: Before = None, store: Store = None, as_json: AsJson = False
+) -> None:
     """Show an actor's steps, newest first: what it was sent, how that ended, what it sent, what it logged.
 
     Example: understudy log greeter -n 3
     """
     with looking(store) as node:
         id = node.resolve(actor)
-        view = steps_view(node, id, before=None, limit=limit)
-        name = node.actor(id).name
-    if as_json:
-        print_json(view)
-        return
-    for step in view["steps"]:
-        _show(step)
-    if view["next"] is not None:
-        remark(f"{view['next']} earlier steps: understudy log {name or id} -n {min(2 * limit, MAX_PAGE)}")
+        pages = read_pages(
+            lambda below, most: steps_view(node, id, before=below, limit=most), before=before, limit=limit
+        )
+        if as_json:
+            print_json(join_pages(pages, "steps"))
+            return
+        parties, name = Parties(node.lookup.names), node.actor(id).name
+        for page in pages:
+            for step in page["steps"]:
+                _show(step, parties)
+    if page["next"] is not None:
+        remark(f"{int(page['next']):,} earlier steps: understudy log {name or id} --before {page['next']}")
 
 
-def _show(step: dict[str, Any]) -> None:
+def _show(step: dict[str, Any], parties: Parties) -> None:
     colour = _COLOURS[step["outcome"]]
     say_marked(f"[bold]#{step['height']}[/]  {step['at']}  [{colour}]{step['outcome']}[/]  [dim]{step['id']}[/]")
     for message in step["consumed"]:
         lane = "" if message["lane"] == "queue" else f" ({message['lane']})"
-        _line("->", f"{message['type']}{lane} from {message['from']}")
+        _line("->", f"{message['type']}{lane} from {parties.name(message['from'])}{_content(message['content'])}")
     _rest(step["consumed_count"], step["consumed"], "messages received")
     if "error" in step:
         _line("!!", f"{step['error']['code']}: {step['error']['text']}", colour)
     for message in step["sent"]:
-        _line("<-", f"{message['type']} to {message['to']}")
+        _line("<-", f"{message['type']} to {parties.name(message['to'])}{_content(message['content'])}")
     _rest(step["sent_count"], step["sent"], "messages sent")
-    for line in step["log"]:
-        _line("runtime:" if line.startswith("!") else "log:", line[1:].strip())
+    _logged(step["log"])
     _rest(step["log_count"], step["log"], "log lines")
+
+
+def _content(content: Any) -> str:
+    """A content on the rest of a line; nothing for what is empty, or a core."""
+    match content:
+        case msgspec.Raw():
+            text = msgspec.json.format(bytes(content), indent=0).decode()
+        case {"base64": data}:
+            text = f"{len(data):,} bytes" if data else ""
+        case {"size": size}:
+            text = f"{size:,} bytes"
+        case {"paths": paths}:
+            text = ", ".join(paths)
+        case _:
+            text = ""
+    return f"  {text[:_MAX_CONTENT]}{'…' if len(text) > _MAX_CONTENT else ''}" if text else ""
+
+
+def _logged(lines: list[str]) -> None:
+    """Lines of a log; a tab instead of a mark says that it goes on."""
+    mark = "log:"
+    for line in lines:
+        if line.startswith("\t"):
+            say_marked(f"    {' ' * len(mark)} {escape(line[1:])}".rstrip())
+        else:
+            mark = "runtime:" if line.startswith("!") else "log:"
+            _line(mark, line[1:].removeprefix(" ").rstrip() if mark == "runtime:" else line[1:].rstrip())
 
 
 def _line(mark: str, text: str, colour: str | None = None) -> None:

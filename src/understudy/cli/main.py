@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast
 
 import typer
 
@@ -21,7 +21,7 @@ from understudy.cli.pending import pending
 from understudy.cli.push import push
 from understudy.cli.query import query
 from understudy.cli.run import run
-from understudy.cli.screen import remark
+from understudy.cli.screen import be_quiet, print_error, remark
 from understudy.cli.send import send
 from understudy.cli.serve import serve
 from understudy.cli.show import show
@@ -34,6 +34,9 @@ from understudy.objects.errors import ObjectError
 from understudy.store.errors import Missing, StoreError, StoreFull, StoreInUse
 from understudy.web.server import CannotListen
 
+AS_JSON: Final = "--json"
+# Typer has a click of its own, or uses the installed one: this is the class in both.
+_UsageError: Final = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
 INTERRUPTED: Final = 130  # what shells say of a command that Ctrl-C ended
 DEBUG: Final = "UNDERSTUDY_DEBUG"  # set, it lets tracebacks through
 
@@ -54,29 +57,42 @@ app.add_typer(token)
 
 def main() -> NoReturn:
     """Run the command of `sys.argv` and exit: 0 success, 1 the answer is no, 2 wrong use, 130 interrupted."""
+    as_json = AS_JSON in sys.argv[1:]
+    if as_json:
+        be_quiet()
     try:
-        app()
+        # By itself, Typer prints what was used wrongly in a box for people.
+        if app(standalone_mode=not as_json) == INTERRUPTED:
+            raise KeyboardInterrupt
+    except _UsageError as error:
+        _end("WrongUse", error.format_message(), 2, as_json=as_json)
     except (CommandError, NodeError, StoreError, ObjectError) as error:
-        remark(f"understudy: {_sentence(error)}", style="red")
-        sys.exit(_exit_code(error))
+        code = error.code if isinstance(error, CommandError) else type(error).__name__
+        _end(code, _sentence(error), _exit_code(error), as_json=as_json)
     except KeyboardInterrupt:
-        _interrupted()
+        _end_interrupted(as_json)
     except SystemExit as error:
         if error.code == INTERRUPTED:
-            _interrupted()
+            _end_interrupted(as_json)
         raise
     except Exception as error:
         if os.environ.get(DEBUG):
             raise
         fault = "" if isinstance(error, OSError) else f"\nthis is a fault of ours; {DEBUG}=1 shows where"
-        remark(f"understudy: {type(error).__name__}: {error}{fault}", style="red")
-        sys.exit(1)
+        _end(type(error).__name__, f"{type(error).__name__}: {error}{fault}", 1, as_json=as_json)
     sys.exit(0)
 
 
-def _interrupted() -> NoReturn:
-    remark("understudy: interrupted; everything acknowledged is in the store")
-    sys.exit(INTERRUPTED)
+def _end(code: str, text: str, exit_code: int, *, as_json: bool) -> NoReturn:
+    if as_json:
+        print_error(code, text, exit_code)
+    else:
+        remark(f"understudy: {text}", style="red" if exit_code != INTERRUPTED else "dim")
+    sys.exit(exit_code)
+
+
+def _end_interrupted(as_json: bool) -> NoReturn:
+    _end("Interrupted", "interrupted; everything acknowledged is in the store", INTERRUPTED, as_json=as_json)
 
 
 def _sentence(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from understudy.cli.errors import WrongUse
+from understudy.node.looking.lookup import is_height
 from understudy.node.node import Node
 from understudy.objects import ids
 from understudy.objects.errors import BadId
@@ -23,26 +24,16 @@ def find_step(node: Node, text: str) -> StepId:
 
 
 def find_step_of(node: Node, actor: ActorId, text: str | None) -> StepId | None:
-    """The step of an actor that `--at` names: by a height alone, too; None without one. Raises WrongUse, NotFound."""
-    if text is None:
-        return None
-    if not text.isdecimal():
-        return node.lookup.check_step(actor, find_step(node, text))
-    found = node.step_at(actor, int(text))
-    if found is None:
-        raise WrongUse(f"there is no step #{text}; the newest is #{node.actor(actor).height}")
-    return found
+    """The step of an actor that `--at` names: by a height alone, too; None without one. Raises NotFound, NotThatStep, BadId."""
+    return None if text is None else node.lookup.find_step(actor, text)
 
 
 def find_object(node: Node, text: str) -> Id:
-    """The object with an id, or the step that ACTOR (its newest) or ACTOR@HEIGHT names. Raises WrongUse, NotFound."""
+    """The object with an id, or the step that ACTOR (its newest) or ACTOR@HEIGHT names. Raises NotFound."""
     name, at, height = text.rpartition("@")
-    if at and height.isdecimal():
+    if at and is_height(height):
         actor = node.resolve(name)
-        found = node.step_at(actor, int(height))
-        if found is None:
-            raise WrongUse(f"{name} has no step #{height}; its newest is #{node.actor(actor).height}")
-        return found
+        return node.lookup.find_step(actor, height)
     try:
         return ids.parse(text)
     except BadId:

@@ -6,6 +6,7 @@ The law: text of actors is shown as it is, except that what would steer the term
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -38,6 +39,17 @@ def say_marked(text: str) -> None:
 def remark(text: str, style: str | None = "dim") -> None:
     """A line beside the result."""
     _err.print(_shown(text), style=style, markup=False)
+
+
+def print_error(code: str, text: str, exit_code: int) -> None:
+    """An error for programs: one line of JSON on standard error."""
+    error = {"code": code, "detail": text, "exit_code": exit_code}
+    sys.stderr.write(msgspec.json.encode({"error": error}).decode() + "\n")
+
+
+def be_quiet() -> None:
+    """From now on, no remarks and no progress: standard error is read by a program."""
+    _err.quiet = True
 
 
 def print_json(value: Any) -> None:

@@ -6,13 +6,13 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
 
 from understudy.cli.access import open_access
-from understudy.cli.client import Answered
+from understudy.cli.client import Answered, Client
 from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.options import ActorText, AsJson, Store
 from understudy.cli.screen import print_json, remark, say
@@ -25,7 +25,16 @@ Content = Annotated[
         metavar="[JSON | - | @FILE]", help="JSON as it is, or bytes from standard input or a file.", show_default=False
     ),
 ]
-MessageType = Annotated[str, typer.Option("--type", help="The message type.")]
+MessageType = Annotated[
+    str | None,
+    typer.Option(
+        "--type",
+        help="The message type.  [default: the only one that the actor takes, or message]",
+        show_default=False,
+    ),
+]
+DEFAULT_TYPE: Final = "message"
+_ANSWERS: Final = ("error", "reply")  # what actors get from actors, and people do not send
 Lane = Annotated[str, typer.Option("--lane", help="queue or signal.")]
 Key = Annotated[
     str | None, typer.Option("--key", help="An idempotency key: the same message again is not a second one.")
@@ -36,14 +45,14 @@ Wait = Annotated[int, typer.Option("--wait", min=0, max=600, help="Seconds to wa
 def send(
     actor: ActorText,
     content: Content = "",
-    message_type: MessageType = "message",
+    message_type: MessageType = None,
     lane: Lane = QUEUE,
     key: Key = None,
     wait: Wait = 60,
     store: Store = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a message and print the replies.
+    """Send a message and print the replies. Without --type, it has the only type that the actor takes.
 
     Example: understudy send greeter '{"name": "Ada"}' --type greet
     """
@@ -58,7 +67,8 @@ def send(
     if not answer.ok:
         body = answer.body
         raise CommandError(
-            f"{body['outcome']}: {body['code']}: {body['detail']}\nlook at the step: understudy show {body['step']}"
+            f"{body['outcome']}: {body['code']}: {body['detail']}\nlook at the step: understudy show {body['step']}",
+            code=body["code"],
         )
 
 
@@ -80,10 +90,19 @@ def _read_content(text: str) -> bytes:
 
 
 async def _send(
-    url: str, actor: str, content: bytes, message_type: str, lane: str, key: str | None, wait: int
+    url: str, actor: str, content: bytes, message_type: str | None, lane: str, key: str | None, wait: int
 ) -> Answered:
     async with open_access(url) as access:
-        return await access.client.send(actor, content, type=message_type, lane=lane, key=key, wait_seconds=wait)
+        type = message_type or await _only_type(access.client, actor)
+        return await access.client.send(actor, content, type=type, lane=lane, key=key, wait_seconds=wait)
+
+
+async def _only_type(client: Client, actor: str) -> str:
+    """The type to send without one. Raises WrongUse if the actor takes several."""
+    types = [type for type in await client.types(actor) if type not in _ANSWERS]
+    if len(types) > 1 and DEFAULT_TYPE not in types:
+        raise WrongUse(f"{actor} takes several types of messages; say one of them: --type {' | '.join(types)}")
+    return types[0] if len(types) == 1 else DEFAULT_TYPE
 
 
 def _show(answer: Answered) -> None:

@@ -6,11 +6,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import msgspec
+
 from understudy.kernel.log import log_lines
-from understudy.objects.ids import MessageId, StepId
+from understudy.objects import ids
+from understudy.objects.ids import Id, MessageId, StepId
 from understudy.objects.step import Step
 from understudy.store.reader import Reader
 
+MAX_CONTENT_BYTES: Final = (
+    1024  # of a message's content that is in a summary; 1,000 steps of 64 messages are then 64 MiB
+)
 MAX_SHOWN: Final = 32  # messages and log lines of one step that are spelt out; all are counted
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -45,11 +51,35 @@ def time_text(microseconds: int) -> str:
         return f"{microseconds} µs after 1970"
 
 
-def _messages(reader: Reader, ids: Sequence[MessageId]) -> list[dict[str, Any]]:
+def brief_content(reader: Reader, id: Id) -> Any:
+    """A content: small JSON as it is, other small blobs as base64; of a patch its paths; anything else as a link."""
+    if not ids.is_raw(id):
+        link = {"/": str(id)}
+        patch = reader.node(id).get("patch")
+        return link if patch is None else {**link, "paths": sorted(patch)[:MAX_SHOWN]}
+    data = reader.blob(id)
+    if len(data) > MAX_CONTENT_BYTES:
+        return {"/": str(id), "size": len(data)}
+    try:
+        msgspec.json.decode(data)
+        # As it is: a number of twenty digits would not survive being read and written again.
+        return msgspec.Raw(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {"base64": data}
+
+
+def _messages(reader: Reader, messages: Sequence[MessageId]) -> list[dict[str, Any]]:
     shown = []
-    for id in ids[:MAX_SHOWN]:
+    for id in messages[:MAX_SHOWN]:
         message = reader.message(id)
         shown.append(
-            {"id": str(id), "type": message.type, "lane": message.lane, "from": message.sender, "to": message.to}
+            {
+                "id": str(id),
+                "type": message.type,
+                "lane": message.lane,
+                "from": message.sender,
+                "to": message.to,
+                "content": brief_content(reader, message.content),
+            }
         )
     return shown

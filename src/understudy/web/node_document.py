@@ -8,6 +8,7 @@ from understudy.web.negotiate import EVENT_STREAM, JSON
 from understudy.web.openapi import (
     ID,
     NUMBER,
+    STEP,
     TEXT,
     Json,
     answer,
@@ -50,7 +51,7 @@ MESSAGE_ERRORS: Final = (404, 409, 413, 422)
 
 
 _NAME: Final = in_path("name", "The name of a query")
-AT: Final = in_query("at", "A step of the actor; without it, the head", ID)
+AT: Final = in_query("at", "A step of the actor: its height, its id, or ACTOR@HEIGHT; without it, the head", STEP)
 ARGUMENTS: Final[Json] = {
     **in_query(
         "arguments", "The arguments of the query", {"type": "object", "additionalProperties": {"type": "string"}}

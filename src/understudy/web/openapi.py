@@ -130,6 +130,7 @@ _LICENSE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 TEXT: Final = {"type": "string"}
 NUMBER: Final = {"type": "integer", "minimum": 0, "maximum": _MAX_NUMBER}
 ID: Final = {"type": "string", "pattern": "^baf[a-z2-7]{56}$"}
+STEP: Final = {"type": "string", "pattern": "^(baf[a-z2-7]{56}|(.+@)?[0-9]{1,19})$"}
 _MAYBE_TEXT: Final = {"type": ["string", "null"]}
 _FILES: Final = {"type": "object", "additionalProperties": ref("File"), "minProperties": 1}
 _OUTCOME: Final = {"enum": ["ok", "failed", "refused", "noop", "cut"]}

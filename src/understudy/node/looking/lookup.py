@@ -139,6 +139,18 @@ class Lookup:
         value = self._backend.row(height_row(actor, height)) if 0 <= height < 2**63 else None
         return None if value is None else StepId(Id(value))
 
+    def find_step(self, actor: ActorId, text: str) -> StepId:
+        """The durable step of an actor that a height, a step's id or ACTOR@HEIGHT means. Raises NotThatStep, NotFound, BadId."""
+        name, _, height = text.rpartition("@")
+        if not is_height(height):
+            return self.check_step(actor, StepId(ids.parse(text)))
+        if name and self.resolve(name) != actor:
+            raise NotThatStep(f"{text} is a step of another actor than {actor}")
+        found = self.step_at(actor, int(height))
+        if found is None:
+            raise NotThatStep(f"there is no step #{height}; the newest is #{self.actor(actor).height}")
+        return found
+
     def check_step(self, actor: ActorId, step: StepId) -> StepId:
         """The step, if it is a durable one in the history of this actor. Raises NotThatStep."""
         return self._checked(actor, step)
@@ -252,6 +264,12 @@ class Lookup:
         heads = self._backend.refs(HEADS + _whole_bytes(tail)) if tail else iter(())
         actors = (actor_of_head(ref) for ref, _ in heads)
         return islice((actor for actor in actors if str(actor)[ids.SHARED_PREFIX :].startswith(tail)), 2)
+
+
+def is_height(text: str) -> bool:
+    """True if a text is a height, and neither an id nor a name."""
+    # As long as a height may be: Python takes its time to read a number of a million digits.
+    return text.isascii() and text.isdigit() and len(text) < 20
 
 
 def _whole_bytes(tail: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from understudy.actors.query import BYTES, DAG_CBOR, NO_CONTEXT, TEXTS, WUT, Blob, Tree, encoded
 from understudy.node.asking.queries import QUERY_SECONDS, Queried
 from understudy.node.errors import BadRequest, QueryRefused
-from understudy.objects import ids
+from understudy.node.looking.lookup import is_height
 from understudy.objects.ids import ActorId, StepId
 from understudy.web.answers import has_already, head_headers, immutable_headers, not_modified
 from understudy.web.body import header_text, read_body
@@ -25,34 +25,42 @@ AT: Final = "at"
 _SAFE_METHODS: Final = ("GET", "HEAD")
 
 
+class At(NamedTuple):
+    """The step that was asked for, None for the head. What its id names never changes; a height is that of a name."""
+
+    step: StepId | None
+    is_id: bool
+
+
 async def ask_actor(request: Request) -> Response:
     """GET or POST /actors/{actor}/query/{name}?at=STEP"""
     actor = actor_in(request)
-    return await _answer(request, actor, request.path_params["name"], _at(request))
+    return await _answer(request, actor, request.path_params["name"], _at(request, actor))
 
 
 async def ask_step(request: Request) -> Response:
     """GET or POST /steps/{step}/query/{name}: the same `at` this step, so that links of a page stay in its time."""
     id, step = step_in(request)
-    return await _answer(request, step.actor, request.path_params["name"], id)
+    return await _answer(request, step.actor, request.path_params["name"], At(id, True))
 
 
 async def describe_actor(request: Request) -> Response:
     """GET /actors/{actor}/wut?at=STEP"""
-    return await _answer(request, actor_in(request), WUT, _at(request))
+    actor = actor_in(request)
+    return await _answer(request, actor, WUT, _at(request, actor))
 
 
-async def _answer(request: Request, actor: ActorId, name: str, at: StepId | None) -> Response:
+async def _answer(request: Request, actor: ActorId, name: str, at: At) -> Response:
     context = await _context(request)
     node = node_of(request)
     if "if-none-match" in request.headers and request.method in _SAFE_METHODS:
         # The plain tag of a step is given only to answers that nothing but that step decides: no need to ask again.
-        known = _headers(at, node.lookup.newest(actor) if at is None else at)
+        known = _headers(at, at.step or node.lookup.newest(actor))
         if has_already(request, known):
             return not_modified(known)
     waits = read_preference(request.headers.getlist("prefer"), QUERY_SECONDS, limits_of(request).most_query_seconds)
     try:
-        found = await node.query(actor, name, context, at=at, timeout=waits.wait_seconds or QUERY_SECONDS)
+        found = await node.query(actor, name, context, at=at.step, timeout=waits.wait_seconds or QUERY_SECONDS)
     except QueryRefused as error:
         if DAG_CBOR not in request.headers.get("accept", ""):
             raise
@@ -60,7 +68,7 @@ async def _answer(request: Request, actor: ActorId, name: str, at: StepId | None
     return _found_answer(request, at, found)
 
 
-def _found_answer(request: Request, at: StepId | None, found: Queried) -> Response:
+def _found_answer(request: Request, at: At, found: Queried) -> Response:
     data, media_type = _represented(request, found.result)
     headers = _headers(at, found.step) if found.is_fixed else head_headers(_tag_of_more(found, data))
     if media_type in (RAW, DAG_CBOR):
@@ -99,11 +107,13 @@ def page_policy(request: Request) -> str:
     )
 
 
-def _at(request: Request) -> StepId | None:
+def _at(request: Request, actor: ActorId) -> At:
     given = request.query_params.getlist(AT) if request.scope["query_string"] else []
     if len(given) > 1:
         raise BadRequest(f"the query parameter {AT!r} stands there {len(given)} times")
-    return StepId(ids.parse(given[0])) if given else None
+    if not given:
+        return At(None, False)
+    return At(node_of(request).lookup.find_step(actor, given[0]), not is_height(given[0].rpartition("@")[2]))
 
 
 async def _context(request: Request) -> Blob:
@@ -126,8 +136,8 @@ async def _context(request: Request) -> Blob:
     return Blob(msgspec.json.encode(texts), TEXTS)
 
 
-def _headers(at: StepId | None, step: StepId) -> dict[str, str]:
-    return head_headers(step) if at is None else immutable_headers(step)
+def _headers(at: At, step: StepId) -> dict[str, str]:
+    return immutable_headers(step) if at.is_id else head_headers(step)
 
 
 def _tag_of_more(found: Queried, data: bytes) -> str:

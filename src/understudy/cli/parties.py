@@ -1,0 +1,22 @@
+"""Parties as people know them: by their names where they have one."""
+
+from __future__ import annotations
+
+from understudy.node.looking.names import Names
+from understudy.objects import ids
+from understudy.objects.errors import BadId
+from understudy.objects.ids import ActorId, TreeId
+
+
+class Parties:
+    """Names of senders and recipients."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+
+    def name(self, party: str) -> str:
+        """The name of an actor, or else the party as it is in the message."""
+        try:
+            return self._names.name_of(ActorId(TreeId(ids.parse(party)))) or party
+        except BadId:
+            return party

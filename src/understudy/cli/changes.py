@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from understudy.cli.lines import compare_lines
+from understudy.node.intake.cores import MAX_FILES
 from understudy.node.node import LOCAL, Node
 from understudy.objects import ids
 from understudy.objects.blob import blob_id
@@ -80,13 +81,18 @@ def pushed_files(node: Node, actor: ActorId) -> dict[str, Id]:
 
 
 def patches_of(changes: Sequence[Change]) -> list[dict[str, bytes | None]]:
-    """The changes as patches to send one after the other: a file that becomes a folder has to go first."""
+    """The changes as patches to send one after the other: a file that becomes a folder has to go first.
+
+    What is more than one patch may hold is in several.
+    """
     written = [change.path for change in changes if change.after is not None]
     folders = {above for path in written for above in _above(path)}
     in_the_way = {change.path for change in changes if change.after is None and change.path in folders}
     first: dict[str, bytes | None] = dict.fromkeys(sorted(in_the_way))
     rest = {change.path: change.after for change in changes if change.path not in in_the_way}
-    return [patch for patch in (first, rest) if patch]
+    names = list(rest)
+    pieces = [{name: rest[name] for name in names[at : at + MAX_FILES]} for at in range(0, len(names), MAX_FILES)]
+    return [patch for patch in (first, *pieces) if patch]
 
 
 def _patches(node: Node, actor: ActorId) -> Iterator[Patch]:

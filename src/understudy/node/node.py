@@ -60,6 +60,8 @@ SWITCH_SECONDS: Final = 0.0005
 # collector looked at them again and again, for half of the time of a step.
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 
+QUICK_BYTES: Final = 1024 * 1024  # of a message that is hashed where it came in; more would hold up the others
+
 Value = TypeVar("Value")
 
 _log = logging.getLogger("understudy.node")
@@ -240,7 +242,7 @@ class Node:
     ) -> Created:
         """An actor with this core; harmless if it lives already. Raises Rejected and Conflict, then nothing was stored."""
         staging = Staging(self.reader)
-        core = stage_core(staging, files, nonce=nonce)
+        core = await asyncio.to_thread(stage_core, staging, files, nonce=nonce)
         return await self.create_from(list(staging.new.values()), core, name=name, caller=caller)
 
     async def create_from(
@@ -303,7 +305,12 @@ class Node:
 
         Raises as `send` does. Costs less than `send` and `answer`.
         """
-        sending = self._message(actor, content, type, lane, headers, idempotency_key, caller)
+        if len(content) > QUICK_BYTES:
+            sending = await asyncio.to_thread(
+                self._message, actor, content, type, lane, headers, idempotency_key, caller
+            )
+        else:
+            sending = self._message(actor, content, type, lane, headers, idempotency_key, caller)
         return await self._reception.deliver(sending, find=lambda id: self._find(actor, id), seconds=timeout)
 
     async def patch(
@@ -327,7 +334,7 @@ class Node:
         timeout: float | None = None,
     ) -> tuple[MessageId, Answer | None]:
         """Send an update message and wait for its answer, as `tell` does. Raises as `patch` does."""
-        sending = self._update(actor, patch, idempotency_key, caller)
+        sending = await asyncio.to_thread(self._update, actor, patch, idempotency_key, caller)
         return await self._reception.deliver(sending, find=lambda id: self._find(actor, id), seconds=timeout)
 
     async def check_update(self, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> StateCheck:

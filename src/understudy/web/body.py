@@ -16,6 +16,7 @@ from understudy.node.errors import BadRequest, Busy, Rejected, TooLarge
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 # Of all bodies that are being read or worked at, so of what clients can make a node hold: JSON costs a few times this.
 MAX_BODIES_BYTES: Final = 256 * 1024 * 1024
+QUICK_BYTES: Final = 64 * 1024  # parsed and hashed where they came in; more would hold up the others
 SHARE: Final = "understudy.share"  # where the scope of a request has it
 _SPOOL_BYTES: Final = 8 * 1024 * 1024  # above, what was read waits on disk
 
@@ -81,8 +82,7 @@ async def spool_body(request: Request, *, most: int) -> BinaryIO:
 def parse_json(data: bytes) -> Any:
     """Strict JSON: UTF-8, no key twice, no NaN. Raises BadRequest."""
     try:
-        # Nobody here counts with a number of a body, and Python would refuse an integer of 4,300 digits, which is JSON.
-        return json.loads(data.decode(), object_pairs_hook=_object, parse_constant=_no_constant, parse_int=float)
+        return json.loads(data.decode(), **STRICT)
     except UnicodeDecodeError as error:
         raise BadRequest(f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
     except (ValueError, RecursionError) as error:
@@ -183,6 +183,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
+
+
+# Nobody here counts with a number of a body, and Python would refuse an integer of 4,300 digits, which is JSON.
+STRICT: Final[dict[str, Any]] = {"object_pairs_hook": _object, "parse_constant": _no_constant, "parse_int": float}
 
 
 def _utf8(text: str, where: str) -> bytes:

@@ -56,7 +56,9 @@ def whole_core(reader: Reader, blocks: Sequence[Block], core: TreeId) -> list[Bl
 
 
 def stage_patch(staging: Staging, patch: Mapping[str, bytes | None]) -> Id:
-    """Stage a patch of files, None deletes. Raises Rejected."""
+    """Stage a patch of files, None deletes. Raises Rejected, TooLarge."""
+    if len(patch) > MAX_FILES:
+        raise TooLarge(f"a patch of {len(patch):,} files: at most {MAX_FILES:,} at once; the rest can follow")
     paths = {path.strip("/"): None if data is None else Id(staging.put_blob(data)) for path, data in patch.items()}
     try:
         return staging.put(patch_block(paths))

@@ -19,8 +19,9 @@ from understudy.objects.ids import TreeId
 from understudy.store.car import read_car
 from understudy.store.errors import BadCar, Corrupt
 from understudy.web.answers import fresh_json, head_headers, json_answer
-from understudy.web.body import parse_json, read_body, read_file, read_object, spool_body
+from understudy.web.body import read_body, spool_body
 from understudy.web.errors import HttpProblem
+from understudy.web.file_maps import read_files
 from understudy.web.grants import grant_of
 from understudy.web.parameters import actor_in, allow_only, limit_in, limits_of, node_of
 
@@ -79,14 +80,9 @@ def _created_view(created: Created) -> dict[str, Any]:
 async def _create_from_json(request: Request) -> Created:
     allow_only(request, ())
     data = await read_body(request, most=limits_of(request).body_bytes)
-    # A core of many megabytes takes long enough to parse that others would notice.
-    value, files = await asyncio.to_thread(_parse_creation, data)
-    return await node_of(request).create(files, name=value.get("name"), nonce=value.get("nonce"))
-
-
-def _parse_creation(data: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:
-    value = read_object(parse_json(data), {"name": str, "core": dict, "nonce": str}, required="core")
-    return value, {path: read_file(file, f"core[{path!r}]") for path, file in value["core"].items()}
+    value, files = await read_files(data, "core", {"name": str, "nonce": str})
+    core = {path: file for path, file in files.items() if file is not None}
+    return await node_of(request).create(core, name=value.get("name"), nonce=value.get("nonce"))
 
 
 async def _create_from_car(request: Request) -> Created:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import msgspec
@@ -17,8 +18,9 @@ from understudy.objects.mailbox import QUEUE, SIGNAL, UPDATE
 from understudy.objects.step import NOOP, REFUSED
 from understudy.store.reader import Reader
 from understudy.web.answers import json_answer
-from understudy.web.body import header_text, parse_json, read_body, read_file, read_object
+from understudy.web.body import header_text, read_body
 from understudy.web.errors import problem
+from understudy.web.file_maps import read_files
 from understudy.web.parameters import Preference, actor_in, allow_only, limits_of, node_of, read_preference
 
 DEFAULT_TYPE: Final = "message"
@@ -40,7 +42,10 @@ async def send_message(request: Request) -> Response:
     message, answer = await send(request, actor, content, lane, preference.wait_seconds)
     if answer is None:
         return accepted_answer(actor, message, headers)
-    return _answered(node_of(request).reader, message, answer)
+    reader = node_of(request).reader
+    if any(_is_large(reader, reply) for reply in answer.replies):
+        return await asyncio.to_thread(_answered, reader, message, answer)
+    return _answered(reader, message, answer)
 
 
 def preference_of(request: Request) -> tuple[Preference, dict[str, str]]:
@@ -60,7 +65,9 @@ def content_view(reader: Reader, content: ids.Id) -> Any:
         return {"/": str(content)}
     data = reader.blob(content)
     try:
-        msgspec.json.decode(data)
+        # Checked and not built, which would take ten times as long.
+        data.decode()
+        msgspec.json.decode(data, type=msgspec.Raw)
         # As it is: a number of twenty digits would not survive being read and written again.
         return msgspec.Raw(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -106,10 +113,7 @@ async def _send(
 async def _send_patch(
     request: Request, actor: ActorId, content: bytes, _lane: str, seconds: float
 ) -> tuple[MessageId, Answer | None]:
-    value = read_object(parse_json(content), {"patch": dict}, required="patch")
-    patch = {
-        path: None if file is None else read_file(file, f"patch[{path!r}]") for path, file in value["patch"].items()
-    }
+    _, patch = await read_files(content, "patch")
     key = header_text(request, "idempotency-key")
     return await node_of(request).tell_patch(actor, patch, idempotency_key=key, timeout=seconds)
 
@@ -125,6 +129,14 @@ def _answered(reader: Reader, message: MessageId, answer: Answer) -> Response:
 
 def _place(message: MessageId, answer: Answer) -> dict[str, Any]:
     return {"head": str(answer.head), "step": str(answer.step), "message": str(message)}
+
+
+def _is_large(reader: Reader, reply: Reply) -> bool:
+    """True for a content of several blocks: to read and to check it takes long enough that others would notice."""
+    try:
+        return reader.blob_info(reply.content) is not None
+    except WrongKind:
+        return False
 
 
 def _reply_view(reader: Reader, reply: Reply) -> dict[str, Any]:

@@ -6,11 +6,12 @@ a snapshot that moves on after the sync; what the commit under way has touched i
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from threading import Lock
@@ -446,7 +447,23 @@ def _open(path: Path, *, read_only: bool, accept_loss: bool) -> Rdict:
     if not read_only:
         _keep_private(path)
     access = AccessType.read_only() if read_only else AccessType.read_write()
-    return Rdict(str(path), options=options(), access_type=access)
+    with _one_opens(path):
+        return Rdict(str(path), options=options(), access_type=access)
+
+
+@contextmanager
+def _one_opens(path: Path) -> Iterator[None]:
+    """Keep other processes from opening the store meanwhile, for reading too.
+
+    RocksDB moves the text log of its last run away before it takes its own lock. Two processes that do so at once find
+    each other's files gone, and one of them fails.
+    """
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _make_directory(path: Path) -> None:

@@ -21,7 +21,7 @@ from understudy.cli.pending import pending
 from understudy.cli.push import push
 from understudy.cli.query import query
 from understudy.cli.run import run
-from understudy.cli.screen import be_quiet, print_error, remark
+from understudy.cli.screen import be_for_programs, print_error, remark
 from understudy.cli.send import send
 from understudy.cli.serve import serve
 from understudy.cli.show import show
@@ -59,7 +59,7 @@ def main() -> NoReturn:
     """Run the command of `sys.argv` and exit: 0 success, 1 the answer is no, 2 wrong use, 130 interrupted."""
     as_json = AS_JSON in sys.argv[1:]
     if as_json:
-        be_quiet()
+        be_for_programs()
     try:
         # By itself, Typer prints what was used wrongly in a box for people.
         if app(standalone_mode=not as_json) == INTERRUPTED:

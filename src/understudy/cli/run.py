@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from understudy.cli.errors import CommandError, WrongUse
+from understudy.cli.failures import failures_told
 from understudy.cli.node_process import (
     Listen,
     Place,
@@ -52,7 +53,7 @@ def run(
 
 
 async def _run(place: Place, part: Part, *, as_json: bool) -> None:
-    async with living_node(place) as node:
+    async with living_node(place) as node, failures_told(node, as_json=as_json):
         lead = await start_lead(node, part)
         if lead.failure is not None:
             raise CommandError(

@@ -37,18 +37,25 @@ def say_marked(text: str) -> None:
 
 
 def remark(text: str, style: str | None = "dim") -> None:
-    """A line beside the result."""
+    """A line beside the result; what has a colour is a warning."""
+    if _err.quiet and style != "dim":
+        print_notice({"warning": text})
     _err.print(_shown(text), style=style, markup=False)
 
 
 def print_error(code: str, text: str, exit_code: int) -> None:
-    """An error for programs: one line of JSON on standard error."""
-    error = {"code": code, "detail": text, "exit_code": exit_code}
-    sys.stderr.write(msgspec.json.encode({"error": error}).decode() + "\n")
+    """An error for programs."""
+    print_notice({"error": {"code": code, "detail": text, "exit_code": exit_code}})
 
 
-def be_quiet() -> None:
-    """From now on, no remarks and no progress: standard error is read by a program."""
+def print_notice(value: Any) -> None:
+    """Something beside the result for programs: one line of JSON on standard error."""
+    sys.stderr.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stderr.flush()
+
+
+def be_for_programs() -> None:
+    """From now on, standard error is read by a program: warnings are lines of JSON, and there is nothing else."""
     _err.quiet = True
 
 

@@ -13,6 +13,7 @@ import typer
 
 from understudy.cli.access import Access, client_of
 from understudy.cli.errors import WrongUse
+from understudy.cli.failures import failures_told
 from understudy.cli.node_process import (
     Listen,
     Place,
@@ -57,7 +58,7 @@ async def _serve(place: Place, opened: socket.socket, *, reload: bool, as_json: 
         Follower(project, Reloader(project.python.modules), quiet=as_json) if project is not None and reload else None
     )
     following: asyncio.Task[None] | None = None
-    async with living_node(place) as node:
+    async with living_node(place) as node, failures_told(node, as_json=as_json):
         try:
             if project is not None:
                 await _push(node, project, quiet=as_json)

@@ -42,7 +42,7 @@ from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
 from understudy.objects.mailbox import QUEUE, UPDATE
 from understudy.objects.message import GENESIS
 from understudy.objects.names import check_name
-from understudy.objects.step import Step
+from understudy.objects.step import NOOP, Step
 from understudy.store.errors import StoreError
 from understudy.store.keys import meta_row, name_ref
 from understudy.store.maps import patch_tree
@@ -128,6 +128,7 @@ class Node:
         )
         self._reception = Reception(backend, self._scheduler.committer)
         self._live = False
+        self._tell_failure: Callable[[StepId, Step], None] | None = None
 
     @classmethod
     def open(
@@ -344,6 +345,10 @@ class Node:
         """
         return await asyncio.to_thread(self._check_update, actor, patches)
 
+    def watch_failures(self, tell: Callable[[StepId, Step], None]) -> None:
+        """Hear of every durable step with an outcome that is neither ok nor noop. `tell` must be quick, from any thread."""
+        self._tell_failure = tell
+
     async def between_steps(self, action: Callable[[], Value]) -> Value:
         """Run something quick while no wit is being loaded. Raises what it raises. Only on a living node."""
         done: Future[Value] = Future()
@@ -399,6 +404,10 @@ class Node:
                     self.lookup.names.moved(move)
         self._reception.on_durable(done)
         self._feed.wake({tag.step.actor for tag, _, _ in done if isinstance(tag, Sealed)})
+        if self._tell_failure is not None:
+            for tag, _, receipt in done:
+                if isinstance(tag, Sealed) and receipt.conflict is None and _went_wrong(tag.step):
+                    self._tell_failure(tag.id, tag.step)
 
     def _on_failure(self, error: BaseException) -> None:
         self.failure = error
@@ -548,6 +557,10 @@ def _default_engines() -> dict[str, LiveEngine]:
     except ValueError as error:
         raise BadRequest(str(error)) from error
     return {"python": PythonEngine(), "wasm": WasmEngine(default_folder(), machine=machine)}
+
+
+def _went_wrong(step: Step) -> bool:
+    return step.outcome is not None and step.outcome.kind != NOOP
 
 
 def _meta(backend: Backend, name: str) -> bytes:

@@ -16,7 +16,10 @@ from understudy.engines.python.importer import clean, source_path
 from understudy.objects.step import FAILED, MAX_OUTCOME_BYTES, REFUSED, Outcome
 
 MAX_FRAMES: Final = 16  # innermost ones shown: a recursion has a thousand that say the same
+MAX_THROUGH: Final = 4  # lines of libraries shown below one line of the wit
+MAX_ERRORS: Final = 10  # of a chain of causes and of groups; and notes of each
 _MAX_CODE: Final = 100
+_OURS: Final = __name__.partition(".")[0]
 _RAISE: Final = dis.opmap["RAISE_VARARGS"]
 
 Belongs = Callable[[FrameType], str | None]
@@ -29,6 +32,7 @@ class Place(NamedTuple):
     line: int
     name: str
     source: str
+    through: tuple[str, ...] = ()  # the lines of libraries that this line called, the innermost last
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line} in {self.name}"
@@ -102,9 +106,63 @@ def is_interrupt(error: BaseException) -> bool:
 
 
 def describe(error: BaseException, belongs: Belongs) -> str:
-    """The error's message, and below it the lines of the wit that it came through, innermost first."""
-    lines = [_message(error)]
-    places = list(_places(error, belongs))
+    """The error's message and its notes, below them the lines of the wit that it came through, innermost first, each with
+    its source and the lines of libraries that it called; then the members of a group, further in, and what caused it.
+    """
+    return "\n".join(_described(error, belongs, Left(MAX_ERRORS)))
+
+
+class Left:
+    """How many more errors of a chain or a group are described: both may go round in a circle."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._seen: set[int] = set()
+
+    def take(self, error: BaseException) -> bool:
+        """True if this one is to be described, too."""
+        if id(error) in self._seen or not self._count:
+            return False
+        self._seen.add(id(error))
+        self._count -= 1
+        return True
+
+
+def _described(error: BaseException, belongs: Belongs, left: Left) -> list[str]:
+    left.take(error)
+    lines = [_message(error), *_notes(error), *_lines(error, belongs)]
+    if isinstance(error, BaseExceptionGroup):
+        for number, member in enumerate(error.exceptions, 1):
+            if left.take(member):
+                inner = _described(member, belongs, left)
+                lines.append(f"{number}. {_named(member, inner[0])}")
+                lines += [f"   {line}" for line in inner[1:]]
+    other, how = _before(error)
+    if other is not None and left.take(other):
+        inner = _described(other, belongs, left)
+        lines += [f"{how} {_named(other, inner[0])}", *inner[1:]]
+    return lines
+
+
+def _before(error: BaseException) -> tuple[BaseException | None, str]:
+    if error.__cause__ is not None:
+        return error.__cause__, "caused by"
+    return (None if error.__suppress_context__ else error.__context__), "while handling"
+
+
+def _named(error: BaseException, message: str) -> str:
+    name = _code_of(error, "Exception")
+    return name if message == name else f"{name}: {message}"
+
+
+def _notes(error: BaseException) -> list[str]:
+    notes = getattr(error, "__notes__", None)
+    return [_said(lambda note=note: str(note)) for note in notes[:MAX_ERRORS]] if isinstance(notes, list) else []  # type: ignore[misc]
+
+
+def _lines(error: BaseException, belongs: Belongs) -> list[str]:
+    lines = []
+    places = _places(error, belongs)
     for number, place in enumerate(reversed(places)):
         if number == MAX_FRAMES:
             lines.append(f"… and from {len(places) - MAX_FRAMES} more")
@@ -112,7 +170,9 @@ def describe(error: BaseException, belongs: Belongs) -> str:
         lines.append(f"{'at' if number == 0 else 'called from'} {place}")
         if place.source:
             lines.append(f"    {place.source}")
-    return "\n".join(lines)
+        if place.through:
+            lines.append(f"    through {', '.join(place.through)}")
+    return lines
 
 
 def _message(error: BaseException) -> str:
@@ -155,9 +215,32 @@ def _word(code: str, default: str) -> str:
     return kept or default
 
 
-def _places(error: BaseException, belongs: Belongs) -> Iterator[Place]:
+def _places(error: BaseException, belongs: Belongs) -> list[Place]:
+    """The lines of the wit. What called its first one is ours, and says nothing to its author."""
+    places: list[Place] = []
     for frame, line in walk_tb(error.__traceback__):
         file = belongs(frame)
+        name = clean(frame.f_code.co_qualname)
         if file is not None:
             source = linecache.getline(frame.f_code.co_filename, line, frame.f_globals).strip()
-            yield Place(file, line, clean(frame.f_code.co_qualname), clean(source))
+            places.append(Place(file, line, name, clean(source)))
+        elif places and not _is_ours(frame):
+            through = (*places[-1].through, f"{_library_file(frame)}:{line} in {name}")
+            places[-1] = places[-1]._replace(through=through[-MAX_THROUGH:])
+    return places
+
+
+def _is_ours(frame: FrameType) -> bool:
+    """True for our own code, and for Python's way from an import to the module."""
+    module = _module_of(frame)
+    return module.partition(".")[0] == _OURS or module.startswith("importlib._bootstrap")
+
+
+def _library_file(frame: FrameType) -> str:
+    """A file by the name of its module: its path would name the machine."""
+    is_package = frame.f_code.co_filename.endswith("__init__.py")
+    return clean(_module_of(frame)).replace(".", "/") + ("/__init__.py" if is_package else ".py")
+
+
+def _module_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))

@@ -112,7 +112,7 @@ def run(component: bytes, limits: Limits = LIMITS) -> dict[str, Any]:
     if log.lines:
         found["log"] = [len(log.lines), sha256("\n".join(log.lines).encode()).hexdigest()]
     if host.sent and "outcome" not in found:
-        found["sent"] = [[to, content.decode()] for to, content in host.sent]
+        found["sent"] = [[posted.to, posted.content.decode()] for posted in host.sent]
     return found
 
 

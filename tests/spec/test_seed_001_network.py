@@ -19,6 +19,7 @@ import pytest
 from tests.components.actor_process import COUNTER, ActorProcess, environment, understudy
 from tests.components.conftest import run as run
 from tests.engines.components import KEEP, actor
+from tests.node.test_wasm_talking import POLITE
 from understudy.objects import ids
 
 Run = Callable[..., ActorProcess]
@@ -318,3 +319,28 @@ def test_the_interface_is_printed_and_written_out_to_build_against(tmp_path: Pat
 
 def _base64(data: bytes) -> str:
     return b64encode(data).decode()
+
+
+def test_a_component_that_answers_its_sender_is_heard_by_whoever_posted(run, tmp_path):
+    path = tmp_path / "polite.wasm"
+    path.write_bytes(POLITE)
+    answer = run(path).post({}).json()
+    assert answer["replies"] == [{"type": "reply", "content": answer["state"]}]
+
+
+def test_a_policy_is_part_of_the_actor_from_its_beginning_and_another_one_is_another_actor(run, tmp_path):
+    policy, other, bad = (tmp_path / name for name in ("policy.json", "other.json", "bad.json"))
+    policy.write_text('{"batch": 7}')
+    other.write_text('{"batch": 8}')
+    bad.write_text('{"batches": 7}')
+    store = ["--store", f"rocksdb:{tmp_path}/one"]
+    first = run(COUNTER, "--policy", str(policy), *store)
+    step = first.client.get(f"/steps/{first.actor['head']}/core/policy")
+    assert step.json() == {"batch": 7}
+    first.end()
+    said = understudy(tmp_path, "run", str(COUNTER), "--policy", str(other), *store, code=1)
+    assert "another component, another policy or another nonce" in said
+    again = run(COUNTER, *store)
+    assert again.said["actor"]["resumed"]
+    said = understudy(tmp_path, "run", str(COUNTER), "--policy", str(bad), "--store", "memory:", code=1)
+    assert "BadPolicy" in said

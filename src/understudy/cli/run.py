@@ -34,10 +34,19 @@ Component = Annotated[
 Nonce = Annotated[
     str | None, typer.Option("--nonce", metavar="TEXT", help="Makes another actor of the same component.")
 ]
+Policy = Annotated[
+    Path | None,
+    typer.Option("--policy", metavar="FILE", help="The actor's /policy: who may update it, batches, retries."),
+]
 
 
 def run(
-    component: Component, listen: Listen = None, nonce: Nonce = None, store: Store = None, as_json: AsJson = False
+    component: Component,
+    listen: Listen = None,
+    nonce: Nonce = None,
+    policy: Policy = None,
+    store: Store = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run one WebAssembly component as an actor: POST a JSON object to it, and its state comes back.
 
@@ -45,7 +54,12 @@ def run(
 
     Example: understudy run counter.wasm --listen 127.0.0.1:8080
     """
-    part = Part(component=_read(component), name=name_for(component.stem), nonce=nonce)
+    part = Part(
+        component=_read(component),
+        name=name_for(component.stem),
+        nonce=nonce,
+        policy=None if policy is None else _read(policy),
+    )
     with claimed_place(listen, store) as place:
         run_until_stopped(_run(place, part, as_json=as_json))
     if not as_json:

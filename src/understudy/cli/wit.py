@@ -19,7 +19,7 @@ Out = Annotated[
 
 
 def wit(out: Out = None, as_json: AsJson = False) -> None:
-    """Print the WIT of the worlds `first-actor` and `asked-actor`: what a component exports and what it may import.
+    """Print the WIT of the worlds `first-actor`, `asked-actor` and `talking-actor`: what a component exports and what it may import.
 
     Example: understudy wit -o wit
     """

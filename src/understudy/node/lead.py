@@ -39,11 +39,12 @@ class Lead(Struct, frozen=True, kw_only=True):
 
 
 class Part(Struct, frozen=True, kw_only=True):
-    """What a lead is made of: its component, what that is called, and a nonce where another actor of it is meant."""
+    """What a lead is made of: its component, what that is called, its `/policy`, a nonce where another actor is meant."""
 
     name: str
     component: bytes
     nonce: str | None = None
+    policy: bytes | None = None
 
     @property
     def path(self) -> str:
@@ -54,7 +55,8 @@ class Part(Struct, frozen=True, kw_only=True):
     def files(self) -> Mapping[str, bytes]:
         """The core."""
         wit = f"/code:{self.name}:handle\n"
-        return {"runtime": b"wasm\n", "wit": wit.encode(), self.path: self.component}
+        files = {"runtime": b"wasm\n", "wit": wit.encode(), self.path: self.component}
+        return files if self.policy is None else {**files, "policy": self.policy}
 
 
 def name_for(stem: str) -> str:
@@ -74,8 +76,8 @@ async def start_lead(node: Node, part: Part) -> Lead:
         if not _is_made_of(node, before, part):
             about = node.actor(before)
             raise Conflict(
-                f"this store belongs to the actor {about.name or before}, which has another component or another "
-                "nonce: name another --store. To replace its component, send it an update"
+                f"this store belongs to the actor {about.name or before}, which has another component, another policy or "
+                "another nonce: name another --store. To replace its component or its policy, send it an update"
             )
         return _lead(node, before, part, resumed=True)
     created = await node.create(part.files, nonce=part.nonce)
@@ -94,6 +96,8 @@ def _is_made_of(node: Node, actor: ActorId, part: Part) -> bool:
     first, now = node.reader.step(_birth(node, actor)), _core(node, actor)
     nonce = node.reader.find(now, "nonce")
     if part.nonce is not None and nonce != blob_id(part.nonce.encode()):
+        return False
+    if part.policy is not None and node.reader.find(now, "policy") != blob_id(part.policy):
         return False
     born_with = first.component_hash == sha256(part.component).hexdigest()
     return born_with or node.reader.find(now, part.path) == blob_id(part.component)

@@ -69,7 +69,7 @@ def node_document(*, with_lead: bool) -> Json:
 
 
 def _lead() -> Json:
-    told = {"type": "object", "properties": {"head": ID, "state": {}}, "required": ["head", "state"]}
+    told = {"type": "object", "properties": {"head": ID, "state": {}, "replies": {}}, "required": ["head", "state"]}
     shown = {"allOf": [ref("Actor"), {"type": "object", "properties": {"state": {}}, "required": ["state"]}]}
     tell = operation(
         "tellLead",

@@ -16,11 +16,12 @@ from understudy.engines.wasm.cache import CompiledCache
 from understudy.engines.wasm.host import Host
 from understudy.engines.wasm.imports import Import, define, define_resource
 from understudy.engines.wasm.memories import count_memories
+from understudy.engines.wasm.post import Posted
 from understudy.engines.wasm.settings import ENGINE_TEXT, MAX_MEMORIES, compiler
 from understudy.engines.wasm.shapes import Lift, lift, readers, writer
 from understudy.engines.wasm.values import SIZE, read_content, size_of
 from understudy.engines.wasm.wasi import resource_type
-from understudy.engines.wasm.world import ACTOR, QUERIES, RUNTIME, World, instances, read_world
+from understudy.engines.wasm.world import ACTOR, CONVERSATION, QUERIES, RUNTIME, World, instances, read_world
 
 MAX_COMPONENT_BYTES: Final = 64 * 1024 * 1024
 ACTOR_FUNCTIONS: Final = ("state-contract", "message-contract", "handle", "init")
@@ -101,6 +102,8 @@ def _link(component: Component) -> Linker:
 def _import(instance: str, name: str, type: FuncType) -> Import:
     if instance == RUNTIME:
         return _log if name == "log" else _send
+    if (instance, name) == (CONVERSATION, "reply"):
+        return _reply
     function = grit.find(instance, name) or wasi.find(instance, name)
     if function is None:
         return wasi.refuse(instance, name)
@@ -117,7 +120,14 @@ def _send(host: Host, arguments: int, results: int) -> None:
     size = size_of(arguments) + size_of(arguments + SIZE)
     host.charge(size)
     host.take_message(size)
-    host.sent.append((read_content(arguments).decode(), read_content(arguments + SIZE)))
+    host.sent.append(Posted(read_content(arguments).decode(), read_content(arguments + SIZE)))
+
+
+def _reply(host: Host, arguments: int, results: int) -> None:
+    size = size_of(arguments)
+    host.charge(size)
+    host.take_message(size)
+    host.reply(read_content(arguments))
 
 
 def _converting(function: Callable[..., Any], type: FuncType) -> Import:

@@ -1,4 +1,4 @@
-"""What a component that is asked may look at: objects by their ids, and what other actors answer."""
+"""What a component may look at: objects by their ids, who sent its message, what other actors answer, verdicts on them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from understudy.engines.wasm.shapes import Case
 from understudy.objects import ids
 from understudy.objects.errors import ObjectError, TooLarge
 from understudy.store.errors import Missing
+from understudy.wit.content import encode_json
 
 MAX_READ: Final = 2 * 1024 * 1024  # bytes of an object: what fits through a list of bytes
-_QUERY: Final = "query"  # the capability
+_QUERY: Final = "query"  # the capabilities
+_VERIFY: Final = "verify"
 
 
 def find(instance: str, name: str) -> Callable[..., Case] | None:
@@ -75,7 +77,24 @@ def _ask(host: Host, actor: str, name: str, context: bytes) -> Case:
     return Case("ok", answer_case(answer))
 
 
+def _current(host: Host) -> tuple[str, str, str] | None:
+    if host.about is None:
+        return None
+    id, message, _ = host.about
+    return str(id), message.sender, message.type
+
+
+def _verify(host: Host, actor: str) -> Case:
+    host.charge(len(actor))
+    try:
+        return Case("ok", host.calls.call_and_wait(_VERIFY, encode_json({"actor": actor})).decode())
+    except CallFailed as error:
+        return Case("err", str(error))
+
+
 _FUNCTIONS: Final[Mapping[tuple[str, str], Callable[..., Any]]] = {
     ("ntwk:simple-actor/grit", "read"): _read,
     ("ntwk:simple-actor/neighbours", "ask"): _ask,
+    ("ntwk:simple-actor/conversation", "current"): _current,
+    ("ntwk:simple-actor/judgement", "verify"): _verify,
 }

@@ -9,8 +9,10 @@ from typing import Final
 from wasmtime import StoreContext
 
 from understudy.actors.calls import Calls
+from understudy.actors.contract import Delivery
 from understudy.engines.wasm.failure import OUT_OF_FUEL, Stopped
 from understudy.engines.wasm.limits import Limits
+from understudy.engines.wasm.post import REPLY, Posted
 from understudy.objects.step import MAX_SENT
 from understudy.store.reader import Reader
 
@@ -48,7 +50,7 @@ class Host:
 
     `time` (in microseconds) and `seed` are the step's, `number` says which of its messages it is. `error` is what an import
     raised: it must not travel through wasmtime itself. `store` is where the component runs, `objects` what it may read.
-    `fuel` is what it gets, where that is not what the limits say.
+    `fuel` is what it gets, where that is not what the limits say. `about` is the message that is handled, if one is.
     """
 
     __slots__ = (
@@ -56,6 +58,7 @@ class Host:
         "_chance",
         "_output_left",
         "_printed",
+        "about",
         "bytes_sent",
         "calls",
         "error",
@@ -82,6 +85,7 @@ class Host:
         objects: Reader,
         calls: Calls,
         fuel: int | None = None,
+        about: Delivery | None = None,
     ) -> None:
         self.limits = limits
         self.objects = objects
@@ -90,7 +94,8 @@ class Host:
         self.seed = seed
         self.log = log
         self.number = number
-        self.sent: list[tuple[str, bytes]] = []
+        self.sent: list[Posted] = []
+        self.about = about
         self.bytes_sent = 0
         self.sending = False
         self.error: BaseException | None = None
@@ -110,11 +115,18 @@ class Host:
     def take_message(self, size: int) -> None:
         """Count a message to somebody, its address included, before it is copied. Raises Stopped."""
         if not self.sending:
-            raise Stopped("NotNow", "`send` was called by a contract or a query, which change nothing")
+            raise Stopped("NotNow", "`send` or `reply` was called by a contract or a query, which change nothing")
         if len(self.sent) == MAX_SENT:
             raise Stopped("TooManySent", f"one step sends at most {MAX_SENT:,} messages")
         self.take_output(size)
         self.bytes_sent += size
+
+    def reply(self, content: bytes) -> None:
+        """Answer the message that is handled. Raises Stopped."""
+        if self.about is None:
+            raise Stopped("NotNow", "`reply` was called where there is no message to answer")
+        id, message, _ = self.about
+        self.sent.append(Posted(message.sender, content, REPLY, str(id)))
 
     def take_output(self, size: int) -> None:
         """Count what leaves the component. Raises Stopped."""

@@ -24,6 +24,7 @@ QUICK_FUEL: Final = 25_000_000  # some twenty milliseconds; a step that needs mo
 MAX_FUEL: Final = 100_000_000_000  # what /limits may ask for here: some two minutes
 MEMORY_SHARE: Final = 2  # components together may use the machine's memory divided by this
 MEMORY_SECONDS: Final = 10.0  # how long a step waits for memory that others use, before it is tried again later
+MAX_ASKERS: Final = 64  # steps that may wait for an answer of others: they compute little, and wait long
 IDLE_SECONDS: Final = 10.0  # how long a thread waits for the next long step before it ends
 _NICE: Final = 19
 _CGROUP: Final = Path("/sys/fs/cgroup/memory.max")
@@ -38,14 +39,12 @@ class Machine:
     """
 
     def __init__(self, *, threads: int, memory: int, fuel: int = MAX_FUEL) -> None:
-        self._threads_most = threads
         self._memory = memory
         self._fuel = fuel
         self._lock = threading.Condition()
         self._memory_free = memory
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._threads = 0
-        self._idle = 0
+        self._computers = _Threads(threads)
+        self._askers = _Threads(MAX_ASKERS)
 
     def check(self, limits: Limits, memories: int) -> None:
         """Raise HostFailed where a core asks for more than this node gives to anybody."""
@@ -78,8 +77,22 @@ class Machine:
                 self._memory_free += size
                 self._lock.notify_all()
 
-    def compute(self, work: Callable[[], Value]) -> Future[Value]:
-        """Do something long on one of the threads, after those that came before."""
+    def compute(self, work: Callable[[], Value], *, waits: bool = False) -> Future[Value]:
+        """Do something long on one of the threads, after those that came before; what `waits` for others has its own."""
+        return (self._askers if waits else self._computers).submit(work)
+
+
+class _Threads:
+    """So many threads at most, there while there is something to do. None of them keeps the process alive."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Condition()
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._threads = 0
+        self._idle = 0
+
+    def submit(self, work: Callable[[], Value]) -> Future[Value]:
         future: Future[Value] = Future()
 
         def do() -> None:
@@ -94,12 +107,12 @@ class Machine:
             self._waiting.append(do)
             if self._idle >= len(self._waiting):
                 self._lock.notify_all()
-            elif self._threads < self._threads_most:
-                threading.Thread(target=self._compute, name="understudy-components", daemon=True).start()
+            elif self._threads < self._most:
+                threading.Thread(target=self._work, name="understudy-components", daemon=True).start()
                 self._threads += 1
         return future
 
-    def _compute(self) -> None:
+    def _work(self) -> None:
         _give_way()
         while (work := self._next()) is not None:
             work()

@@ -15,15 +15,18 @@ from understudy.objects.names import check_name, check_party
 from understudy.objects.step import FAILED, Outcome
 from understudy.wit.content import encode_json, put_bytes
 
-MESSAGE: Final = "message"  # the type of all that a component sends
+MESSAGE: Final = "message"  # the type of all that a component sends by itself
+REPLY: Final = "reply"  # and of its answers
 NAMES: Final = "names"  # the capability that knows the names of actors
 
 
 class Posted(NamedTuple):
-    """A message that a component handed over: to whom, as it wrote it, and the bytes."""
+    """A message that a component handed over: to whom, as it wrote it, the bytes, and what it answers."""
 
     to: str
     content: bytes
+    type: str = MESSAGE
+    re: str | None = None
 
 
 class _Name(msgspec.Struct, frozen=True):
@@ -61,13 +64,13 @@ def _with_messages(
 ) -> StepResult:
     sent: list[Outgoing] = []
     notes: list[str] = []
-    for number, (to, content) in enumerate(posted):
+    for number, (to, content, type, re) in enumerate(posted):
         party = to if _is_party(to) else found.get(to)
         if party is None:
             shown = to[:100]
             notes.append(f" message {number} of the component was not sent: there is no actor {shown!r}")
         else:
-            sent.append(Outgoing(to=party, type=MESSAGE, content=put_bytes(given.store, content)))
+            sent.append(Outgoing(to=party, type=type, content=put_bytes(given.store, content), re=re))
     return msgspec.structs.replace(result, sent=sent, notes=notes)
 
 

@@ -101,7 +101,7 @@ class WasmProgram:
         return self._compute(machine, lambda: self._attempt(given, work, component_hash))
 
     async def _compute(self, machine: Machine, attempt: Callable[[], StepResult | Awaitable[StepResult]]) -> StepResult:
-        result = await asyncio.wrap_future(machine.compute(attempt))
+        result = await asyncio.wrap_future(machine.compute(attempt, waits=self.loaded.world.asks))
         return result if isinstance(result, StepResult) else await result
 
     def _attempt(
@@ -149,7 +149,7 @@ class WasmProgram:
                 state = self._new_state(guest, host, "init", guest.arguments())
             _check_state(guest, state)
             run.fuel_used = guest.fuel_used
-        return _Outcome(state, [Posted(*sent) for sent in host.sent])
+        return _Outcome(state, host.sent)
 
     def _handle(self, given: StepInput, run: _Run) -> _Outcome:
         state = read_state(given.store, given.core)
@@ -163,9 +163,9 @@ class WasmProgram:
                 run.log.write(_about(delivery, given.store))
                 continue
             content = self._content(given.store, delivery)
-            host = self._host(given, run, number)
+            host = self._host(given, run, number, delivery)
             state = self._handle_one(run, host, content, state)
-            sent += [Posted(*each) for each in host.sent]
+            sent += host.sent
             bytes_sent += host.bytes_sent
             _check_sent(len(sent), bytes_sent)
         return _Outcome(state, sent)
@@ -191,7 +191,7 @@ class WasmProgram:
             return nullcontext()
         return self._machine.memory(self._limits.memory * self.loaded.memories)
 
-    def _host(self, given: StepInput, run: _Run, number: int) -> Host:
+    def _host(self, given: StepInput, run: _Run, number: int, about: Delivery | None = None) -> Host:
         return Host(
             self._limits,
             run.log,
@@ -201,6 +201,7 @@ class WasmProgram:
             objects=given.store,
             calls=given.calls,
             fuel=run.fuel,
+            about=about,
         )
 
     def _content(self, store: Reader, delivery: Delivery) -> bytes:

@@ -32,6 +32,8 @@ RUNTIME: Final = PACKAGE + "runtime"
 QUERIES: Final = PACKAGE + "queries"
 GRIT: Final = PACKAGE + "grit"
 NEIGHBOURS: Final = PACKAGE + "neighbours"
+CONVERSATION: Final = PACKAGE + "conversation"
+JUDGEMENT: Final = PACKAGE + "judgement"
 WASI: Final = "wasi:"
 
 _STATE: Final = "state"  # stands for the flavour of the component
@@ -39,6 +41,7 @@ _OBJECT: Final = "variant {blob: list<u8>, tree: list<record {name: string, id: 
 _ANSWER: Final = (
     "variant {blob: record {media-type: string, content: list<u8>}, tree: list<record {name: string, id: string}>}"
 )
+_ENVELOPE: Final = "record {id: string, sender: string, message-type: string}"
 # What stands in each interface: parameters and result.
 _EXPORTS: Final[Mapping[str, Mapping[str, tuple[Sequence[str], str]]]] = {
     ACTOR: {
@@ -53,6 +56,8 @@ _IMPORTS: Final[Mapping[str, Mapping[str, tuple[Sequence[str], str]]]] = {
     RUNTIME: {"log": (["string"], ""), "send": (["string", _STATE], "")},
     GRIT: {"read": (["string"], f"result<{_OBJECT}, string>")},
     NEIGHBOURS: {"ask": (["string", "string", "list<u8>"], f"result<{_ANSWER}, string>")},
+    CONVERSATION: {"current": ([], f"option<{_ENVELOPE}>"), "reply": ([_STATE], "")},
+    JUDGEMENT: {"verify": (["string"], "result<string, string>")},
 }
 _TYPES_ONLY: Final = (PACKAGE + "types", PACKAGE + "answers")
 
@@ -80,7 +85,7 @@ def read_world(component: Component) -> World:
         flavour=flavour,
         has_init="init" in exports[ACTOR],
         has_query=QUERIES in exports,
-        asks=NEIGHBOURS in imports,
+        asks=NEIGHBOURS in imports or JUDGEMENT in imports,
     )
 
 

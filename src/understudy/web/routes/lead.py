@@ -24,6 +24,7 @@ from understudy.web.routes.messages import (
     content_view,
     preference_of,
     problem_of_outcome,
+    reply_views,
 )
 
 _STATE: Final = "state"
@@ -40,7 +41,10 @@ def lead_routes() -> list[Route]:
 
 
 async def tell_lead(request: Request) -> Response:
-    """POST /: a JSON object, whatever its Content-Type; the bytes go on the chain as they are. 200 with head and state."""
+    """POST /: a JSON object, whatever its Content-Type; the bytes go on the chain as they are. 200 with head and state.
+
+    With `replies`, if the component answered whoever sent it.
+    """
     allow_only(request, ())
     node, lead = node_of(request), _lead_of(request)
     body = await read_body(request, most=limits_of(request).body_bytes)
@@ -56,7 +60,10 @@ async def tell_lead(request: Request) -> Response:
         return accepted_answer(lead, message, headers)
     if answer.outcome is not None and answer.outcome.kind != NOOP:
         return problem_of_outcome(message, answer)
-    return json_answer({"head": str(answer.step), "state": _state_after(node, answer.step)}, headers=headers)
+    told: dict[str, Any] = {"head": str(answer.step), "state": _state_after(node, answer.step)}
+    if answer.replies:
+        told["replies"] = reply_views(node.reader, answer)
+    return json_answer(told, headers=headers)
 
 
 def show_lead(request: Request) -> Response:

@@ -91,6 +91,11 @@ def problem_of_outcome(message: MessageId, answer: Answer) -> Response:
     return problem(status, outcome.text, title=title, **place)
 
 
+def reply_views(reader: Reader, answer: Answer) -> list[dict[str, Any]]:
+    """What an answer's replies are in JSON."""
+    return [{"type": reply.type, "content": content_view(reader, reply.content)} for reply in answer.replies]
+
+
 def _header_or(request: Request, name: str, default: str) -> str:
     """A header's text; one that is there and empty is not the same as none."""
     value = header_text(request, name)
@@ -122,9 +127,8 @@ def _answered(reader: Reader, message: MessageId, answer: Answer) -> Response:
     outcome = answer.outcome
     if outcome is not None and outcome.kind != NOOP:
         return problem_of_outcome(message, answer)
-    replies = [_reply_view(reader, reply) for reply in answer.replies]
     kind = "ok" if outcome is None else outcome.kind
-    return json_answer({**_place(message, answer), "outcome": kind, "replies": replies})
+    return json_answer({**_place(message, answer), "outcome": kind, "replies": reply_views(reader, answer)})
 
 
 def _place(message: MessageId, answer: Answer) -> dict[str, Any]:
@@ -137,7 +141,3 @@ def _is_large(reader: Reader, reply: Reply) -> bool:
         return reader.blob_info(reply.content) is not None
     except WrongKind:
         return False
-
-
-def _reply_view(reader: Reader, reply: Reply) -> dict[str, Any]:
-    return {"type": reply.type, "content": content_view(reader, reply.content)}

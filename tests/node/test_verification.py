@@ -12,7 +12,7 @@ import pytest
 
 from tests.node.troupe import OWNER, Troupe
 from understudy.actors.errors import CallFailed
-from understudy.judging import verification
+from understudy.judging import case
 from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.verify import Verdict
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
@@ -244,7 +244,7 @@ def test_an_exported_history_matches_on_its_own(troupe: Troupe, counter: ActorId
 
 
 def test_a_history_in_many_spans_matches_and_every_step_is_counted(troupe: Troupe, counter: ActorId, monkeypatch):
-    monkeypatch.setattr(verification, "SPAN", 3)
+    monkeypatch.setattr(case, "SPAN", 3)
     for number in range(8):
         troupe.tell(counter, "add", number)
     seen: list[tuple[int, int]] = []
@@ -255,7 +255,7 @@ def test_a_history_in_many_spans_matches_and_every_step_is_counted(troupe: Troup
 
 
 def test_a_wrong_index_does_not_change_the_verdict(troupe: Troupe, counter: ActorId, monkeypatch):
-    monkeypatch.setattr(verification, "SPAN", 2)
+    monkeypatch.setattr(case, "SPAN", 2)
     wrong = [Row(height_row(counter, 0), troupe.head(counter)), Row(height_row(counter, 2), None)]
     troupe.backend.commit([Unit(rows=wrong)])
     troupe.update(counter, {"notes": "an update asks for the genesis"})

@@ -7,7 +7,7 @@ older: what its actor did after that head is not known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Final, Generic, Protocol, TypeVar
 
 from understudy.objects import ids
@@ -49,6 +49,7 @@ class StoredChains:
         self._heads: dict[bytes, StepId | None] = {}
         self._steps: dict[bytes, _Descent[StepId]] = {}
         self._sent: dict[tuple[bytes, str], _Descent[MessageId]] = {}
+        self._last_sent: tuple[bytes, Container[bytes]] = b"", ()
 
     def head(self, actor: ActorId) -> StepId | None:
         """The head of an actor when it was first asked for, None if the store does not have it."""
@@ -81,7 +82,13 @@ class StoredChains:
             step = None if found is None else self._reader.step(found)
         except (Missing, Corrupt, ObjectError):
             return None
-        return step if step is not None and id in step.sent else None
+        return step if step is not None and found is not None and id in self._sent_in(found, step) else None
+
+    def _sent_in(self, id: StepId, step: Step) -> Container[bytes]:
+        # Many in a row were sent by one step, which may have sent thousands.
+        if self._last_sent[0] != id:
+            self._last_sent = id, frozenset(step.sent)
+        return self._last_sent[1]
 
     def _newest(self, actor: ActorId, message: Message) -> Cursor | None:
         """The last message of the same conversation in the history of `actor`."""

@@ -1,33 +1,37 @@
-"""A judge: the fresh process that verifies. It gets blocks through its pipe and trusts none of them, and runs no wit.
+"""A judge: the clean process that verifies. It gets blocks through its pipe and trusts none of them, and runs no wit.
 
-`judging/judge_process.py` starts it under a fixed hash seed and with nothing of the user's environment.
+The law: a span is replayed from its top down in modules that are kept. What a step leaves behind flows upwards, so run
+downwards it can't show itself again as it was. A step that does not come out so is judged alone, by a performer that
+ran nothing before, and only that gives a verdict other than MATCH.
 """
 
 from __future__ import annotations
 
-import os
 import time
-import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from understudy.judging.asked_again import AskedAgain
 from understudy.judging.chains import StoredChains
 from understudy.judging.component_check import ComponentCheck
-from understudy.judging.nursery import Nursery
+from understudy.judging.fork_server import Performers
+from understudy.judging.histories import Histories, Link, ReadOnce, located
 from understudy.judging.performed import PerformedStage
 from understudy.judging.performer import end_with_parent
 from understudy.judging.pipe_store import PipeStore
 from understudy.judging.replayer import Replayer
-from understudy.judging.wire import At, Broken, Done, HungUp, Pipe, Preparing, Setup, Span, ToJudge
+from understudy.judging.wire import At, Broken, Done, HungUp, Pipe, Preparing, Setup, Span, ToJudge, said_by
 from understudy.kernel.own_messages import OwnMessages
-from understudy.kernel.replay import Record, read_record
+from understudy.kernel.replay import Record
 from understudy.kernel.verify import (
-    INTEGRITY,
+    DIED,
+    GLOBAL,
     MISMATCH,
     MISSING,
     OUTPUT,
+    TIMEOUT,
     UNVERIFIABLE,
     Problem,
     check_clock,
@@ -36,219 +40,220 @@ from understudy.kernel.verify import (
     reading_problem,
     worse,
 )
-from understudy.objects import ids
 from understudy.objects.errors import ObjectError
-from understudy.objects.ids import ActorId, Id, StepId, TreeId
-from understudy.objects.step import Step
+from understudy.objects.ids import Id, StepId
 from understudy.store.closure import Closure
 from understudy.store.errors import Missing, StoreError
 from understudy.store.port import Backend
 from understudy.store.reader import Reader
-from understudy.store.verified import Grit
 
-BATCH: Final = 64  # steps whose objects are asked for at once
-
-Chain = list[tuple[StepId, Step]]
-Unread = StoreError | ObjectError
+BATCH: Final = 64  # steps to an exchange with the store, and with a performer
+MAX_GIVEN_UP: Final = 3  # steps of a span that take too long; then the rest of it is left unjudged
+_SAY_SECONDS: Final = 0.5  # how long we are silent while all goes well
 
 
-def main() -> None:
-    """Judge spans that come through stdin, and say so on stdout, until the other side is gone."""
-    pipe, fds = _take_pipe()
-    nursery = Nursery(close=fds)
+def judge_for(pipe: Pipe[ToJudge], performers: Performers) -> None:
+    """Judge spans until the other side is gone."""
     end_with_parent()
     try:
         setup = pipe.receive()
         assert isinstance(setup, Setup)
-        judge = Judge(pipe, setup, nursery)
+        tools = _tools(pipe, setup, performers)
         while True:
             span = pipe.receive()
             assert isinstance(span, Span)
-            pipe.send(judge.judge(span))
+            pipe.send(Sitting(tools, span).judge())
     except HungUp:
         return
-    except Exception:
-        pipe.send(Broken(traceback.format_exc()))
+    except Exception as error:
+        pipe.send(Broken(said_by(error)))
 
 
-class Judge:
-    """Judges spans of histories, one after the other."""
+class Tools(NamedTuple):
+    """What a judge keeps from one span to the next."""
 
-    def __init__(self, pipe: Pipe[ToJudge], setup: Setup, nursery: Nursery) -> None:
-        self._pipe = pipe
-        self._store = PipeStore(pipe)
-        # The door asks a backend for blocks only, and those are all that a pipe has.
-        self._reader: Reader = Grit(cast(Backend, self._store))
-        self._closure = Closure(self._reader)
-        self._chains = StoredChains(self._store, self._reader)
-        self._components = ComponentCheck(self._reader)
-        self._replayer = None
-        self._asked_again: AskedAgain | None = None
-        if not setup.integrity_only:
-            self._replayer = Replayer(
-                self._reader, PerformedStage(nursery, setup), Path(setup.components), self._prepares
-            )
-        if setup.deep and self._replayer is not None:
-            self._asked_again = AskedAgain(self._reader, self._chains, self._replayer.engines)
+    pipe: Pipe[ToJudge]
+    store: PipeStore
+    reader: Reader
+    histories: Histories
+    closure: Closure
+    components: ComponentCheck
+    chains: StoredChains
+    replayer: Replayer | None
+    asked_again: AskedAgain | None
 
-    def _prepares(self, text: str) -> None:
-        """A component is being compiled: whoever waits for the step must not count that."""
-        self._pipe.send(Preparing(text))
 
-    def judge(self, span: Span) -> Done:
-        """Judge the steps of a span from the lowest up, as far as the first MISMATCH."""
-        if self._replayer is not None:
-            self._replayer.begin()
-        chain, problem = self._chain(span)
-        below = chain[0][1].parent if chain and problem is None else None
-        lowest = chain[0][0] if chain and problem is None else None
-        replayed = 0
-        own = OwnMessages(self._reader)
-        for record in self._records(span, chain):
-            if isinstance(record, Record):
-                found = self._judge_step(span, record, own)
-                replayed += self._replayer is not None
+class Sitting:
+    """The work on one span."""
+
+    def __init__(self, tools: Tools, span: Span) -> None:
+        self._tools = tools
+        self._span = span
+        self._own = OwnMessages(tools.reader)
+        self._problem: Problem | None = None
+        self._again: list[Link] = []  # steps that did not come out, from the highest down
+        self._replayed = 0
+        self._said = time.monotonic()
+
+    def judge(self) -> Done:
+        """Judge the steps: all from the top down, then those that did not come out, from the lowest up."""
+        if self._tools.replayer is not None:
+            self._tools.replayer.begin()
+        links, self._problem = self._tools.histories.chain(self._span)
+        lowest = links[-1] if links and self._problem is None else None
+        for start in range(0, len(links), BATCH):
+            self._hear(links[start : start + BATCH], next(iter(links[start + BATCH :]), None))
+        self._judge_again(links)
+        return Done(
+            lowest=None if lowest is None else lowest.id,
+            below=None if lowest is None else lowest.step.parent,
+            replayed=0 if self._tools.replayer is None else self._replayed,
+            problem=self._problem,
+        )
+
+    def _hear(self, links: Sequence[Link], below: Link | None) -> None:
+        """Check some steps, and see which of them come out as they are recorded."""
+        records = [*self._readable(self._tools.histories.records(self._span, links, below))]
+        replayer, screening = self._tools.replayer, None
+        if replayer is not None:
+            wanted = [record for record in records if record.step.height not in self._span.skip]
+            screening = replayer.screen(wanted, self._owner, self._say)
+        # The performer works while we check.
+        sound = [record for record in records if self._take(record, self._check) is None]
+        came_out = {} if screening is None else screening.finish()
+        for record in sound if screening is not None else ():
+            if record.step.height in self._span.skip:
+                continue
+            self._replayed += 1
+            requests = came_out.get(record.id)
+            if requests is None:
+                self._again.append(Link(record.id, record.step))
             else:
-                found = record
-            problem = worse(problem, found)
-            if problem is not None and problem.verdict == MISMATCH:
-                break
-        return Done(lowest=lowest, below=below, replayed=replayed, problem=problem)
+                self._take(record, partial(self._look_beyond, requests=requests))
+        self._say(links[-1].step.height, passed=len(links), now=True)
 
-    def _chain(self, span: Span) -> tuple[Chain, Problem | None]:
-        """The steps of a span from the lowest up, and what kept us from reaching the lowest."""
-        actor = ActorId(TreeId(Id(span.actor)))
-        self._store.fetch(self._store.steps(actor, low=span.low, high=span.high))
-        found: Chain = []
-        problem = None
-        at: StepId | None = StepId(Id(span.top))
-        for height in range(span.high, span.low - 1, -1):
-            assert at is not None
-            try:
-                step = self._reader.step(at)
-            except (StoreError, ObjectError) as error:
-                problem = _at(_unreadable(error, span), at, height)
-                break
-            if step.height != height or step.actor != actor:
-                problem = _at(_foreign(step, height, actor), at, height)
-                break
-            found.append((at, step))
-            at = step.parent
-        found.reverse()
-        return found, problem
+    def _judge_again(self, links: Sequence[Link]) -> None:
+        """Judge what did not come out, each alone, from the lowest up, as far as the first MISMATCH."""
+        self._judge_apart(self._again)
+        if self._problem is not None and self._problem.cause == GLOBAL:
+            # Counted downwards, what code keeps may have met what is recorded: then the first step to differ is below.
+            below = [link for link in links if link.step.height < (self._problem.height or 0)]
+            self._judge_apart([link for link in below if link not in self._again and not self._comes_out_anew(link)])
 
-    def _records(self, span: Span, chain: Chain) -> Iterator[Record | Problem]:
-        """The records of the steps, or why one can't be read."""
-        before = None
-        for number, (id, step) in enumerate(chain):
-            if number % BATCH == 0:
-                self._fetch(chain[number : number + BATCH])
-            self._pipe.send(At(step.height))
-            try:
-                record = read_record(self._reader, id, step=step, before=before)
-            except (StoreError, ObjectError) as error:
-                before = None
-                yield _at(_unreadable(error, span), id, step.height)
-                continue
-            before = record.after
-            yield record
+    def _judge_apart(self, links: Sequence[Link]) -> None:
+        given_up = 0
+        for link in reversed(links):
+            height = link.step.height
+            if self._is_beyond_a_mismatch(height):
+                return
+            if given_up == MAX_GIVEN_UP:
+                reason = f"from here on nothing was judged: {MAX_GIVEN_UP} steps below took too long"
+                self._note(Problem(verdict=UNVERIFIABLE, cause=TIMEOUT, reason=reason), link.id, height)
+                return
+            self._say(height, now=True)
+            for record in self._readable(self._tools.histories.records(self._span, [link], None)):
+                found = self._take(record, self._judge_alone)
+                cause = None if found is None else found.cause
+                given_up += cause == TIMEOUT
+                self._replayed -= cause in (TIMEOUT, DIED)
 
-    def _judge_step(self, span: Span, record: Record, own: OwnMessages) -> Problem | None:
-        self._store.missing.clear()
+    def _comes_out_anew(self, link: Link) -> bool:
+        replayer = self._tools.replayer
+        assert replayer is not None
+        self._say(link.step.height)
+        records = [*self._readable(self._tools.histories.records(self._span, [link], None))]
+        return len(replayer.screen(records, self._owner, self._say, anew=True).finish()) == len(records)
+
+    def _check(self, record: Record) -> Problem | None:
+        """Check what needs no replay."""
+        found = check_record(self._tools.reader, record, self._tools.closure)
+        found = found or self._tools.components.judge(record)
+        return found or check_senders(self._tools.reader, record, self._tools.chains, self._own)
+
+    def _judge_alone(self, record: Record) -> Problem | None:
+        """Replay the step where nothing ran before, and find out why it differs if it does."""
+        replayer, store = self._tools.replayer, self._tools.store
+        assert replayer is not None
+        store.missing.clear()
+        found = replayer.judge(record, self._owner, lambda: self._say(record.step.height, now=True))
+        if found is None:
+            return self._look_beyond(record, replayer.requests)
+        if found.cause == OUTPUT and store.missing and not self._span.whole:
+            some = Id(min(store.missing))
+            return Problem(verdict=UNVERIFIABLE, cause=MISSING, path=str(some), reason=f"the code asks for {some}")
+        return found
+
+    def _look_beyond(self, record: Record, requests: Mapping[str, bytes]) -> Problem | None:
+        """The step came out as recorded; what of it do other histories and our clock deny?"""
+        found = None
+        if self._tools.asked_again is not None:
+            found = self._tools.asked_again.judge(record, requests)
+        return found or check_clock(record, self._tools.chains, now=time.time_ns() // 1000)
+
+    def _take(self, record: Record, look: Callable[[Record], Problem | None]) -> Problem | None:
+        """Take what looking at a step gives, whatever happens to whom looks."""
         try:
-            found = check_record(self._reader, record, self._closure)
-            found = found or self._components.judge(record)
-            found = found or check_senders(self._reader, record, self._chains, own)
-            # What another history lacks is not what the code asked for.
-            self._store.missing.clear()
-            if found is None and self._replayer is not None:
-                found = self._replayer.judge(record, lambda: self._owner(span))
-            if found is None and self._replayer is not None and self._asked_again is not None:
-                found = self._asked_again.judge(record, self._replayer.requests)
-            if found is None and self._replayer is not None:
-                found = check_clock(record, self._chains, now=time.time_ns() // 1000)
+            found = look(record)
         except (StoreError, ObjectError) as error:
-            found = _unreadable(error, span)
-        if found is not None and found.cause == OUTPUT and self._store.missing and not span.whole:
-            some = Id(min(self._store.missing))
-            found = Problem(verdict=UNVERIFIABLE, cause=MISSING, path=str(some), reason=f"the code asks for {some}")
-        return None if found is None else _at(found, record.id, record.step.height)
+            found = reading_problem(error, whole=self._span.whole)
+        except HungUp:
+            raise
+        except Exception as error:
+            # What a history or a performer can do to us must not cost the verdict on all other steps.
+            found = Problem(verdict=UNVERIFIABLE, cause=DIED, reason=f"the judge failed: {said_by(error)}")
+        if found is not None:
+            self._note(found, record.id, record.step.height)
+        return found
 
-    def _owner(self, span: Span) -> str:
-        """The sender of the genesis. That `span.genesis` is the first step of this history, our caller checks."""
-        genesis = StepId(Id(span.genesis))
-        step = self._reader.step(genesis)
-        if step.height != 0 or step.actor != span.actor:
+    def _note(self, problem: Problem, id: StepId, height: int) -> None:
+        self._problem = worse(self._problem, located(problem, id, height))
+
+    def _readable(self, found: Iterator[Record | Problem]) -> Iterator[Record]:
+        for record in found:
+            if isinstance(record, Record):
+                yield record
+            else:
+                self._problem = worse(self._problem, record)
+
+    def _is_beyond_a_mismatch(self, height: int) -> bool:
+        problem = self._problem
+        return problem is not None and problem.verdict == MISMATCH and -1 < (problem.height or 0) < height
+
+    def _owner(self) -> str:
+        """The sender of the genesis. That the span's `genesis` is the first step of this history, our caller checks."""
+        genesis = StepId(Id(self._span.genesis))
+        step = self._tools.reader.step(genesis)
+        if step.height != 0 or step.actor != self._span.actor:
             raise Missing(genesis)
-        return self._reader.message(step.consumed[0]).sender
+        return self._tools.reader.message(step.consumed[0]).sender
 
-    def _fetch(self, chain: Chain) -> None:
-        """Ask for what the steps need, in two rounds: what they link to, then what that links to."""
-        first = [*_direct(chain), *(step.parent for _, step in chain[:1] if step.parent is not None)]
-        self._store.fetch(first)
-        self._store.fetch(self._second(chain))
-
-    def _second(self, chain: Chain) -> Iterator[bytes]:
-        for _, step in chain:
-            for id in (*step.consumed, *step.sent):
-                try:
-                    fields = self._reader.node(id)["message"]
-                    yield fields["content"]
-                    if "after" in fields and id in step.consumed:
-                        yield ids.parse(fields["after"])
-                except (StoreError, ObjectError, KeyError, TypeError):
-                    # It is wrong, and will be read once more, strictly.
-                    continue
-            try:
-                tree = self._reader.node(step.core).get("tree", {})
-                yield from tree.values()
-            except (StoreError, ObjectError, AttributeError):
-                continue
+    def _say(self, height: int, *, passed: int = 0, now: bool = False) -> None:
+        """Say that we live, from time to time; always if whoever waits has to know the step."""
+        if now or self._span.each or time.monotonic() - self._said > _SAY_SECONDS:
+            self._tools.pipe.send(At(height, passed))
+            self._said = time.monotonic()
 
 
-def _direct(chain: Chain) -> Iterator[bytes]:
-    for _, step in chain:
-        yield step.core
-        yield from step.consumed
-        yield from step.sent
-        for link in (step.journal, step.log, step.inbox, step.outbox):
-            if isinstance(link, bytes):
-                yield link
-
-
-def _unreadable(error: Unread, span: Span) -> Problem:
-    return reading_problem(error, whole=span.whole)
-
-
-def _foreign(step: Step, height: int, actor: ActorId) -> Problem:
-    return Problem(
-        verdict=MISMATCH,
-        cause=INTEGRITY,
-        path="data.height" if step.actor == actor else "data.actor",
-        recorded=step.height if step.actor == actor else str(step.actor),
-        replayed=height if step.actor == actor else str(actor),
-        reason="the step that the chain leads to is not the one before",
+def _tools(pipe: Pipe[ToJudge], setup: Setup, performers: Performers) -> Tools:
+    store = PipeStore(pipe)
+    # The door asks a backend for blocks only, and those are all that a pipe has.
+    reader: Reader = ReadOnce(cast(Backend, store))
+    chains = StoredChains(store, reader)
+    replayer, asked_again = None, None
+    if not setup.integrity_only:
+        replayer = Replayer(
+            reader, PerformedStage(performers, setup), Path(setup.components), lambda text: pipe.send(Preparing(text))
+        )
+        if setup.deep:
+            asked_again = AskedAgain(reader, chains, replayer.engines)
+    return Tools(
+        pipe,
+        store,
+        reader,
+        Histories(store, reader),
+        Closure(reader),
+        ComponentCheck(reader),
+        chains,
+        replayer,
+        asked_again,
     )
-
-
-def _at(problem: Problem, step: StepId, height: int) -> Problem:
-    return Problem(
-        verdict=problem.verdict,
-        cause=problem.cause,
-        reason=problem.reason,
-        step=str(step),
-        height=height,
-        path=problem.path,
-        recorded=problem.recorded,
-        replayed=problem.replayed,
-    )
-
-
-def _take_pipe() -> tuple[Pipe[ToJudge], list[int]]:
-    """Take stdin and stdout for ourselves, and give the wits' `print` and `input` a place where they do no harm."""
-    fds = [os.dup(0), os.dup(1)]
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    os.dup2(nothing, 1)
-    os.close(nothing)
-    return Pipe(fds[0], fds[1], ToJudge), fds

@@ -1,28 +1,21 @@
-"""A judge's process, seen from the one who starts it: what it asks is answered, and what it finds is handed back.
-
-The law: it gets nothing of the user's environment but what a process needs to start, and its hash seed is fixed.
-"""
+"""A judge's process, seen from who verifies: what it asks is answered, and what it finds is handed back."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
+from understudy.judging.fork_server import ForkServer
 from understudy.judging.wire import (
     At,
     Blocks,
     Broken,
     Done,
-    FromJudge,
     HungUp,
-    Pipe,
     Preparing,
     Question,
     Setup,
@@ -35,14 +28,7 @@ from understudy.kernel.verify import DIED, TIMEOUT
 
 _log = logging.getLogger("understudy.judging")
 
-_START: Final = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from understudy.judging.judge import main
-main()
-"""
-# What a process may need of the machine to start at all.
-_ENVIRONMENT: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "PATH", "TMPDIR", "TEMP")
+_PATIENCE: Final = 2  # times `step_seconds`: a judge watches over its performer itself, and says that it lives
 
 
 class JudgeLost(Exception):
@@ -54,41 +40,29 @@ class JudgeLost(Exception):
 
 
 class JudgeProcess:
-    """The process of one judge. `path` is where it finds modules; a step that takes more than `step_seconds` is given up."""
+    """The process of one judge. Raises OSError if none can be made."""
 
-    def __init__(self, path: Sequence[str], setup: Setup, step_seconds: float) -> None:
-        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        environment |= {"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONDONTWRITEBYTECODE": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-c", _START, json.dumps(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            # A Ctrl-C at the terminal is for us; we end our judges.
-            start_new_session=True,
-        )
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._pipe: Pipe[FromJudge] = Pipe(self._process.stdout.fileno(), self._process.stdin.fileno(), FromJudge)
-        self._step_seconds = step_seconds
-        self._setup: Setup | None = setup
+    def __init__(self, server: ForkServer, setup: Setup) -> None:
         self.at: int | None = None
+        self._server = server
+        self._step_seconds = setup.step_seconds
+        self._pid, self._pipe = server.make_judge()
+        with contextlib.suppress(HungUp):
+            # Who hung up already is lost when it is asked to judge.
+            self._pipe.send(setup)
 
     def judge(
-        self, span: Span, answer: Callable[[Question], Blocks | Value | Values], step: Callable[[], None]
+        self, span: Span, answer: Callable[[Question], Blocks | Value | Values], passed: Callable[[int], None]
     ) -> Done:
-        """Have a span judged. `answer` answers questions, `step` is told of each step. Raises JudgeLost."""
+        """Have a span judged. `answer` answers questions, `passed` is told how many more steps are through. Raises JudgeLost."""
         self.at = None
         try:
-            if self._setup is not None:
-                self._pipe.send(self._setup)
-                self._setup = None
             self._pipe.send(span)
             while True:
-                said = self._pipe.receive(self._step_seconds)
+                said = self._pipe.receive(_PATIENCE * self._step_seconds)
                 if isinstance(said, At):
-                    self.at = said.height
-                    step()
+                    self.at = said.height if span.each else None
+                    passed(said.steps)
                 elif isinstance(said, Preparing):
                     if said.text:
                         _log.warning("%s", said.text)
@@ -101,15 +75,17 @@ class JudgeProcess:
         except Silent as error:
             raise JudgeLost(TIMEOUT, f"the replay of the step took more than {self._step_seconds:,.0f} s") from error
         except HungUp as error:
-            code = self._process.wait()
-            raise JudgeLost(DIED, f"the process that replayed the step ended with code {code}") from error
+            raise JudgeLost(DIED, f"the process that replayed the step ended with code {self._code()}") from error
+        except msgspec.DecodeError as error:
+            raise JudgeLost(DIED, f"the judge talks nonsense: {error}") from error
 
-    def kill(self) -> None:
-        """End the process and those that it started. Harmless when they have ended."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                if stream is not None:
-                    stream.close()
+    def end(self) -> None:
+        """End the process and its performer. Harmless when they have ended."""
+        with contextlib.suppress(OSError):
+            self._code()
+        with contextlib.suppress(OSError):
+            self._pipe.close()
+
+    def _code(self) -> int:
+        pid, self._pid = self._pid, 0
+        return self._server.end_judge(pid) if pid else 0

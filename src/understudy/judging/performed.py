@@ -6,7 +6,10 @@ so what it spoils is its own.
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
+from itertools import groupby
 from typing import Final
 
 import msgspec
@@ -15,9 +18,10 @@ from understudy.actors.contract import Engine, Program, StepInput, StepResult
 from understudy.actors.errors import WitError
 from understudy.actors.query import Error, QueryInput, Result, read_result
 from understudy.engines.python.engine import ABI, PythonEngine
+from understudy.judging.fork_server import Performers
 from understudy.judging.no_calls import NoCalls
-from understudy.judging.nursery import Nursery
 from understudy.judging.replay_calls import ReplayCalls
+from understudy.judging.stage import Work
 from understudy.judging.wire import (
     FRESH,
     KEPT,
@@ -34,15 +38,18 @@ from understudy.judging.wire import (
     Noted,
     Pipe,
     Ran,
+    Rans,
     Refused,
     Run,
     RunQuery,
+    Runs,
     Setup,
+    Silent,
     Staged,
     ToPerformer,
     Unreadable,
 )
-from understudy.kernel.verify import DIED, WORLD
+from understudy.kernel.verify import DIED, TIMEOUT, WORLD
 from understudy.objects import ids
 from understudy.objects.codec import decode
 from understudy.objects.errors import ObjectError
@@ -52,6 +59,7 @@ from understudy.store.errors import Corrupt, Missing, StoreError
 from understudy.store.reader import Reader, Staging
 from understudy.store.verified import checked_block
 
+_OTHER_HASHES: Final = "other hashes"
 MAX_AHEAD: Final = 64 * 1024  # bytes of a block that is sent before it was asked for
 
 
@@ -74,14 +82,15 @@ def shut_reason(tried: Sequence[str]) -> str:
 class PerformedStage:
     """The stage of a judge. `modules` are those that register wits when they are imported."""
 
-    def __init__(self, nursery: Nursery, setup: Setup) -> None:
-        self._nursery = nursery
+    def __init__(self, performers: Performers, setup: Setup) -> None:
+        self._performers = performers
         self._setup = setup
         # Says which code a core names, and runs none of it.
         self._versions = PythonEngine()
         self._key: Hashable = None
         self._pipe: Pipe[FromPerformer] | None = None
         self._sent: set[bytes] = set()
+        self._lost: Exception | None = None
         self._noted: Sequence[Noted] = ()
         self._kept = 0
 
@@ -138,20 +147,78 @@ class PerformedStage:
         except (ObjectError, TypeError) as error:
             raise self._lose(str(error)) from error
 
-    def run(self, asked: Run, calls: ReplayCalls, store: Reader) -> StepResult:
-        """Have the performer run something. Raises WitError where it can't be loaded, StoreError, PerformerLost."""
-        said = self._ask(asked, store)
-        if isinstance(said, Ran | Refused):
-            calls.tried = said.tried
-        if isinstance(said, Refused):
-            raise WitError(said.code, said.text)
-        if not isinstance(said, Ran):
+    def screening(self) -> Engine:
+        """See Stage."""
+        return _Engine(self, KEPT)
+
+    def other_hashes(self) -> Engine:
+        """Like `fresh`, in a process with another hash seed."""
+        return _Engine(self, FRESH, key=_OTHER_HASHES)
+
+    def perform_all(self, works: Sequence[Work]) -> Iterator[StepResult | Exception]:
+        """See Stage."""
+        groups = [list(group) for _, group in groupby(works, lambda work: _performed(work).key)]
+        if groups:
+            self._start(groups[0])
+        return self._finish(groups)
+
+    def run(self, work: Work) -> StepResult:
+        """Have a performer run something. Raises WitError where it can't be loaded, StoreError, PerformerLost."""
+        self._start([work])
+        [found] = self._finish([[work]])
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _start(self, works: Sequence[Work]) -> None:
+        """Send what shares a performer."""
+        self._lost = None
+        try:
+            self.turn_to(_performed(works[0]).key)
+            assert self._pipe is not None
+            ahead: dict[bytes, bytes] = {}
+            for work in works:
+                ahead.update(self._ahead(work.given))
+            self._pipe.send(Runs([_performed(work).asked(work.given) for work in works], ahead))
+        except PerformerLost as lost:
+            self._lost = lost
+        except HungUp:
+            self._lost = self._lose("ended")
+
+    def _finish(self, groups: Sequence[Sequence[Work]]) -> Iterator[StepResult | Exception]:
+        for number, works in enumerate(groups):
+            if number:
+                self._start(works)
+            said: deque[Ran | Refused | Unreadable] = deque()
+            for work in works:
+                try:
+                    if not said and self._lost is None:
+                        said.extend(self._next(work.given.store, most=len(works)))
+                except (PerformerLost, StoreError, ObjectError) as error:
+                    self._lost = error
+                yield self._result(work, said.popleft()) if said else self._lost or PerformerLost("nothing came out")
+
+    def _next(self, store: Reader, *, most: int) -> Sequence[Ran | Refused | Unreadable]:
+        """What came out of the next runs, at least one."""
+        said = self._hear(store)
+        if not isinstance(said, Rans) or not 0 < len(said.found) <= most:
             raise self._lose(f"answered {type(said).__name__}")
+        return said.found
+
+    def _result(self, work: Work, said: Ran | Refused | Unreadable) -> StepResult | Exception:
+        calls = work.given.calls
+        assert isinstance(calls, ReplayCalls)
+        if isinstance(said, Unreadable):
+            return _unreadable(said)
+        calls.tried = said.tried
+        if isinstance(said, Refused):
+            return WitError(said.code, said.text)
         try:
             entries = () if said.journal is None else read_journal(decode(said.journal))
         except ObjectError as error:
-            raise self._lose(str(error)) from error
+            return PerformerLost(f"the process that replayed the step talks nonsense: {error}")
         calls.take(entries, said.asked, said.requests, stuck=said.stuck, raced=said.raced)
+        calls.threads = said.threads
         self._noted = said.noted
         return said.result
 
@@ -175,7 +242,7 @@ class PerformedStage:
             self._key = key
             self._pipe = self._make()
 
-    def ahead(self, given: StepInput) -> dict[bytes, bytes]:
+    def _ahead(self, given: StepInput) -> dict[bytes, bytes]:
         """The blocks that the code will need as a rule, as far as the performer did not get them yet."""
         wanted = [id for id in dict.fromkeys(_needed(given)) if id not in self._sent]
         self._sent.update(wanted)
@@ -193,20 +260,29 @@ class PerformedStage:
     def _make(self) -> Pipe[FromPerformer]:
         self._sent.clear()
         try:
-            pipe = self._nursery.make()
+            pipe = self._performers.make(other_hashes=self._key == _OTHER_HASHES)
             pipe.send(self._setup)
-        except OSError as error:
-            raise PerformerLost("the process that starts others for a replay is gone") from error
+        except (OSError, HungUp) as error:
+            raise PerformerLost("no process can be made to replay the step") from error
         return pipe
 
-    def _ask(self, message: Run | LoadQuery | RunQuery | GetStaged, store: Reader) -> FromPerformer:
-        """Send something and wait for what it is answered; meanwhile answer what is asked."""
+    def _ask(self, message: LoadQuery | RunQuery | GetStaged, store: Reader) -> FromPerformer:
+        """Send something and wait for what it is answered."""
+        assert self._pipe is not None
+        try:
+            self._pipe.send(message)
+        except HungUp as error:
+            raise self._lose("ended") from error
+        return self._hear(store)
+
+    def _hear(self, store: Reader) -> FromPerformer:
+        """Wait for what the performer says; meanwhile answer what it asks. One bound for all of it: code may ask for ever."""
         pipe = self._pipe
         assert pipe is not None
         unread: StoreError | ObjectError | None = None
+        until = time.monotonic() + self._setup.step_seconds
         try:
-            pipe.send(message)
-            while isinstance(said := pipe.receive(), GetBlocks):
+            while isinstance(said := pipe.receive(max(0.0, until - time.monotonic())), GetBlocks):
                 blocks: ToPerformer
                 try:
                     blocks = Blocks(store.blocks([ids.from_bytes(id) for id in said.ids]))
@@ -216,7 +292,11 @@ class PerformedStage:
                 pipe.send(blocks)
         except HungUp as error:
             raise self._lose("ended") from error
-        except msgspec.DecodeError as error:
+        except Silent as error:
+            self._lose("was ended")
+            text = f"the replay of the step took more than {self._setup.step_seconds:,.0f} s"
+            raise PerformerLost(text, cause=TIMEOUT) from error
+        except (msgspec.DecodeError, ObjectError, RecursionError) as error:
             raise self._lose(f"talks nonsense: {error}") from error
         if unread is not None:
             raise unread
@@ -229,7 +309,7 @@ class PerformedStage:
     def _lose(self, how: str) -> PerformerLost:
         self._close()
         try:
-            code = self._nursery.wait() if how == "ended" else self._nursery.end()
+            code = self._performers.end(kill=how != "ended")
         except OSError:
             code = None
         return PerformerLost(f"the process that replayed the step {how}{'' if code is None else f' with code {code}'}")
@@ -237,9 +317,9 @@ class PerformedStage:
     def _drop(self) -> None:
         self._close()
         try:
-            self._nursery.end()
+            self._performers.end()
         except OSError as error:
-            raise PerformerLost("the process that starts others for a replay is gone") from error
+            raise PerformerLost("the process that forks others is gone") from error
 
     def _close(self) -> None:
         if self._pipe is not None:
@@ -276,7 +356,9 @@ class _Engine:
     def load(self, core: TreeId, entry: str, store: Reader) -> Program:
         # Asked for in any way, so that a core that names no code has the same error everywhere.
         version = self._stage.version(core, entry, store)
-        return _Program(self._stage, entry, self._way, self._key or version)
+        # Not beside a witness for the first time: it would see what Python's library does only once.
+        key = self._key or (self._way == KEPT, version)
+        return _Program(self._stage, entry, self._way, key)
 
     def load_query(self, core: TreeId, store: Reader) -> PerformedQuery:
         return PerformedQuery(self._stage, is_external=self._stage.load_query(core, store))
@@ -289,20 +371,22 @@ class _Program:
     """Code that is loaded where it runs, and only then: one way there and back for both."""
 
     def __init__(self, stage: PerformedStage, entry: str, way: str, key: Hashable) -> None:
+        self.key = key
         self._stage = stage
         self._entry = entry
         self._way = way
-        self._key = key
 
     @property
     def engine(self) -> str:
         return ABI
 
     def run(self, given: StepInput) -> StepResult:
+        return self._stage.run(Work(self, given))
+
+    def asked(self, given: StepInput) -> Run:
         calls = given.calls
         assert isinstance(calls, ReplayCalls)
-        self._stage.turn_to(self._key)
-        asked = Run(
+        return Run(
             entry=self._entry,
             way=self._way,
             actor=given.actor,
@@ -316,9 +400,12 @@ class _Program:
             exhausted=calls.exhausted,
             timers_first=calls.timers_first,
             abi=given.abi,
-            ahead=self._stage.ahead(given),
         )
-        return self._stage.run(asked, calls, given.store)
+
+
+def _performed(work: Work) -> _Program:
+    assert isinstance(work.program, _Program)
+    return work.program
 
 
 def _needed(given: StepInput) -> Iterator[Id]:

@@ -41,6 +41,7 @@ class ReplayCalls:
         self.problem: Asked | None = None
         self.stuck = False
         self.tried: Sequence[str] = ()  # what the code tried of the world
+        self.threads: Sequence[str] = ()  # where it started threads
         self._closed = False
         self._by_path = {entry.path: entry for entry in answers}
         self._reader = reader

@@ -1,71 +1,53 @@
-"""The replayer: makes recorded steps again, compares them, and finds out why one differs."""
+"""The replayer: says what is wrong with recorded steps, many at a glance or one thoroughly."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 import msgspec
-from msgspec import Struct
 
-from understudy.actors.contract import Engine
+from understudy.actors.contract import Program
 from understudy.actors.errors import HostFailed, WitError
-from understudy.engines.python.engine import ABI as PYTHON_ABI
+from understudy.engines.python.engine import NAME as PYTHON
 from understudy.engines.wasm.engine import WasmEngine
 from understudy.engines.wasm.settings import KNOWN_TEXTS
+from understudy.judging.explainer import Explainer
 from understudy.judging.performed import PerformerLost, shut_reason
 from understudy.judging.replay_calls import ReplayCalls
-from understudy.judging.stage import Stage, perform
-from understudy.kernel.advance import KERNEL_ENGINE, Plan
-from understudy.kernel.compare import Difference
-from understudy.kernel.replay import (
-    Record,
-    cut_again,
-    engine_name,
-    engine_rules,
-    finish_replay,
-    prepare_replay,
-    read_record,
-)
-from understudy.kernel.retries import RETRIES_EXHAUSTED
-from understudy.kernel.seal import Sealed
+from understudy.judging.replays import Engines, Owner, Planned, Replay, Replays
+from understudy.judging.stage import Stage, Work, perform
+from understudy.kernel.advance import KERNEL_ENGINE
+from understudy.kernel.replay import Record, cut_again, engine_name, engine_rules, finish_replay, prepare_replay
 from understudy.kernel.verify import (
     CUT,
     ENGINE,
-    GLOBAL,
     HOST,
     JOURNAL,
     OUTPUT,
     UNVERIFIABLE,
     WORLD,
     Problem,
-    judge_replay,
 )
 from understudy.objects import step as steps
-from understudy.objects.ids import TreeId
+from understudy.objects.errors import ObjectError
+from understudy.objects.ids import StepId
 from understudy.objects.step import step_node
+from understudy.store.errors import StoreError
 from understudy.store.reader import Reader, Staging
+from understudy.wit.abi import PYTHON_1, PYTHON_2
 
 MAX_TIMERS_FIRST: Final = 8  # timers of a wit that may have gone off before each answer that it got
-MAX_KEPT_STEPS: Final = 1024  # how far back is looked for a global that shows in a step
 
 # Engine texts, without the digest of external code, under which results are the same as here.
-_CAN_RUN: Final = frozenset({KERNEL_ENGINE, PYTHON_ABI, *KNOWN_TEXTS})
+_CAN_RUN: Final = frozenset({KERNEL_ENGINE, PYTHON_1.name, PYTHON_2.name, *KNOWN_TEXTS})
 
-Engines = Mapping[str, Engine]
-Owner = Callable[[], str]
-
-
-class _Replay(Struct, frozen=True, kw_only=True):
-    plan: Plan
-    sealed: Sealed
-    engine: str
-    calls: ReplayCalls
+Say = Callable[[int], None]
 
 
 class Replayer:
-    """Replays steps: Python code on a stage, each step in new module namespaces, and components here.
+    """Replays steps: Python code on a stage, and components here.
 
     `components` is the folder with compiled components; `tell` hears every second that one is being compiled.
     """
@@ -77,15 +59,18 @@ class Replayer:
         components: Path | None = None,
         tell: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self.requests: Mapping[str, bytes] = {}  # the calls of the step that was replayed last, by their path
+        self.requests: Mapping[str, bytes] = {}  # the calls of the step that was judged last, by their path
         self._reader = reader
         self._stage = stage
         # A component leaves nothing behind from one step to the next, and can't reach out of its memory.
-        self._wasm = WasmEngine(components, tell)
-        self._fresh: Engines = {"python": stage.fresh(), "wasm": self._wasm}
+        others: Engines = {"wasm": WasmEngine(components, tell)}
+        self._fresh: Engines = {**others, PYTHON: stage.fresh()}
+        self._screening: Engines = {**others, PYTHON: stage.screening()}
+        self._replays = Replays(reader, stage)
+        self._explainer = Explainer(reader, stage, self._replays, others)
 
     def begin(self) -> None:
-        """Another history comes."""
+        """Another history comes, or a step that nothing may have run before."""
         self._stage.begin()
 
     @property
@@ -93,22 +78,29 @@ class Replayer:
         """Engines that load all code anew."""
         return self._fresh
 
-    def judge(self, record: Record, owner: Owner) -> Problem | None:
-        """Replay a step and say what is wrong with it. `owner` gives the sender of the genesis. Raises StoreError."""
+    def screen(self, records: Sequence[Record], owner: Owner, say: Say, *, anew: bool = False) -> Screening:
+        """See which steps come out as recorded in modules that are kept from one to the next. Give them from the top down.
+
+        With `anew`, each step has new modules. `say` is told the height of each step that is made here.
+        """
+        known = [record for record in records if self._foreign(record) is None and not _is_cut(record)]
+        return Screening(self._replays, self._stage, self._fresh if anew else self._screening, known, owner, say)
+
+    def judge(self, record: Record, owner: Owner, say: Callable[[], None] = lambda: None) -> Problem | None:
+        """Replay a step where nothing ran before, and say what is wrong with it. Raises StoreError.
+
+        `owner` gives the sender of the genesis; `say` is called before each time that the step is made again.
+        """
         self.requests = {}
-        step = record.step
-        if step.outcome is not None and step.outcome.kind == steps.CUT:
+        self.begin()
+        if _is_cut(record):
             return self._judge_cut(record, owner)
-        name = engine_name(step.engine)
-        if name != engine_name(KERNEL_ENGINE) and name not in self._fresh:
-            return _no_engine(step.engine, "and there is no such engine here")
-        if engine_rules(step.engine) not in _CAN_RUN:
-            here = "; ".join(sorted(rules for rules in _CAN_RUN if engine_name(rules) == name))
-            return _no_engine(step.engine, f"which can't be run here: {here} can")
+        if (foreign := self._foreign(record)) is not None:
+            return foreign
         try:
-            replay = self._replay(record, owner, self._fresh)
+            replay = self._replays.make(record, owner, self._fresh)
             self.requests = replay.calls.requests
-            problem = self._compare(record, replay)
+            problem = self._replays.compare(record, replay)
             if replay.calls.tried:
                 return _shut_out(replay.calls.tried, problem)
         except PerformerLost as lost:
@@ -118,11 +110,22 @@ class Replayer:
         if problem is None or problem.cause not in (OUTPUT, JOURNAL):
             return problem
         try:
-            if replay.calls.raced and self._comes_out_in_another_order(record, owner):
+            if replay.calls.raced and self._comes_out_in_another_order(record, owner, say):
                 return None
-            return self._explain(record, owner, problem) if problem.cause == OUTPUT else problem
+            return self._explainer.explain(record, owner, problem) if problem.cause == OUTPUT else problem
         except (PerformerLost, HostFailed):
             return problem
+
+    def _foreign(self, record: Record) -> Problem | None:
+        """Why a step can't be made again: it was made by an engine that is not here."""
+        engine = record.step.engine
+        name = engine_name(engine)
+        if name != engine_name(KERNEL_ENGINE) and name not in self._fresh:
+            return _no_engine(engine, "and there is no such engine here")
+        if engine_rules(engine) not in _CAN_RUN:
+            here = "; ".join(sorted(rules for rules in _CAN_RUN if engine_name(rules) == name))
+            return _no_engine(engine, f"which can't be run here: {here} can")
+        return None
 
     def _judge_cut(self, record: Record, owner: Owner) -> Problem | None:
         """Nothing runs, but what the kernel makes of a step that was cut is still compared."""
@@ -134,91 +137,82 @@ class Replayer:
         ours, theirs = (step_node(msgspec.structs.replace(step, log=None)) for step in (record.step, sealed.step))
         assert record.step.outcome is not None
         if ours != theirs:
-            replay = _Replay(plan=plan, sealed=sealed, engine=record.step.engine, calls=calls)
-            return self._compare(record, replay)
+            return self._replays.compare(record, Replay(sealed=sealed, engine=record.step.engine, calls=calls))
         reason = f"the host cut the step, and no replay can repeat that: {record.step.outcome.text}"
         return Problem(verdict=UNVERIFIABLE, cause=CUT, path="data.outcome.kind", recorded="cut", reason=reason)
 
-    def _comes_out_in_another_order(self, record: Record, owner: Owner) -> bool:
-        """True if the record comes out with some timers of the code before each answer: as it was, for all we can know."""
-        return any(
-            self._compare(record, self._replay(record, owner, self._fresh, timers_first=timers)) is None
-            for timers in range(1, MAX_TIMERS_FIRST + 1)
-        )
+    def _comes_out_in_another_order(self, record: Record, owner: Owner, say: Callable[[], None]) -> bool:
+        """True if some order of the code's timers and of the answers that it got gives the record."""
+        for timers in range(1, MAX_TIMERS_FIRST + 1):
+            say()
+            replay = self._replays.make(record, owner, self._fresh, timers_first=timers)
+            if self._replays.compare(record, replay) is None:
+                return True
+        return False
 
-    def _replay(self, record: Record, owner: Owner, engines: Engines, *, timers_first: int = 0) -> _Replay:
-        calls = ReplayCalls(record.answers, self._reader, exhausted=_exhausted(record), timers_first=timers_first)
-        plan = prepare_replay(record, staging=Staging(self._reader), calls=calls, engines=engines, owner=owner)
+
+class Screening:
+    """Steps that are made again, all at once. Only that one came out says anything: another may do so alone."""
+
+    def __init__(
+        self, replays: Replays, stage: Stage, engines: Engines, records: Sequence[Record], owner: Owner, say: Say
+    ) -> None:
+        """Begins at once with what others do for us."""
+        self._replays = replays
+        self._engines = engines
+        self._owner = owner
+        self._say = say
+        self._planned = [(record, planned) for record in records if (planned := self._plan(record)) is not None]
+        works = [
+            Work(planned.plan.program, planned.plan.given)
+            for _, planned in self._planned
+            if planned.plan.program is not None and _is_python(planned.plan.program)
+        ]
+        self._performed = stage.perform_all(works)
+
+    def finish(self) -> dict[StepId, Mapping[str, bytes]]:
+        """The steps that came out as they are recorded, each with the calls that it made by their path."""
+        return {
+            record.id: planned.calls.requests for record, planned in self._planned if self._comes_out(record, planned)
+        }
+
+    def _plan(self, record: Record) -> Planned | None:
         try:
-            result = plan.result if plan.program is None else perform(plan.program, plan.given)
-        except WitError as error:
-            # A stage loads code where it runs it; what can't be loaded is the kernel's to settle.
-            unloaded = dict.fromkeys(engines, _Unloadable(error))
-            plan = prepare_replay(record, staging=Staging(self._reader), calls=calls, engines=unloaded, owner=owner)
-            result = plan.result
-        assert result is not None
+            return self._replays.plan(record, self._owner, self._engines)
+        except (StoreError, ObjectError):
+            return None
+
+    def _comes_out(self, record: Record, planned: Planned) -> bool:
+        try:
+            replay = self._make(record, planned)
+        except (StoreError, ObjectError, HostFailed, PerformerLost):
+            return False
+        return replay is not None and replay.sealed.id == record.id and self._is_equal(record, replay)
+
+    def _make(self, record: Record, planned: Planned) -> Replay | None:
+        program = planned.plan.program
+        if program is None:
+            result = planned.plan.result
+            assert result is not None
+        elif _is_python(program):
+            found = next(self._performed)
+            if isinstance(found, WitError):
+                return self._replays.unloaded(record, planned, self._owner, self._engines, found)
+            if isinstance(found, Exception):
+                raise found
+            result = found
+        else:
+            self._say(record.step.height)
+            try:
+                result = perform(program, planned.plan.given)
+            except WitError as error:
+                return self._replays.unloaded(record, planned, self._owner, self._engines, error)
         if result.outcome is None and result.core != record.step.core:
-            # The kernel looks at a new core, and this one is where the code ran.
-            self._stage.staged(plan.given.store)
-        sealed = finish_replay(record, plan, result)
-        return _Replay(plan=plan, sealed=sealed, engine=result.engine, calls=calls)
+            return None
+        return self._replays.finish(record, planned, result)
 
-    def _compare(self, record: Record, replay: _Replay) -> Problem | None:
-        both = Staging(self._reader)
-        if replay.sealed.id != record.id:
-            self._stage.staged(both)
-        for block in replay.sealed.unit.blocks:
-            both.put(block)
-        calls = replay.calls
-        call = None
-        if calls.problem is not None:
-            path, recorded, request = calls.problem
-            call = Difference(path=f"data.journal.{path}", recorded=recorded, replayed=request)
-        return judge_replay(both, record, replay.sealed, engine=replay.engine, call=call, stuck=calls.stuck)
-
-    def _explain(self, record: Record, owner: Owner, problem: Problem) -> Problem:
-        """Why the code gives something else: it asks the machine, or it keeps something between steps."""
-        self._replay(record, owner, {"python": self._stage.watched(), "wasm": self._wasm})
-        noted = self._stage.noted()
-        if noted:
-            return msgspec.structs.replace(problem, cause=noted[0].cause, reason="; ".join(one.text for one in noted))
-        kept = self._kept_steps(record, owner)
-        if kept is not None:
-            reason = (
-                f"the code keeps something between steps outside its core: in one namespace with the {kept} "
-                "before it, the step comes out as recorded"
-            )
-            return msgspec.structs.replace(problem, cause=GLOBAL, reason=reason)
-        return problem
-
-    def _kept_steps(self, record: Record, owner: Owner) -> str | None:
-        """After how many steps in one namespace the step comes out as recorded; None if it never does."""
-        earlier: list[Record] = []
-        source = self._earlier(record)
-        count = 1
-        while count <= MAX_KEPT_STEPS:
-            for one in source:
-                earlier.append(one)
-                if len(earlier) == count:
-                    break
-            if not earlier or len(earlier) <= count // 2:
-                return None
-            if self._comes_out([*reversed(earlier), record], owner):
-                return f"{len(earlier)} step{'s' if len(earlier) > 1 else ''}"
-            count *= 2
-        return None
-
-    def _comes_out(self, records: Sequence[Record], owner: Owner) -> bool:
-        kept: Engines = {"python": self._stage.kept(), "wasm": self._wasm}
-        replay = None
-        for record in records:
-            replay = self._replay(record, owner, kept)
-        return replay is not None and replay.sealed.id == records[-1].id
-
-    def _earlier(self, record: Record) -> Iterator[Record]:
-        while record.step.parent is not None:
-            record = read_record(self._reader, record.step.parent)
-            yield record
+    def _is_equal(self, record: Record, replay: Replay) -> bool:
+        return not replay.calls.tried and self._replays.compare(record, replay) is None
 
 
 def _no_engine(engine: str, why: str) -> Problem:
@@ -226,22 +220,12 @@ def _no_engine(engine: str, why: str) -> Problem:
     return Problem(verdict=UNVERIFIABLE, cause=ENGINE, path="data.engine", recorded=engine, reason=reason)
 
 
-class _Unloadable:
-    """An engine whose code can't be loaded."""
+def _is_python(program: Program) -> bool:
+    return engine_name(program.engine) == PYTHON
 
-    name = ""
 
-    def __init__(self, error: WitError) -> None:
-        self._error = error
-
-    def load(self, core: TreeId, entry: str, store: Reader) -> NoReturn:
-        raise self._error
-
-    def load_query(self, core: TreeId, store: Reader) -> NoReturn:
-        raise self._error
-
-    def load_update(self, before: TreeId, after: TreeId, store: Reader) -> NoReturn:
-        raise self._error
+def _is_cut(record: Record) -> bool:
+    return record.step.outcome is not None and record.step.outcome.kind == steps.CUT
 
 
 def _shut_out(tried: Sequence[str], problem: Problem | None) -> Problem:
@@ -249,8 +233,3 @@ def _shut_out(tried: Sequence[str], problem: Problem | None) -> Problem:
     if problem is None:
         return Problem(verdict=UNVERIFIABLE, cause=WORLD, reason=shut_reason(tried))
     return msgspec.structs.replace(problem, verdict=UNVERIFIABLE, cause=WORLD, reason=shut_reason(tried))
-
-
-def _exhausted(record: Record) -> str | None:
-    outcome = record.step.outcome
-    return outcome.text if outcome is not None and outcome.code == RETRIES_EXHAUSTED else None

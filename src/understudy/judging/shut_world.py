@@ -15,8 +15,10 @@ import resource
 import socket
 import sys
 import sysconfig
+import threading
+import time
 import zoneinfo
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
@@ -25,6 +27,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 MAX_TRIED: Final = 3  # the first is what to mend; more only to show that there are more
+OWN_THREAD: Final = "understudy-watch"
+_MOMENT_SECONDS: Final = 0.1
 _MAX_DEPTH: Final = 200  # frames between the author's line and what it comes to
 _MAX_SHOWN: Final = 200  # characters of a path or an address
 
@@ -60,7 +64,8 @@ class ShutWorld:
         self.tried: list[Tried] = []
         self._belongs = belongs
         self._readable = _readable()
-        self._thread: str | None = None  # where the author's code last started a thread
+        self.threads: list[str] = []  # where the author's code started threads since then
+        self._thread: str | None = None  # where it did so last
 
     def shut(self) -> None:
         """Put up both walls, for good. The second one is left out where the system refuses it."""
@@ -71,17 +76,31 @@ class ShutWorld:
     def begin(self) -> None:
         """A step begins: nothing was tried yet."""
         self.tried.clear()
+        self.threads.clear()
+
+    def let_threads_end(self) -> None:
+        """Give the threads that a step started, and did not wait for, a moment to show what they try."""
+        until = time.monotonic() + _MOMENT_SECONDS
+        while self.threads and time.monotonic() < until and any(map(_is_busy, _others())):
+            time.sleep(0.001)
 
     def _hear(self, event: str, args: tuple[Any, ...]) -> None:
         look = _LOOKS.get(event)
         if look is None:
             return
         if event == _THREAD:
-            self._thread = _find_author(self._belongs)[0] or self._thread
+            self._started_a_thread()
             return
         what = look(self, event, args)
         if what is not None:
             self._refuse(event, what)
+
+    def _started_a_thread(self) -> None:
+        where = _find_author(self._belongs)[0]
+        if where is not None:
+            self._thread = where
+            if where not in self.threads and len(self.threads) < MAX_TRIED:
+                self.threads.append(where)
 
     def _refuse(self, event: str, what: str) -> None:
         where, at_import = _find_author(self._belongs)
@@ -150,6 +169,17 @@ def _find_author(belongs: Belongs) -> tuple[str | None, bool]:
             called = f"{at.f_globals.get('__name__', '?')}.{code.co_qualname}"
         at = at.f_back
     return None, at_import
+
+
+def _others() -> Iterator[FrameType]:
+    """What the threads beside this one and our own run."""
+    own = {threading.get_ident()} | {thread.ident for thread in threading.enumerate() if thread.name == OWN_THREAD}
+    return (frame for ident, frame in sys._current_frames().items() if ident not in own)
+
+
+def _is_busy(frame: FrameType) -> bool:
+    # Threads of a pool that wait for work never end by themselves.
+    return frame.f_code.co_name != "_worker"
 
 
 def _readable() -> tuple[str, ...]:

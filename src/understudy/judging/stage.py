@@ -6,19 +6,18 @@ The law: `LocalStage` runs it in this process, and so is only for a process that
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from understudy.actors.contract import Engine, Program, StepInput, StepResult
-from understudy.actors.errors import STUCK
+from understudy.actors.errors import STUCK, WitError
 from understudy.actors.query import QueryProgram
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.python.externals import FreshResolver, is_authors
 from understudy.engines.python.failure import in_core
 from understudy.engines.python.program import PythonProgram
-from understudy.engines.python.resolver import default_resolver
 from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.virtual_loop import Stuck, run_virtually
 from understudy.judging.wire import Noted
@@ -28,6 +27,13 @@ from understudy.objects.step import FAILED, Outcome
 from understudy.store.reader import Reader, Staging
 
 _OURS: Final = __name__.partition(".")[0]
+
+
+class Work(NamedTuple):
+    """A program and what it is given."""
+
+    program: Program
+    given: StepInput
 
 
 class Stage(Protocol):
@@ -44,6 +50,12 @@ class Stage(Protocol):
 
     def kept(self) -> Engine:
         """Runs steps in one namespace, which is new with each call of this."""
+
+    def screening(self) -> Engine:
+        """Runs steps in a namespace for each version of their code, which is new when another version comes between."""
+
+    def perform_all(self, works: Sequence[Work]) -> Iterator[StepResult | Exception]:
+        """Run programs that `screening` loaded. Begins at once; gives what comes out of each, or what kept it from that."""
 
     def noted(self) -> Sequence[Noted]:
         """What the witness saw since `watched` was asked for."""
@@ -75,7 +87,19 @@ class LocalStage:
     def kept(self) -> Engine:
         """See Stage."""
         self._resolver.forget_all()
-        return _Engine(PythonEngine(default_resolver()), nullcontext())
+        return _Engine(PythonEngine(self._resolver), nullcontext())
+
+    def screening(self) -> Engine:
+        """See Stage."""
+        return self.kept()
+
+    def perform_all(self, works: Sequence[Work]) -> Iterator[StepResult | Exception]:
+        """See Stage."""
+        for work in works:
+            try:
+                yield perform(work.program, work.given)
+            except WitError as error:
+                yield error
 
     def path_of(self, frame: FrameType) -> str | None:
         """The path of the author's code that a frame runs, None for what others wrote."""

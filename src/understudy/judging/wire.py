@@ -24,19 +24,22 @@ Heard = TypeVar("Heard")
 class Setup(Struct, tag=True, frozen=True, kw_only=True):
     """To a judge, first: what it needs to know for all spans.
 
-    `modules` register wits when they are imported; `components` is the folder with compiled components.
+    `modules` register wits when they are imported; `components` is the folder with compiled components. A step that
+    replays longer than `step_seconds` is given up.
     """
 
     modules: Sequence[str]
     components: str
     integrity_only: bool
     deep: bool = False
+    step_seconds: float = 60.0
 
 
 class Span(Struct, tag=True, frozen=True, kw_only=True):
     """To a judge: judge the steps of an actor from the height `low` up to `top`, a step at the height `high`.
 
-    `genesis` is said to be the first step. `whole` means that the store claims to hold all of the history.
+    `genesis` is said to be the first step. `whole` means that the store claims to hold all of the history. `skip` are
+    heights whose replay took a judge down before; with `each`, the judge says which step comes before it replays it.
     """
 
     actor: bytes
@@ -45,6 +48,8 @@ class Span(Struct, tag=True, frozen=True, kw_only=True):
     low: int
     genesis: bytes
     whole: bool
+    skip: Sequence[int] = ()
+    each: bool = False
 
 
 class Blocks(Struct, tag=True, frozen=True):
@@ -87,9 +92,10 @@ class GetSteps(Struct, tag=True, frozen=True, kw_only=True):
 
 
 class At(Struct, tag=True, frozen=True):
-    """From a judge: the step at this height comes next."""
+    """From a judge: it lives, and has gone through so many more steps. `height` is that of a step that it is at."""
 
     height: int
+    steps: int = 0
 
 
 class Preparing(Struct, tag=True, frozen=True):
@@ -113,11 +119,8 @@ class Broken(Struct, tag=True, frozen=True):
     text: str
 
 
-class Run(Struct, tag=True, frozen=True, kw_only=True):
-    """To a performer: run the code that an entry of a core names, in one of the `WAYS`.
-
-    `journal` is the block of the recorded answers; `ahead` are blocks that it will need.
-    """
+class Run(Struct, frozen=True, kw_only=True):
+    """Run the code that an entry of a core names, in one of the `WAYS`; `journal` is the block of the recorded answers."""
 
     entry: str
     way: str
@@ -132,6 +135,12 @@ class Run(Struct, tag=True, frozen=True, kw_only=True):
     exhausted: str | None
     timers_first: int
     abi: str | None
+
+
+class Runs(Struct, tag=True, frozen=True):
+    """To a performer: do these, one after the other; `ahead` are blocks that it will need."""
+
+    runs: Sequence[Run]
     ahead: dict[bytes, bytes]
 
 
@@ -190,6 +199,7 @@ class Ran(Struct, tag=True, frozen=True, kw_only=True):
 
     `asked` and `stuck` are `problem` and `stuck` of its `ReplayCalls`.
     `raced`: timers of the code could have gone off before answers that it got. `tried`: what it tried of the world.
+    `threads`: where it started threads.
     """
 
     result: StepResult
@@ -200,6 +210,13 @@ class Ran(Struct, tag=True, frozen=True, kw_only=True):
     noted: Sequence[Noted]
     raced: bool
     tried: Sequence[str] = ()
+    threads: Sequence[str] = ()
+
+
+class Rans(Struct, tag=True, frozen=True):
+    """From a performer: what came out of the next runs, in their order."""
+
+    found: Sequence[Ran | Refused | Unreadable]
 
 
 class Staged(Struct, tag=True, frozen=True):
@@ -220,12 +237,14 @@ FRESH: Final = "fresh"
 WATCHED: Final = "watched"
 KEPT: Final = "kept"
 WAYS: Final = (FRESH, WATCHED, KEPT)
+MAX_SAID: Final = 400  # characters of an error in a verdict
+MAX_MESSAGE: Final = 512 * 1024 * 1024  # bytes: what one step can hold several times over, and a machine has
 
 ToJudge = Setup | Span | Blocks | Value | Values
 Question = GetBlocks | GetHead | GetSteps
 FromJudge = Question | At | Preparing | Done | Broken
-ToPerformer = Setup | Run | LoadQuery | RunQuery | GetStaged | Blocks
-FromPerformer = GetBlocks | Ran | LoadedQuery | Answered | Refused | Staged | Unreadable | Broken
+ToPerformer = Setup | Runs | LoadQuery | RunQuery | GetStaged | Blocks
+FromPerformer = GetBlocks | Rans | LoadedQuery | Answered | Refused | Staged | Unreadable | Broken
 
 
 class HungUp(Exception):
@@ -258,6 +277,8 @@ class Pipe(Generic[Heard]):
     def receive(self, seconds: float | None = None) -> Heard:
         """The next message. Raises HungUp, Silent after so many seconds without a word, DecodeError."""
         size = int.from_bytes(self._take(_LENGTH, seconds), "big")
+        if size > MAX_MESSAGE:
+            raise msgspec.DecodeError(f"a message of {size:,} bytes")
         return self._decoder.decode(self._take(size, seconds))
 
     def close(self) -> None:
@@ -279,6 +300,11 @@ class Pipe(Generic[Heard]):
         taken = bytes(self._buffer[:size])
         del self._buffer[:size]
         return taken
+
+
+def said_by(error: Exception) -> str:
+    """An error of ours in a line, for a verdict: a traceback is none of its reader's business."""
+    return f"{type(error).__name__}: {error}".partition("\n")[0][:MAX_SAID]
 
 
 def _id(kind: type, value: Any) -> Any:

@@ -11,26 +11,44 @@ from understudy.store.reader import Reader
 
 
 class OwnMessages:
-    """Finds them along `previous` from the outbox. For the steps of one chain, from the lowest up: each is read once."""
+    """Finds them along `previous` from the outbox. For the steps of one chain, up or down: each message is read once."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._known: dict[str, dict[int, MessageId]] = {}
+        self._known: dict[str, _Stretch] = {}
 
     def hold(self, outbox: Mailbox, id: MessageId, message: Message) -> bool:
         """True if the message was sent before the step whose outbox this is. Raises what reading it raises."""
         key = mailbox_key(message.to, message.lane)
-        known = self._known.setdefault(key, {})
         cursor = mailbox_get(self._reader, outbox, key)
         if cursor is None or cursor.seq < message.seq:
             return False
+        known = self._known.get(key)
+        found: dict[int, MessageId] = {}
         seq, at = cursor
-        # What is known was found from an earlier outbox of the same chain, so all that is below it is known, too.
-        while known.get(seq) != at:
-            known[seq] = at
+        while known is None or known.ids.get(seq) != at:
+            found[seq] = at
             if seq == message.seq:
-                break
-            previous = self._reader.message(at).previous
-            assert previous is not None
-            seq, at = seq - 1, MessageId(ids.parse(previous))
-        return known.get(message.seq) == id
+                # It does not reach what was known; the next one is asked for from near here.
+                self._known[key] = _Stretch(found, lowest=seq)
+                return at == id
+            seq, at = seq - 1, self._before(at)
+        known.ids.update(found)
+        while known.lowest > message.seq:
+            below = self._before(known.ids[known.lowest])
+            known.lowest -= 1
+            known.ids[known.lowest] = below
+        return known.ids.get(message.seq) == id
+
+    def _before(self, id: MessageId) -> MessageId:
+        previous = self._reader.message(id).previous
+        assert previous is not None
+        return MessageId(ids.parse(previous))
+
+
+class _Stretch:
+    """Messages of one conversation by their number, without a gap."""
+
+    def __init__(self, ids: dict[int, MessageId], *, lowest: int) -> None:
+        self.ids = ids
+        self.lowest = lowest

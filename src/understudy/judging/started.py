@@ -1,0 +1,20 @@
+"""Where the processes of a verification begin: everything that any of them needs is imported here, once."""
+
+from __future__ import annotations
+
+import socket
+
+from understudy.judging.fork_server import serve_forks
+from understudy.judging.judge import judge_for
+from understudy.judging.performer import perform_for
+from understudy.judging.wire import Pipe, ToPerformer
+
+
+def serve(fd: int) -> None:
+    """Be the fork server of who is at the other end of `fd`."""
+    serve_forks(socket.socket(fileno=fd), judge_for, perform_for)
+
+
+def perform(fd: int) -> None:
+    """Be a performer that nobody forked."""
+    perform_for(Pipe(fd, fd, ToPerformer))

@@ -19,6 +19,7 @@ from understudy.store.keys import FEED, feed_row, height_row, heights_of
 from understudy.store.port import Backend
 from understudy.store.reader import Reader
 
+_WOKEN: Final = 32  # readers woken at once; each costs a look into the store, so some milliseconds together
 _CHUNK: Final = 256  # events read at once, so that a reader far behind holds no iterator open for long
 
 _Sleeper = tuple[asyncio.AbstractEventLoop, asyncio.Event]
@@ -100,6 +101,10 @@ class Feed:
         return found
 
 
-def _set_all(events: Iterable[asyncio.Event]) -> None:
-    for event in events:
+def _set_all(events: list[asyncio.Event]) -> None:
+    """Wake readers a few at a time: who else waits for the event loop gets a turn between them."""
+    for event in events[-_WOKEN:]:
         event.set()
+    del events[-_WOKEN:]
+    if events:
+        asyncio.get_running_loop().call_soon(_set_all, events)

@@ -221,3 +221,65 @@ def test_who_comes_when_all_places_are_taken_is_told_to_come_again(face: Face) -
 def test_an_event_number_that_never_was_is_refused(face: Face) -> None:
     face.create(name="ada")
     assert "newest" in problem_of(face.get("/actors/ada/events", headers={"Last-Event-ID": "7"}), 400)["detail"]
+
+
+def test_the_root_says_what_is_here(face: Face) -> None:
+    here = face.get("/").json()
+    assert (here["name"], here["node"]) == ("Understudy", face.node.name)
+    for what in ("actors", "openapi", "health"):
+        assert face.get(here[what]).status_code == 200
+    problem_of(face.post("/"), 405)
+
+
+@pytest.mark.parametrize("path", ["/actors/ada/query/nothing", "/actors/ada/core/nothing", "/actors/bob", "/steps/x"])
+@pytest.mark.parametrize("tag", ["*", "{head}", 'W/"*"'])
+def test_what_does_not_exist_is_not_unchanged(face: Face, path: str, tag: str) -> None:
+    head = face.create({"wit": GREETER}, name="ada")["head"]
+    answer = face.get(path, headers={"If-None-Match": tag.format(head=f'"{head}"')})
+    assert answer.status_code in (400, 404)
+
+
+def test_a_step_of_an_actor_is_found_by_its_height_and_its_id(face: Face) -> None:
+    first = face.create({"wit": GREETER}, name="ada")["head"]
+    other = face.create({"wit": GREETER}, name="bob", nonce="2")["head"]
+    second = face.send("ada", {"name": "Bob"}, "greet").json()["step"]
+    for text, step in (("0", first), ("1", second), (first, first), ("ada@1", second)):
+        answer = face.get(f"/actors/ada/steps/{text}")
+        assert (answer.json()["id"], answer.headers["cache-control"]) == (step, "no-cache")
+        assert face.get(f"/actors/ada/steps/{text}", headers={"If-None-Match": f'"{step}"'}).status_code == 304
+    for text, status in (("2", 404), (other, 404), ("9" * 5_000, 400), ("-1", 400), ("x", 400)):
+        problem_of(face.get(f"/actors/ada/steps/{text}"), status)
+
+
+@pytest.mark.parametrize("path", ["/actors", "/actors/ada/messages", "/actors/ada/query/wut"])
+@pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip", "GZIP", "x"])
+def test_an_encoded_body_is_refused_and_not_taken_for_what_it_is_not(face: Face, path: str, coding: str) -> None:
+    face.create({"wit": GREETER}, name="ada")
+    headers = {"Content-Encoding": coding, "Content-Type": "application/json"}
+    answer = face.post(path, content=b"{}", headers=headers)
+    problem_of(answer, 415)
+    assert answer.headers["accept-encoding"] == "identity"
+    assert face.get("/actors/ada").json()["height"] == 0
+    assert face.send("ada", {"name": "Bob"}, "greet", Content_Encoding="identity").status_code == 200
+
+
+def test_a_message_for_another_head_than_the_newest_is_not_sent(face: Face) -> None:
+    head = face.create({"wit": GREETER}, name="ada")["head"]
+    for form in ('"{}"', '"x", "{}"', "*"):
+        answer = face.send("ada", {"name": "Bob"}, "greet", If_Match=form.format(head))
+        assert answer.status_code == 200
+        head = answer.json()["step"]
+    old = face.get("/actors/ada/steps/0").json()["id"]
+    for tags in (f'"{old}"', f'W/"{head}"', head, ""):
+        assert head in problem_of(face.send("ada", {"name": "Bob"}, "greet", If_Match=tags), 409)["detail"]
+    assert face.get("/actors/ada").json()["head"] == head
+
+
+@pytest.mark.parametrize("name", ["bafyrei", "bafkrei2", "bafyrei" + "a" * 52, "{id}", "{half}"])
+def test_a_name_that_looks_like_an_id_is_refused(face: Face, name: str) -> None:
+    id = face.create({"wit": GREETER})["id"]
+    answer = face.post(
+        "/actors", json={"core": {"wit": GREETER}, "nonce": "2", "name": name.format(id=id, half=id[:20])}
+    )
+    assert "looks like an id" in problem_of(answer, 422)["detail"]
+    assert len(face.get("/actors").json()["actors"]) == 1

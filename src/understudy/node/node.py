@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import re
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -60,6 +61,7 @@ SWITCH_SECONDS: Final = 0.0005
 # collector looked at them again and again, for half of the time of a step.
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 
+_LIKE_AN_ID: Final = re.compile(r"baf[yk]rei[a-z2-7]{0,52}\Z")
 QUICK_BYTES: Final = 1024 * 1024  # of a message that is hashed where it came in; more would hold up the others
 
 Value = TypeVar("Value")
@@ -368,7 +370,7 @@ class Node:
 
     async def set_name(self, name: str, actor: ActorId | None, *, expected: ActorId | None) -> None:
         """Move a name by compare-and-set; None removes it, or says that it is new. Raises Conflict, BadName."""
-        check_name(name, what="actor name")
+        _check_actor_name(name)
         receipt = await asyncio.to_thread(self._move_name, Move(name_ref(name), expected, actor))
         if receipt.conflict is not None:
             raise Conflict(f"the name {name!r} is taken by {Id(receipt.found) if receipt.found else 'nobody any more'}")
@@ -522,7 +524,7 @@ class Node:
             raise rejected(error) from error
 
     def _check_name(self, name: str, actor: ActorId) -> None:
-        check_name(name, what="actor name")
+        _check_actor_name(name)
         taken = self.lookup.names.actor_of(name)
         if name in self._reserved or (taken is not None and taken != actor):
             raise Conflict(f"the name {name!r} is taken by another actor")
@@ -533,6 +535,13 @@ class Node:
 
     def _party(self, caller: str) -> str:
         return f"out/{self.name}/{caller}"
+
+
+def _check_actor_name(name: str) -> None:
+    """Raise BadName, or Rejected for a name that would hide an actor's id: where both fit, the name is meant."""
+    check_name(name, what="actor name")
+    if _LIKE_AN_ID.match(name):
+        raise Rejected(f"the name {name!r} looks like an id, or the beginning of one; choose another")
 
 
 class _Reservation:

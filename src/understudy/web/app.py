@@ -26,7 +26,8 @@ from understudy.web.routes.messages import send_message
 from understudy.web.routes.openapi import describe_actor as describe_actor_as_openapi
 from understudy.web.routes.openapi import describe_node
 from understudy.web.routes.query import ask_actor, ask_step, describe_actor
-from understudy.web.routes.steps import list_steps, show_core, show_core_at_head, show_step
+from understudy.web.routes.root import show_root
+from understudy.web.routes.steps import list_steps, show_core, show_core_at_head, show_step, show_step_of
 from understudy.web.tokens import Tokens
 
 
@@ -45,6 +46,7 @@ def routes() -> list[Route]:
         Route("/actors/{actor}/openapi.json", guarded(describe_actor_as_openapi, ASK), methods=["GET"]),
         Route("/actors/{actor}/chain", guarded(show_chain, ASK), methods=["GET"]),
         Route("/actors/{actor}/steps", guarded(list_steps, ASK), methods=["GET"]),
+        Route("/actors/{actor}/steps/{step}", guarded(show_step_of, ASK), methods=["GET"]),
         Route("/actors/{actor}/events", guarded(follow_actor, ASK), methods=["GET"]),
         Route("/actors/{actor}/core/{path:path}", guarded(show_core_at_head, ASK), methods=["GET"]),
         Route("/events", guarded(follow_node, ASK), methods=["GET"]),
@@ -52,6 +54,7 @@ def routes() -> list[Route]:
         Route("/steps/{step}/query/{name}", guarded(ask_step, ASK), methods=["GET", "POST"]),
         Route("/steps/{step}/core/{path:path}", guarded(show_core, ASK), methods=["GET"]),
         Route("/openapi.json", guarded(describe_node, ANY), methods=["GET"]),
+        Route("/", guarded(show_root, ANY), methods=["GET"]),
         Route("/healthz", guarded(show_health, ANY), methods=["GET"]),
     ]
 
@@ -71,7 +74,7 @@ def build_app(
     """
     limits = limits or Limits()
     app = Starlette(
-        routes=[*routes(), *_guarded_lead_routes()] if lead is not None else routes(),
+        routes=[*_guarded_lead_routes(), *routes()] if lead is not None else routes(),
         middleware=[
             Middleware(Marks),
             Middleware(Surprises),

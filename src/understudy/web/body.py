@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final, cast
 from starlette.requests import Request
 
 from understudy.node.errors import BadRequest, Busy, Rejected, TooLarge
+from understudy.web.errors import HttpProblem
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 # Of all bodies that are being read or worked at, so of what clients can make a node hold: JSON costs a few times this.
@@ -156,8 +157,10 @@ def share_of(request: Request) -> Share:
 
 
 async def _pieces(request: Request, most: int) -> AsyncIterator[bytes]:
+    if any(coding.strip().lower() != "identity" for coding in _codings(request)):
+        raise HttpProblem(415, "a body comes as it is, without a Content-Encoding", {"Accept-Encoding": "identity"})
     announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > most:
+    if announced.isascii() and announced.isdigit() and int(announced) > most:
         raise _too_large(most)
     seen, share = 0, share_of(request)
     async for piece in request.stream():
@@ -166,6 +169,12 @@ async def _pieces(request: Request, most: int) -> AsyncIterator[bytes]:
             raise _too_large(most)
         share.take(len(piece))
         yield piece
+
+
+def _codings(request: Request) -> list[str]:
+    return [
+        coding for line in request.headers.getlist("content-encoding") for coding in line.split(",") if coding.strip()
+    ]
 
 
 def _too_large(most: int) -> TooLarge:

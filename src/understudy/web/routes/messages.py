@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from understudy.node.errors import Rejected
+from understudy.node.errors import Conflict, Rejected
 from understudy.node.intake.reception import Answer, Reply
 from understudy.objects import ids
 from understudy.objects.errors import WrongKind
@@ -17,7 +17,7 @@ from understudy.objects.ids import ActorId, MessageId
 from understudy.objects.mailbox import QUEUE, SIGNAL, UPDATE
 from understudy.objects.step import NOOP, REFUSED
 from understudy.store.reader import Reader
-from understudy.web.answers import json_answer
+from understudy.web.answers import json_answer, matches
 from understudy.web.body import header_text, read_body
 from understudy.web.errors import problem
 from understudy.web.file_maps import read_files
@@ -36,6 +36,7 @@ async def send_message(request: Request) -> Response:
     lane = _header_or(request, "message-lane", QUEUE)
     if lane not in _LANES:
         raise Rejected(f"Message-Lane is {lane!r}; there are {', '.join(_LANES)}")
+    _check_head(request, actor)
     content = await read_body(request, most=limits_of(request).body_bytes)
     preference, headers = preference_of(request)
     send = _send_patch if lane == UPDATE else _send
@@ -94,6 +95,14 @@ def problem_of_outcome(message: MessageId, answer: Answer) -> Response:
 def reply_views(reader: Reader, answer: Answer) -> list[dict[str, Any]]:
     """What an answer's replies are in JSON."""
     return [{"type": reply.type, "content": content_view(reader, reply.content)} for reply in answer.replies]
+
+
+def _check_head(request: Request, actor: ActorId) -> None:
+    """Refuse a message whose `If-Match` names another step than the newest. Raises Conflict."""
+    if "if-match" in request.headers:
+        head = node_of(request).lookup.newest(actor)
+        if not matches(request, f'"{head}"'):
+            raise Conflict(f"the head has moved: it is {head}, and If-Match names another step; nothing was sent")
 
 
 def _header_or(request: Request, name: str, default: str) -> str:

@@ -53,11 +53,6 @@ async def describe_actor(request: Request) -> Response:
 async def _answer(request: Request, actor: ActorId, name: str, at: At) -> Response:
     context = await _context(request)
     node = node_of(request)
-    if "if-none-match" in request.headers and request.method in _SAFE_METHODS:
-        # The plain tag of a step is given only to answers that nothing but that step decides: no need to ask again.
-        known = _headers(at, at.step or node.lookup.newest(actor))
-        if has_already(request, known):
-            return not_modified(known)
     waits = read_preference(request.headers.getlist("prefer"), QUERY_SECONDS, limits_of(request).most_query_seconds)
     try:
         found = await node.query(actor, name, context, at=at.step, timeout=waits.wait_seconds or QUERY_SECONDS)

@@ -44,6 +44,14 @@ def show_step(request: Request) -> Response:
     return fresh_json(request, step_view(id, step), immutable_headers(id))
 
 
+def show_step_of(request: Request) -> Response:
+    """GET /actors/{actor}/steps/{step}: by its height too. A name may come to mean another actor, so it is asked for again."""
+    allow_only(request, ())
+    node = node_of(request)
+    id = node.lookup.find_step(actor_in(request), request.path_params["step"])
+    return fresh_json(request, step_view(id, node.reader.step(id)), head_headers(id))
+
+
 def show_core(request: Request) -> Response:
     """GET /steps/{step}/core/{path}: the bytes of a blob, or what a tree holds as JSON (?limit&after)."""
     _, step = step_in(request)

@@ -221,3 +221,32 @@ def test_a_broken_module_outside_is_a_named_error(folder, source, code, text):
     assert caught.value.code == code
     assert text in caught.value.text
     assert str(folder) not in caught.value.text
+
+
+@pytest.mark.parametrize(
+    "module", ["os", "subprocess", "this", "msgspec.json", "pytest", "understudy.cli.main", "wsgiref.simple_server"]
+)
+def test_a_pointer_to_a_library_is_refused_and_nothing_is_imported(module):
+    sys.modules.pop("this", None)
+    before = set(sys.modules)
+    with pytest.raises(WitError) as caught:
+        logged(PythonEngine(Resolver()), f"external:{module}:system")
+    assert caught.value.code == "NotListed"
+    assert set(sys.modules) == before
+
+
+def test_a_refusal_imports_no_package_above_what_it_looks_for(folder):
+    (folder / "outside_six").mkdir()
+    (folder / "outside_six" / "__init__.py").write_text("raise SystemExit")
+    Resolver().add_wit_path(folder)
+    with pytest.raises(WitError) as caught:
+        logged(PythonEngine(Resolver()), "external:outside_none.deep:wit")
+    assert caught.value.code == "MissingModule"
+
+
+def test_a_library_that_the_project_lists_may_be_named():
+    table = Resolver()
+    table.list_modules(["wsgiref"])
+    with pytest.raises(WitError) as caught:
+        logged(PythonEngine(table), "external:wsgiref.util:nothing_of_that_name")
+    assert caught.value.code == "MissingFunction"

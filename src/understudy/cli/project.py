@@ -15,7 +15,7 @@ from msgspec import Struct
 from understudy.actors.errors import WitError
 from understudy.cli.errors import CommandError, WrongUse
 from understudy.engines.python.failure import in_package, loading
-from understudy.engines.python.resolver import add_wit_path
+from understudy.engines.python.resolver import add_wit_path, list_modules
 from understudy.objects.errors import ObjectError
 from understudy.objects.names import check_name, split_path
 
@@ -102,6 +102,7 @@ class Project(Struct, frozen=True):
             if not (self.folder / path).is_dir():
                 _wrong(self.folder, f"python.paths: {path!r} is no folder")
             add_wit_path(self.folder / path)
+        list_modules(self.python.modules)
         for module in self.python.modules:
             try:
                 with loading(module, in_package(module)):

@@ -5,20 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import sysconfig
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 from understudy.engines.python.failure import in_package, loading
+from understudy.engines.python.installed import is_in_library
 from understudy.engines.python.pointer import External
 from understudy.engines.python.resolver import Resolver, default_resolver
-
-_INSTALLED: Final = [
-    Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")
-]
 
 
 class FreshResolver(Resolver):
@@ -33,6 +27,7 @@ class FreshResolver(Resolver):
         self._modules = modules
         self._kept = frozenset(sys.modules)
         self._tops = {name.partition(".")[0] for name in modules}
+        default_resolver().list_modules(modules)
 
     def look_up(self, pointer: External) -> Any:
         """What the reference names now."""
@@ -66,11 +61,6 @@ def is_authors(module: ModuleType) -> bool:
     return _is_source(module) and not _is_installed(module)
 
 
-def is_authors_file(file: str) -> bool:
-    """True for a file of Python source that belongs to no installed library."""
-    return file.endswith(".py") and os.path.isabs(file) and not _is_in_library(file)
-
-
 def _is_source(module: ModuleType) -> bool:
     # The modules of a core have relative file names, and their engine drops them itself.
     file = getattr(module, "__file__", None)
@@ -78,10 +68,4 @@ def _is_source(module: ModuleType) -> bool:
 
 
 def _is_installed(module: ModuleType) -> bool:
-    return _is_in_library(str(module.__file__))
-
-
-@cache
-def _is_in_library(file: str) -> bool:
-    path = Path(file).resolve()
-    return any(path.is_relative_to(folder) for folder in _INSTALLED)
+    return is_in_library(str(module.__file__))

@@ -7,13 +7,14 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from understudy.actors.errors import WitError
 from understudy.engines.python.failure import in_package, loading
+from understudy.engines.python.installed import is_authors_module
 from understudy.engines.python.pointer import EXTERNAL, External, parse_pointer
 from understudy.wit.wit import Wit
 
@@ -23,6 +24,7 @@ class Resolver:
 
     def __init__(self) -> None:
         self._registered: dict[str, Callable[..., Any]] = {}
+        self._listed: set[str] = set()
 
     def register_wit(self, ref: str, function: Callable[..., Any]) -> None:
         """Let `external:REF` name a function. A reference may look like `module:function`; the table goes first.
@@ -48,6 +50,10 @@ class Resolver:
     def restore(self, registered: Mapping[str, Callable[..., Any]]) -> None:
         """Make the table what it was."""
         self._registered = dict(registered)
+
+    def list_modules(self, names: Iterable[str]) -> None:
+        """Let pointers name these modules and those in them, although they are installed libraries."""
+        self._listed.update(names)
 
     def add_wit_path(self, path: str | os.PathLike[str]) -> None:
         """Let modules be imported from a folder, after everything that is in `sys.path` already."""
@@ -76,8 +82,20 @@ class Resolver:
                 f"/{node} says 'external:{pointer.ref}', and no wit is registered under that name (only {known}); "
                 "call resolver.register_wit, or write external:MODULE:FUNCTION",
             )
+        self._check(pointer, pointer.module, node)
         module = sys.modules.get(pointer.module)
         return find_function(module or _import(pointer, node), pointer.module, pointer.function, node)
+
+    def _check(self, pointer: External, module: str, node: str) -> None:
+        """Refuse libraries, before anything is imported: who may create an actor could run any function of them."""
+        if any(module == name or module.startswith(f"{name}.") for name in self._listed):
+            return
+        if is_authors_module(module) is False:
+            raise WitError(
+                "NotListed",
+                f"/{node} says 'external:{pointer.ref}', and {module!r} is a library: list it as one of the project's "
+                "python.modules, or register the function with resolver.register_wit",
+            )
 
 
 def find_function(module: ModuleType, name: str, function: str, node: str) -> Any:
@@ -119,6 +137,7 @@ _default = Resolver()
 register_wit = _default.register_wit
 unregister_wit = _default.unregister_wit
 add_wit_path = _default.add_wit_path
+list_modules = _default.list_modules
 
 
 def default_resolver() -> Resolver:

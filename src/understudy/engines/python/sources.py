@@ -10,11 +10,10 @@ import inspect
 import sys
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any, Final
 
-from understudy.engines.python.externals import is_authors_file
+from understudy.engines.python.installed import find_spec, is_authors_file
 from understudy.wit.wit import Wit
 
 NO_SOURCE: Final = "none"
@@ -95,7 +94,7 @@ def _is_package(name: str) -> bool:
     module = sys.modules.get(name)
     if module is not None:
         return hasattr(module, "__path__")
-    spec = _find(name)
+    spec = find_spec(name)
     return spec is not None and spec.submodule_search_locations is not None
 
 
@@ -121,22 +120,5 @@ def _file(name: str) -> str | None:
     if module is not None:
         file = getattr(module, "__file__", None)
         return file if isinstance(file, str) else None
-    spec = _find(name)
+    spec = find_spec(name)
     return None if spec is None else spec.origin
-
-
-def _find(name: str) -> ModuleSpec | None:
-    """A module's spec by the file system alone: Python's own search would import the packages above it."""
-    path: list[str] | None = None
-    spec: ModuleSpec | None = None
-    for part in _with_parents(name):
-        try:
-            spec = PathFinder.find_spec(part, path)
-        except (ImportError, ValueError, OSError):
-            return None
-        if spec is None:
-            return None
-        path = None if spec.submodule_search_locations is None else list(spec.submodule_search_locations)
-        if path is None and part != name:
-            return None
-    return spec

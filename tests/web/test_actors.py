@@ -24,7 +24,8 @@ def test_a_core_becomes_an_actor_with_a_name_and_a_head(face: Face) -> None:
     assert made["name"] == "ada"
     assert made["outcome"] == "ok"
     actor = face.get("/actors/ada").json()
-    assert actor == {"id": made["id"], "name": "ada", "head": made["head"], "height": 0, "engine": actor["engine"]}
+    about = {"id": made["id"], "name": "ada", "head": made["head"], "height": 0, "engine": actor["engine"]}
+    assert actor == {**about, "status": "ready", "reason": None}
     assert face.get("/actors").json() == {"actors": [actor], "next": None}
 
 

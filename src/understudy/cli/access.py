@@ -48,15 +48,21 @@ def environment_token() -> str | None:
 
 
 @asynccontextmanager
-async def open_access(url: str, project: Project | None = None, *, makes_store: bool = False) -> AsyncIterator[Access]:
+async def open_access(
+    url: str, project: Project | None = None, *, makes_store: bool = False, only_updates: bool = False
+) -> AsyncIterator[Access]:
     """Access to the node of a store. Without a running node, code may need the modules of the project.
+
+    With `only_updates` a node of this process leaves the messages that wait to the next one, which is what pushes want:
+    they may be the ones that the update is a cure for.
 
     Raises StoreError, CommandError.
     """
     project = project or find_project(Path())
     with announce(url) if makes_store and not is_made(url) else nullcontext():
         found = await find_node(url, project, makes_store=makes_store)
-        async with _local(found, project) if isinstance(found, Node) else _remote(url, found) as access:
+        opened = _local(found, project, only_updates=only_updates) if isinstance(found, Node) else _remote(url, found)
+        async with opened as access:
             yield access
 
 
@@ -104,11 +110,11 @@ async def _remote(url: str, running: Running) -> AsyncIterator[Access]:
 
 
 @asynccontextmanager
-async def _local(node: Node, project: Project | None) -> AsyncIterator[Access]:
+async def _local(node: Node, project: Project | None, *, only_updates: bool) -> AsyncIterator[Access]:
     try:
         if project is not None:
             project.make_importable()
-        await node.start()
+        await node.start(only_updates=only_updates)
         async with client_of(node) as client:
             yield Access(client, node)
     finally:

@@ -6,7 +6,7 @@ from typing import Any
 
 from understudy.cli.looking import looking
 from understudy.cli.options import AsJson, Store
-from understudy.cli.screen import print_json, print_table, say
+from understudy.cli.screen import print_json, print_table, remark, say
 from understudy.node.looking.lookup import MAX_PAGE
 from understudy.node.node import Node
 from understudy.web.routes.actors import actor_view
@@ -24,8 +24,14 @@ def actors(store: Store = None, as_json: AsJson = False) -> None:
     elif not found:
         say("No actors yet. `understudy push` creates those of a project.")
     else:
-        rows = [[actor["name"] or "", actor["id"], str(actor["height"]), actor["engine"]] for actor in found]
-        print_table(["NAME", "ID", "HEIGHT", "ENGINE"], rows)
+        rows = [
+            [actor["name"] or "", actor["id"], str(actor["height"]), actor["engine"], actor["status"]]
+            for actor in found
+        ]
+        print_table(["NAME", "ID", "HEIGHT", "ENGINE", "STATUS"], rows)
+        for actor in found:
+            if actor["reason"]:
+                remark(f"{actor['name'] or actor['id']} is {actor['status']}: {actor['reason']}", style="yellow")
 
 
 def _all(node: Node) -> list[dict[str, Any]]:

@@ -50,6 +50,11 @@ class Client:
         messages = _body(answer).get("messages") if answer.is_success else None
         return sorted(messages) if isinstance(messages, dict) else []
 
+    async def operate(self, actor: str, what: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Pause or resume an actor; how it is then."""
+        path = f"/actors/{quote(actor, safe='')}/{what}"
+        return _good(await self._ask("POST", path, content=b"" if body is None else msgspec.json.encode(body)))
+
     async def send(
         self, actor: str, content: bytes, *, type: str, lane: str, key: str | None, wait_seconds: int
     ) -> Answered:

@@ -17,6 +17,7 @@ from understudy.cli.fsck import fsck
 from understudy.cli.import_ import import_
 from understudy.cli.init import init
 from understudy.cli.log import log
+from understudy.cli.pause import pause, resume
 from understudy.cli.pending import pending
 from understudy.cli.push import push
 from understudy.cli.query import query
@@ -48,7 +49,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    init, serve, run, push, send, query, wut, actors, log, show, diff, chain, pending, verify, fsck, export, wit,
+    init, serve, run, push, send, query, wut, actors, log, show, diff, chain, pending, pause, resume, verify, fsck, export, wit,
 ):  # fmt: skip
     app.command(command.__name__)(command)
 app.command("import")(import_)

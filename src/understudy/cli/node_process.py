@@ -92,8 +92,8 @@ def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def living_node(place: Place) -> AsyncIterator[Node]:
-    """A node that lives until the end of the block."""
+async def living_node(place: Place, *, only_updates: bool = False) -> AsyncIterator[Node]:
+    """A node that lives until the end of the block; for `only_updates` see Node.start."""
     # Before the store starts its threads, and asks how many files it may open.
     bound_arenas()
     raise_descriptor_limit()
@@ -103,7 +103,7 @@ async def living_node(place: Place) -> AsyncIterator[Node]:
     try:
         if place.project is not None:
             place.project.make_importable()
-        await node.start()
+        await node.start(only_updates=only_updates)
         yield node
     finally:
         remove_note(place.url)

@@ -37,6 +37,8 @@ def pending(actor: Actor = None, store: Store = None, as_json: AsJson = False) -
             for one in waiting
         ]
         print_table(["TO", "TYPE", "LANE", "SEQ", "FROM", "STATE"], rows)
+    for actor, reason in {one.to: one.error for one in waiting if one.error is not None}.items():
+        remark(f"{names.get(actor, actor)}: {reason}", style="yellow")
     for proof in evidence:
         remark(f"evidence: {proof.sender} to {proof.to}: {proof.why} ({proof.message})", style="yellow")
 

@@ -85,7 +85,7 @@ def show_pushed(pushed: Sequence[Pushed]) -> None:
 
 
 async def _push(project: Project, url: str, as_json: bool, *, force: bool) -> None:
-    async with open_access(url, project, makes_store=True) as access:
+    async with open_access(url, project, makes_store=True, only_updates=True) as access:
         pushed = await push_project(access, project, force=force)
     if as_json:
         print_json({"actors": [_view(actor) for actor in pushed]})

@@ -58,10 +58,12 @@ async def _serve(place: Place, opened: socket.socket, *, reload: bool, as_json: 
         Follower(project, Reloader(project.python.modules), quiet=as_json) if project is not None and reload else None
     )
     following: asyncio.Task[None] | None = None
-    async with living_node(place) as node, failures_told(node, as_json=as_json):
+    # What is pushed comes before the messages that wait: they may be the ones that it is a cure for.
+    async with living_node(place, only_updates=project is not None) as node, failures_told(node, as_json=as_json):
         try:
             if project is not None:
                 await _push(node, project, quiet=as_json)
+                node.let_all_step()
             if follower is not None:
                 following = asyncio.create_task(follower.follow(node))
             face = build_face(place, node)

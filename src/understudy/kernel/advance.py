@@ -55,8 +55,9 @@ def prepare(
     calls: Calls,
     engines: Engines | Mapping[str, Engine],
     owner: Callable[[], str],
+    cut: Outcome | None = None,
 ) -> Plan:
-    """Plan the step that consumes these messages (as `Waiting.take` gave them).
+    """Plan the step that consumes these messages (as `Waiting.take` gave them); with `cut` nothing is run, and it ends so.
 
     `time` is the clock in microseconds; the step's is never before its parent's. `owner` gives the sender of the
     actor's genesis and is asked only for an update. Raises StoreError if the store can't be read.
@@ -75,6 +76,8 @@ def prepare(
         store=staging,
         calls=calls,
     )
+    if cut is not None:
+        return _decided(actor, given, cut)
     if actor.step is not None and is_genesis(first):
         return _decided(actor, given, Outcome(NOOP, "AlreadyAlive", "a genesis message for an actor that lives"))
     if first.lane == UPDATE and actor.step is not None:

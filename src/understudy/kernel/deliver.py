@@ -87,6 +87,11 @@ class Waiting:
         """How many messages wait, parked ones included."""
         return self._count
 
+    @property
+    def updates(self) -> int:
+        """How many updates wait."""
+        return len(self._lanes[UPDATE])
+
     def add(self, delivery: Delivery) -> None:
         """Take in a message that was judged NEXT."""
         message = delivery.message
@@ -105,6 +110,12 @@ class Waiting:
         alone; then signals and the queue together, up to `limit`, and as long as their costs together are within `budget`.
         """
         taken = self._take_some(min(limit, MAX_CONSUMED), cost, budget) if born else self._take_genesis()
+        self._count -= len(taken)
+        return taken
+
+    def take_update(self) -> list[Delivery]:
+        """The next update, if one waits."""
+        taken = [self._lanes[UPDATE].popleft()] if self._lanes[UPDATE] else []
         self._count -= len(taken)
         return taken
 

@@ -120,6 +120,12 @@ class Busy(NodeError):
     retry_after = 1
 
 
+class Held(NodeError):
+    """The actor ended the process before; the text says how to cure it."""
+
+    status, title = 503, "Held"
+
+
 class NodeFailed(NodeError):
     """The node stopped working because its store failed; what was acknowledged is safe."""
 

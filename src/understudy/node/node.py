@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from itertools import islice
 from typing import Final, TypeVar
 
 from msgspec import Struct
@@ -30,13 +31,18 @@ from understudy.kernel.core import check_core, runtime_of
 from understudy.kernel.seal import Sealed
 from understudy.kernel.verify import Verdict
 from understudy.node.asking.queries import QUERY_SECONDS, Queried, Queries
-from understudy.node.errors import BadRequest, Busy, Conflict, NodeFailed, NotFound, Rejected
+from understudy.node.asking.watch import QueryWatch
+from understudy.node.errors import BadRequest, Busy, Conflict, Held, NodeFailed, NotFound, Rejected, TooLarge
+from understudy.node.holds import HELD, MAX_REASON, PAUSED, Hold, Holds, Kind, read_holds
 from understudy.node.intake.cores import rejected, stage_core, stage_patch
 from understudy.node.intake.reception import Answer, Reception, Sending, answer_of
 from understudy.node.looking.feed import Event, Feed
 from understudy.node.looking.lookup import ActorInfo, Evidence, Lookup, Page, Pending
 from understudy.node.running.committer import Done
+from understudy.node.running.forks import guard_forks
+from understudy.node.running.marks import Marks
 from understudy.node.running.scheduler import MAX_AHEAD, Scheduler, Tag
+from understudy.node.running.suspicion import suspect
 from understudy.objects.codec import Block
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
@@ -47,7 +53,7 @@ from understudy.objects.step import NOOP, Step
 from understudy.store.errors import StoreError
 from understudy.store.keys import meta_row, name_ref
 from understudy.store.maps import patch_tree
-from understudy.store.open import open_store
+from understudy.store.open import open_store, store_folder
 from understudy.store.port import Backend, Move, Receipt, Unit
 from understudy.store.reader import Reader, Staging
 from understudy.store.verified import Grit, InFlight
@@ -110,7 +116,9 @@ class Node:
         self._modules = modules
         self._paths = paths
         self._feed = Feed(backend, self.reader, self.lookup)
-        self._queries = Queries(self.lookup, self.reader, self._engines)
+        self._holds = Holds(backend)
+        self._marks = Marks()
+        self._queries = Queries(self.lookup, self.reader, self._engines, QueryWatch(self._holds, self._marks))
         self._reserved: set[str] = set()
         offered: dict[str, Capability] = {
             "names": NamesCapability(self.lookup.names.actor_of),
@@ -127,7 +135,10 @@ class Node:
             on_durable=self._on_durable,
             on_failure=self._on_failure,
             run_ahead=run_ahead,
+            holds=self._holds,
+            marks=self._marks,
         )
+        self._clock = clock or (lambda: time.time_ns() // 1000)
         self._reception = Reception(backend, self._scheduler.committer)
         self._live = False
         self._tell_failure: Callable[[StepId, Step], None] | None = None
@@ -140,14 +151,24 @@ class Node:
         backend = open_store(store_url, read_only=read_only)
         return cls(backend, store_url=store_url, modules=modules, paths=paths)
 
-    async def start(self) -> None:
-        """Find what is pending, and begin to step."""
+    async def start(self, *, only_updates: bool = False) -> None:
+        """Begin to step; what is pending is found meanwhile.
+
+        With `only_updates` only updates are taken, and new actors are born, until `let_all_step`: who pushes at the start
+        must come before the messages that its update cures.
+        """
         sys.setswitchinterval(SWITCH_SECONDS)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        await asyncio.to_thread(self._scheduler.start)
+        guard_forks()
+        await asyncio.to_thread(self._find_suspects)
+        await asyncio.to_thread(lambda: self._scheduler.start(only_updates=only_updates))
         self._live = True
+
+    def let_all_step(self) -> None:
+        """End what `start(only_updates=True)` began."""
+        self._scheduler.let_all_step()
 
     async def stop(self) -> None:
         """Finish what is begun, make it durable, close the store."""
@@ -166,12 +187,17 @@ class Node:
         return self.lookup.resolve(text)
 
     def actor(self, actor: ActorId) -> ActorInfo:
-        """See Lookup.actor."""
-        return self.lookup.actor(actor)
+        """See Lookup.actor; on a living node with what keeps it from working at this moment."""
+        info = self.lookup.actor(actor)
+        return self._scheduler.troubles(actor).about(info) if self._live else info
 
     def actors(self, *, after: str | None = None, limit: int = 100) -> Page[ActorInfo]:
-        """See Lookup.actors."""
-        return self.lookup.actors(after=after, limit=limit)
+        """See Lookup.actors; with what keeps them from working, as `actor`."""
+        page = self.lookup.actors(after=after, limit=limit)
+        if not self._live:
+            return page
+        troubles = self._scheduler.troubles()
+        return Page([troubles.about(info) for info in page.items], page.next)
 
     def steps(self, actor: ActorId, *, before: int | None = None, limit: int = 100) -> Page[tuple[StepId, Step]]:
         """See Lookup.steps."""
@@ -207,7 +233,19 @@ class Node:
         if self.failure is not None:
             # A store that failed is not asked for anything, or there would be no answer at all.
             return {"status": "failed", **about, "feed": None, "error": str(self.failure)}
-        return {"status": "ok", **about, "feed": self.lookup.newest_feed_number(), "error": None}
+        feed = self.lookup.newest_feed_number()
+        return {"status": "ok", **about, "feed": feed, "error": None, "holds": self.holds()}
+
+    def holds(self, *, limit: int = 100) -> list[dict[str, str | None]]:
+        """The actors that do not work, each with its name, state and reason."""
+        found = [
+            {"actor": str(actor), "name": self.lookup.names.name_of(actor), "state": hold.state, "reason": hold.reason}
+            for (actor, _), hold in islice(read_holds(self.backend).items(), limit)
+        ]
+        if self._live:
+            for text, reason in islice(self._scheduler.troubles().stuck.items(), limit - len(found)):
+                found.append({"actor": text, "name": None, "state": "stuck", "reason": reason})
+        return found
 
     async def wait_for_failure(self) -> None:
         """Returns once the node has stopped working, as its store failed it: only a new start on the store helps then."""
@@ -368,6 +406,22 @@ class Node:
         """Wait for the durable step that consumes a message. Raises TimeoutError; the message stays accepted."""
         return await asyncio.wait_for(self._reception.answer(message, find=lambda: self._find(actor, message)), timeout)
 
+    async def pause(self, actor: ActorId, *, reason: str = "") -> ActorInfo:
+        """Let an actor take nothing but updates until it is resumed, restarts included. Raises NotFound, TooLarge."""
+        if len(reason) > MAX_REASON:
+            raise TooLarge(f"the reason has {len(reason):,} characters; at most {MAX_REASON:,} are allowed")
+        self.lookup.actor(actor)
+        text = f"an operator paused it{': ' if reason else ''}{reason}; resume it to let it go on"
+        hold = Hold(state=PAUSED, reason=text, since=self._clock())
+        await asyncio.to_thread(self._holds.put, {(actor, Kind.PAUSE): hold})
+        return self._hold_changed(actor)
+
+    async def resume(self, actor: ActorId) -> ActorInfo:
+        """End a pause, and let an actor that is held or stuck try again. Harmless if nothing holds it. Raises NotFound."""
+        self.lookup.actor(actor)
+        await asyncio.to_thread(self._remove_holds, actor)
+        return self._hold_changed(actor)
+
     async def set_name(self, name: str, actor: ActorId | None, *, expected: ActorId | None) -> None:
         """Move a name by compare-and-set; None removes it, or says that it is new. Raises Conflict, BadName."""
         _check_actor_name(name)
@@ -395,6 +449,30 @@ class Node:
             modules=self._modules,
             paths=self._paths,
         )
+
+    # What is between here and the parts.
+
+    def _find_suspects(self) -> None:
+        """Who may have ended the last process on this store."""
+        self._holds.load()
+        folder = store_folder(self.store_url)
+        if folder is None:
+            return
+        found = suspect(self._marks.keep_in(folder), self._holds.known, now=self._clock())
+        self._holds.put(found)
+        for (actor, _), hold in found.items():
+            level = logging.ERROR if hold.state == HELD else logging.WARNING
+            _log.log(level, "actor %s (%s): %s", self.lookup.names.name_of(actor) or "no name", actor, hold.reason)
+
+    def _remove_holds(self, actor: ActorId) -> None:
+        if not self._live:
+            self._holds.load()
+        self._holds.remove(actor, Kind)
+
+    def _hold_changed(self, actor: ActorId) -> ActorInfo:
+        if self._live:
+            self._scheduler.holds_changed(actor)
+        return self.lookup.actor(actor)
 
     # What the parts call back.
 
@@ -431,7 +509,7 @@ class Node:
     async def _query_for_a_wit(self, request: QueryRequest) -> tuple[Result, StepId]:
         try:
             answered = await self._queries.ask_for_a_step(request)
-        except Busy as error:
+        except (Busy, Held) as error:
             raise Retry(str(error)) from error
         return answered.result, answered.step
 

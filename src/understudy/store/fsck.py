@@ -30,6 +30,7 @@ from understudy.store.keys import (
     FEED,
     HEADS,
     HEIGHTS,
+    HOLDS,
     IDEMPOTENCY,
     META,
     NAMES,
@@ -216,6 +217,7 @@ class _Check:
             IDEMPOTENCY: self._key_row,
             EVIDENCE: self._evidence_row,
             META: lambda key, value: None,
+            HOLDS: lambda key, value: None,
         }
         for key, value in self._backend.rows(b""):
             check = checks.get(key[:1])

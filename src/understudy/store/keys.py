@@ -18,6 +18,7 @@ OUTSIDE: Final = b"o"
 IDEMPOTENCY: Final = b"k"
 EVIDENCE: Final = b"e"
 META: Final = b"m"
+HOLDS: Final = b"x"
 
 _LANE_BYTE: Final = {lane: bytes([number]) for number, lane in enumerate(LANES)}
 
@@ -56,6 +57,21 @@ def party_digest(party: str) -> bytes:
 def waiting_of(actor: bytes) -> bytes:
     """The prefix of the messages that wait for an actor."""
     return WAITING + actor[4:]
+
+
+def waiting_lane(actor: bytes, lane: str) -> bytes:
+    """The prefix of the messages that wait for an actor in a lane."""
+    return waiting_of(actor) + _LANE_BYTE[lane]
+
+
+def holds_of(actor: bytes) -> bytes:
+    """The prefix of what keeps an actor from working."""
+    return HOLDS + actor[4:]
+
+
+def hold_row(actor: bytes, kind: int) -> bytes:
+    """The row of one reason that keeps an actor from working."""
+    return HOLDS + actor[4:] + bytes([kind])
 
 
 def waiting_row(actor: bytes, lane: str, sender: str, seq: int) -> bytes:

@@ -13,7 +13,7 @@ from understudy.actors.contract import Capability, LiveEngine, StepResult
 from understudy.engines.python.engine import PythonEngine
 from understudy.node.intake.reception import Reception, Sending
 from understudy.node.looking.lookup import Lookup
-from understudy.node.running.async_wits import AsyncWits, OnDone
+from understudy.node.running.async_wits import AsyncWits, Control, OnDone
 from understudy.node.running.committer import MAX_BATCH, Done
 from understudy.node.running.scheduler import MAX_AHEAD, MAX_BURST, Scheduler, Tag
 from understudy.objects.codec import Block
@@ -64,7 +64,6 @@ class Simulator:
             async_wits=self._wits,
         )
         self._reception = Reception(backend, self._scheduler.committer)
-        self._try(self._scheduler.recover)
 
     @property
     def busy(self) -> bool:
@@ -169,7 +168,9 @@ class _LoopWits(AsyncWits):
     def stop(self) -> None:
         pass
 
-    def run(self, awaitable: Awaitable[StepResult], *, actor: str, seconds: float | None, done: OnDone) -> None:
+    def run(
+        self, awaitable: Awaitable[StepResult], *, actor: str, seconds: float | None, control: Control, done: OnDone
+    ) -> None:
         task = self._own.create_task(_drive(awaitable, done))
         self.running.add(task)
         task.add_done_callback(self.running.discard)

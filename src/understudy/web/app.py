@@ -13,7 +13,7 @@ from understudy.node.node import Node
 from understudy.objects.ids import ActorId
 from understudy.web.crowd import Crowd
 from understudy.web.errors import Surprises, handlers
-from understudy.web.grants import ANY, ASK, CREATE, OPEN, SEND, Grant, grant_of, guarded, scope_of_lane
+from understudy.web.grants import ANY, ASK, CREATE, OPEN, SEND, UPDATE, Grant, grant_of, guarded, scope_of_lane
 from understudy.web.guard import Guard
 from understudy.web.marks import Marks
 from understudy.web.parameters import Limits, node_of
@@ -21,6 +21,7 @@ from understudy.web.routes.actors import create_actor, list_actors, show_actor
 from understudy.web.routes.chain import show_chain
 from understudy.web.routes.events import follow_actor, follow_node
 from understudy.web.routes.health import show_health
+from understudy.web.routes.holds import pause_actor, resume_actor
 from understudy.web.routes.lead import lead_routes
 from understudy.web.routes.messages import send_message
 from understudy.web.routes.openapi import describe_actor as describe_actor_as_openapi
@@ -42,6 +43,8 @@ def routes() -> list[Route]:
         Route("/actors", guarded(list_actors, ASK), methods=["GET"]),
         Route("/actors/{actor}", guarded(show_actor, ASK), methods=["GET"]),
         Route("/actors/{actor}/messages/{type:path}", guarded(send_message, scope_of_lane), methods=["POST"]),
+        Route("/actors/{actor}/pause", guarded(pause_actor, UPDATE), methods=["POST"]),
+        Route("/actors/{actor}/resume", guarded(resume_actor, UPDATE), methods=["POST"]),
         Route("/actors/{actor}/wut", guarded(describe_actor, ASK), methods=["GET"]),
         Route("/actors/{actor}/openapi.json", guarded(describe_actor_as_openapi, ASK), methods=["GET"]),
         Route("/actors/{actor}/chain", guarded(show_chain, ASK), methods=["GET"]),

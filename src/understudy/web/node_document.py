@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from understudy.node.holds import MAX_REASON
 from understudy.web.negotiate import EVENT_STREAM, JSON
 from understudy.web.openapi import (
     ID,
@@ -110,6 +111,8 @@ def _actors() -> Json:
     return {
         "/actors": {"get": listed, "post": create},
         "/actors/{actor}": {"get": _looked("showActor", "One actor", "Actor")},
+        "/actors/{actor}/pause": {"post": _operated("pauseActor", "Let an actor take nothing but updates", _REASON)},
+        "/actors/{actor}/resume": {"post": _operated("resumeActor", "Let a paused or held actor go on", None)},
         "/actors/{actor}/messages": {"post": _message("sendMessage", [_TYPE_HEADER])},
         "/actors/{actor}/messages/{type}": {"post": _message("sendMessageOfType", [in_path("type", "The type")])},
         "/actors/{actor}/query/{name}": {
@@ -175,8 +178,21 @@ def _steps() -> Json:
     }
 
 
+_REASON: Final[Json] = {
+    JSON: {
+        "type": "object",
+        "properties": {"reason": {"type": "string", "maxLength": MAX_REASON}},
+        "required": ["reason"],
+    }
+}
 _BEFORE: Final = page_of("before", "Only steps below this height", NUMBER)
 _TYPE_HEADER: Final = in_header("Message-Type", "The type; without it, `message`", {"type": "string", "minLength": 1})
+
+
+def _operated(name: str, summary: str, body: Json | None) -> Json:
+    return operation(
+        name, summary, {200: json_of("As it is now", "Actor")}, parameters=[_ACTOR], errors=(404, 413, 422), body=body
+    )
 
 
 def _looked(name: str, summary: str, schema: str, parameters: list[Json] | None = None) -> Json:

@@ -133,6 +133,7 @@ ID: Final = {"type": "string", "pattern": "^baf[a-z2-7]{56}$"}
 STEP: Final = {"type": "string", "pattern": "^(baf[a-z2-7]{56}|(.+@)?[0-9]{1,19})$"}
 _MAYBE_TEXT: Final = {"type": ["string", "null"]}
 _FILES: Final = {"type": "object", "additionalProperties": ref("File"), "minProperties": 1}
+_STATUS: Final = {"enum": ["ready", "paused", "suspect", "held", "stuck", "retry", "slowed"]}
 _OUTCOME: Final = {"enum": ["ok", "failed", "refused", "noop", "cut"]}
 
 SCHEMAS: Final[Json] = {
@@ -144,7 +145,17 @@ SCHEMAS: Final[Json] = {
         ),
     },
     "Id": {"description": "A CIDv1 in base32", **ID},
-    "Actor": _object({"id": ID, "name": _MAYBE_TEXT, "head": ID, "height": NUMBER, "engine": TEXT}),
+    "Actor": _object(
+        {
+            "id": ID,
+            "name": _MAYBE_TEXT,
+            "head": ID,
+            "height": NUMBER,
+            "engine": TEXT,
+            "status": _STATUS,
+            "reason": _MAYBE_TEXT,
+        }
+    ),
     "Actors": _object({"actors": {"type": "array", "items": ref("Actor")}, "next": _MAYBE_TEXT}),
     "Created": _object({"id": ID, "name": _MAYBE_TEXT, "head": ID, "outcome": _OUTCOME}, {"error": {"type": "object"}}),
     "File": {

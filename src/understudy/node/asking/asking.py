@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from inspect import isawaitable
 from typing import Final
 
@@ -13,6 +14,7 @@ from understudy.actors.contract import Engine
 from understudy.actors.errors import CallFailed, WitError
 from understudy.actors.query import QUERY_TIMEOUT, Error, QueryRequest, Result, read_request, result_bytes
 from understudy.kernel.query import QueryPlan, check_result, prepare_query
+from understudy.node.asking.watch import QueryWatch
 from understudy.node.errors import Ambiguous, NotFound
 from understudy.node.looking.lookup import Lookup
 from understudy.node.running.blocking import run_to_end
@@ -54,6 +56,7 @@ class Asking:
         read_step: Callable[[StepId], Step],
         until: float,
         clock: Callable[[], float],
+        watch: QueryWatch,
     ) -> None:
         self.steps: dict[ActorId, StepId] = {}
         self.has_asked = False
@@ -64,6 +67,8 @@ class Asking:
         self._engines = engines
         self._until = until
         self._clock = clock
+        self._watch = watch
+        self._question = watch.new_question()
 
     def resolve(self, text: str) -> ActorId:
         """The actor that an id or a name means. Raises CallFailed."""
@@ -82,19 +87,25 @@ class Asking:
 
     def run(self, step: StepId, request: QueryRequest, *, depth: int = 1) -> Answered:
         """Run a query to its end; blocks. Raises WitError."""
-        plan = self._begin(step, request, depth)
-        result = plan.program.run(plan.given)
-        if isawaitable(result):
-            result = run_to_end(self._finish(result, request))
+        with self._running(step, request, depth):
+            plan = self._begin(step, request, depth)
+            result = plan.program.run(plan.given)
+            if isawaitable(result):
+                result = run_to_end(self._finish(result, request))
         return self._checked(plan, result)
 
     async def run_async(self, step: StepId, request: QueryRequest, *, depth: int) -> Answered:
         """The same for a caller that can await."""
-        plan = self._begin(step, request, depth)
-        result = plan.program.run(plan.given)
-        if isawaitable(result):
-            result = await self._finish(result, request)
+        with self._running(step, request, depth):
+            plan = self._begin(step, request, depth)
+            result = plan.program.run(plan.given)
+            if isawaitable(result):
+                result = await self._finish(result, request)
         return self._checked(plan, result)
+
+    def _running(self, step: StepId, request: QueryRequest, depth: int) -> AbstractContextManager[None]:
+        actor = self._read_step(step).actor
+        return self._watch.running(actor, request.name, question=self._question, depth=depth)
 
     def _begin(self, step_id: StepId, request: QueryRequest, depth: int) -> QueryPlan:
         if depth > MAX_DEPTH:

@@ -27,9 +27,11 @@ from understudy.actors.query import (
 )
 from understudy.node.asking.asking import Answered, Asking, too_late
 from understudy.node.asking.query_pool import QueryPool
+from understudy.node.asking.watch import QUERIES_HELD, QueryWatch
 from understudy.node.errors import (
     BadArguments,
     Busy,
+    Held,
     NodeError,
     NoQueries,
     QueryFailed,
@@ -74,11 +76,13 @@ class Queries:
         lookup: Lookup,
         reader: Reader,
         engines: Mapping[str, Engine],
+        watch: QueryWatch,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lookup = lookup
         self._reader = reader
         self._engines = engines
+        self._watch = watch
         self._clock = clock
         self._pool = QueryPool()
         self._read_step = lru_cache(_STEPS)(reader.step)
@@ -117,7 +121,7 @@ class Queries:
         return found
 
     async def ask_for_a_step(self, request: QueryRequest) -> Answered:
-        """What a step that runs is answered. Raises CallFailed; Busy."""
+        """What a step that runs is answered. Raises CallFailed; Busy and Held, which may be over later."""
         asking = self._asking(QUERY_SECONDS)
         chosen: list[StepId] = []
 
@@ -128,12 +132,20 @@ class Queries:
         try:
             return await self._on_a_thread(request, work, QUERY_SECONDS)
         except WitError as error:
+            if error.code == QUERIES_HELD:
+                raise Held(error.text) from error
             raise CallFailed(error.code, error.text, step=str(chosen[0]) if chosen else None) from error
 
     def _asking(self, seconds: float) -> Asking:
         until = self._clock() + seconds
         return Asking(
-            self._lookup, self._reader, self._engines, read_step=self._read_step, until=until, clock=self._clock
+            self._lookup,
+            self._reader,
+            self._engines,
+            read_step=self._read_step,
+            until=until,
+            clock=self._clock,
+            watch=self._watch,
         )
 
     def _keep(self, question: tuple[object, ...], found: Queried, context: Blob) -> None:
@@ -163,6 +175,7 @@ _KNOWN: Final[Mapping[str, type[NodeError]]] = {
     UNKNOWN_QUERY: UnknownQuery,
     BAD_ARGUMENTS: BadArguments,
     QUERY_TIMEOUT: QueryTimeout,
+    QUERIES_HELD: Held,
 }
 
 

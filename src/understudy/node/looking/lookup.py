@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 from typing import Final, Generic, TypeVar
@@ -11,15 +11,19 @@ from typing import Final, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
+from understudy.actors.contract import Delivery
+from understudy.kernel.deliver import sender_key, unpack_row
 from understudy.node.errors import Ambiguous, NotFound, NotThatStep
+from understudy.node.holds import Hold, Key, Kind, foremost, read_holds
 from understudy.node.looking.names import Names
 from understudy.objects import ids
-from understudy.objects.errors import BadId, WrongKind
+from understudy.objects.errors import BadId, ObjectError, WrongKind
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
 from understudy.objects.mailbox import mailbox_key
 from understudy.objects.message import Message
+from understudy.objects.names import actor_of
 from understudy.objects.step import Step
-from understudy.store.errors import Missing
+from understudy.store.errors import Missing, StoreError
 from understudy.store.keys import (
     EVIDENCE,
     FEED,
@@ -36,6 +40,8 @@ from understudy.store.port import Backend
 from understudy.store.reader import Reader
 
 MAX_PAGE: Final = 1000
+READY: Final = "ready"
+WAITS: Final = "waiting"
 _CHECKED: Final = 1024  # steps that are known to be in a history: those that are asked again and again
 
 Item = TypeVar("Item")
@@ -49,17 +55,26 @@ class Page(Struct, Generic[Item], frozen=True):
 
 
 class ActorInfo(Struct, frozen=True, kw_only=True):
-    """An actor as a list shows it; `engine` is that of its last step."""
+    """An actor as a list shows it; `engine` is that of its last step.
+
+    `status` is "ready", or why it does not work, in the words of `Pending`, with the `reason`.
+    """
 
     id: ActorId
     name: str | None
     head: StepId
     height: int
     engine: str
+    status: str = READY
+    reason: str | None = None
 
 
 class Pending(Struct, frozen=True, kw_only=True):
-    """A message that was accepted and not yet consumed. `state` is "waiting", "retry" or "stuck"."""
+    """A message that was accepted and not yet consumed.
+
+    `state` is "waiting", "retry" (tried again later), "stuck" (the host failed its actor), "paused", "held" or "suspect"
+    (node/holds.py); `error` is the reason.
+    """
 
     to: str
     sender: str
@@ -67,7 +82,7 @@ class Pending(Struct, frozen=True, kw_only=True):
     seq: int
     type: str
     message: MessageId
-    state: str = "waiting"
+    state: str = WAITS
     attempts: int = 0
     error: str | None = None
 
@@ -116,17 +131,19 @@ class Lookup:
 
     def actor(self, actor: ActorId) -> ActorInfo:
         """One actor. Raises NotFound."""
-        return self._info(actor, self.newest(actor), self.names.name_of(actor))
+        holds = read_holds(self._backend, actor)
+        return self._info(actor, self.newest(actor), self.names.name_of(actor), holds)
 
     def actors(self, *, after: str | None = None, limit: int = 100) -> Page[ActorInfo]:
         """Actors in the order of their ids, from behind `after` (a `next` of an earlier page) on."""
         start = b"" if after is None else head_ref(ids.parse(after)) + b"\x00"
         found: list[ActorInfo] = []
+        holds = read_holds(self._backend)
         for ref, head in self._backend.refs(HEADS, start):
             if len(found) == min(limit, MAX_PAGE):
                 return Page(found, str(found[-1].id))
             actor = actor_of_head(ref)
-            found.append(self._info(actor, StepId(Id(head)), self.names.name_of(actor)))
+            found.append(self._info(actor, StepId(Id(head)), self.names.name_of(actor), holds))
         return Page(found, None)
 
     def all_actors(self) -> Iterator[tuple[ActorId, StepId]]:
@@ -188,22 +205,31 @@ class Lookup:
 
     def pending(self, actor: ActorId | None = None, *, limit: int = 1000) -> list[Pending]:
         """Messages that wait, in the order of their mailboxes."""
-        found: list[Pending] = []
-        for _, value in self._backend.rows(WAITING if actor is None else waiting_of(actor)):
-            if len(found) == limit:
-                break
-            message = self._reader.message(value)
-            found.append(
-                Pending(
-                    to=message.to,
-                    sender=message.sender,
-                    lane=message.lane,
-                    seq=message.seq,
-                    type=message.type,
-                    message=MessageId(Id(value)),
-                )
-            )
-        return found
+        holds = read_holds(self._backend, actor)
+        rows = self._backend.rows(WAITING if actor is None else waiting_of(actor))
+        return [_pending(delivery, holds) for delivery in islice(self._waiting(rows), limit)]
+
+    def _waiting(self, rows: Iterable[tuple[bytes, bytes]]) -> Iterator[Delivery]:
+        """The messages that rows stand for. A row may stand for several, of which those before it may have rows too."""
+        key, after = b"", 0
+        for row, value in rows:
+            last = MessageId(Id(value))
+            if row[:-8] != key:
+                key, after = row[:-8], self._consumed(self._reader.message(last))
+            for delivery in unpack_row(self._reader, row, last, after=after):
+                after = delivery.message.seq
+                yield delivery
+
+    def _consumed(self, message: Message) -> int:
+        """The number of the last message that the recipient took of the same conversation."""
+        head = self.head(actor_of(message.to))
+        try:
+            inbox = {} if head is None else self._reader.step(head).inbox
+            cursor = mailbox_get(self._reader, inbox, sender_key(message))
+        except (StoreError, ObjectError):
+            # A head that is damaged: what the row names is all that is known.
+            return message.seq - 1
+        return 0 if cursor is None else cursor.seq
 
     def evidence(self, *, limit: int = 1000) -> list[Evidence]:
         """What shows that senders lied."""
@@ -236,9 +262,12 @@ class Lookup:
             raise NotThatStep(f"{step} is not in the history of {actor} here: at height {found.height} is another step")
         return step
 
-    def _info(self, actor: ActorId, head: StepId, name: str | None) -> ActorInfo:
-        step = self._reader.step(head)
-        return ActorInfo(id=actor, name=name, head=head, height=step.height, engine=step.engine)
+    def _info(self, actor: ActorId, head: StepId, name: str | None, holds: Mapping[Key, Hold]) -> ActorInfo:
+        step, hold = self._reader.step(head), foremost(holds, actor)
+        status, reason = (READY, None) if hold is None else (hold.state, hold.reason)
+        return ActorInfo(
+            id=actor, name=name, head=head, height=step.height, engine=step.engine, status=status, reason=reason
+        )
 
     def _has(self, step: Step, key: str, seq: int) -> bool:
         cursor = mailbox_get(self._reader, step.inbox, key)
@@ -270,6 +299,22 @@ def is_height(text: str) -> bool:
     """True if a text is a height, and neither an id nor a name."""
     # As long as a height may be: Python takes its time to read a number of a million digits.
     return text.isascii() and text.isdigit() and len(text) < 20
+
+
+def _pending(delivery: Delivery, holds: Mapping[Key, Hold]) -> Pending:
+    message = delivery.message
+    actor = actor_of(message.to)
+    found = holds.get((actor, Kind.PAUSE)) or holds.get((actor, Kind.STEPS))
+    return Pending(
+        to=message.to,
+        sender=message.sender,
+        lane=message.lane,
+        seq=message.seq,
+        type=message.type,
+        message=delivery.id,
+        state=WAITS if found is None else found.state,
+        error=None if found is None else found.reason,
+    )
 
 
 def _whole_bytes(tail: str) -> bytes:

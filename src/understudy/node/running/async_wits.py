@@ -11,8 +11,10 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable, Generator
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from understudy.actors.contract import StepResult
 from understudy.node.running.slow_wits import Run
@@ -21,9 +23,15 @@ STOP_SECONDS: Final = 5.0  # how long a stop waits for wits to be cancelled
 HELD_SECONDS: Final = 0.1  # a loop on which a wit waits so long for its beginning is held by one that computes
 MAX_LOOPS: Final = 16  # wits that never return keep their loop; beyond this the others wait for them
 
+Value = TypeVar("Value")
+
 _log = logging.getLogger("understudy.async_wits")
 
 OnDone = Callable[[StepResult | Exception], None]
+Control = Callable[[bool], None]
+
+# What is told when code of a wit gets and gives away control, for whatever the wit starts on its loop too.
+_control: ContextVar[Control | None] = ContextVar("understudy_control", default=None)
 
 
 class AsyncWits:
@@ -50,10 +58,15 @@ class AsyncWits:
             for loop in self._loops:
                 loop.stop(until)
 
-    def run(self, awaitable: Awaitable[StepResult], *, actor: str, seconds: float | None, done: OnDone) -> None:
-        """Await an actor's step; `done` gets its result, or the exception (TimeoutError after `seconds`). From any thread."""
+    def run(
+        self, awaitable: Awaitable[StepResult], *, actor: str, seconds: float | None, control: Control, done: OnDone
+    ) -> None:
+        """Await an actor's step; `done` gets its result, or the exception (TimeoutError after `seconds`). From any thread.
+
+        `control(True)` is called whenever the code gets control, `control(False)` when it gives it away.
+        """
         with self._lock:
-            self._loops[-1].add(_Wit(awaitable, actor, seconds, done, time.monotonic()))
+            self._loops[-1].add(_Wit(awaitable, actor, seconds, control, done, time.monotonic()))
 
     def relieve(self) -> None:
         """Give what waits for a loop that is held to a new one. To be called now and then, from one thread."""
@@ -81,6 +94,7 @@ class _Wit(NamedTuple):
     awaitable: Awaitable[StepResult]
     actor: str
     seconds: float | None
+    control: Control
     done: OnDone
     since: float
 
@@ -171,16 +185,48 @@ class _Loop:
 def _named_like_its_parent(loop: asyncio.AbstractEventLoop, coroutine: Any, **context: Any) -> asyncio.Task[Any]:
     """A task that bears the name of the actor whose wit began it: it may be the one that holds the loop."""
     parent = asyncio.current_task(loop)
+    control = _control.get()
+    if control is not None:
+        coroutine = _watched(coroutine, control)
     return asyncio.Task(coroutine, loop=loop, name=None if parent is None else parent.get_name(), **context)
 
 
 async def _drive(wit: _Wit) -> None:
+    _control.set(wit.control)
     try:
-        result: StepResult | Exception = await asyncio.wait_for(_as_coroutine(wit.awaitable), wit.seconds)
+        result: StepResult | Exception = await asyncio.wait_for(_watched(wit.awaitable, wit.control), wit.seconds)
     except Exception as error:
         result = error
     wit.done(result)
 
 
-async def _as_coroutine(awaitable: Awaitable[StepResult]) -> StepResult:
-    return await awaitable
+async def _watched(awaitable: Awaitable[Value], control: Control) -> Value:
+    return await _Watched(awaitable, control)
+
+
+class _Watched(Generic[Value]):
+    """An awaitable that says when its code has control."""
+
+    def __init__(self, awaitable: Awaitable[Value], control: Control) -> None:
+        self._awaitable = awaitable
+        self._control = control
+
+    def __await__(self) -> Generator[Any, Any, Value]:
+        inner = self._awaitable.__await__()
+        resume: Callable[[], Any] = lambda: next(inner)  # noqa: E731
+        while True:
+            self._control(True)
+            try:
+                waits_for = resume()
+            except StopIteration as end:
+                value: Value = end.value
+                return value
+            finally:
+                self._control(False)
+            try:
+                sent = yield waits_for
+                resume = partial(inner.send, sent) if isinstance(inner, Generator) else partial(next, inner)
+            except BaseException as error:
+                if not isinstance(inner, Generator):
+                    raise
+                resume = partial(inner.throw, error)

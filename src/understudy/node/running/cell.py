@@ -10,6 +10,8 @@ from enum import Enum
 from understudy.kernel.actor import Actor
 from understudy.kernel.deliver import Waiting
 from understudy.kernel.policy import Policy
+from understudy.node.holds import Hold
+from understudy.node.running.marks import NO_SLOT
 from understudy.node.running.pace import Pace
 from understudy.objects.ids import Id
 
@@ -29,7 +31,10 @@ class Cell:
     `ahead` counts steps submitted and not yet durable, `singles` how many messages still run alone after a batch failed.
     `pace` is what the messages of its code cost (None: not needed yet), `began` when its running step began.
     `slow` says that its last step took so long that the next one had better not hold up the others from its beginning.
-    `attempts` counts tries per inbox key. `overflow` says that the store holds waiting messages that `waiting` does not.
+    `attempts` counts tries per inbox key. `overflow` says that the store holds waiting messages that `waiting` does not,
+    `more_updates` the same of the update lane. `held` is why it takes only updates. `suspect` counts the messages that are
+    tried alone, because the process ended while one of them ran. `slot` is the mark of the step that runs,
+    `host_trouble` what the machine lacked for the last one.
     """
 
     __slots__ = (
@@ -37,14 +42,19 @@ class Cell:
         "ahead",
         "attempts",
         "began",
+        "held",
+        "host_trouble",
+        "more_updates",
         "overflow",
         "owner",
         "pace",
         "policy",
         "policy_id",
         "singles",
+        "slot",
         "slow",
         "stand",
+        "suspect",
         "trouble",
         "waiting",
     )
@@ -60,6 +70,11 @@ class Cell:
         self.pace: Pace | None = None
         self.attempts: dict[str, int] = {}
         self.overflow = False
+        self.more_updates = False
+        self.held: Hold | None = None
+        self.suspect = 0
+        self.host_trouble: str | None = None
+        self.slot = NO_SLOT
         self.owner: str | None = None
         self.policy: Policy | None = None
         self.policy_id: Id | None = None
@@ -68,4 +83,9 @@ class Cell:
     @property
     def forgettable(self) -> bool:
         """True if nothing would be lost by loading it again from the store when it is needed."""
-        return self.stand is Stand.IDLE and not self.ahead and not len(self.waiting) and not self.attempts
+        return not (self.stand is not Stand.IDLE or self.ahead or len(self.waiting) or self.attempts or self.has_more)
+
+    @property
+    def has_more(self) -> bool:
+        """True if there may be mail for it in the store that is not in memory."""
+        return self.overflow or self.more_updates

@@ -9,56 +9,61 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from understudy.actors.contract import Delivery, LiveEngine, StepResult
-from understudy.actors.errors import WitError
-from understudy.kernel.actor import load_actor, unborn
+from understudy.actors.errors import HostFailed, WitError
 from understudy.kernel.advance import WIT, Plan, prepare
 from understudy.kernel.core import runtime_of
-from understudy.kernel.deliver import MAX_WAITING, Judgement, judge, sender_key, unpack_row
-from understudy.kernel.evidence import evidence_unit
-from understudy.kernel.policy import DEFAULT, Policy, read_policy
+from understudy.kernel.deliver import sender_key
+from understudy.kernel.policy import RetryPolicy
 from understudy.kernel.retries import exhausted
 from understudy.kernel.seal import Sealed, recordable, seal
 from understudy.kernel.seeds import Seeds
+from understudy.node.holds import Holds, Kind, rows_without
 from understudy.node.running.async_wits import AsyncWits
 from understudy.node.running.calls import CapabilityTable, LiveCalls
 from understudy.node.running.cell import Cell, Stand
+from understudy.node.running.cells import Cells
 from understudy.node.running.committer import MAX_QUEUED, Committer, Done
+from understudy.node.running.forks import end_copy
+from understudy.node.running.gate import Allowed, Gate
+from understudy.node.running.marks import NO_SLOT, Flag, Mark, Marks, What
 from understudy.node.running.pace import STEP_SECONDS, Paces
 from understudy.node.running.slow_wits import Run, SlowWits
 from understudy.node.running.troubles import Troubles
 from understudy.objects.errors import ObjectError
-from understudy.objects.ids import ActorId, Id, MessageId, StepId
-from understudy.objects.mailbox import UPDATE, Cursor
-from understudy.objects.message import is_genesis
+from understudy.objects.ids import ActorId
+from understudy.objects.mailbox import UPDATE
 from understudy.objects.names import actor_of, is_outside
 from understudy.objects.step import CUT, Outcome
 from understudy.store.errors import Missing, StoreError
-from understudy.store.keys import WAITING, head_ref, height_row, read_waiting_row, waiting_of
-from understudy.store.maps import mailbox_get, tree_entry
-from understudy.store.port import Backend, Row, Unit
+from understudy.store.port import Backend, Unit
 from understudy.store.reader import Staging
 from understudy.store.verified import InFlight
 
 MAX_BURST: Final = 512  # steps between two looks at the mail: long enough to be cheap, short enough to be fair
 BURST_SECONDS: Final = 0.02  # the same for wits that compute: what a burst made waits for its end to be committed
 MAX_AHEAD: Final = 512  # undurable steps of one actor: bounds what a crash undoes and what memory holds
-MAX_CELLS: Final = 50_000  # an idle actor kept decoded costs about 1.4 KB
+MAX_FOUND: Final = 256  # actors with mail of an earlier life that are looked for between two bursts
 MAX_THREADS: Final = 64  # wits that never return keep their thread; beyond this the token stays where it is
 MAX_WAITING_THREADS: Final = (
     512  # the same where wits wait for an answer, which has an end; beyond this they are run again
 )
 TOKEN_SECONDS: Final = 0.02  # how long a wit may hold the token while others are ready
 STOP_SECONDS: Final = 5.0  # how long a stop waits for the token-holder
+
+# The machine's failures have no last attempt: there may be room again in an hour.
+HOST_RETRY: Final = RetryPolicy()
+
+PROCESS_ENDED: Final = "ProcessEnded"
 
 Tag = Sealed | Delivery | None  # a step, a message from outside, or something that nobody waits for
 
@@ -104,6 +109,8 @@ class Scheduler:
         run_ahead: int = MAX_AHEAD,
         monotonic: Callable[[], float] = time.monotonic,
         async_wits: AsyncWits | None = None,
+        holds: Holds | None = None,
+        marks: Marks | None = None,
     ) -> None:
         self._backend = backend
         self._reader = reader
@@ -115,7 +122,10 @@ class Scheduler:
         self._on_failure = on_failure
         self._run_ahead = run_ahead
         self._monotonic = monotonic
-        self._cells: dict[ActorId, Cell] = {}
+        self._holds = holds or Holds(backend)
+        self._marks = marks or Marks()
+        self._cells = Cells(backend, reader, self._holds, lambda unit: self._units.append((None, unit)))
+        self._gate = Gate()
         self._ready: deque[Cell] = deque()
         self._units: list[tuple[Tag, Unit]] = []
         self._parked: list[tuple[float, int, Cell, str]] = []
@@ -130,6 +140,7 @@ class Scheduler:
         self._left: list[tuple[Cell, float, int]] = []  # those that lost the token and still run
         self._slow_wits = SlowWits()
         self._paces = Paces()
+        self._awaiting: set[ActorId] = set()  # whose asynchronous wit is under way
         self._stopping = False
         self._failed = False
         self._stopped = threading.Event()
@@ -140,11 +151,15 @@ class Scheduler:
 
     # The outside of the scheduler: any thread.
 
-    def start(self) -> None:
-        """Deliver what the store says is pending, then step."""
+    def start(self, *, only_updates: bool = False) -> None:
+        """Step what the store says is pending. With `only_updates` that begins with `let_all_step`; births are let through.
+
+        Actors that `holds` suspects are tried first, alone.
+        """
+        self._gate.is_closed = only_updates
+        self._gate.suspect(self._holds.suspects())
         self.committer.start()
         self._async_wits.start()
-        self.recover()
         with self._token:
             self._hand_token_over()
         threading.Thread(target=self._watch, name="understudy-watch", daemon=True).start()
@@ -158,6 +173,7 @@ class Scheduler:
         self._stopped.set()
         self._async_wits.stop()
         self.committer.stop()
+        self._marks.close()
         # What became durable during the stop was not told to anybody yet.
         for item in list(self._mail):
             if isinstance(item, Committed):
@@ -167,20 +183,44 @@ class Scheduler:
         """Run something on the token-holder's thread, where cells may be looked at."""
         self._post(action)
 
+    def let_all_step(self) -> None:
+        """End the time in which only updates were taken. From any thread."""
+
+        def open_gate() -> None:
+            self._gate.is_closed = False
+            self._ready_all()
+
+        self.call(open_gate)
+
+    def holds_changed(self, actor: ActorId) -> None:
+        """Heed a change of the holds on an actor. From any thread."""
+
+        def look() -> None:
+            cell = self._cells.get(actor)
+            if cell.stand is Stand.STUCK and not cell.ahead:
+                cell = self._cells.reload(actor)
+            self._cells.look_at_holds(cell)
+            self._make_ready(cell)
+
+        self.call(look)
+
     def cells(self) -> Iterable[Cell]:
         """The living actors. Only within `call`."""
-        return self._cells.values()
+        return self._cells.all()
 
     @property
     def busy(self) -> bool:
         """True if a turn has something to do, now or after a while."""
+        if self._cells.is_recovering or self._gate.wants_suspect:
+            return True
         return bool(self._mail or self._ready or self._units or self._parked)
 
-    def troubles(self) -> Troubles:
-        """What holds actors up at this moment."""
-        cells = list(self._cells.values())
+    def troubles(self, actor: ActorId | None = None) -> Troubles:
+        """What holds actors up at this moment, or one of them. From any thread."""
+        cells = list(self._cells.all()) if actor is None else [cell for cell in [self._cells.known(actor)] if cell]
         return Troubles(
             stuck={cell.actor.text: cell.trouble for cell in cells if cell.trouble is not None},
+            host={cell.actor.text: cell.host_trouble for cell in cells if cell.host_trouble is not None},
             attempts={(cell.actor.text, key): count for cell in cells for key, count in list(cell.attempts.items())},
         )
 
@@ -191,25 +231,15 @@ class Scheduler:
             self._mail.append(item)
             self._wake.notify()
 
-    def recover(self) -> None:
-        """Take in what waits in the store. `start` does it."""
-        for key, value in self._backend.rows(WAITING):
-            cell = self._cell(read_waiting_row(key).actor)
-            # Past the bound, the rest of an actor's mail stays in the store until there is room.
-            if cell.overflow:
-                continue
-            try:
-                self._offer_row(cell, key, value)
-            except (StoreError, ObjectError) as error:
-                self._stick(cell, error)
-            self._make_ready(cell)
-
     def turn(self, epoch: int = 0, *, wait: bool = True, burst: int = MAX_BURST) -> None:
         """One round of the token-holder: hand over what was made, look at the mail (wait for some), step."""
         # First: a thread that takes the token over finds units that the one before it could not hand over.
         self._submit()
         self._take_mail(wait=wait)
         self._unpark_due()
+        for cell in self._cells.recover(MAX_FOUND):
+            self._make_ready(cell)
+        self._try_suspects()
         self._burst(epoch, burst)
 
     def _hand_token_over(self) -> None:
@@ -255,7 +285,7 @@ class Scheduler:
     def _take_mail(self, *, wait: bool) -> None:
         with self._wake:
             while wait and not self._mail and not self._may_step() and not self._stopping:
-                pause = self._parked[0][0] - self._monotonic() if self._parked else None
+                pause = self._next_moment()
                 if pause is not None and pause <= 0:
                     break
                 self._wake.wait(pause)
@@ -270,7 +300,16 @@ class Scheduler:
                 item()
 
     def _may_step(self) -> bool:
+        if self._cells.is_recovering or self._gate.wants_suspect:
+            return True
         return bool(self._ready) and self.committer.queued < MAX_QUEUED
+
+    def _next_moment(self) -> float | None:
+        """In how many seconds something has to be done without a message."""
+        moments = [self._parked[0][0]] if self._parked else []
+        if self._gate.until is not None:
+            moments.append(self._gate.until)
+        return min(moments) - self._monotonic() if moments else None
 
     def _burst(self, epoch: int, most: int) -> None:
         until = self._monotonic() + BURST_SECONDS
@@ -287,7 +326,7 @@ class Scheduler:
             except _TokenLost:
                 raise
             except Exception as error:
-                self._stick(cell, error)
+                self._cells.stick(cell, error)
 
     def _submit(self) -> None:
         if self._units:
@@ -295,17 +334,29 @@ class Scheduler:
             self.committer.submit(units)
 
     def _step(self, cell: Cell, epoch: int) -> None:
-        taken = self._take(cell)
+        allowed = self._gate.allows(cell)
+        if allowed is Allowed.NOTHING:
+            return
+        taken = self._take(cell, allowed)
         if not taken:
-            if cell.overflow:
-                self._refill(cell)
+            if cell.has_more and self._cells.refill(cell):
+                self._make_ready(cell)
+            elif cell is self._gate.alone and cell.stand is not Stand.STUCK:
+                self._trust(cell)
             return
         running = (cell, self._monotonic(), threading.get_ident())
         cell.began = running[1]
         self._running = running
         if cell.slow:
             self._leave(running)
+        slot = self._marks.enter(self._mark(cell, taken))
         finished = self._run(cell, taken)
+        end_copy()
+        if isinstance(finished.result, Awaitable):
+            cell.slot = slot
+            self._marks.change(slot, Flag.WAITING)
+        else:
+            self._marks.leave(slot)
         cell.slow = self._monotonic() - running[1] >= TOKEN_SECONDS
         with self._token:
             lost = self._epoch != epoch
@@ -318,6 +369,11 @@ class Scheduler:
             self._post(finished)
             raise _TokenLost
         self._settle(finished)
+
+    def _mark(self, cell: Cell, taken: list[Delivery]) -> Mark:
+        is_alone = cell is self._gate.alone and not self._left and not self._awaiting
+        name = UPDATE if taken[0].message.lane == UPDATE else ""
+        return Mark(cell.actor.id, What.STEP, Flag.ALONE if is_alone else Flag.RUNNING, name, len(taken))
 
     def _run(self, cell: Cell, taken: list[Delivery]) -> Finished:
         """Load the wit, which runs its modules, and run it: all of this may take for ever, so it is watched."""
@@ -349,14 +405,26 @@ class Scheduler:
             staging=staging,
             calls=calls,
             engines=self._engines,
-            owner=lambda: self._owner(cell),
+            owner=lambda: self._cells.owner(cell),
+            cut=_cut(cell, taken),
         )
 
     def _run_async(self, cell: Cell, plan: Plan, awaitable: Awaitable[StepResult]) -> None:
-        deadline_ms = self._policy(cell).deadline_ms
+        deadline_ms = self._cells.policy(cell).deadline_ms
         taken = list(plan.given.messages)
+        slot, cell.slot = cell.slot, NO_SLOT
+        is_over = False
+
+        def control(has_it: bool) -> None:
+            end_copy()
+            # What a wit leaves behind runs on after its step, when the slot is another's.
+            if not is_over:
+                self._marks.change(slot, Flag.RUNNING if has_it else Flag.WAITING)
 
         def done(result: StepResult | Exception) -> None:
+            nonlocal is_over
+            is_over = True
+            self._marks.leave(slot)
             if isinstance(result, TimeoutError) and deadline_ms is not None:
                 assert plan.program is not None
                 outcome = Outcome(CUT, "Deadline", f"the wit was stopped after {deadline_ms:,} ms")
@@ -364,8 +432,9 @@ class Scheduler:
             self._post(Finished(cell, taken, plan, result))
 
         cell.stand = Stand.RUNNING
+        self._awaiting.add(cell.actor.id)
         seconds = None if deadline_ms is None else deadline_ms / 1000
-        self._async_wits.run(awaitable, actor=cell.actor.text, seconds=seconds, done=done)
+        self._async_wits.run(awaitable, actor=cell.actor.text, seconds=seconds, control=control, done=done)
 
     def _finished(self, item: Finished) -> None:
         if item.cell.stand is not Stand.RUNNING:
@@ -375,18 +444,38 @@ class Scheduler:
         try:
             self._settle(item)
         except Exception as error:
-            self._stick(item.cell, error)
+            self._cells.stick(item.cell, error)
 
     def _settle(self, item: Finished) -> None:
         cell, plan, result = item.cell, item.plan, item.result
+        self._awaiting.discard(cell.actor.id)
+        if isinstance(result, HostFailed):
+            self._try_again(cell, item.taken, result)
+            return
         if isinstance(result, Exception):
             cell.waiting.put_back(item.taken)
+            if cell is self._gate.alone:
+                self._trust(cell)
             raise result
         assert plan is not None
         if isinstance(result, StepResult):
             self._finish(cell, plan, result)
         else:
             self._run_async(cell, plan, result)
+
+    def _try_again(self, cell: Cell, taken: list[Delivery], error: HostFailed) -> None:
+        """The machine had no room for this step: nothing is consumed, and it is tried until there is."""
+        cell.host_trouble = str(error)
+        if len(taken) > 1:
+            # One of them may fit where all of them do not.
+            cell.waiting.put_back(taken)
+            cell.singles = len(taken)
+            self._make_ready(cell)
+            return
+        key = sender_key(taken[0].message)
+        cell.attempts[key] = attempt = cell.attempts.get(key, 0) + 1
+        _log.warning("actor %s: %s; it is tried again", cell.actor.text, error)
+        self._park(cell, taken, key, HOST_RETRY.delay_ms(attempt))
 
     def _finish(self, cell: Cell, plan: Plan, result: StepResult) -> None:
         taken = list(plan.given.messages)
@@ -399,37 +488,80 @@ class Scheduler:
         key = sender_key(taken[0].message)
         if result.retry is not None:
             cell.attempts[key] = attempt = cell.attempts.get(key, 0) + 1
-            retry = self._policy(cell).retry
+            retry = self._cells.policy(cell).retry
             if attempt < retry.attempts:
                 self._park(cell, taken, key, retry.delay_ms(attempt))
                 return
             result = exhausted(result)
         cell.attempts.pop(key, None)
+        cell.host_trouble = None
         cell.singles = max(0, cell.singles - 1)
         self._seal(cell, plan, result)
         self._make_ready(cell)
 
     def _seal(self, cell: Cell, plan: Plan, result: StepResult) -> None:
-        sealed = seal(plan, result, known=lambda _, draft: self._exists(actor_of(draft.to)))
+        sealed = seal(plan, result, known=lambda _, draft: self._cells.exists(actor_of(draft.to)))
+        unit = self._without_holds(cell, sealed)
         cell.waiting.forget(list(sealed.consumed))
         cell.actor = sealed.actor
         cell.ahead += 1
         self._reader.add(sealed.unit.blocks, plan.given.store.nodes)
-        self._units.append((sealed, sealed.unit))
+        self._units.append((sealed, unit))
         if sealed.consumed[0].message.lane == UPDATE:
             # Other code may cost otherwise.
             cell.pace = None
         elif cell.pace is not None:
             cell.pace.learn(sealed.consumed, self._monotonic() - cell.began)
 
-    def _exists(self, actor: ActorId) -> bool:
-        cell = self._cells.get(actor)
-        if cell is not None and (cell.actor.step is not None or cell.stand is Stand.RUNNING):
-            # Before its first step, what an actor runs is its genesis.
-            return True
-        if cell is not None and any(is_genesis(delivery.message) for delivery in cell.waiting.all()):
-            return True
-        return self._backend.ref(head_ref(actor)) is not None
+    def _without_holds(self, cell: Cell, sealed: Sealed) -> Unit:
+        """The unit of a step, which also removes the holds that end with it: what was tried is trusted, an update cures."""
+        if cell.held is None and not cell.suspect and self._holds.get(cell.actor.id, Kind.QUERIES) is None:
+            return sealed.unit
+        ended: list[Kind] = []
+        is_update = sealed.consumed[0].message.lane == UPDATE
+        if is_update and (sealed.step.outcome is None or _is_cut(sealed)):
+            ended = [Kind.STEPS, Kind.QUERIES]
+        elif cell.suspect:
+            cell.suspect -= len(sealed.consumed)
+            ended = [Kind.STEPS] if cell.suspect <= 0 else []
+        if not ended:
+            return sealed.unit
+        self._holds.forget(cell.actor.id, ended)
+        self._cells.look_at_holds(cell)
+        if cell is self._gate.alone:
+            self._end_trial()
+        return msgspec.structs.replace(sealed.unit, rows=[*sealed.unit.rows, *rows_without(cell.actor.id, ended)])
+
+    # Trials of those that may have ended the process.
+
+    def _try_suspects(self) -> None:
+        now = self._monotonic()
+        if self._gate.is_overdue(now):
+            self._end_trial()
+        while self._gate.wants_suspect:
+            cell = self._cells.get(self._gate.next_suspect())
+            if not cell.suspect:
+                continue
+            if not len(cell.waiting):
+                cell.overflow = cell.more_updates = True
+            _log.warning("actor %s may have ended the process: it is tried alone now", cell.actor.text)
+            self._gate.begin(cell, now)
+            self._make_ready(cell)
+
+    def _end_trial(self) -> None:
+        self._gate.end()
+        self._ready_all()
+
+    def _trust(self, cell: Cell) -> None:
+        """The one that is tried did not end the process."""
+        self._holds.forget(cell.actor.id, [Kind.STEPS])
+        self._units.append((None, Unit(rows=rows_without(cell.actor.id, [Kind.STEPS]))))
+        self._cells.look_at_holds(cell)
+        self._end_trial()
+
+    def _ready_all(self) -> None:
+        for cell in list(self._cells.all()):
+            self._make_ready(cell)
 
     def _committed(self, done: Sequence[Done[Tag]]) -> None:
         for tag, unit, receipt in done:
@@ -439,7 +571,7 @@ class Scheduler:
             if not isinstance(tag, Sealed):
                 continue
             self._reader.remove(unit.blocks, durable=receipt.conflict is None)
-            cell = self._cells[tag.actor.id]
+            cell = self._cells.get(tag.actor.id)
             cell.ahead -= 1
             if receipt.conflict is not None:
                 self._lose_head(cell)
@@ -452,8 +584,7 @@ class Scheduler:
                     self._deliver(delivery)
             self._make_ready(cell)
         self._on_durable(done)
-        if len(self._cells) > MAX_CELLS:
-            self._forget_idle()
+        self._cells.forget_idle()
 
     def _lose_head(self, cell: Cell) -> None:
         """Somebody else moved the head: begin again from what the store says, once nothing of ours is under way."""
@@ -466,75 +597,40 @@ class Scheduler:
 
     def _begin_again(self, cell: Cell) -> None:
         """Forget what we know of an actor, and take it in from the store."""
-        del self._cells[cell.actor.id]
-        cell = self._cell(cell.actor.id)
-        try:
-            self._refill(cell)
-        except (StoreError, ObjectError) as error:
-            self._stick(cell, error)
+        self._holds.load()
+        self._make_ready(self._cells.reload(cell.actor.id))
 
     def _deliver(self, delivery: Delivery) -> None:
-        cell = self._cell(actor_of(delivery.message.to))
+        cell = self._cells.get(actor_of(delivery.message.to))
         if cell.stand is Stand.STUCK and delivery.message.lane == UPDATE and not cell.ahead:
             self._begin_again(cell)
             return
         try:
-            self._offer(cell, delivery)
+            self._cells.offer(cell, delivery)
         except (StoreError, ObjectError) as error:
-            self._stick(cell, error)
+            self._cells.stick(cell, error)
         self._make_ready(cell)
 
-    def _offer(self, cell: Cell, delivery: Delivery) -> None:
-        id, message, _ = delivery
-        if cell.overflow or len(cell.waiting) >= MAX_WAITING:
-            cell.overflow = True
-            return
-        key = sender_key(message)
-        cursor = self._cursor(cell, key)
-        judgement = judge(id, message, cursor)
-        if judgement is Judgement.NEXT:
-            cell.waiting.add(delivery)
-        elif judgement is Judgement.EVIDENCE:
-            self._keep_evidence(cell, delivery, cursor)
-        elif judgement is Judgement.DUPLICATE and delivery.row and not cell.ahead and key not in cell.waiting.tails:
-            # A durable step consumed it, or skipped it if it is a signal: nothing else would ever take its row away.
-            self._units.append((None, Unit(rows=[Row(delivery.row, None)])))
-
-    def _keep_evidence(self, cell: Cell, delivery: Delivery, cursor: Cursor | None) -> None:
-        _log.warning("%s sent %s two messages with one number", delivery.message.sender, cell.actor.text)
-        self._units.append((None, evidence_unit(delivery, kept=cursor)))
-
-    def _refill(self, cell: Cell) -> None:
-        """Take waiting messages in from the store, up to the bound."""
-        before = len(cell.waiting)
-        cell.overflow = False
-        for key, value in self._backend.rows(waiting_of(cell.actor.id)):
-            self._offer_row(cell, key, value)
-            if cell.overflow:
-                break
-        # While everything that fits in waits for a retry, there is nothing to do.
-        if len(cell.waiting) > before:
-            self._make_ready(cell)
-
-    def _offer_row(self, cell: Cell, row: bytes, value: bytes) -> None:
-        id = MessageId(Id(value))
-        cursor = self._cursor(cell, sender_key(self._reader.message(id)))
-        for delivery in unpack_row(self._reader, row, id, after=0 if cursor is None else cursor.seq):
-            self._offer(cell, delivery)
-
-    def _cursor(self, cell: Cell, key: str) -> Cursor | None:
-        """The last message from a sender that was taken in, consumed or not."""
-        return cell.waiting.tails.get(key) or mailbox_get(self._reader, cell.actor.inbox, key)
-
     def _make_ready(self, cell: Cell) -> None:
-        if cell.stand is Stand.IDLE and cell.ahead < self._run_ahead and (len(cell.waiting) or cell.overflow):
+        if cell.stand is Stand.IDLE and cell.ahead < self._run_ahead and self._has_work(cell):
             cell.stand = Stand.READY
             self._ready.append(cell)
+
+    def _has_work(self, cell: Cell) -> bool:
+        match self._gate.allows(cell):
+            case Allowed.NOTHING:
+                return False
+            case Allowed.UPDATES:
+                return bool(cell.waiting.updates or cell.more_updates)
+        return bool(len(cell.waiting) or cell.has_more or cell is self._gate.alone)
 
     def _park(self, cell: Cell, taken: list[Delivery], key: str, delay_ms: int) -> None:
         cell.waiting.put_back(taken)
         cell.waiting.park(key)
         heappush(self._parked, (self._monotonic() + delay_ms / 1000, next(self._parkings), cell, key))
+        if cell is self._gate.alone:
+            # It ran, and the process goes on.
+            self._trust(cell)
         self._make_ready(cell)
 
     def _unpark_due(self) -> None:
@@ -544,56 +640,14 @@ class Scheduler:
             cell.waiting.unpark(key)
             self._make_ready(cell)
 
-    def _stick(self, cell: Cell, error: Exception) -> None:
-        """The host failed this actor, not its wit: nothing is consumed, and it stands still until a restart or an update."""
-        cell.stand = Stand.STUCK
-        cell.trouble = f"{type(error).__name__}: {error}"
-        # What is delivered from now on is read from the store once the actor begins again.
-        cell.overflow = True
-        level = logging.ERROR if isinstance(error, StoreError) else logging.CRITICAL
-        text = "".join(traceback.format_exception(error))
-        _log.log(level, "actor %s stands still: %s\n%s", cell.actor.text, cell.trouble, text)
-
-    def _cell(self, actor: ActorId) -> Cell:
-        cell = self._cells.get(actor)
-        if cell is None:
-            head = self._backend.ref(head_ref(actor))
-            try:
-                cell = Cell(load_actor(self._reader, actor, None if head is None else StepId(Id(head))))
-            except (StoreError, ObjectError) as error:
-                # One damaged head must not keep the others from their mail.
-                cell = Cell(unborn(actor))
-                self._stick(cell, error)
-            self._cells[actor] = cell
-        return cell
-
-    def _forget_idle(self) -> None:
-        idle = [actor for actor, cell in self._cells.items() if cell.forgettable]
-        for actor in idle[: len(self._cells) - MAX_CELLS * 9 // 10]:
-            del self._cells[actor]
-
-    def _policy(self, cell: Cell) -> Policy:
-        try:
-            id = tree_entry(self._reader, cell.actor.core, "policy")
-        except (ObjectError, Missing):
-            # The core of an actor whose genesis is still to come, or was refused.
-            id = None
-        if cell.policy is None or cell.policy_id != id:
-            cell.policy_id = id
-            try:
-                cell.policy = DEFAULT if id is None else read_policy(self._reader, cell.actor.core)
-            except WitError as error:
-                # Only a genesis that will be refused and a wit that writes its own /policy get here.
-                _log.warning("actor %s: %s", cell.actor.text, error)
-                cell.policy = DEFAULT
-        return cell.policy
-
-    def _take(self, cell: Cell) -> list[Delivery]:
+    def _take(self, cell: Cell, allowed: Allowed) -> list[Delivery]:
         """The messages of the next step: as many as /policy asks for, else as many as take milliseconds."""
         born = cell.actor.step is not None
-        if cell.singles or len(cell.waiting) < 2:
+        if born and allowed is not Allowed.ALL:
+            return cell.waiting.take_update()
+        if cell.suspect or cell.singles or len(cell.waiting) < 2:
             return cell.waiting.take(born=born, limit=1)
-        asked = self._policy(cell).batch
+        asked = self._cells.policy(cell).batch
         if asked is not None:
             return cell.waiting.take(born=born, limit=asked)
         core = cell.actor.core
@@ -608,24 +662,11 @@ class Scheduler:
             return cell.waiting.take(born=born, limit=engine.batch)
         return cell.waiting.take(born=born, limit=engine.batch, cost=cell.pace.seconds, budget=STEP_SECONDS)
 
-    def _owner(self, cell: Cell) -> str:
-        if cell.owner is None:
-            step = cell.actor.step
-            if step is not None and step.height > 0:
-                first = self._backend.row(height_row(cell.actor.id, 0))
-                step = None if first is None else self._reader.step(first)
-            if step is None:
-                raise StoreError(
-                    f"the first step of {cell.actor.text} is not in the store's index; run: understudy fsck"
-                )
-            cell.owner = self._reader.message(step.consumed[0]).sender
-        return cell.owner
-
     def _when_durable(self, cell: Cell, action: Callable[[], None]) -> None:
         """Run the action once every step of the actor is durable; a running wit's parent is the last of them. From any thread."""
 
         def look() -> None:
-            if self._cells.get(cell.actor.id) is not cell:
+            if self._cells.known(cell.actor.id) is not cell:
                 # The head it runs on was lost: its effects must never start.
                 return
             if cell.ahead == 0:
@@ -646,7 +687,8 @@ class Scheduler:
 
     def _relieve(self) -> None:
         running = self._running
-        if running is None or self._monotonic() - running[1] < TOKEN_SECONDS or not self.busy:
+        now = self._monotonic()
+        if running is None or now - running[1] < TOKEN_SECONDS or not (self.busy or self._gate.is_overdue(now)):
             return
         self._leave(running)
 
@@ -680,3 +722,15 @@ class Scheduler:
             runs = [*self._left, *([] if self._running is None else [self._running])]
         found = [Run(cell.actor.text, since, thread) for cell, since, thread in runs]
         return found + self._async_wits.computing()
+
+
+def _cut(cell: Cell, taken: list[Delivery]) -> Outcome | None:
+    """How a step ends without being run: an update that ended the process again and again must not stand before its cure."""
+    held = cell.held
+    if held is None or not held.is_update or taken[0].message.lane != UPDATE:
+        return None
+    return Outcome(CUT, PROCESS_ENDED, f"this update was not applied: {held.reason}")
+
+
+def _is_cut(sealed: Sealed) -> bool:
+    return sealed.step.outcome is not None and sealed.step.outcome.code == PROCESS_ENDED

@@ -7,19 +7,29 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
-from understudy.node.looking.lookup import Pending
+from understudy.node.looking.lookup import READY, ActorInfo, Pending
 from understudy.objects.mailbox import mailbox_key
 
 
 class Troubles(Struct, frozen=True, kw_only=True):
-    """Actors that stand still, with the reason, and how often the first message of an inbox key was tried."""
+    """Actors that stand still, with the reason, those that the machine failed, and how often a message was tried."""
 
     stuck: Mapping[str, str]
+    host: Mapping[str, str]
     attempts: Mapping[tuple[str, str], int]
 
     def explain(self, pending: Pending) -> Pending:
         """The pending message with what holds it up."""
         attempts = self.attempts.get((pending.to, mailbox_key(pending.sender, pending.lane)), 0)
-        error = self.stuck.get(pending.to)
-        state = "stuck" if error is not None else "retry" if attempts else pending.state
+        stuck = self.stuck.get(pending.to)
+        state = "stuck" if stuck is not None else "retry" if attempts and pending.error is None else pending.state
+        error = stuck or pending.error or (self.host.get(pending.to) if attempts else None)
         return msgspec.structs.replace(pending, state=state, attempts=attempts, error=error)
+
+    def about(self, info: ActorInfo) -> ActorInfo:
+        """The actor with what keeps it from working."""
+        text = str(info.id)
+        for status, reasons in (("stuck", self.stuck), ("retry", self.host)):
+            if text in reasons and info.status == READY:
+                return msgspec.structs.replace(info, status=status, reason=reasons[text])
+        return info

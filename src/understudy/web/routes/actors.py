@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, BinaryIO
 from urllib.parse import quote
+from zlib import crc32
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -56,6 +57,8 @@ def show_actor(request: Request) -> Response:
     info = node_of(request).actor(actor_in(request))
     # A name can come without a step.
     tag = str(info.head) if info.name is None else f"{info.head}.{quote(info.name)}"
+    # So can a hold, and its end.
+    tag += "" if info.reason is None else f".{info.status}.{crc32(info.reason.encode()):08x}"
     return fresh_json(request, actor_view(info), head_headers(tag))
 
 
@@ -67,6 +70,8 @@ def actor_view(info: ActorInfo) -> dict[str, Any]:
         "head": str(info.head),
         "height": info.height,
         "engine": info.engine,
+        "status": info.status,
+        "reason": info.reason,
     }
 
 

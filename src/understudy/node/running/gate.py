@@ -1,0 +1,83 @@
+"""The gate: which messages an actor may be given at this moment.
+
+The law: updates always go through, but for the short while in which another actor is tried alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from enum import Enum
+from typing import Final
+
+from understudy.node.running.cell import Cell
+from understudy.objects.ids import ActorId
+
+ALONE_SECONDS: Final = 2.0  # how long the others wait for a message that may end the process
+
+
+class Allowed(Enum):
+    """What may be given to an actor."""
+
+    ALL = "all"
+    UPDATES = "updates"
+    BIRTH = "birth"  # its genesis, and updates
+    NOTHING = "nothing"
+
+
+class Gate:
+    """Closed, it lets only updates and births through. Then suspects are tried, one after the other, then it is open.
+
+    The token-holder's thread alone touches it; the watch asks `is_overdue`.
+    """
+
+    def __init__(self) -> None:
+        self.is_closed = False
+        self._suspects: deque[ActorId] = deque()
+        self._alone: Cell | None = None
+        self._until = 0.0
+
+    @property
+    def alone(self) -> Cell | None:
+        """The actor that is being tried, while nothing else begins."""
+        return self._alone
+
+    @property
+    def until(self) -> float | None:
+        """When the others have waited long enough for a trial; None if there is none."""
+        return None if self._alone is None else self._until
+
+    @property
+    def wants_suspect(self) -> bool:
+        """True if the next trial may begin."""
+        return not self.is_closed and self._alone is None and bool(self._suspects)
+
+    def suspect(self, actors: Iterable[ActorId]) -> None:
+        """These are to be tried."""
+        self._suspects.extend(actors)
+
+    def next_suspect(self) -> ActorId:
+        """The one to be tried next."""
+        return self._suspects.popleft()
+
+    def begin(self, cell: Cell, now: float) -> None:
+        """From here on nothing but this actor steps."""
+        self._alone, self._until = cell, now + ALONE_SECONDS
+
+    def end(self) -> None:
+        """The trial is over, or has taken too long."""
+        self._alone = None
+
+    def is_overdue(self, now: float) -> bool:
+        """True if the others have waited long enough for a trial."""
+        return self._alone is not None and now >= self._until
+
+    def allows(self, cell: Cell) -> Allowed:
+        """What may be given to an actor now."""
+        if self._alone is not None:
+            return Allowed.ALL if cell is self._alone else Allowed.NOTHING
+        if cell.held is None and not self.is_closed and (not cell.suspect or cell.actor.id not in self._suspects):
+            return Allowed.ALL
+        if cell.held is None and not cell.suspect and cell.actor.step is None:
+            return Allowed.BIRTH
+        return Allowed.UPDATES

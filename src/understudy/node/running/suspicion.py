@@ -1,0 +1,71 @@
+"""Suspicion: who may have ended the process, by what ran when it ended.
+
+The law: nobody is held for one death. A step that ran is tried once more, alone; a query once it is asked again. What
+ended the process then is held until an update takes effect, or an operator resumes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from understudy.node.holds import HELD, SUSPECT, Hold, Key, Kind
+from understudy.node.running.marks import Flag, Mark, What
+from understudy.objects.mailbox import UPDATE
+
+MAX_DEATHS: Final = 3  # of a step that takes too long to be tried alone until its end
+_CURE: Final = "push an update that mends it, or resume it to try it once more"
+
+Known = Callable[[Key], Hold | None]
+
+
+def suspect(left: Iterable[Mark], known: Known, *, now: int) -> dict[Key, Hold]:
+    """The holds that follow from the marks that a process left behind. `known` gives those before it."""
+    # An asynchronous wit that only waited did nothing. (What ends the process from a callback that a wit left to its event
+    # loop is therefore nobody's: it does not run again unless its step was not over.)
+    running = [mark for mark in left if mark.flag is not Flag.WAITING]
+    queries = {key: hold for mark in _innermost(running) for key, hold in [_of_query(mark, known, now)]}
+    # A step that asked the query which ended the process is not to blame for it.
+    is_explained = any(hold.state == HELD for hold in queries.values())
+    steps = {
+        key: hold
+        for mark in running
+        if mark.what is What.STEP
+        for key, hold in [_of_step(mark, known, now, is_explained=is_explained)]
+    }
+    return {**steps, **queries}
+
+
+def _innermost(running: list[Mark]) -> list[Mark]:
+    """Of the queries that asked each other those that asked nobody."""
+    found: dict[int, Mark] = {}
+    for mark in running:
+        if mark.what is What.QUERY and mark.depth >= found.get(mark.question, mark).depth:
+            found[mark.question] = mark
+    return list(found.values())
+
+
+def _of_query(mark: Mark, known: Known, now: int) -> tuple[Key, Hold]:
+    key = (mark.actor, Kind.QUERIES)
+    before = known(key)
+    deaths = 1 if before is None else before.deaths + 1
+    if deaths == 1:
+        reason = f"the process ended while its query {mark.name!r} ran; its queries run one at a time for now"
+        return key, Hold(state=SUSPECT, reason=reason, since=now, deaths=1)
+    reason = f"its query {mark.name!r} ended the process {deaths} times; {_CURE}"
+    return key, Hold(state=HELD, reason=reason, since=now, deaths=deaths)
+
+
+def _of_step(mark: Mark, known: Known, now: int, *, is_explained: bool) -> tuple[Key, Hold]:
+    key = (mark.actor, Kind.STEPS)
+    before = known(key)
+    is_update = mark.name == UPDATE
+    what = "an update" if is_update else "a message"
+    deaths = (0 if before is None else before.deaths) + (not is_explained)
+    if not is_explained and (deaths >= MAX_DEATHS or (mark.flag is Flag.ALONE and deaths > 1)):
+        how = "the last time it ran alone" if mark.flag is Flag.ALONE else "whatever else ran"
+        reason = f"the process ended {deaths} times while {what} of it was being handled, {how}; {_CURE}"
+        return key, Hold(state=HELD, reason=reason, since=now, deaths=deaths, is_update=is_update)
+    reason = f"the process ended while {what} of it was being handled: it is tried once more, alone"
+    messages = max(1, mark.messages)
+    return key, Hold(state=SUSPECT, reason=reason, since=now, deaths=deaths, messages=messages, is_update=is_update)

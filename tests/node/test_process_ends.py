@@ -1,0 +1,315 @@
+"""Code that ends the process: it is known at the next start, tried once more alone, then held; an update cures it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.node.living import Living
+from understudy.objects.ids import ActorId
+from understudy.store.fsck import fsck
+from understudy.store.open import open_store
+
+PATIENCE = 60.0
+
+# `how` says what ends the process: Python itself, or a fault in code that is not Python.
+DEADLY = """
+import asyncio, ctypes, multiprocessing, os
+from understudy import Context, Wit
+wit = Wit()
+
+def end(how: str) -> None:
+    if how == "exit":
+        os._exit(3)
+    if how == "fault":
+        ctypes.string_at(0)
+
+@wit.message("add")
+def add(number: int, state: dict) -> int:
+    state["sum"] = state.get("sum", 0) + number
+    return state["sum"]
+
+@wit.message("end")
+def end_process(how: str, state: dict) -> None:
+    end(how)
+    state["survived"] = how
+
+@wit.message("end later")
+async def end_later(how: str, state: dict) -> None:
+    await asyncio.sleep(0.01)
+    await asyncio.create_task(end_in_a_task(how))
+    state["survived"] = how
+
+async def end_in_a_task(how: str) -> None:
+    await asyncio.sleep(0.01)
+    end(how)
+
+@wit.message("wait")
+async def wait(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+@wit.message("ask")
+async def ask(other: str, ctx: Context) -> str:
+    return (await ctx.query(other, "deadly", {"how": "exit"})).text()
+
+@wit.message("copy")
+def copy(number: int) -> int:
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=abs, args=(number,)), context.Process(target=wait_for_ever)]
+    for worker in workers:
+        worker.start()
+    workers[0].join()
+    workers[1].terminate()
+    workers[1].join()
+    return workers[0].exitcode
+
+def wait_for_ever() -> None:
+    import time
+    time.sleep(600)
+
+@wit.message("fork")
+def fork(number: int) -> int:
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+    return number
+
+@wit.query("deadly")
+def deadly(how: str) -> str:
+    end(how)
+    return "alive"
+
+@wit.query("harmless")
+def harmless() -> str:
+    return "alive"
+"""
+MENDED = DEADLY.replace('if how == "exit"', 'if how == "never"').replace('if how == "fault"', 'if how == "never"')
+LATE = "import os\nos._exit(4)\n"
+
+
+class Server:
+    """A process that serves a store; a new one after each end."""
+
+    def __init__(self, store: Path) -> None:
+        self.url = f"rocksdb:{store}"
+        self.folder = store.parent
+        self.process: subprocess.Popen[str] | None = None
+        self.http = httpx.Client()
+
+    def start(self) -> None:
+        command = ["-m", "understudy", "serve", "--listen", "127.0.0.1:0", "--store", self.url, "--json"]
+        self.process = subprocess.Popen(
+            [sys.executable, *command],
+            stdout=subprocess.PIPE,
+            stderr=open(self.folder / "stderr", "a"),  # noqa: SIM115 - the process has it
+            text=True,
+            cwd=self.folder,
+        )
+        assert self.process.stdout is not None
+        said = ""
+        while (line := self.process.stdout.readline()) not in ("", "}\n"):
+            said += line
+        if line:
+            address = json.loads(said + "}")["address"]
+            headers = {"Authorization": f"Bearer {(Path(self.url[8:]) / 'token').read_text().strip()}"}
+            self.http = httpx.Client(base_url=address, headers=headers, timeout=PATIENCE)
+
+    def wait_for_end(self) -> int:
+        """The code with which the process ended by itself."""
+        assert self.process is not None
+        code = self.process.wait(PATIENCE)
+        self.close()
+        return code
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+            self.process.wait(PATIENCE)
+        self.close()
+
+    def close(self) -> None:
+        if self.process is not None and self.process.stdout is not None:
+            self.process.stdout.close()
+        self.http.close()
+
+    def send(self, actor: ActorId, type: str, content: Any, *, wait: bool = True) -> httpx.Response:
+        headers = {"Message-Type": type} | ({} if wait else {"Prefer": "respond-async"})
+        return self.http.post(f"/actors/{actor}/messages", content=json.dumps(content), headers=headers)
+
+    def status(self, actor: ActorId) -> str:
+        status: str = self.http.get(f"/actors/{actor}").json()["status"]
+        return status
+
+    def update(self, actor: ActorId, text: str, *, path: str = "wit") -> httpx.Response:
+        body = json.dumps({"patch": {path: text}})
+        return self.http.post(f"/actors/{actor}/messages", content=body, headers={"Message-Lane": "update"})
+
+    def hold(self, actor: ActorId) -> dict[str, Any] | None:
+        """What `/healthz` says of an actor."""
+        holds = self.http.get("/healthz").json()["holds"]
+        return next((hold for hold in holds if hold["actor"] == str(actor)), None)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def server(store: Path) -> Iterator[Server]:
+    server = Server(store)
+    yield server
+    server.stop(signal.SIGKILL)
+
+
+def make(store: Path, *nonces: str, wit: str = DEADLY) -> list[ActorId]:
+    with Living(open_store(f"rocksdb:{store}")) as living:
+        return [living.create(wit=wit, nonce=nonce) for nonce in nonces]
+
+
+def end_until_held(server: Server, actor: ActorId) -> None:
+    """Start again until the process stays: at most twice it may end of what waits."""
+    for _ in range(3):
+        server.start()
+        if server.process is not None and wait_until_held_or_over(server, actor):
+            return
+        assert server.wait_for_end() != 0
+    raise AssertionError("nobody is held")
+
+
+def wait_until_held_or_over(server: Server, actor: ActorId) -> bool:
+    while server.process is not None and server.process.poll() is None:
+        try:
+            if server.status(actor) == "held":
+                return True
+        except httpx.TransportError:
+            continue
+    return False
+
+
+@pytest.mark.parametrize("type", ["end", "end later"])
+@pytest.mark.parametrize("how", ["exit", "fault"])
+def test_a_message_that_ends_the_process_is_held_and_an_update_cures_it(
+    server: Server, store: Path, type: str, how: str
+) -> None:
+    deadly, other, patient = make(store, "deadly", "other", "patient")
+    server.start()
+    # Somebody who waits while the process ends is not to blame.
+    server.send(patient, "wait", 1000, wait=False)
+    try:
+        server.send(deadly, type, how, wait=False)
+        server.send(deadly, "add", 1, wait=False)
+    except httpx.TransportError:
+        pass
+    assert server.wait_for_end() != 0
+    end_until_held(server, deadly)
+    assert server.send(other, "add", 1).status_code == 200
+    assert server.status(other) == "ready" and server.status(patient) == "ready"
+    hold = server.hold(deadly)
+    assert hold is not None and hold["state"] == "held" and "update" in str(hold["reason"])
+    listed = [one for one in server.http.get("/actors").json()["actors"] if one["id"] == str(deadly)]
+    assert listed[0]["status"] == "held"
+    # It is still held after a restart, and says why to who looks at the store.
+    server.stop()
+    said = subprocess.run(
+        [sys.executable, "-m", "understudy", "pending", str(deadly), "--store", server.url, "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {one["state"] for one in json.loads(said.stdout)["pending"]} == {"held"}
+    server.start()
+    assert server.status(deadly) == "held"
+    assert server.update(deadly, MENDED).status_code == 200
+    assert server.send(deadly, "add", 2).status_code == 200
+    state = server.http.get(f"/actors/{deadly}/core/state").json()
+    assert state["survived"] == how
+    assert server.status(deadly) == "ready" and server.hold(deadly) is None
+    server.stop()
+    assert fsck(open_store(server.url)).findings == []
+
+
+def test_a_node_that_is_killed_blames_nobody_whose_message_is_harmless(server: Server, store: Path) -> None:
+    (actor,) = make(store, "innocent")
+    for _ in range(3):
+        server.start()
+        server.send(actor, "wait", 1000, wait=False)
+        assert server.send(actor, "add", 1, wait=False).status_code == 202
+        server.stop(signal.SIGKILL)
+    server.start()
+    assert server.status(actor) == "ready"
+
+
+def test_an_update_that_ends_the_process_does_not_stand_before_its_cure(server: Server, store: Path) -> None:
+    (actor,) = make(store, "late")
+    server.start()
+    with pytest.raises(httpx.TransportError):
+        server.update(actor, LATE, path="wit_update")
+    assert server.wait_for_end() != 0
+    for _ in range(4):
+        server.start()
+        if server.process is not None and server.process.poll() is None:
+            try:
+                assert server.update(actor, MENDED).status_code == 200
+                break
+            except httpx.TransportError:
+                pass
+        server.wait_for_end()
+    assert server.send(actor, "add", 2).json()["replies"][0]["content"] == 2
+    assert server.status(actor) == "ready"
+
+
+def test_a_query_that_ends_the_process_is_held_and_the_other_actors_answer(server: Server, store: Path) -> None:
+    deadly, other = make(store, "deadly", "other")
+    for _ in range(2):
+        server.start()
+        assert server.http.get(f"/actors/{other}/query/harmless").status_code == 200
+        with pytest.raises(httpx.TransportError):
+            server.http.get(f"/actors/{deadly}/query/deadly?how=exit")
+        assert server.wait_for_end() != 0
+    server.start()
+    answer = server.http.get(f"/actors/{deadly}/query/deadly?how=exit")
+    assert answer.status_code == 503 and "update" in answer.json()["detail"]
+    assert server.http.get(f"/actors/{other}/query/harmless").status_code == 200
+    # Its messages go on.
+    assert server.send(deadly, "add", 1).status_code == 200
+    assert server.update(deadly, MENDED).status_code == 200
+    assert server.http.get(f"/actors/{deadly}/query/deadly?how=exit").json() == "alive"
+
+
+def test_a_step_that_asks_a_deadly_query_is_not_held_for_it(server: Server, store: Path) -> None:
+    asking, deadly = make(store, "asking", "deadly")
+    server.start()
+    server.send(asking, "ask", str(deadly), wait=False)
+    assert server.wait_for_end() != 0
+    server.start()
+    if server.process is not None and server.process.poll() is None:
+        server.wait_for_end()
+    else:
+        server.close()
+    server.start()
+    held = server.hold(deadly)
+    assert held is not None and held["state"] == "held"
+    assert server.update(deadly, MENDED).status_code == 200
+    assert server.send(asking, "add", 1).json()["replies"][0]["content"] == 1
+    assert server.status(asking) == "ready"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("type", ["copy", "fork"])
+def test_a_wit_that_copies_the_process_stops_no_node(server: Server, store: Path, type: str) -> None:
+    (actor,) = make(store, "copies")
+    server.start()
+    for _ in range(3):
+        assert server.send(actor, type, 0).json()["replies"][0]["content"] == 0
+    assert server.process is not None and server.process.poll() is None
+    assert server.send(actor, "add", 1).status_code == 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.cli.conftest import GREETER, Shell
@@ -63,6 +65,27 @@ def test_a_file_that_was_damaged_does_not_match(greeted: Shell) -> None:
     (greeted.folder / "cut.car").write_bytes(data[:100])
     for name in ("flipped.car", "cut.car"):
         assert greeted.json("verify", name, code=1)["verdicts"][0]["verdict"] == "MISMATCH"
+
+
+def test_files_that_can_not_be_judged_have_a_verdict_each_and_the_others_are_judged(greeted: Shell) -> None:
+    greeted.run("export", "greeter", "-o", "g.car")
+    whole = (greeted.folder / "g.car").read_bytes()
+    files: dict[str, bytes] = {
+        "empty.car": b"",
+        "text.car": b"dear reader",
+        "long.car": whole + b"\xff\xff\xff\x7f",
+        "header.car": b"\xff\xff\xff\x7f" + whole,
+        "twice.car": whole + whole,
+    }
+    for name, data in files.items():
+        (greeted.folder / name).write_bytes(data)
+    (greeted.folder / "folder.car").mkdir()
+    os.mkfifo(greeted.folder / "pipe.car")
+    names = [*files, "folder.car", "pipe.car", "absent.car", "g.car"]
+    verdicts = greeted.json("verify", *names, code=1)["verdicts"]
+    assert [verdict["file"] for verdict in verdicts] == names
+    assert [verdict["verdict"] for verdict in verdicts] == ["MISMATCH"] * 5 + ["UNVERIFIABLE"] * 3 + ["MATCH"]
+    assert "1 of 9 match" in greeted.run("verify", *names, code=1)
 
 
 def test_a_history_must_go_through_the_head_that_one_holds(greeted: Shell) -> None:

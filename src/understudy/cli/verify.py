@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from msgspec import Struct
+from msgspec.structs import replace
 
 from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.looking import looking
@@ -18,7 +19,7 @@ from understudy.cli.screen import Advance, print_json, print_table, progress, sa
 from understudy.judging.foreign import verify_car
 from understudy.judging.held import check_held
 from understudy.judging.verification import Target, verify_targets
-from understudy.kernel.verify import INTACT, MATCH, UNVERIFIABLE, Verdict
+from understudy.kernel.verify import FILE, INTACT, MATCH, UNVERIFIABLE, Verdict
 from understudy.node.node import Node
 from understudy.objects import ids
 from understudy.objects.errors import BadId
@@ -104,14 +105,28 @@ def _is_file(text: str) -> bool:
 
 def _judge_files(texts: list[str], held: StepId | None, how: _How, advance: Advance) -> Iterator[Verdict]:
     for text in filter(_is_file, texts):
-        try:
-            file = Path(text).open("rb")  # noqa: SIM115 - closed below
-        except OSError as error:
-            raise WrongUse(f"{text} can't be read: {error.strerror}") from error
-        with file:
-            yield from verify_car(
+        for verdict in _judge_file(Path(text), held, how, advance):
+            yield replace(verdict, file=text)
+
+
+def _judge_file(path: Path, held: StepId | None, how: _How, advance: Advance) -> list[Verdict]:
+    """The verdicts on a file; one that can't be read has one too, so that the others are still judged."""
+    try:
+        if path.exists() and not path.is_file():
+            # Whoever opens a pipe may wait for ever, and its bytes come only once.
+            return [_unreadable("it is no regular file")]
+        with path.open("rb") as file:
+            return verify_car(
                 file, held=held, integrity_only=how.integrity_only, deep=how.deep, progress=advance, modules=how.modules
             )
+    except OSError as error:
+        return [_unreadable(error.strerror or str(error))]
+
+
+def _unreadable(why: str) -> Verdict:
+    return Verdict(
+        verdict=UNVERIFIABLE, actor="", head="", height=-1, cause=FILE, reason=f"the file can't be read: {why}"
+    )
 
 
 def _judge_actors(
@@ -148,7 +163,8 @@ def _show(verdicts: list[Verdict]) -> None:
         say("There is nobody to judge: the store has no actors.")
         return
     rows = [
-        [one.actor or "-", one.verdict, "-" if one.height < 0 else str(one.height), str(one.steps)] for one in verdicts
+        [one.actor or one.file or "-", one.verdict, "-" if one.height < 0 else str(one.height), str(one.steps)]
+        for one in verdicts
     ]
     print_table(["ACTOR", "VERDICT", "HEIGHT", "STEPS RUN"], rows)
     for one in verdicts:
@@ -161,8 +177,14 @@ def _show(verdicts: list[Verdict]) -> None:
 
 def _explain(one: Verdict) -> None:
     say()
-    say(f"{one.verdict}  {one.actor or one.head or 'the file'}", style=_STYLES.get(one.verdict, "red"))
-    facts: dict[str, Any] = {"why": one.reason, "cause": one.cause, "height": one.at_height, "step": one.step}
+    say(f"{one.verdict}  {one.actor or one.head or one.file}", style=_STYLES.get(one.verdict, "red"))
+    facts: dict[str, Any] = {
+        "file": one.file,
+        "why": one.reason,
+        "cause": one.cause,
+        "height": one.at_height,
+        "step": one.step,
+    }
     facts["path"] = one.path
     if one.path is not None:
         facts.update(recorded=_value(one.recorded), replayed=_value(one.replayed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Final, NamedTuple
 
 from understudy.judging.wire import Done, Span
@@ -58,11 +59,11 @@ class Case:
         highs = range(self.height, -1, -SPAN)
         tops: dict[int, StepId] = {}
         if not by_walking and self._whole:
-            tops = {high: id for high in (*highs[1:], 0) if (id := self._indexed(high)) is not None}
+            tops = self._index(highs)
         # The index may be wrong about the head, too; what is judged is the one that was asked for.
         tops[self.height] = self.target.head
-        if tops.keys() < {*highs, 0}:
-            tops = self._walk({*highs, 0})
+        if not (len(tops) >= len(highs) and tops.keys() >= {*highs, 0}):
+            tops = self._walk()
         self.spans = [
             Span(
                 actor=self.target.actor,
@@ -72,8 +73,8 @@ class Case:
                 genesis=tops.get(0, self.target.head),
                 whole=self._whole,
             )
-            for high in reversed(highs)
-            if high in tops
+            for high in sorted(tops)
+            if high > 0 or self.height % SPAN == 0
         ]
 
     def take(self, span: Span, done: Done) -> None:
@@ -124,17 +125,27 @@ class Case:
             return done.lowest == span.genesis and done.below is None
         return done.below == below.top
 
+    def _index(self, highs: range) -> dict[int, StepId]:
+        """What the index names at the tops of the spans and at the genesis, from there up as far as it goes."""
+        tops: dict[int, StepId] = {}
+        for high in chain([0], reversed(highs[1:])):
+            # The head may claim any height: what is not in the index ends the search.
+            if (id := self._indexed(high)) is None:
+                break
+            tops[high] = id
+        return tops
+
     def _indexed(self, height: int) -> StepId | None:
         value = self._backend.row(height_row(self.target.actor, height))
         return None if value is None else StepId(Id(value))
 
-    def _walk(self, heights: set[int]) -> dict[int, StepId]:
-        """The steps at some heights, along the parents as far as they can be read; a judge will say why no further."""
+    def _walk(self) -> dict[int, StepId]:
+        """The tops of the spans and the genesis, along the parents as far as they can be read; a judge says why no further."""
         found: dict[int, StepId] = {}
         at: StepId | None = self.target.head
         height = self.height
         while at is not None and height >= 0:
-            if height in heights:
+            if (self.height - height) % SPAN == 0 or height == 0:
                 found[height] = at
             try:
                 at = self._reader.step(at).parent

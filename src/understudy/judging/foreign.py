@@ -10,7 +10,7 @@ from understudy.judging.held import check_held
 from understudy.judging.together import check_against
 from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.verify import INTEGRITY, MISMATCH, UNVERIFIABLE, Verdict
-from understudy.objects.errors import NotCanonical, WrongKind
+from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.ids import Id, StepId
 from understudy.store.car import store_blocks
 from understudy.store.errors import BadCar, Corrupt, Missing
@@ -35,7 +35,7 @@ def verify_car(
         backend = open_temporary(folder)
         try:
             return _verify(backend, file, held, integrity_only, deep, progress, modules)
-        except (BadCar, Corrupt, NotCanonical) as error:
+        except (BadCar, Corrupt, ObjectError) as error:
             return [_no_history("", MISMATCH, str(error))]
         finally:
             backend.close()
@@ -54,14 +54,14 @@ def _verify(
     verdicts = []
     found = [_target(reader, root) for root in dict.fromkeys(store_blocks(backend, file))]
     targets = [target for target in found if isinstance(target, Target)]
+    judged = iter(
+        verify_targets(backend, targets, integrity_only=integrity_only, deep=deep, progress=progress, modules=modules)
+    )
     for target in found:
         if isinstance(target, Verdict):
             verdicts.append(target)
             continue
-        [verdict] = verify_targets(
-            backend, [target], integrity_only=integrity_only, deep=deep, progress=progress, modules=modules
-        )
-        verdict = check_against(reader, verdict, target, targets)
+        verdict = check_against(reader, next(judged), target, targets)
         verdicts.append(verdict if held is None else check_held(reader, verdict, target, held))
     return verdicts or [_no_history("", UNVERIFIABLE, "the file has no root: it holds no history")]
 
@@ -71,6 +71,8 @@ def _target(reader: Reader, root: Id) -> Target | Verdict:
         return Target(reader.step(root).actor, StepId(root))
     except WrongKind:
         return _no_history(str(root), UNVERIFIABLE, f"the root is {reader.kind(root)}, not a step: it has no history")
+    except (Corrupt, ObjectError) as error:
+        return _no_history(str(root), MISMATCH, str(error))
     except Missing:
         return _no_history(str(root), UNVERIFIABLE, "the root is not in the file")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from understudy.objects import ids
+from understudy.objects.errors import WrongKind
 from understudy.objects.ids import MessageId
 from understudy.objects.mailbox import Mailbox, mailbox_key
 from understudy.objects.message import Message
@@ -42,7 +43,8 @@ class OwnMessages:
 
     def _before(self, id: MessageId) -> MessageId:
         previous = self._reader.message(id).previous
-        assert previous is not None
+        if previous is None:
+            raise WrongKind(f"message {id} is said to have messages before it, and names none")
         return MessageId(ids.parse(previous))
 
 

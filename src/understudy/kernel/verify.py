@@ -48,6 +48,7 @@ ENGINE: Final = "engine"  # no such engine here, or another version of it; or th
 CUT: Final = "cut"  # stopped by the host
 MISSING: Final = "missing"  # a block is not in what we were given
 TIMEOUT: Final = "timeout"  # the replay took too long
+FILE: Final = "file"  # the file can't be read at all
 DIED: Final = "died"  # the code took the process of the replay down
 HOST: Final = "host"  # the machine that judges could not run the code
 
@@ -62,7 +63,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
     `height` is that of the head (-1 if it could not be read), `steps` counts those replayed. If the verdict is not
     MATCH: `step` and `at_height` of the first bad one, the cause (a constant of this module), the first differing path
-    with both values, and the reason for a person. A MISMATCH anywhere goes before what is UNVERIFIABLE.
+    with both values, and the reason for a person. `file` is where it was read. A MISMATCH anywhere goes before what is UNVERIFIABLE.
     """
 
     verdict: str
@@ -77,6 +78,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     recorded: JSON = None
     replayed: JSON = None
     reason: str | None = None
+    file: str | None = None
 
     @property
     def ok(self) -> bool:

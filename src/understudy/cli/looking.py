@@ -21,7 +21,7 @@ def looking(given: str | None) -> Iterator[Node]:
     wait_until_made(url)
     node = Node.open(url, read_only=True)
     if (loss := find_loss(url)) is not None:
-        remark(f"careful: {loss}")
+        remark(f"careful: {loss}", style="yellow")
     try:
         yield node
     finally:
@@ -31,8 +31,16 @@ def looking(given: str | None) -> Iterator[Node]:
 @contextmanager
 def asking(given: str | None) -> Iterator[Node]:
     """The same for what runs an actor's queries: with the modules of the project, which its code may need."""
-    project = find_project(Path())
-    if project is not None:
-        project.make_importable()
+    usable_modules()
     with looking(given) as node:
         yield node
+
+
+def usable_modules() -> list[str]:
+    """The modules of the project of this folder that can be imported, and are now; a warning for each other one."""
+    project = find_project(Path())
+    found = {} if project is None else project.import_modules()
+    for error in found.values():
+        if error is not None:
+            remark(f"{error}\nthis command goes on without it", style="yellow")
+    return [module for module, error in found.items() if error is None]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -14,14 +13,14 @@ from msgspec import Struct
 
 from understudy.actors.errors import WitError
 from understudy.cli.errors import CommandError, WrongUse
+from understudy.cli.files import Found, find_files, read_file
 from understudy.engines.python.failure import in_package, loading
 from understudy.engines.python.resolver import add_wit_path, list_modules
 from understudy.objects.errors import ObjectError
 from understudy.objects.names import check_name, split_path
 
 PROJECT_FILE: Final = "understudy.toml"
-_LEFT_OUT: Final = ("__pycache__",)
-_LEFT_OUT_ENDS: Final = (".pyc", ".pyo", "~", ".swp", ".tmp")
+_MAX_PROBLEMS: Final = 10  # of an actor's files that are named
 
 
 class NodePart(Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,10 +39,11 @@ class PythonPart(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ActorPart(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[actors.NAME]`: a folder whose files become the core, more files by their path in the core, and a nonce."""
+    """`[actors.NAME]`: a folder whose files become the core, more files or folders by their path in it, and a nonce."""
 
     path: str | None = None
     files: dict[str, str] = {}
+    exclude: list[str] = []
     nonce: str | None = None
 
 
@@ -64,17 +64,18 @@ class Project(Struct, frozen=True):
     actors: Mapping[str, ActorPart]
 
     def core_of(self, name: str) -> dict[str, bytes]:
-        """The files of an actor's core by their path. Raises CommandError for what can't be read or named."""
-        part = self.actors[name]
-        found = {inside: _read(outside) for inside, outside in self.files_of(name).items()}
-        if part.nonce is not None:
-            found["nonce"] = part.nonce.encode()
-        try:
-            for path_text in found:
-                split_path(path_text)
-        except ObjectError as error:
-            raise CommandError(f"actor {name}: {error}") from error
-        return found
+        """The files of an actor's core by their path. Raises CommandError that names what can't be read or named."""
+        part, found = self.actors[name], self._find_files(name)
+        core, problems = {}, found.problems
+        for inside, outside in found.files.items():
+            try:
+                split_path(inside)
+                core[inside] = read_file(outside)
+            except (CommandError, ObjectError) as error:
+                problems.append(str(error))
+        if problems:
+            raise CommandError(_unreadable(name, problems))
+        return core if part.nonce is None else {**core, "nonce": part.nonce.encode()}
 
     def paths_of(self, name: str) -> set[str]:
         """The paths in an actor's core, which are not read. Raises WrongUse."""
@@ -82,33 +83,44 @@ class Project(Struct, frozen=True):
 
     def files_of(self, name: str) -> dict[str, Path]:
         """Where the files of an actor's core are, by their path in it. Raises WrongUse."""
-        part = self.actors[name]
-        found: dict[str, Path] = {}
-        if part.path is not None:
-            top = self.folder / part.path
-            if not top.is_dir():
-                _wrong(self.folder, f"actors.{name}: path {part.path!r} is no folder")
-            found = {path.relative_to(top).as_posix(): path for path in _files_below(top)}
-        return found | {inside.strip("/"): self.folder / outside for inside, outside in part.files.items()}
+        return self._find_files(name).files
 
     def module_files(self) -> Iterator[Path]:
         """The Python files below the folders of `python.paths`."""
         for path in self.python.paths:
-            yield from (file for file in _files_below(self.folder / path) if file.suffix == ".py")
+            found = find_files(self.folder / path, project=self.folder).files
+            yield from (file for file in found.values() if file.suffix == ".py")
 
     def make_importable(self) -> None:
         """Let `external:` find the project's modules in this process. Raises CommandError if one can't be imported."""
+        for error in self.import_modules().values():
+            if error is not None:
+                raise error
+
+    def import_modules(self) -> dict[str, CommandError | None]:
+        """The same, with what is wrong with each module. Raises WrongUse if `python.paths` are."""
         for path in self.python.paths:
             if not (self.folder / path).is_dir():
                 _wrong(self.folder, f"python.paths: {path!r} is no folder")
             add_wit_path(self.folder / path)
         list_modules(self.python.modules)
-        for module in self.python.modules:
-            try:
-                with loading(module, in_package(module)):
-                    importlib.import_module(module)
-            except WitError as error:
-                raise CommandError(f"{PROJECT_FILE}: python.modules: {error.text}") from error
+        return {module: _import(module) for module in self.python.modules}
+
+    def _find_files(self, name: str) -> Found:
+        part = self.actors[name]
+        found = Found({}, [])
+        if part.path is not None:
+            if not (self.folder / part.path).is_dir():
+                _wrong(self.folder, f"actors.{name}: path {part.path!r} is no folder")
+            found = find_files(self.folder / part.path, project=self.folder, exclude=part.exclude)
+        for inside, outside in part.files.items():
+            place = self.folder / outside
+            more = Found({"": place}, [])
+            if place.is_dir():
+                more = find_files(place, project=self.folder, exclude=part.exclude)
+            found.files.update({f"{inside.strip('/')}/{path}".strip("/"): file for path, file in more.files.items()})
+            found.problems.extend(more.problems)
+        return found
 
 
 def find_project(folder: Path) -> Project | None:
@@ -133,23 +145,19 @@ def open_project(folder: Path) -> Project:
     return project
 
 
-def _files_below(top: Path) -> Iterator[Path]:
-    """All files but hidden ones and what Python and editors leave behind, in the order of their names."""
-    for folder, folders, files in os.walk(top):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _LEFT_OUT)
-        for name in sorted(files):
-            if not name.startswith(".") and not name.endswith(_LEFT_OUT_ENDS):
-                yield Path(folder) / name
-
-
-def _read(path: Path) -> bytes:
+def _import(module: str) -> CommandError | None:
     try:
-        if path.exists() and not path.is_file():
-            # Reading from a pipe could wait for ever.
-            raise CommandError(f"{path} is no ordinary file, and can't be part of a core")
-        return path.read_bytes()
-    except OSError as error:
-        raise CommandError(f"{path} can't be read: {error.strerror}") from error
+        with loading(module, in_package(module)):
+            importlib.import_module(module)
+    except WitError as error:
+        return CommandError(f"{PROJECT_FILE}: python.modules: {error.text}")
+    return None
+
+
+def _unreadable(name: str, problems: Sequence[str]) -> str:
+    shown = "\n".join(problems[:_MAX_PROBLEMS])
+    more = f"\n… and {len(problems) - _MAX_PROBLEMS:,} more" if len(problems) > _MAX_PROBLEMS else ""
+    return f'{shown}{more}\nmend that, or leave it out of the core: exclude = ["NAME"] in [actors.{name}] of {PROJECT_FILE}'
 
 
 def _wrong(folder: Path, why: str) -> NoReturn:

@@ -12,9 +12,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from understudy.cli.errors import CommandError, WrongUse
-from understudy.cli.looking import looking
+from understudy.cli.looking import looking, usable_modules
 from understudy.cli.options import AsJson, Store
-from understudy.cli.project import find_project
 from understudy.cli.screen import Advance, print_json, print_table, progress, say
 from understudy.judging.foreign import verify_car
 from understudy.judging.held import check_held
@@ -62,7 +61,7 @@ def verify(
         raise WrongUse("--head is about one actor or file: name that one")
     if deep and integrity_only:
         raise WrongUse("--deep runs code, --integrity-only none: say one of them")
-    how = _How(integrity_only=integrity_only, deep=deep, modules=_project_modules())
+    how = _How(integrity_only=integrity_only, deep=deep, modules=usable_modules())
     held = None if head is None else _parse_head(head)
     with progress("steps") as advance:
         verdicts = [*_judge_files(texts, held, how, advance)]
@@ -89,14 +88,6 @@ def _parse_head(text: str) -> StepId:
         return StepId(ids.parse(text))
     except BadId as error:
         raise WrongUse(f"--head: {error}") from error
-
-
-def _project_modules() -> list[str]:
-    project = find_project(Path())
-    if project is None:
-        return []
-    project.make_importable()
-    return project.python.modules
 
 
 def _is_file(text: str) -> bool:

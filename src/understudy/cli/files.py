@@ -1,0 +1,103 @@
+"""The files below a folder that belong to a core, and what is there that can't belong to one.
+
+The law: nothing is left out in silence but hidden files, what Python and editors leave behind, and what is excluded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from understudy.cli.errors import CommandError
+
+# Ten times what a node takes as one core: more is a folder that was not meant, such as one full of packages.
+MAX_FILES: Final = 100_000
+_LEFT_OUT: Final = ("__pycache__",)
+_LEFT_OUT_ENDS: Final = (".pyc", ".pyo", "~", ".swp", ".tmp")
+
+
+class Found(NamedTuple):
+    """Files by their path, and what is wrong with others, as sentences."""
+
+    files: dict[str, Path]
+    problems: list[str]
+
+
+def find_files(top: Path, *, project: Path, exclude: Sequence[str] = ()) -> Found:
+    """The files below a folder. Links to folders are followed within the project.
+
+    `exclude` are globs of paths below `top`; one without a slash means a name at any depth. Raises CommandError.
+    """
+    walk = _Walk(top, project, exclude)
+    walk.enter(top, "", (top.resolve(),))
+    return walk.found
+
+
+def is_excluded(path: str, exclude: Sequence[str]) -> bool:
+    """True if a path of a core matches one of the globs; `*` stands for slashes too."""
+    name = path.rpartition("/")[2]
+    return any(fnmatchcase(path if "/" in glob else name, glob.strip("/")) for glob in exclude)
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of an ordinary file. Raises CommandError."""
+    try:
+        if path.exists() and not path.is_file():
+            # Reading from a pipe could wait for ever.
+            raise CommandError(f"{path} is no ordinary file")
+        return path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{path} can't be read: {error.strerror}") from error
+
+
+class _Walk:
+    def __init__(self, top: Path, project: Path, exclude: Sequence[str]) -> None:
+        self.found = Found({}, [])
+        self._top = top
+        self._roots = (project.resolve(), top.resolve())
+        self._exclude = exclude
+
+    def enter(self, folder: Path, above: str, through: tuple[Path, ...]) -> None:
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            self.found.problems.append(f"{folder} can't be listed: {error.strerror}")
+            return
+        for entry in entries:
+            path = f"{above}{entry.name}"
+            if entry.name.startswith(".") or is_excluded(path, self._exclude):
+                continue
+            if not _is_folder(entry):
+                self._add(path, Path(entry.path))
+            elif entry.name not in _LEFT_OUT and self._may_enter(entry, through):
+                self.enter(Path(entry.path), f"{path}/", (*through, Path(entry.path).resolve()))
+
+    def _add(self, path: str, file: Path) -> None:
+        if file.name.endswith(_LEFT_OUT_ENDS):
+            return
+        if len(self.found.files) == MAX_FILES:
+            raise CommandError(f"{self._top} holds more than {MAX_FILES:,} files: leave some out with `exclude`")
+        self.found.files[path] = file
+
+    def _may_enter(self, entry: os.DirEntry[str], through: tuple[Path, ...]) -> bool:
+        real = Path(entry.path).resolve()
+        if real in through:
+            self.found.problems.append(f"{entry.path} is a link to a folder that it is in itself")
+        elif not any(real.is_relative_to(root) for root in self._roots):
+            self.found.problems.append(
+                f"{entry.path} is a link out of the project, to {real}: name that folder under `files`"
+            )
+        else:
+            return True
+        return False
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link that leads to itself: reading it says so.
+        return False

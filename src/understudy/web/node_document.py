@@ -65,7 +65,7 @@ QUERY_ERRORS: Final = (404, 413, 422, 504)
 
 def node_document(*, with_lead: bool) -> Json:
     """The document: one for every node of this version, and another for those that `understudy run` started."""
-    paths = {**(_lead() if with_lead else {}), **_actors(), **_steps()}
+    paths = {**_actors(), **_steps(), **(_lead() if with_lead else {})}
     return document("Understudy", "Actors whose every step can be replayed, and proved", paths, {})
 
 
@@ -140,6 +140,14 @@ def _actors() -> Json:
                 [*_BEFORE, in_query("message", "Only the step that consumed it", ID)],
             )
         },
+        "/actors/{actor}/steps/{step}": {
+            "get": _looked(
+                "showStepOfActor",
+                "One step of an actor",
+                "Entry",
+                [in_path("step", "Its height, its id, or ACTOR@HEIGHT", STEP)],
+            )
+        },
         "/actors/{actor}/core/{path}": {"get": _file("showFile", "A file or a folder of the core at the head", _ACTOR)},
         "/actors/{actor}/events": {"get": _followed("followActor", "New steps of one actor", [_ACTOR])},
         "/events": {"get": _followed("followNode", "New steps of all actors", [])},
@@ -174,6 +182,7 @@ def _steps() -> Json:
             "get": _file("showFileOfStep", "A file or a folder of the core after a step", _STEP)
         },
         "/healthz": {"get": health},
+        "/": {"get": operation("showRoot", "What is here", {200: json_of("Where to go on", "Root")})},
         "/openapi.json": {"get": described},
     }
 

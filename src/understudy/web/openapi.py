@@ -190,6 +190,9 @@ SCHEMAS: Final[Json] = {
             "next": _MAYBE_TEXT,
         }
     ),
+    "Root": _object(
+        {"name": TEXT, "version": TEXT, "node": TEXT, "actors": TEXT, "events": TEXT, "health": TEXT, "openapi": TEXT}
+    ),
     "Health": _object(
         {"status": {"enum": ["ok", "failed"]}, "node": TEXT, "version": TEXT, "feed": {"type": ["integer", "null"]}}
     ),

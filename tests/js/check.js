@@ -15,14 +15,14 @@ const hexOf = (bytes) => Buffer.from(bytes).toString('hex')
 const idOf = async (codec, bytes) => CID.createV1(codec.code, await sha256.digest(bytes)).toString()
 const hexDigest = async (bytes) => hexOf((await sha256.digest(bytes)).digest)
 
-// A node as DAG-JSON. Numbers that JavaScript cannot hold exactly come as BigInt, and JSON.parse has rounded ours.
+// A node as DAG-JSON. Numbers that JavaScript cannot hold exactly come as BigInt, and stand as text in the vectors.
 function described (value) {
   const cid = CID.asCID(value)
   if (cid) return { '/': cid.toString() }
   if (value instanceof Uint8Array) {
     return { '/': { bytes: Buffer.from(value).toString('base64').replace(/=+$/, '') } }
   }
-  if (typeof value === 'bigint') return Number(value)
+  if (typeof value === 'bigint') return String(value)
   if (Array.isArray(value)) return value.map(described)
   if (value === null || typeof value !== 'object') return value
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, described(item)]))
@@ -178,6 +178,87 @@ function checkRefused () {
   return vectors.length
 }
 
+// A CARv1 as FORMAT section 12 has it: the roots, and the blocks by their ids, each of which must hash to its id.
+async function readCar (bytes) {
+  let at = 0
+  const varint = () => {
+    let value = 0
+    for (let factor = 1; ; factor *= 128) {
+      const byte = bytes[at++]
+      value += (byte & 127) * factor
+      if (byte < 128) return value
+    }
+  }
+  const take = (size) => {
+    assert.ok(at + size <= bytes.length, 'a CAR file that is cut off')
+    return bytes.subarray(at, at += size)
+  }
+  const { roots, version } = dagCbor.decode(take(varint()))
+  assert.equal(version, 1)
+  const blocks = new Map()
+  while (at < bytes.length) {
+    const [cid, block] = CID.decodeFirst(take(varint()))
+    assert.equal(hexOf((await sha256.digest(block)).digest), hexOf(cid.multihash.digest), `the block of ${cid}`)
+    if (cid.code === dagCbor.code) assert.equal(hexOf(dagCbor.encode(dagCbor.decode(block))), hexOf(block), `${cid}`)
+    blocks.set(cid.toString(), block)
+  }
+  return { roots, blocks }
+}
+
+function linksIn (value) {
+  const cid = CID.asCID(value)
+  if (cid) return [cid]
+  if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return []
+  return Object.values(value).flatMap(linksIn)
+}
+
+// How many links that can be reached from the roots lead to nothing in the file.
+function unresolved ({ roots, blocks }) {
+  const waiting = [...roots]
+  const seen = new Set()
+  let missing = 0
+  while (waiting.length) {
+    const cid = waiting.pop()
+    if (seen.has(cid.toString())) continue
+    seen.add(cid.toString())
+    const block = blocks.get(cid.toString())
+    if (!block) missing += 1
+    else if (cid.code === dagCbor.code) waiting.push(...linksIn(dagCbor.decode(block)))
+  }
+  return missing
+}
+
+// From a head to the genesis, as far as no code is needed: actor, height, time, and that the genesis names the actor.
+function checkChain (name, { blocks }, head) {
+  const node = (cid) => dagCbor.decode(blocks.get(cid.toString()))
+  let { parent, data } = node(head)
+  while (parent) {
+    const above = data
+    ;({ parent, data } = node(parent))
+    assert.equal(data.height, above.height - 1, `${name}: height`)
+    assert.ok(data.time <= above.time, `${name}: time`)
+    assert.equal(data.actor.toString(), above.actor.toString(), `${name}: actor`)
+  }
+  assert.equal(data.height, 0, `${name}: the height of the genesis`)
+  assert.equal(data.consumed.length, 1, `${name}: the genesis is alone`)
+  const { to, content } = node(data.consumed[0]).message
+  assert.deepEqual([to, content.toString()], [data.actor.toString(), data.actor.toString()], `${name}: genesis`)
+}
+
+async function checkHistories () {
+  const vectors = read('histories/histories.json').filter(({ kind }) => kind !== 'unreadable')
+  for (const { name, file, kind, verdicts } of vectors) {
+    const car = await readCar(readFileSync(join(process.argv[2], 'histories', file)))
+    // A forgery that is refused while it is read has a verdict without a head.
+    if (verdicts[0].head) assert.deepEqual([...new Set(car.roots.map(String))], verdicts.map(({ head }) => head), `${name}: roots`)
+    const isMissing = verdicts.some(({ cause }) => cause === 'missing')
+    assert.equal(unresolved(car) > 0, isMissing, `${name}: links`)
+    if (kind !== 'honest') continue
+    for (const { head, verdict } of verdicts) if (verdict === 'MATCH') checkChain(name, car, CID.parse(head))
+  }
+  return vectors.length
+}
+
 const counts = {
   objects: await checkObjects(),
   blobs: await checkBlobs(),
@@ -185,6 +266,7 @@ const counts = {
   'hamts by the same operations': sameOperations,
   'large maps': await checkLargeMaps(),
   patches: await checkPatches(),
-  refused: checkRefused()
+  refused: checkRefused(),
+  histories: await checkHistories()
 }
 console.log(JSON.stringify(counts))

@@ -50,13 +50,16 @@ Vector = dict[str, Any]
 
 
 def described(value: Any) -> Any:
-    """A node as DAG-JSON writes it: a link as {"/": text}, bytes as {"/": {"bytes": base64}}."""
+    """A node as DAG-JSON writes it: a link as {"/": text}, bytes as {"/": {"bytes": base64}}; large numbers as text."""
     if isinstance(value, bytes):
         if len(value) == 36:
             return {"/": str(Id(value))}
         return {"/": {"bytes": b64encode(value).decode().rstrip("=")}}
     if isinstance(value, dict):
         return {key: described(item) for key, item in value.items()}
+    if isinstance(value, int) and abs(value) >= 2**53:
+        # A JSON reader in JavaScript would round them.
+        return str(value)
     return [described(item) for item in value] if isinstance(value, list) else value
 
 

@@ -16,7 +16,7 @@ from understudy.objects.ids import ID_BYTES, Id
 from understudy.objects.kinds import STEP, kind_of
 from understudy.store.car import BATCH, BATCH_BYTES, Progress, unseen
 from understudy.store.errors import StoreError
-from understudy.store.open import open_store
+from understudy.store.open import open_temporary
 from understudy.store.port import Backend, Receipt, Row, Unit
 from understudy.store.walk import links
 
@@ -27,7 +27,7 @@ _TAKEN: Final = b"taken/"  # rows of the quarantine's own store: what was taken 
 def quarantine(store: Backend) -> Iterator[Quarantine]:
     """A place for the blocks of a file, on disk (`TMPDIR` says where): a file may be larger than memory. Gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="understudy-") as folder:
-        blocks = open_store(f"rocksdb:{folder}/store")
+        blocks = open_temporary(folder)
         try:
             yield Quarantine(blocks, store)
         finally:

@@ -1,0 +1,386 @@
+"""Histories that are lies, each hashed again up to its head, and what no verdict can know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from tests.node.troupe import OWNER
+from tests.store.forged_maps import FORGED as FORGED_MAPS
+from tests.vectors.story import Story
+from understudy.objects.codec import raw_block
+from understudy.objects.hamt import BigMap
+from understudy.objects.ids import Id, MessageId, StepId, TreeId, node_id
+from understudy.objects.journal import Entry, journal_block
+from understudy.objects.mailbox import UPDATE, Cursor, mailbox_key, read_big_mailbox
+from understudy.objects.message import Message, message_block
+from understudy.objects.patch import patch_block
+from understudy.objects.step import CUT, FAILED, NOOP, Outcome, Step, step_block
+from understudy.objects.tree import read_tree_node
+from understudy.store.maps import build_tree, edit_tree
+from understudy.store.reader import Staging
+
+Make = Callable[[], bytes]
+Change = Callable[[Story, Step, Staging], Step]
+
+FORGED: Final[dict[str, Make]] = {}
+
+
+def _add(name: str, change: Change, *, height: int = 3, tell: Callable[[], Story] = lambda: Story().counted()) -> None:
+    """A history, one step of which was changed."""
+
+    def make() -> bytes:
+        story = tell()
+        return story.car(story.forged(height, lambda step, staging: change(story, step, staging)))
+
+    assert name not in FORGED
+    FORGED[name] = make
+
+
+# What the code makes.
+
+
+def _with_state(_: Story, step: Step, staging: Staging) -> Step:
+    return replace(step, core=edit_tree(staging, step.core, {"state": staging.put_blob(b'{"count":40}')}))
+
+
+def _with_code(_: Story, step: Step, staging: Staging) -> Step:
+    return replace(step, core=edit_tree(staging, step.core, {"wit": staging.put_blob(b"def wit(ctx): ...")}))
+
+
+def _failing() -> Story:
+    story = Story().counted(1)
+    story.tell(story.keeper, "fail")
+    return story
+
+
+def _rolling() -> Story:
+    story = Story()
+    story.did("roll", None)
+    return story
+
+
+def _telling() -> Story:
+    story = Story()
+    story.did("tell", OWNER)
+    return story
+
+
+_add("a state that the code does not make", _with_state, height=3)
+_add("a state that the code does not make, in the middle", _with_state, height=1)
+_add("code that nobody brought", _with_code, height=3)
+_add("a log that the code does not write", lambda _, step, staging: replace(step, log=staging.put_blob(b" added 7\n")))
+_add("a log that was struck", lambda _, step, staging: replace(step, log=None))
+_add(
+    "a failure that is called a success", lambda _, step, staging: replace(step, outcome=None), height=2, tell=_failing
+)
+_add(
+    "a success that is called a failure",
+    lambda story, step, staging: replace(
+        step, outcome=Outcome(FAILED, "ValueError", "no"), core=story.reader.step(step.parent or b"").core
+    ),
+)
+_add(
+    "a failure of another name",
+    lambda _, step, staging: replace(step, outcome=Outcome(FAILED, "KeyError", "no")),
+    height=2,
+    tell=_failing,
+)
+_add(
+    "a step that is said to have been cut",
+    lambda story, step, staging: replace(
+        step,
+        outcome=Outcome(CUT, "Deadline", "no"),
+        core=story.reader.step(step.parent or b"").core,
+        outbox=story.reader.step(step.parent or b"").outbox,
+        sent=[],
+        log=None,
+    ),
+)
+_add(
+    "a message that is said to be a late genesis",
+    lambda _, step, staging: replace(step, outcome=Outcome(NOOP, "AlreadyAlive", "no")),
+)
+_add("a random number of another seed", lambda _, step, staging: replace(step, seed=1), height=1, tell=_rolling)
+_add(
+    "a component's hash without a component",
+    lambda _, step, staging: replace(step, component_hash=sha256(b"").hexdigest()),
+)
+_add("a reply that was struck", lambda _, step, staging: replace(step, sent=[], outbox={}), height=1, tell=_telling)
+
+_add("a step that is said to have needed no engine", lambda _, step, staging: replace(step, engine="kernel/1"))
+
+# The chain.
+
+_add("a height that is skipped", lambda _, step, staging: replace(step, height=step.height + 1), height=3)
+_add("a time before the parent's", lambda _, step, staging: replace(step, time=step.time - 10_000))
+_add("another actor", lambda story, step, staging: replace(step, actor=story.other()), height=3)
+
+
+def _consuming(number: int, **changes: Any) -> Change:
+    """A step that consumed another message, with the inbox that follows from it."""
+
+    def change(story: Story, step: Step, staging: Staging) -> Step:
+        id = story.message(staging, number, **changes)
+        message = staging.message(id)
+        key = mailbox_key(message.sender, message.lane)
+        return replace(step, consumed=[id], inbox={**dict(step.inbox), key: Cursor(message.seq, id)})  # type: ignore[arg-type]
+
+    return change
+
+
+_add("a gap in a queue", _consuming(3, seq=6, previous=str(node_id(b"the fifth"))), height=3)
+_add("a message that was consumed twice", _consuming(2), height=3)
+_add("a message that does not follow the last one", _consuming(3), height=2)
+_add("a message to another actor", _consuming(3, to=OWNER), height=3)
+_add("a message of another content", _consuming(3, content=raw_block(b"2").id), height=3)
+
+
+def _messages_dropped() -> bytes:
+    """A step was taken out, and the history closed above it."""
+    story = Story().counted()
+    first, second, _, last = (story.reader.step(id) for id in story.steps())
+    staging = story.staged()
+    head = StepId(staging.put(step_block(replace(last, parent=story.steps()[1], height=2))))
+    assert first.height == 0
+    assert second.height == 1
+    story.keep(staging)
+    return story.car(head)
+
+
+FORGED["a step that was taken out"] = _messages_dropped
+
+
+def _genesis_twice(story: Story, step: Step, staging: Staging) -> Step:
+    """A second genesis message that has the effect of a first."""
+    again = Message(to=str(story.keeper), sender="out/test/other", seq=1, type="genesis", content=story.keeper)
+    id = MessageId(staging.put(message_block(again)))
+    before = story.reader.step(story.steps()[1])
+    inbox = {**dict(before.inbox), again.sender: Cursor(1, id)}  # type: ignore[arg-type]
+    return replace(
+        step,
+        consumed=[id],
+        inbox=inbox,
+        core=TreeId(Id(story.keeper)),
+        log=None,
+        engine="kernel/1",
+        sent=[],
+        outbox=before.outbox,
+    )
+
+
+_add("a genesis that happened twice", _genesis_twice, height=2, tell=lambda: Story().counted(1, 2))
+
+
+def _no_genesis(story: Story, step: Step, staging: Staging) -> Step:
+    id = story.message(staging, 1, seq=1, previous=None)
+    return replace(step, consumed=[id], inbox={OWNER: Cursor(1, id)})
+
+
+def _genesis_of_another(story: Story, step: Step, staging: Staging) -> Step:
+    other = story.other()
+    id = story.message(staging, 0, to=str(other), content=other)
+    return replace(step, consumed=[id], inbox={OWNER: Cursor(1, id)})
+
+
+def _genesis_with_others(story: Story, step: Step, staging: Staging) -> Step:
+    second = story.message(staging, 1)
+    return replace(step, consumed=[*step.consumed, second], inbox={OWNER: Cursor(2, second)})
+
+
+_add("a history that begins without a genesis", _no_genesis, height=0, tell=lambda: Story().counted(1))
+_add("a history that begins with the genesis of another actor", _genesis_of_another, height=0, tell=Story)
+_add("a genesis that is not alone", _genesis_with_others, height=0, tell=lambda: Story().counted(1))
+
+
+def _update_with_others(story: Story, step: Step, staging: Staging) -> Step:
+    patch = staging.put(patch_block({"notes": None}))
+    update = Message(to=str(story.keeper), sender=OWNER, seq=1, type="update", content=patch, lane=UPDATE)
+    id = MessageId(staging.put(message_block(update)))
+    inbox = {**dict(step.inbox), mailbox_key(OWNER, UPDATE): Cursor(1, id)}  # type: ignore[arg-type]
+    return replace(step, consumed=[*step.consumed, id], inbox=inbox)
+
+
+_add("an update that is not alone", _update_with_others)
+
+
+def _stranger_updates() -> bytes:
+    story = Story()
+    story.update(story.keeper, {"state": '{"count":40}'}, sender="out/test/other")
+    return story.car(story.forged(1, lambda step, staging: replace(_with_state(story, step, staging), outcome=None)))
+
+
+FORGED["an update by a stranger that was taken"] = _stranger_updates
+
+
+# Mailboxes and what was sent.
+
+
+_add(
+    "an inbox that names another message",
+    lambda _, step, staging: replace(step, inbox={OWNER: Cursor(9, step.consumed[0])}),
+)
+_add("an inbox that forgot a sender", lambda _, step, staging: replace(step, inbox={}))
+_add(
+    "an outbox that names what was not sent",
+    lambda _, step, staging: replace(step, outbox={"out/test/other": Cursor(1, step.consumed[0])}),
+)
+
+
+def _sent(**changes: Any) -> Change:
+    def change(story: Story, step: Step, staging: Staging) -> Step:
+        staging.put_blob(b"7")
+        message = replace(story.reader.message(step.sent[0]), **changes)
+        id = MessageId(staging.put(message_block(message)))
+        return replace(step, sent=[id], outbox={mailbox_key(message.to, message.lane): Cursor(message.seq, id)})
+
+    return change
+
+
+_add("a sent message of another sender", _sent(sender="out/test/owner", after=None), height=1, tell=_telling)
+_add("a sent message that leaves out its step", _sent(after=None), height=1, tell=_telling)
+_add(
+    "a sent message with a number too high", _sent(seq=2, previous=str(node_id(b"the first"))), height=1, tell=_telling
+)
+_add("a sent message of another content", _sent(content=raw_block(b"7").id), height=1, tell=_telling)
+_add("a sent message to another", _sent(to="out/test/other"), height=1, tell=_telling)
+
+
+def _not_sent() -> bytes:
+    """Two actors, one of which heard what the other did not say."""
+    story = Story()
+    other = story.other()
+    story.send(other, "add", 7, sender=str(story.keeper))
+    story.play()
+    story.did("tell", str(other))
+    return story.car(story.head(story.keeper), story.head(other))
+
+
+FORGED["a message that its sender did not send"] = _not_sent
+
+# Journals.
+
+
+def _asking() -> Story:
+    story = Story()
+    other = story.other()
+    story.did("add", 5, other)
+    story.did("ask", str(other))
+    return story
+
+
+def _journal(**changes: Any) -> Change:
+    def change(story: Story, step: Step, staging: Staging) -> Step:
+        assert step.journal is not None
+        [entry] = story.reader.journal(step.journal)
+        return replace(step, journal=staging.put(journal_block([replace(entry, **changes)])))
+
+    return change
+
+
+_add("an answer that no step gave", _journal(step=None), height=1, tell=_asking)
+_add("an answer to another question", _journal(request=sha256(b"").hexdigest()), height=1, tell=_asking)
+_add("a call that was struck", lambda _, step, staging: replace(step, journal=None), height=1, tell=_asking)
+_add(
+    "a call that nobody made",
+    lambda _, step, staging: replace(
+        step,
+        journal=staging.put(
+            journal_block([Entry(path="verify/0", request=sha256(b"").hexdigest(), reply=staging.put_blob(b"{}"))])
+        ),
+    ),
+)
+_add("a journal that is a tree", lambda _, step, staging: replace(step, journal=staging.put_node({"tree": {}})))
+
+# Large maps, and trees.
+
+
+def _filled() -> Story:
+    story = Story()
+    story.did("fill", list(range(90)))
+    return story
+
+
+def _large(forge: Any) -> Change:
+    def change(story: Story, step: Step, staging: Staging) -> Step:
+        data = staging.find(step.core, "data")
+        assert data is not None
+        big = read_tree_node(staging.node(data))
+        assert isinstance(big, BigMap)
+        return replace(
+            step, core=edit_tree(staging, step.core, {"data": forge(staging, "bigtree", big.root, big.count)})
+        )
+
+    return change
+
+
+for name in (
+    *("a count too high", "a name that is two dots", "a name of neither kind", "a value of the other kind"),
+    *("a child that is a plain tree", "a child that belongs into a bucket", "two elements in each other's place"),
+    *("a key that stands twice", "64 entries", "another bucket size", "nodes without an end"),
+):
+    _add(f"a large tree with {name}", _large(FORGED_MAPS[name]), height=1, tell=_filled)
+
+
+def _crowded() -> Story:
+    story = Story(batch=128)
+    for number in range(66):
+        story.send(story.keeper, "reply", 1, sender=f"out/test/caller-{number}")
+    story.play()
+    return story
+
+
+def _miscounted(story: Story, step: Step, staging: Staging) -> Step:
+    assert isinstance(step.inbox, bytes)
+    big = read_big_mailbox(staging.node(step.inbox))
+    return replace(step, inbox=FORGED_MAPS["a count too high"](staging, "bigmailbox", big.root, big.count))
+
+
+_add("a large inbox with a count too high", _miscounted, height=1, tell=_crowded)
+
+
+def _nested(_: Story, step: Step, staging: Staging) -> Step:
+    tree = build_tree(staging, {})
+    for _depth in range(300):
+        tree = build_tree(staging, {"in": tree})
+    return replace(step, core=edit_tree(staging, step.core, {"data": tree}))
+
+
+_add("trees in trees, 300 deep", _nested)
+_add(
+    "a core that is a patch", lambda _, step, staging: replace(step, core=TreeId(staging.put(patch_block({"a": None}))))
+)
+
+# What is not there.
+
+
+def _without(what: str) -> Make:
+    def make() -> bytes:
+        story = Story().counted()
+        step = story.reader.step(story.steps()[1])
+        gone = {"step": story.steps()[1], "message": step.consumed[0], "log": step.log or b"", "core": step.core}[what]
+        return story.car(story.head(story.keeper), without=[gone])
+
+    return make
+
+
+FORGED["a step that is not there"] = _without("step")
+FORGED["a message that is not there"] = _without("message")
+FORGED["a log that is not there"] = _without("log")
+FORGED["a core that is not there"] = _without("core")
+
+
+def _cut() -> bytes:
+    story = Story().counted()
+    return story.car(story.head(story.keeper), without=[id for id in story.steps()[:2]])
+
+
+FORGED["a history whose beginning is not there"] = _cut
+
+# What a verdict does not say: these are lies, and match.
+
+_add("a later clock, which nothing shows", lambda _, step, staging: replace(step, time=step.time + 500), height=3)
+_add("a seed of which the code made nothing", lambda _, step, staging: replace(step, seed=7))

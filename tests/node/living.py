@@ -26,14 +26,15 @@ Value = TypeVar("Value")
 class Living:
     """A node on a backend that outlives it; `again` stops it and gives the next one."""
 
-    def __init__(self, backend: Backend | None = None, **options: Any) -> None:
+    def __init__(self, backend: Backend | None = None, *, start: bool = True, **options: Any) -> None:
         self.backend = backend if backend is not None else ClogStore()
         self.options = options
         self.node = Node(self.backend, **options)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="living", daemon=True)
         self._thread.start()
-        self.run(self.node.start())
+        if start:
+            self.run(self.node.start())
 
     def __enter__(self) -> Living:
         return self

@@ -34,7 +34,7 @@ class Cell:
     `attempts` counts tries per inbox key. `overflow` says that the store holds waiting messages that `waiting` does not,
     `more_updates` the same of the update lane. `held` is why it takes only updates. `suspect` counts the messages that are
     tried alone, because the process ended while one of them ran. `slot` is the mark of the step that runs,
-    `host_trouble` what the machine lacked for the last one.
+    `slowed` is why it rests before it takes more than updates, `host_trouble` what the machine lacked for the last one.
     """
 
     __slots__ = (
@@ -53,6 +53,7 @@ class Cell:
         "singles",
         "slot",
         "slow",
+        "slowed",
         "stand",
         "suspect",
         "trouble",
@@ -75,6 +76,7 @@ class Cell:
         self.suspect = 0
         self.host_trouble: str | None = None
         self.slot = NO_SLOT
+        self.slowed: str | None = None
         self.owner: str | None = None
         self.policy: Policy | None = None
         self.policy_id: Id | None = None
@@ -83,7 +85,14 @@ class Cell:
     @property
     def forgettable(self) -> bool:
         """True if nothing would be lost by loading it again from the store when it is needed."""
-        return not (self.stand is not Stand.IDLE or self.ahead or len(self.waiting) or self.attempts or self.has_more)
+        return not (
+            self.stand is not Stand.IDLE
+            or self.slowed
+            or self.ahead
+            or len(self.waiting)
+            or self.attempts
+            or self.has_more
+        )
 
     @property
     def has_more(self) -> bool:

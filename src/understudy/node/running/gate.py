@@ -76,7 +76,12 @@ class Gate:
         """What may be given to an actor now."""
         if self._alone is not None:
             return Allowed.ALL if cell is self._alone else Allowed.NOTHING
-        if cell.held is None and not self.is_closed and (not cell.suspect or cell.actor.id not in self._suspects):
+        if (
+            cell.held is None
+            and cell.slowed is None
+            and not self.is_closed
+            and (not cell.suspect or cell.actor.id not in self._suspects)
+        ):
             return Allowed.ALL
         if cell.held is None and not cell.suspect and cell.actor.step is None:
             return Allowed.BIRTH

@@ -33,6 +33,7 @@ from understudy.node.running.calls import CapabilityTable, LiveCalls
 from understudy.node.running.cell import Cell, Stand
 from understudy.node.running.cells import Cells
 from understudy.node.running.committer import MAX_QUEUED, Committer, Done
+from understudy.node.running.floods import seconds_to_rest
 from understudy.node.running.forks import end_copy
 from understudy.node.running.gate import Allowed, Gate
 from understudy.node.running.marks import NO_SLOT, Flag, Mark, Marks, What
@@ -41,7 +42,7 @@ from understudy.node.running.slow_wits import Run, SlowWits
 from understudy.node.running.troubles import Troubles
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId
-from understudy.objects.mailbox import UPDATE
+from understudy.objects.mailbox import UPDATE, Mailbox
 from understudy.objects.names import actor_of, is_outside
 from understudy.objects.step import CUT, Outcome
 from understudy.store.errors import Missing, StoreError
@@ -128,7 +129,7 @@ class Scheduler:
         self._gate = Gate()
         self._ready: deque[Cell] = deque()
         self._units: list[tuple[Tag, Unit]] = []
-        self._parked: list[tuple[float, int, Cell, str]] = []
+        self._parked: list[tuple[float, int, Cell, str | None]] = []  # a key of its mail, or all but its updates
         self._parkings = count()
         self._awaited: dict[ActorId, list[Callable[[], None]]] = {}
         self._mail: deque[Committed | Finished | Callable[[], None]] = deque()
@@ -220,6 +221,7 @@ class Scheduler:
         cells = list(self._cells.all()) if actor is None else [cell for cell in [self._cells.known(actor)] if cell]
         return Troubles(
             stuck={cell.actor.text: cell.trouble for cell in cells if cell.trouble is not None},
+            slowed={cell.actor.text: cell.slowed for cell in cells if cell.slowed is not None},
             host={cell.actor.text: cell.host_trouble for cell in cells if cell.host_trouble is not None},
             attempts={(cell.actor.text, key): count for cell in cells for key, count in list(cell.attempts.items())},
         )
@@ -509,9 +511,21 @@ class Scheduler:
         self._units.append((sealed, unit))
         if sealed.consumed[0].message.lane == UPDATE:
             # Other code may cost otherwise.
-            cell.pace = None
+            cell.pace = cell.slowed = None
         elif cell.pace is not None:
             cell.pace.learn(sealed.consumed, self._monotonic() - cell.began)
+
+        self._slow_down(cell, sealed)
+
+    def _slow_down(self, cell: Cell, sealed: Sealed) -> None:
+        def inbox_of(actor: ActorId) -> Mailbox | None:
+            known = self._cells.known(actor)
+            return None if known is None else known.actor.inbox
+
+        seconds = seconds_to_rest(sealed, self._reader, inbox_of)
+        if seconds:
+            cell.slowed = "it sends more than its recipients take, which still wait: it rests between its steps"
+            heappush(self._parked, (self._monotonic() + seconds, next(self._parkings), cell, None))
 
     def _without_holds(self, cell: Cell, sealed: Sealed) -> Unit:
         """The unit of a step, which also removes the holds that end with it: what was tried is trusted, an update cures."""
@@ -637,7 +651,10 @@ class Scheduler:
         now = self._monotonic()
         while self._parked and self._parked[0][0] <= now:
             _, _, cell, key = heappop(self._parked)
-            cell.waiting.unpark(key)
+            if key is None:
+                cell.slowed = None
+            else:
+                cell.waiting.unpark(key)
             self._make_ready(cell)
 
     def _take(self, cell: Cell, allowed: Allowed) -> list[Delivery]:

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
-from understudy.node.looking.lookup import READY, ActorInfo, Pending
+from understudy.node.looking.lookup import READY, WAITS, ActorInfo, Pending
 from understudy.objects.mailbox import mailbox_key
 
 
 class Troubles(Struct, frozen=True, kw_only=True):
-    """Actors that stand still, with the reason, those that the machine failed, and how often a message was tried."""
+    """Actors that stand still, with the reason, those that the machine failed or that flood, and how often a message was tried."""
 
     stuck: Mapping[str, str]
     host: Mapping[str, str]
+    slowed: Mapping[str, str]
     attempts: Mapping[tuple[str, str], int]
 
     def explain(self, pending: Pending) -> Pending:
@@ -24,12 +25,14 @@ class Troubles(Struct, frozen=True, kw_only=True):
         stuck = self.stuck.get(pending.to)
         state = "stuck" if stuck is not None else "retry" if attempts and pending.error is None else pending.state
         error = stuck or pending.error or (self.host.get(pending.to) if attempts else None)
+        if state == WAITS and pending.to in self.slowed:
+            state, error = "slowed", self.slowed[pending.to]
         return msgspec.structs.replace(pending, state=state, attempts=attempts, error=error)
 
     def about(self, info: ActorInfo) -> ActorInfo:
         """The actor with what keeps it from working."""
         text = str(info.id)
-        for status, reasons in (("stuck", self.stuck), ("retry", self.host)):
+        for status, reasons in (("stuck", self.stuck), ("retry", self.host), ("slowed", self.slowed)):
             if text in reasons and info.status == READY:
                 return msgspec.structs.replace(info, status=status, reason=reasons[text])
         return info

@@ -31,13 +31,19 @@ def unseen(done: int, total: int) -> None:
 
 def write_car(file: BinaryIO, roots: Sequence[bytes], blocks: Iterable[Block]) -> int:
     """Write a CARv1 with these roots and blocks, in their order; gives the number of blocks. Holds one in memory."""
-    header = encode({"roots": [bytes(root) for root in roots], "version": 1})
-    file.write(_varint(len(header)) + header)
-    count = 0
-    for id, data in blocks:
-        file.write(_varint(ID_BYTES + len(data)) + id + data)
+    count = -1  # the header is the first piece
+    for piece in car_pieces(roots, blocks):
+        file.write(piece)
         count += 1
     return count
+
+
+def car_pieces(roots: Sequence[bytes], blocks: Iterable[Block]) -> Iterator[bytes]:
+    """The pieces of a CARv1: its header, then each block with its length and its id."""
+    header = encode({"roots": [bytes(root) for root in roots], "version": 1})
+    yield _varint(len(header)) + header
+    for id, data in blocks:
+        yield _varint(ID_BYTES + len(data)) + id + data
 
 
 def read_car(file: BinaryIO) -> tuple[list[Id], Iterator[Block]]:

@@ -22,6 +22,7 @@ from understudy.web.routes.chain import show_chain
 from understudy.web.routes.events import follow_actor, follow_node
 from understudy.web.routes.health import show_health
 from understudy.web.routes.holds import pause_actor, resume_actor
+from understudy.web.routes.ipfs import fetch_block
 from understudy.web.routes.lead import lead_routes
 from understudy.web.routes.messages import send_message
 from understudy.web.routes.openapi import describe_actor as describe_actor_as_openapi
@@ -56,6 +57,7 @@ def routes() -> list[Route]:
         Route("/steps/{step}", guarded(show_step, ASK), methods=["GET"]),
         Route("/steps/{step}/query/{name}", guarded(ask_step, ASK), methods=["GET", "POST"]),
         Route("/steps/{step}/core/{path:path}", guarded(show_core, ASK), methods=["GET"]),
+        Route("/ipfs/{cid}", guarded(fetch_block, ASK), methods=["GET"]),
         Route("/openapi.json", guarded(describe_node, ANY), methods=["GET"]),
         Route("/", guarded(show_root, ANY), methods=["GET"]),
         Route("/healthz", guarded(show_health, ANY), methods=["GET"]),

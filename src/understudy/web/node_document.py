@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from understudy.node.holds import MAX_REASON
-from understudy.web.negotiate import EVENT_STREAM, JSON
+from understudy.web.negotiate import EVENT_STREAM, JSON, RAW
 from understudy.web.openapi import (
     ID,
     NUMBER,
@@ -181,6 +181,7 @@ def _steps() -> Json:
         "/steps/{step}/core/{path}": {
             "get": _file("showFileOfStep", "A file or a folder of the core after a step", _STEP)
         },
+        "/ipfs/{cid}": {"get": _block()},
         "/healthz": {"get": health},
         "/": {"get": operation("showRoot", "What is here", {200: json_of("Where to go on", "Root")})},
         "/openapi.json": {"get": described},
@@ -254,6 +255,27 @@ def _file(name: str, summary: str, owner: Json) -> Json:
         },
         parameters=[owner, _PATH, *folder, *headers],
         errors=(404, 416),
+    )
+
+
+def _block() -> Json:
+    scope = {"enum": ["block", "entity", "all"], "default": "all"}
+    parameters = [
+        in_path("cid", "The id of a block"),
+        in_query("format", "Which of both; without it, Accept says so", {"enum": ["raw", "car"]}),
+        in_query("dag-scope", "Of a CAR file: the block alone, or all that it links to", scope),
+        in_query("car-version", "Of a CAR file", {"enum": ["1"]}),
+        in_query("car-order", "Of a CAR file", {"enum": ["dfs", "unk"]}),
+        in_query("car-dups", "Of a CAR file", {"enum": ["n"]}),
+        _IF_NONE_MATCH,
+    ]
+    found = answer("The bytes of the block, or a CARv1", {RAW: {}, CAR: {}}, _CACHED)
+    return operation(
+        "fetchBlock",
+        "A block by its id, as the IPFS trustless gateway gives it",
+        {200: found, 304: _SAME},
+        parameters=parameters,
+        errors=(404, 412),
     )
 
 

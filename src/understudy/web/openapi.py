@@ -20,6 +20,7 @@ _MEANINGS: Final = {
     404: "Nothing there",
     406: "The Accept header takes nothing of what there is",
     409: "The name is in use, or the idempotency key was used for another request",
+    412: "It is not here, and the caller wants it only if it is",
     413: "The body is too large",
     415: "The media type is not understood",
     416: "The byte range is not in the file",

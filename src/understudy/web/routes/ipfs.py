@@ -1,0 +1,194 @@
+"""Blocks by their ids, so that anybody's client can fetch what a node holds and check every hash.
+
+After the IPFS trustless gateway: <https://specs.ipfs.tech/http-gateways/trustless-gateway/>. The law: what this answers
+depends on the id alone, comes out of this node's own store, and is never made of anything.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final, NamedTuple
+
+import libipld
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from understudy.node.errors import BadRequest, Busy, NotFound
+from understudy.objects import ids
+from understudy.objects.codec import Block
+from understudy.objects.errors import BadId
+from understudy.objects.ids import Id
+from understudy.store.car import car_pieces
+from understudy.store.errors import Missing
+from understudy.store.reader import Reader
+from understudy.store.walk import walk
+from understudy.web.answers import FOR_EVER, has_already, not_modified
+from understudy.web.errors import HttpProblem
+from understudy.web.grants import grant_of
+from understudy.web.negotiate import RAW, choose
+from understudy.web.parameters import allow_only, node_of
+
+CAR: Final = "application/vnd.ipld.car"
+CAR_TYPE: Final = f"{CAR}; version=1; order=dfs; dups=n"
+SCOPES: Final = ("block", "entity", "all")
+MAX_CARS: Final = 8  # streams of many blocks at once: each reads the store as fast as its reader takes it
+MAX_CAR_BLOCKS: Final = 2_000_000  # of one stream, which remembers what it gave: some 300 MB
+MAX_CID: Final = 512  # characters; other spellings than ours take time as the square of their length
+_PIECE_BYTES: Final = 64 * 1024  # handed over at once: a way between two threads for each
+_FORMATS: Final = {"raw": RAW, "car": CAR}
+# What a client may ask of a CAR file, in `Accept` or as parameters; this is all that there is.
+_CAR_OPTIONS: Final = {"version": ("1",), "order": ("dfs", "unk"), "dups": ("n",)}
+_PARAMETERS: Final = ("format", "dag-scope", "car-version", "car-order", "car-dups")
+_IDENTITY, _SHA2_256, _RAW_CODEC, _CBOR_CODEC = 0x00, 0x12, 0x55, 0x71
+
+_cars = threading.BoundedSemaphore(MAX_CARS)
+
+
+def fetch_block(request: Request) -> Response:
+    """GET /ipfs/{cid}?format=raw|car: the block, or a CARv1 of it and what it links to (`dag-scope`)."""
+    allow_only(request, _PARAMETERS, offered=())
+    # A block does not say whose it is.
+    grant_of(request).check_all_actors()
+    kind = _media_type(request)
+    scope = _scope(request)
+    found = _find(request, request.path_params["cid"])
+    # Other spellings of a CID name the same block; a header takes only some of their letters.
+    text = "identity" if found.id is None else str(found.id)
+    suffix = "raw" if kind == RAW else f"car.{scope}"
+    headers = {
+        "ETag": f'"{text}.{suffix}"',
+        "Cache-Control": f"public, {FOR_EVER}",
+        "Content-Disposition": f'attachment; filename="{text}.{"bin" if kind == RAW else "car"}"',
+        "X-Ipfs-Path": f"/ipfs/{text}",
+        "X-Ipfs-Roots": text,
+        "Vary": "Accept",
+    }
+    if has_already(request, headers):
+        return not_modified(headers)
+    if kind == RAW:
+        return Response(found.data, 200, headers, RAW)
+    headers["Accept-Ranges"] = "none"
+    if found.id is None:
+        raise HttpProblem(406, f"{text} holds its own bytes: there is no CAR file of it", available=[RAW])
+    if request.method == "HEAD":
+        answer = Response(None, 200, headers, CAR_TYPE)
+        # Nobody knows how long it would be before it is made.
+        del answer.headers["content-length"]
+        return answer
+    return StreamingResponse(_Stream(node_of(request).reader, found, scope), 200, headers, CAR_TYPE)
+
+
+class _Found(NamedTuple):
+    """A block; one whose id holds the bytes themselves has none of ours."""
+
+    id: Id | None
+    data: bytes
+
+
+class _Stream(Iterator[bytes]):
+    """The pieces of a CAR file. Its place among those that run is free again when nobody holds it any more."""
+
+    def __init__(self, reader: Reader, found: _Found, scope: str) -> None:
+        self._has_place = _cars.acquire(blocking=False)
+        if not self._has_place:
+            raise Busy(f"{MAX_CARS} CAR files are being read, which is all that this node gives at once")
+        assert found.id is not None
+        blocks = walk(reader, found.id) if scope == "all" else iter([Block(found.id, found.data)])
+        self._pieces = _gather(car_pieces([found.id], _bounded(blocks)))
+
+    def __next__(self) -> bytes:
+        return next(self._pieces)
+
+    def __del__(self) -> None:
+        if self._has_place:
+            _cars.release()
+
+
+def _find(request: Request, text: str) -> _Found:
+    id = _parse(text)
+    if not isinstance(id, Id):
+        return _Found(None, id)
+    try:
+        return _Found(id, node_of(request).reader.block(id))
+    except Missing as error:
+        if "only-if-cached" in request.headers.get("cache-control", ""):
+            raise HttpProblem(412, f"the block {text} is not here") from error
+        raise NotFound(f"the block {text} is not here; a node gives only what is in its own store") from error
+
+
+def _parse(text: str) -> Id | bytes:
+    """The id that a CID stands for, or the bytes that it holds. Raises BadRequest, NotFound."""
+    try:
+        return ids.parse(text)
+    except BadId:
+        pass
+    try:
+        if len(text) > MAX_CID:
+            raise ValueError(f"it has {len(text):,} characters")
+        cid = libipld.decode_cid(text)
+    except ValueError as error:
+        raise BadRequest(f"{text[:80]!r} is no CID: {error}") from error
+    codec, hashed = cid["codec"], cid["hash"]
+    if hashed["code"] == _IDENTITY and codec == _RAW_CODEC:
+        return bytes(hashed["digest"])
+    if hashed["code"] != _SHA2_256 or codec not in (_RAW_CODEC, _CBOR_CODEC) or cid["version"] != 1:
+        raise NotFound(f"the block {text} is not here: a node's blocks are raw or dag-cbor, and named by sha2-256")
+    return ids.from_bytes((ids.RAW if codec == _RAW_CODEC else ids.NODE) + bytes(hashed["digest"]))
+
+
+def _media_type(request: Request) -> str:
+    """What the caller wants: `format` says so, or else `Accept`. Raises HttpProblem 406."""
+    wanted = request.query_params.get("format")
+    offered = [RAW, CAR_TYPE]
+    if wanted is not None and wanted not in _FORMATS:
+        raise HttpProblem(406, f"format is {wanted[:40]!r}; there are raw and car", available=offered)
+    kind = _FORMATS[wanted] if wanted is not None else choose(request, [RAW, CAR])
+    _check_options(request, offered, dict(_accept_options(request)) if kind == CAR else {})
+    return kind
+
+
+def _check_options(request: Request, offered: list[str], asked: dict[str, str]) -> None:
+    asked |= {
+        name: request.query_params[f"car-{name}"] for name in _CAR_OPTIONS if f"car-{name}" in request.query_params
+    }
+    for name, value in asked.items():
+        if name in _CAR_OPTIONS and value not in _CAR_OPTIONS[name]:
+            detail = f"the CAR file is asked for with {name}={value[:40]}; there is {' or '.join(_CAR_OPTIONS[name])}"
+            raise HttpProblem(406, detail, available=offered)
+
+
+def _accept_options(request: Request) -> Iterator[tuple[str, str]]:
+    for part in ",".join(request.headers.getlist("accept")).split(","):
+        name, *options = part.split(";")
+        if name.strip().lower() == CAR:
+            for option in options:
+                key, _, value = option.partition("=")
+                yield key.strip().lower(), value.strip().strip('"').lower()
+
+
+def _scope(request: Request) -> str:
+    scope = request.query_params.get("dag-scope", "all")
+    if scope not in SCOPES:
+        raise BadRequest(f"dag-scope is {scope[:40]!r}; there are {', '.join(SCOPES)}")
+    # What these blocks are, IPFS does not know: an entity of theirs is a block.
+    return "block" if scope == "entity" else scope
+
+
+def _bounded(blocks: Iterator[Block]) -> Iterator[Block]:
+    yield from islice(blocks, MAX_CAR_BLOCKS)
+    if next(blocks, None) is not None:
+        # The connection breaks off, which says that the file is not whole.
+        raise ValueError(f"a CAR file of more than {MAX_CAR_BLOCKS:,} blocks: fetch its parts")
+
+
+def _gather(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    held = bytearray()
+    for piece in pieces:
+        held += piece
+        if len(held) >= _PIECE_BYTES:
+            yield bytes(held)
+            held.clear()
+    if held:
+        yield bytes(held)

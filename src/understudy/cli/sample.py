@@ -72,11 +72,20 @@ testpaths = tests
 pythonpath = greeter/code
 """
 
+# Where type checkers and editors find what the test imports.
+_PYRIGHT: Final = """\
+{
+    "include": ["greeter", "tests"],
+    "extraPaths": ["greeter/code"]
+}
+"""
+
 SAMPLE: Final = {
     PROJECT_FILE: _PROJECT,
     "greeter/wit": _WIT,
     "greeter/code/greeter.py": _CODE,
     "tests/test_greeter.py": _TEST,
     "pytest.ini": _PYTEST,
+    "pyrightconfig.json": _PYRIGHT,
     ".gitignore": ".understudy/\n.understudy.starting\n__pycache__/\n",
 }

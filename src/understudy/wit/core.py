@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, overload
 
 import msgspec
 
@@ -75,6 +75,13 @@ class Core:
 
     def __len__(self) -> int:
         return len(self._changes.names(self._prefix))
+
+    @overload
+    def get(self, path: str) -> bytes | None: ...
+    @overload
+    def get(self, path: str, default: bytes) -> bytes: ...
+    @overload
+    def get(self, path: str, default: None) -> bytes | None: ...
 
     def get(self, path: str, default: bytes | None = None) -> bytes | None:
         """The bytes at a path, or the default if there is nothing."""

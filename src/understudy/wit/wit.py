@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import Parameter, isawaitable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from msgspec import Struct
 
@@ -94,6 +94,11 @@ class Wit:
             )
         self._update, self._plan = function, None
         return function
+
+    @overload
+    def query(self, name: str) -> Callable[[Function], Function]: ...
+    @overload
+    def query(self, name: Function) -> Function: ...
 
     def query(self, name: str | Function) -> Any:
         """Answer a query by the function's name, or by the one given: `@wit.query` or `@wit.query("name")`.

@@ -380,3 +380,49 @@ def test_a_function_without_a_signature_is_a_named_error():
     with pytest.raises(WitError) as caught:
         PythonEngine().load(objects.core({"wit": "/code:m:wit", "code/m.py": "wit = getattr"}), "wit", objects)
     assert caught.value.code == "WrongSignature"
+
+
+LEFT_BEHIND = """
+import threading
+left = []
+def {name}(ctx, core, outbox):
+    def later(what):
+        try:
+            eval(what, {{"ctx": ctx, "core": core, "outbox": outbox, "inner": inner}})
+        except Exception as error:
+            left.append((what, type(error).__name__, str(error)))
+        else:
+            left.append((what, "nothing", ""))
+    core["x"] = "y"
+    inner = core.dir("inner")
+    {name}.later = later
+    {name}.left = left
+    {ends}
+"""
+
+
+@pytest.mark.parametrize("ends", ["return None", "raise ValueError", "ctx.send('out/a/b', 1, type='t')"])
+@pytest.mark.parametrize("keyword", ["def", "async def"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "ctx.send('out/a/b', 1, type='t')",
+        "outbox.send('out/a/b', content=1, type='t')",
+        "ctx.log('x')",
+        "core.set_json('x', 1)",
+        "inner.set_json('x', 1)",
+        "ctx.core.set_json('x', 1)",
+        "ctx.spawn({'wit': 'x'})",
+        "ctx.update('out/a/b', {'x': None})",
+    ],
+)
+def test_what_a_handler_left_behind_hears_that_the_step_is_over(keyword, ends, what):
+    objects, engine = Objects(), PythonEngine()
+    core = objects.core({"wit": LEFT_BEHIND.format(name="f", ends=ends).replace("def f", f"{keyword} f")})
+    given = step_input(objects, core, [delivery(objects, str(core), "x")])
+    result = run(engine, given)
+    function = engine.load(core, "wit", objects).function
+    function.later(what)
+    ((_, error, text),) = function.left
+    assert (error, "the step is over" in text) == ("WitError", True)
+    assert run(engine, given) == result

@@ -23,6 +23,7 @@ from understudy.wit.abi import abi_of
 from understudy.wit.asking import ask, one_context
 from understudy.wit.content import encode_json, put_bytes, put_content
 from understudy.wit.core import Core
+from understudy.wit.errors import step_over
 from understudy.wit.inbox import Inbox
 from understudy.wit.message import Message
 from understudy.wit.outbox import Outbox, Sent
@@ -41,6 +42,7 @@ class Context:
         "_core",
         "_delivery",
         "_inbox",
+        "_is_over",
         "_log",
         "_log_left",
         "_outbox",
@@ -69,6 +71,7 @@ class Context:
         self._log: list[str] = []
         self._log_left = MAX_LOG
         self._spawned = 0
+        self._is_over = False
 
     @property
     def actor_id(self) -> ActorId:
@@ -106,6 +109,7 @@ class Context:
         """The actor's core."""
         if self._core is None:
             self._core = Core(self.given.store, self.given.core, self.abi.encode)
+            self._core.changes.is_over = self._is_over
         return self._core
 
     def read_top(self, name: str) -> bytes | None:
@@ -124,6 +128,7 @@ class Context:
         """What the step will send."""
         if self._outbox is None:
             self._outbox = Outbox(self.given, self.abi)
+            self._outbox.is_over = self._is_over
         return self._outbox
 
     @property
@@ -140,8 +145,18 @@ class Context:
             )
         return self._delivery
 
+    def close(self) -> None:
+        """The step is over: what the wit left behind (a timer, a task, a thread) hears so, instead of changing nothing."""
+        self._is_over = True
+        if self._core is not None:
+            self._core.changes.is_over = True
+        if self._outbox is not None:
+            self._outbox.is_over = True
+
     def log(self, text: object) -> None:
-        """Write a line into the step's log, which is part of the record."""
+        """Write a line into the step's log, which is part of the record. Raises WitError("StepOver") after the step."""
+        if self._is_over:
+            raise step_over("log")
         line = str(text)
         if self._log_left < 0:
             return

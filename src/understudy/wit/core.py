@@ -17,6 +17,7 @@ from understudy.store.errors import Missing
 from understudy.store.maps import edit_tree, patch_tree
 from understudy.store.reader import Reader, Staging
 from understudy.wit.content import Encode, encode_json, put_bytes, put_content
+from understudy.wit.errors import step_over
 
 Value = bytes | Id | None  # new bytes, a link, or nothing: the entry is removed
 
@@ -143,7 +144,7 @@ class Changes:
     `above` holds the paths that have edits below them, so that many writes cost the same each.
     """
 
-    __slots__ = ("_entries", "above", "changed", "edits", "root", "store")
+    __slots__ = ("_entries", "above", "changed", "edits", "is_over", "root", "store")
 
     def __init__(self, store: Staging, root: TreeId) -> None:
         self.store = store
@@ -151,6 +152,7 @@ class Changes:
         self.edits: dict[str, Value] = {}
         self.above: set[str] = set()
         self.changed = False
+        self.is_over = False
         self._entries: dict[str, bytes] | None = None
 
     def find(self, path: str) -> Value:
@@ -173,6 +175,8 @@ class Changes:
 
     def write(self, path: str, value: Value) -> None:
         """Put bytes or a link at a path, or remove it with None."""
+        if self.is_over:
+            raise step_over("write")
         split_path(path)
         if path in self.above:
             self._forget_below(path)

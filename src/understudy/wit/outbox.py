@@ -22,6 +22,7 @@ from understudy.objects.step import MAX_SENT
 from understudy.store.maps import mailbox_get
 from understudy.wit.abi import PYTHON_2, Abi
 from understudy.wit.content import encode_json, put_content
+from understudy.wit.errors import step_over
 
 NAMES: Final = "names"  # the capability that knows the names of actors
 
@@ -55,7 +56,7 @@ class Sent:
 class Outbox:
     """Messages in the order in which they will be sent. Nothing leaves unless the step ends well."""
 
-    __slots__ = ("_abi", "_given", "_ids", "_named", "sent")
+    __slots__ = ("_abi", "_given", "_ids", "_named", "is_over", "sent")
 
     def __init__(self, given: StepInput, abi: Abi = PYTHON_2) -> None:
         self._given = given
@@ -63,6 +64,7 @@ class Outbox:
         self._named: dict[str, str] = {}
         self._ids: dict[str, list[tuple[int, Cursor]]] = {}
         self.sent: list[Outgoing] = []
+        self.is_over = False
 
     def __len__(self) -> int:
         return len(self.sent)
@@ -80,9 +82,11 @@ class Outbox:
         """Send an id as a link, bytes as they are, anything else as JSON: to an id, to `out/NODE/CALLER`, or to a name.
 
         A name is looked up once in a step, and the journal keeps which actor it meant. Raises CallFailed("NoSuchActor"),
-        BadName (party, type, lane, headers), BadId (`re`), Missing (a link to nothing), WitError("TooManySent"), and
+        BadName (party, type, lane, headers), BadId (`re`), Missing (a link to nothing), WitError("TooManySent", "StepOver"),
         TypeError or ValueError for what JSON can't hold.
         """
+        if self.is_over:
+            raise step_over("send")
         if lane not in LANES:
             raise BadName(f"lane {lane!r} is none of {', '.join(LANES)}")
         to = self._party(str(to))

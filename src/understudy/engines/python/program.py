@@ -137,6 +137,7 @@ class PythonProgram:
             return self._failed(given, ctx, error)
 
     def _result(self, given: StepInput, ctx: Context, returned: Any) -> StepResult:
+        ctx.close()
         if given.calls.unanswered is not None:
             raise given.calls.unanswered
         if returned is None or isinstance(returned, Sent):
@@ -156,6 +157,7 @@ class PythonProgram:
         raise WitError("BadResult", text)
 
     def _failed(self, given: StepInput, ctx: Context, error: BaseException) -> StepResult:
+        ctx.close()
         if given.calls.unanswered is not None and not is_interrupt(error):
             # The wit may have caught it and stumbled later, which would not happen again in a replay.
             error = given.calls.unanswered

@@ -20,6 +20,7 @@ from understudy.wit.core import Core
 from understudy.wit.inbox import Inbox
 from understudy.wit.message import Message
 from understudy.wit.outbox import Outbox
+from understudy.wit.staging import CheckedStaging
 
 Fill = Callable[[Any], Any]  # of the context of a step, or of a query
 
@@ -47,7 +48,12 @@ INBOX: Final = Source(("inbox",), (Inbox,), lambda ctx: ctx.inbox)
 OUTBOX: Final = Source(("outbox",), (Outbox,), lambda ctx: ctx.outbox)
 ACTOR: Final = Source(("actor_id", "actor"), (ActorId,), lambda ctx: ctx.given.actor)
 STEP: Final = Source(("last_step_id", "last_step", "step_id", "step"), (StepId,), lambda ctx: ctx.given.parent)
-STORE: Final = Source(("store", "object_store"), (Staging, Reader), lambda ctx: Decoded(ctx.given.store))
+STORE: Final = Source(
+    ("store", "object_store"),
+    (Staging, Reader),
+    # Steps that were made under the first rules staged what they liked, and are replayed so.
+    lambda ctx: (Decoded if ctx.abi.is_first else CheckedStaging)(ctx.given.store),
+)
 MESSAGE: Final = Source(("message",), (Message,), lambda ctx: ctx.message)
 MESSAGES: Final = Source(
     ("messages", "new_messages"),

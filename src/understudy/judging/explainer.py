@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from understudy.judging.replays import Engines, Owner, Replays
+from understudy.engines.python.engine import NAME as PYTHON
+from understudy.judging.replays import Engines, Owner, Replay, Replays
 from understudy.judging.stage import Stage
+from understudy.judging.wire import Noted
 from understudy.kernel.replay import Record, read_record
-from understudy.kernel.verify import GLOBAL, Problem
+from understudy.kernel.verify import CLOCK, GLOBAL, HASH, THREADS, WORLD, Problem
 from understudy.store.reader import Reader
 
+OTHER_SEEDS: Final = (1, 2, 3)  # of hashes: three items of a set stand alike in one of six
+_ADDRESS: Final = re.compile(r"<[^<>]* at 0x[0-9a-f]+")
 MAX_KEPT_STEPS: Final = 1024  # how far back is looked for a global that shows in a step
 
 
@@ -26,20 +31,49 @@ class Explainer:
         self._replays = replays
         self._others = others
 
-    def explain(self, record: Record, owner: Owner, problem: Problem) -> Problem:
-        """The problem with its cause, as far as one is found."""
-        self._replays.make(record, owner, {**self._others, "python": self._stage.watched()})
+    def explain(self, record: Record, owner: Owner, problem: Problem, replay: Replay) -> Problem:
+        """The problem with its cause, as far as one is found. `replay` is that of the step alone."""
+        self._replays.make(record, owner, {**self._others, PYTHON: self._stage.watched()})
         noted = self._stage.noted()
-        if noted:
-            return msgspec.structs.replace(problem, cause=noted[0].cause, reason="; ".join(one.text for one in noted))
+        sure = [one for one in noted if one.sure]
+        guesses = [one for one in noted if not one.sure]
+        return (
+            _by(problem, sure, CLOCK)
+            or self._as_global(record, owner, problem, guesses)
+            or self._as_hash(record, owner, problem, [one for one in noted if one.cause == HASH], replay)
+            or _by(problem, sure, WORLD)
+            or _by(problem, guesses, CLOCK)
+            or _as_threads(problem, replay.calls.threads)
+            or _as_address(problem)
+            or _by(problem, guesses, GLOBAL, "; whoever has the same code in the same process shares that")
+            or _by(problem, guesses, WORLD)
+            or problem
+        )
+
+    def _as_global(self, record: Record, owner: Owner, problem: Problem, guesses: Sequence[Noted]) -> Problem | None:
         kept = self._kept_steps(record, owner)
-        if kept is not None:
-            reason = (
-                f"the code keeps something between steps outside its core: in one namespace with the {kept} "
-                "before it, the step comes out as recorded"
-            )
-            return msgspec.structs.replace(problem, cause=GLOBAL, reason=reason)
-        return problem
+        if kept is None:
+            return None
+        changed = "".join(f"; {one.text}" for one in guesses if one.cause == GLOBAL)
+        reason = (
+            f"the code keeps something between steps outside its core: in one namespace with the {kept} "
+            f"before it, the step comes out as recorded{changed}"
+        )
+        return msgspec.structs.replace(problem, cause=GLOBAL, reason=reason)
+
+    def _as_hash(
+        self, record: Record, owner: Owner, problem: Problem, noted: Sequence[Noted], replay: Replay
+    ) -> Problem | None:
+        """Whether the step comes out otherwise where hashes are others. It takes a process each, so not without a clue."""
+        for seed in OTHER_SEEDS if noted else ():
+            again = self._replays.make(record, owner, {**self._others, PYTHON: self._stage.hashing(seed)})
+            if again.sealed.id != replay.sealed.id:
+                where = "; ".join(one.text for one in noted)
+                reason = (
+                    f"what comes out depends on the order of a set or on hash(), which no two processes share: {where}"
+                )
+                return msgspec.structs.replace(problem, cause=HASH, reason=reason)
+        return None
 
     def _kept_steps(self, record: Record, owner: Owner) -> str | None:
         """After how many steps in one namespace the step comes out as recorded; None if it never does."""
@@ -59,7 +93,7 @@ class Explainer:
         return None
 
     def _comes_out(self, records: Sequence[Record], owner: Owner) -> bool:
-        kept: Engines = {**self._others, "python": self._stage.kept()}
+        kept: Engines = {**self._others, PYTHON: self._stage.kept()}
         replay = None
         for record in records:
             replay = self._replays.make(record, owner, kept)
@@ -69,3 +103,28 @@ class Explainer:
         while record.step.parent is not None:
             record = read_record(self._reader, record.step.parent)
             yield record
+
+
+def _by(problem: Problem, noted: Sequence[Noted], cause: str, more: str = "") -> Problem | None:
+    found = [one.text for one in noted if one.cause == cause]
+    return msgspec.structs.replace(problem, cause=cause, reason="; ".join(found) + more) if found else None
+
+
+def _as_threads(problem: Problem, places: Sequence[str]) -> Problem | None:
+    if not places:
+        return None
+    reason = f"{'; '.join(places)}: when threads go on is in no record, and the step may depend on it"
+    return msgspec.structs.replace(problem, cause=THREADS, reason=reason)
+
+
+def _as_address(problem: Problem) -> Problem | None:
+    """If the two values differ only in addresses of the machine's memory."""
+    recorded, replayed = str(problem.recorded), str(problem.replayed)
+    if recorded == replayed or _ADDRESS.sub("", recorded) != _ADDRESS.sub("", replayed):
+        return None
+    found = _ADDRESS.search(recorded)
+    reason = (
+        f"the address of an object in memory is in what comes out ({found[0] if found else 'at 0x…'}), as its repr() shows "
+        "it: give its class a __repr__, or store what is meant"
+    )
+    return msgspec.structs.replace(problem, cause=CLOCK, reason=reason)

@@ -24,7 +24,8 @@ from understudy.judging.shut_world import separate_network
 from understudy.judging.wire import FromJudge, FromPerformer, Pipe, ToJudge, ToPerformer
 
 _NUMBER: Final = 8  # bytes of a process id, and of an exit code
-_FORK, _FORK_ANEW, _END = b"+", b"*", b"-"
+_FORK, _END = b"+", b"-"
+HASH_SEED: Final = 0
 _END_SECONDS: Final = 1.0  # how long a process may take to end by itself, once it hung up
 _COLLECT_AFTER: Final = 50_000  # allocations between collections: a step makes thousands of objects and no cycles
 
@@ -45,7 +46,7 @@ class ForkServer:
     def __init__(self, path: Sequence[str]) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX)
         with theirs:
-            self._process = _start(_START, path, theirs.fileno(), hash_seed=0)
+            self._process = _start(_START, path, theirs.fileno(), hash_seed=HASH_SEED)
         self._lock = Lock()
 
     def make_judge(self) -> tuple[int, Pipe[FromJudge]]:
@@ -77,13 +78,13 @@ class Performers:
         self._control = control
         self._living: int | None = None
 
-    def make(self, *, other_hashes: bool = False) -> Pipe[FromPerformer]:
+    def make(self, *, hash_seed: int = HASH_SEED) -> Pipe[FromPerformer]:
         """A new performer's pipe; the one before is ended. Raises OSError if the server is gone.
 
-        With `other_hashes` it has another hash seed, and has to load everything first.
+        With another hash seed than ours it has to load everything first.
         """
         self.end()
-        self._living, fd = _make(self._control, _FORK_ANEW if other_hashes else _FORK)
+        self._living, fd = _make(self._control, _FORK, hash_seed)
         return Pipe(fd, fd, FromPerformer)
 
     def end(self, *, kill: bool = True) -> int | None:
@@ -147,9 +148,9 @@ class _Server:
                     self._answer(control, asked, fds)
 
     def _answer(self, control: socket.socket, asked: bytes, fds: Sequence[int]) -> None:
-        ask, pid = asked[:1], _number(asked[1:])
+        ask, number = asked[:1], _number(asked[1:])
         if ask == _END:
-            code = self._end_judge(pid) if control is self._control else _wait(pid)
+            code = self._end_judge(number) if control is self._control else _wait(number)
             if control is not self._control:
                 self._performers[control] = None
             control.sendall(_bytes(code))
@@ -157,7 +158,7 @@ class _Server:
         if control is self._control:
             made = self._fork_judge(fds[0])
         else:
-            made = self._performers[control] = self._fork_performer(fds[0], anew=ask == _FORK_ANEW)
+            made = self._performers[control] = self._fork_performer(fds[0], hash_seed=number)
         os.close(fds[0])
         control.sendall(_bytes(made))
 
@@ -174,9 +175,9 @@ class _Server:
         self._selector.register(ours, selectors.EVENT_READ)
         return pid
 
-    def _fork_performer(self, fd: int, *, anew: bool) -> int:
-        if anew:
-            return _start(_START_PERFORMER, sys.path, fd, hash_seed=1, alone=False).pid
+    def _fork_performer(self, fd: int, *, hash_seed: int) -> int:
+        if hash_seed != HASH_SEED:
+            return _start(_START_PERFORMER, sys.path, fd, hash_seed=hash_seed, alone=False).pid
         pid = os.fork()
         if pid == 0:
             self._forget()
@@ -213,11 +214,11 @@ class _Server:
             os.kill(pid, signal.SIGKILL)
 
 
-def _make(control: socket.socket, ask: bytes) -> tuple[int, int]:
+def _make(control: socket.socket, ask: bytes, hash_seed: int = HASH_SEED) -> tuple[int, int]:
     """Have a process made: its id, and our end of its pipe."""
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     with ours, theirs:
-        socket.send_fds(control, [ask + _bytes(0)], [theirs.fileno()])
+        socket.send_fds(control, [ask + _bytes(hash_seed)], [theirs.fileno()])
         theirs.close()
         return _answered(control), ours.detach()
 

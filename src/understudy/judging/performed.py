@@ -18,7 +18,7 @@ from understudy.actors.contract import Engine, Program, StepInput, StepResult
 from understudy.actors.errors import WitError
 from understudy.actors.query import Error, QueryInput, Result, read_result
 from understudy.engines.python.engine import ABI, PythonEngine
-from understudy.judging.fork_server import Performers
+from understudy.judging.fork_server import HASH_SEED, Performers
 from understudy.judging.no_calls import NoCalls
 from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.stage import Work
@@ -59,8 +59,11 @@ from understudy.store.errors import Corrupt, Missing, StoreError
 from understudy.store.reader import Reader, Staging
 from understudy.store.verified import checked_block
 
-_OTHER_HASHES: Final = "other hashes"
 MAX_AHEAD: Final = 64 * 1024  # bytes of a block that is sent before it was asked for
+
+
+class _Hashing(int):
+    """A hash seed that is not ours."""
 
 
 class PerformerLost(Exception):
@@ -151,9 +154,9 @@ class PerformedStage:
         """See Stage."""
         return _Engine(self, KEPT)
 
-    def other_hashes(self) -> Engine:
-        """Like `fresh`, in a process with another hash seed."""
-        return _Engine(self, FRESH, key=_OTHER_HASHES)
+    def hashing(self, seed: int) -> Engine:
+        """See Stage."""
+        return _Engine(self, FRESH, key=_Hashing(seed))
 
     def perform_all(self, works: Sequence[Work]) -> Iterator[StepResult | Exception]:
         """See Stage."""
@@ -260,7 +263,7 @@ class PerformedStage:
     def _make(self) -> Pipe[FromPerformer]:
         self._sent.clear()
         try:
-            pipe = self._performers.make(other_hashes=self._key == _OTHER_HASHES)
+            pipe = self._performers.make(hash_seed=self._key if isinstance(self._key, _Hashing) else HASH_SEED)
             pipe.send(self._setup)
         except (OSError, HungUp) as error:
             raise PerformerLost("no process can be made to replay the step") from error

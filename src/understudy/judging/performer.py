@@ -14,9 +14,10 @@ from understudy.actors.contract import Delivery, StepInput
 from understudy.actors.errors import WitError
 from understudy.actors.query import Blob, Error, QueryInput, QueryProgram, result_bytes
 from understudy.judging.no_calls import NoCalls, ask_nobody
+from understudy.judging.other_threads import OWN_THREAD
 from understudy.judging.pipe_store import PipeStore
 from understudy.judging.replay_calls import ReplayCalls
-from understudy.judging.shut_world import OWN_THREAD, ShutWorld
+from understudy.judging.shut_world import ShutWorld
 from understudy.judging.stage import LocalStage, perform
 from understudy.judging.wire import (
     FRESH,

@@ -26,6 +26,7 @@ from understudy.kernel.verify import (
     HOST,
     JOURNAL,
     OUTPUT,
+    THREADS,
     UNVERIFIABLE,
     WORLD,
     Problem,
@@ -103,6 +104,8 @@ class Replayer:
             problem = self._replays.compare(record, replay)
             if replay.calls.tried:
                 return _shut_out(replay.calls.tried, problem)
+            if replay.calls.stuck and replay.calls.threads:
+                return _left_to_threads(replay.calls.threads, problem)
         except PerformerLost as lost:
             return Problem(verdict=UNVERIFIABLE, cause=lost.cause, reason=str(lost))
         except HostFailed as failed:
@@ -112,7 +115,7 @@ class Replayer:
         try:
             if replay.calls.raced and self._comes_out_in_another_order(record, owner, say):
                 return None
-            return self._explainer.explain(record, owner, problem) if problem.cause == OUTPUT else problem
+            return self._explainer.explain(record, owner, problem, replay) if problem.cause == OUTPUT else problem
         except (PerformerLost, HostFailed):
             return problem
 
@@ -226,6 +229,19 @@ def _is_python(program: Program) -> bool:
 
 def _is_cut(record: Record) -> bool:
     return record.step.outcome is not None and record.step.outcome.kind == steps.CUT
+
+
+def _left_to_threads(places: Sequence[str], problem: Problem | None) -> Problem:
+    """What the code waits for, a thread of its own would have handed over; a replay does not bring that about."""
+    reason = (
+        f"{'; '.join(places)}: the code waits for what its own threads or processes hand over, which no record holds"
+    )
+    found = Problem(verdict=UNVERIFIABLE, cause=THREADS, reason=reason)
+    return (
+        found
+        if problem is None
+        else msgspec.structs.replace(problem, verdict=UNVERIFIABLE, cause=THREADS, reason=reason)
+    )
 
 
 def _shut_out(tried: Sequence[str], problem: Problem | None) -> Problem:

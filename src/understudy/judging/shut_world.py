@@ -7,6 +7,7 @@ that reaches nothing, and no file that can grow, also for code that is not Pytho
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import ctypes
 import mimetypes
@@ -18,7 +19,7 @@ import sysconfig
 import threading
 import time
 import zoneinfo
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
@@ -26,9 +27,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from understudy.judging.other_threads import others_run
+
 MAX_TRIED: Final = 3  # the first is what to mend; more only to show that there are more
-OWN_THREAD: Final = "understudy-watch"
 _MOMENT_SECONDS: Final = 0.1
+_JOINABLE: Final = "_start_joinable_thread"
 _MAX_DEPTH: Final = 200  # frames between the author's line and what it comes to
 _MAX_SHOWN: Final = 200  # characters of a path or an address
 
@@ -72,6 +75,10 @@ class ShutWorld:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
         sys.addaudithook(self._hear)
+        # Not every version of Python has an event for these.
+        for module, name in ((_thread, "start_new_thread"), (threading, "_start_new_thread"), (threading, _JOINABLE)):
+            if hasattr(module, name):
+                setattr(module, name, self._noting(getattr(module, name)))
 
     def begin(self) -> None:
         """A step begins: nothing was tried yet."""
@@ -81,19 +88,23 @@ class ShutWorld:
     def let_threads_end(self) -> None:
         """Give the threads that a step started, and did not wait for, a moment to show what they try."""
         until = time.monotonic() + _MOMENT_SECONDS
-        while self.threads and time.monotonic() < until and any(map(_is_busy, _others())):
+        while self.threads and time.monotonic() < until and others_run():
             time.sleep(0.001)
 
     def _hear(self, event: str, args: tuple[Any, ...]) -> None:
         look = _LOOKS.get(event)
         if look is None:
             return
-        if event == _THREAD:
-            self._started_a_thread()
-            return
         what = look(self, event, args)
         if what is not None:
             self._refuse(event, what)
+
+    def _noting(self, start: Callable[..., Any]) -> Callable[..., Any]:
+        def start_and_note(*args: Any, **more: Any) -> Any:
+            self._started_a_thread()
+            return start(*args, **more)
+
+        return start_and_note
 
     def _started_a_thread(self) -> None:
         where = _find_author(self._belongs)[0]
@@ -171,17 +182,6 @@ def _find_author(belongs: Belongs) -> tuple[str | None, bool]:
     return None, at_import
 
 
-def _others() -> Iterator[FrameType]:
-    """What the threads beside this one and our own run."""
-    own = {threading.get_ident()} | {thread.ident for thread in threading.enumerate() if thread.name == OWN_THREAD}
-    return (frame for ident, frame in sys._current_frames().items() if ident not in own)
-
-
-def _is_busy(frame: FrameType) -> bool:
-    # Threads of a pool that wait for work never end by themselves.
-    return frame.f_code.co_name != "_worker"
-
-
 def _readable() -> tuple[str, ...]:
     """The interpreter's own files, those of the modules that it was told of, and the tables that its library reads."""
     library = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
@@ -240,7 +240,6 @@ def _library(world: ShutWorld, event: str, args: tuple[Any, ...]) -> str | None:
     return None if not args or args[0] is None else _first(world, event, args)
 
 
-_THREAD: Final = "_thread.start_new_thread"
 _Look = Callable[[ShutWorld, str, tuple[Any, ...]], str | None]
 _PROCESSES: Final = (
     *("os.exec", "os.fork", "os.forkpty", "os.kill", "os.killpg", "os.posix_spawn", "os.spawn", "os.startfile"),
@@ -277,7 +276,6 @@ _HOSTS: Final = (
 _READ_AT_IMPORT: Final = frozenset({"open", "os.listdir", "os.scandir", "ctypes.dlopen", "ctypes.dlsym"})
 _TRIED_AT_IMPORT: Final = frozenset({"socket.__new__", "socket.bind"})
 _LOOKS: Final[dict[str, _Look]] = {
-    _THREAD: _always,
     "open": ShutWorld._open,
     "os.listdir": ShutWorld._list,
     "os.scandir": ShutWorld._list,

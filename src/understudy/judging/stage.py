@@ -6,9 +6,9 @@ The law: `LocalStage` runs it in this process, and so is only for a process that
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Final, NamedTuple, Protocol
 
 from understudy.actors.contract import Engine, Program, StepInput, StepResult
@@ -17,7 +17,9 @@ from understudy.actors.query import QueryProgram
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.python.externals import FreshResolver, is_authors
 from understudy.engines.python.failure import in_core
+from understudy.engines.python.importer import source_path
 from understudy.engines.python.program import PythonProgram
+from understudy.judging.clues import Snapshot, handed_on, hashed
 from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.virtual_loop import Stuck, run_virtually
 from understudy.judging.wire import Noted
@@ -48,6 +50,9 @@ class Stage(Protocol):
     def watched(self) -> Engine:
         """The same beside a witness; for code that `fresh` has run."""
 
+    def hashing(self, seed: int) -> Engine:
+        """The same with another hash seed, where that can be had."""
+
     def kept(self) -> Engine:
         """Runs steps in one namespace, which is new with each call of this."""
 
@@ -71,6 +76,7 @@ class LocalStage:
         self._resolver = FreshResolver(modules)
         self._fresh = PythonEngine(self._resolver, fresh=True)
         self._witness: Witness | None = None
+        self._clues: list[Noted] = []
 
     def begin(self) -> None:
         """See Stage. What code keeps outside of its modules stays in this process."""
@@ -82,7 +88,12 @@ class LocalStage:
     def watched(self) -> Engine:
         """See Stage."""
         self._witness = Witness(self.path_of)
-        return _Engine(self._fresh, self._witness)
+        self._clues = []
+        return _Engine(self._fresh, self._witness, self)
+
+    def hashing(self, seed: int) -> Engine:
+        """See Stage. A process can't change its seed."""
+        return self.fresh()
 
     def kept(self) -> Engine:
         """See Stage."""
@@ -117,7 +128,28 @@ class LocalStage:
 
     def noted(self) -> Sequence[Noted]:
         """See Stage."""
-        return () if self._witness is None else self._witness.noted
+        return () if self._witness is None else [*self._witness.noted, *self._clues]
+
+    def look_at(self, run: Callable[[], StepResult]) -> StepResult:
+        """Run code that is loaded, and keep the clues that it leaves."""
+        own = self._own_modules()
+        before = Snapshot(own)
+        result = run()
+        self._clues = [*before.changed(), *handed_on(own), *hashed(own)]
+        return result
+
+    def _own_modules(self) -> dict[str, ModuleType]:
+        """The author's modules by their paths."""
+        found: dict[str, ModuleType] = {}
+        for name, module in list(sys.modules.items()):
+            if not isinstance(module, ModuleType) or name.partition(".")[0] == _OURS:
+                continue
+            path = source_path(str(getattr(module, "__file__", "")))
+            if path is not None:
+                found[path] = module
+            elif self._resolver.follows(name.partition(".")[0]) or is_authors(module):
+                found[name.replace(".", "/") + ".py"] = module
+        return found
 
     def staged(self, into: Staging) -> None:
         """See Stage."""
@@ -138,7 +170,10 @@ def perform(program: Program, given: StepInput) -> StepResult:
 
 
 class _Engine:
-    def __init__(self, engine: PythonEngine, around: AbstractContextManager[object]) -> None:
+    def __init__(
+        self, engine: PythonEngine, around: AbstractContextManager[object], watch: LocalStage | None = None
+    ) -> None:
+        self._watch = watch
         self._engine = engine
         self._around = around
 
@@ -149,7 +184,7 @@ class _Engine:
     def load(self, core: TreeId, entry: str, store: Reader) -> Program:
         with self._around:
             program = self._engine.load(core, entry, store)
-        return _Program(program, self._around)
+        return _Program(program, self._around, self._watch)
 
     def load_query(self, core: TreeId, store: Reader) -> QueryProgram:
         return self._engine.load_query(core, store)
@@ -159,7 +194,10 @@ class _Engine:
 
 
 class _Program:
-    def __init__(self, program: PythonProgram, around: AbstractContextManager[object]) -> None:
+    def __init__(
+        self, program: PythonProgram, around: AbstractContextManager[object], watch: LocalStage | None
+    ) -> None:
+        self._watch = watch
         self._program = program
         self._around = around
 
@@ -168,5 +206,10 @@ class _Program:
         return self._program.engine
 
     def run(self, given: StepInput) -> StepResult:
+        if self._watch is not None:
+            return self._watch.look_at(lambda: self._perform(given))
+        return self._perform(given)
+
+    def _perform(self, given: StepInput) -> StepResult:
         with self._around:
             return perform(self._program, given)

@@ -8,10 +8,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import selectors
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
+from understudy.judging.other_threads import others_run
+
+_TICK: Final = 1e-9
+_HAND_OVER_SECONDS: Final = 1.0
+_PIECE_SECONDS: Final = 0.01
 _SELF_PIPE: Final = 1  # the loop's own entry in its selector
 # A jump goes a little beyond the timer: after a year, its exact time and the loop's resolution are one float, and asyncio
 # would wait for a later one for ever.
@@ -39,6 +45,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         """Seconds since the loop was made."""
+        # Never the same twice: as in a living loop, timers of one length go off in the order in which they were set.
+        self._virtual.now += _TICK
         return self._virtual.now
 
     def run_in_executor(
@@ -111,8 +119,22 @@ class _VirtualSelector(selectors.DefaultSelector):
             return found
         if self._on_idle(timeout is not None):
             return []
+        if others_run():
+            # A thread of the wit's own may hand something over; how long that takes is not virtual.
+            found = self._wait(_HAND_OVER_SECONDS)
+            if found:
+                return found
         if timeout is not None:
             self.now += timeout + _BEYOND
         elif not self._on_stuck():
             raise Stuck("the wit waits for something that never comes")
         return []
+
+    def _wait(self, seconds: float) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait in real time while other threads do something."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and others_run():
+            found = super().select(_PIECE_SECONDS)
+            if found:
+                return found
+        return super().select(0)

@@ -188,10 +188,11 @@ class Refused(Struct, tag=True, frozen=True):
 
 
 class Noted(Struct, frozen=True):
-    """What a witness saw: a line of the code with what it calls, and the cause that this stands for."""
+    """A line of the code with what it calls, and the cause that this stands for; `sure` if it was seen to happen itself."""
 
     text: str
     cause: str
+    sure: bool = True
 
 
 class Ran(Struct, tag=True, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final
 
 from understudy.judging.wire import Noted
-from understudy.kernel.verify import CLOCK, WORLD
+from understudy.kernel.verify import CLOCK, HASH, WORLD
 
 Belongs = Callable[[FrameType], str | None]
 
@@ -32,9 +32,11 @@ _CLOCK: Final = frozenset(
     }
 )
 _DATES: Final = frozenset({"now", "utcnow", "today"})
+_ZONES: Final = frozenset({"fromtimestamp", "astimezone", "timestamp"})  # they ask for the machine's time zone
 _WHOLE_MODULES: Final = frozenset({"posix", "nt", "_socket", "_posixsubprocess", "_winapi", "_uuid", "select"})
 _OUTSIDE: Final = frozenset({"os", "open", "socket", "posixsubprocess", "winapi", "select"})
 _CHANCE: Final = frozenset({"os.urandom", "os.getrandom", "os.times"})
+_READS_FOR_OTHERS: Final = ("os", "_collections_abc", "collections.abc")
 _HARMLESS: Final = frozenset({"fspath"})
 _SHARED_RANDOM: Final = getattr(random.random, "__self__", None)
 _ENVIRONMENT: Final = type(os.environ)
@@ -79,17 +81,21 @@ class Witness:
 
     def _note(self, name: str, frame: FrameType, *, exact: bool = False) -> None:
         cause = WORLD if name.partition(".")[0] in _OUTSIDE and name not in _CHANCE else CLOCK
+        sure = True
         at: FrameType | None = frame
         for _ in range(_MAX_DEPTH):
             if at is None or at.f_code.co_filename.startswith("<frozen importlib"):
                 return
             path = self._belongs(at)
             if path is not None:
-                noted = Noted(f"{path}:{at.f_lineno} calls {name}", cause)
+                noted = Noted(f"{path}:{at.f_lineno} calls {name}", HASH if name == "hash" else cause, sure)
                 if len(self.noted) < MAX_NOTED and noted not in self.noted:
                     self.noted.append(noted)
                 return
-            if not exact:
+            if exact:
+                # A library reads the environment for its own sake; the author's code does through `os` alone.
+                sure = sure and at.f_globals.get("__name__") in _READS_FOR_OTHERS
+            else:
                 # What the wit's own line names: `uuid.uuid4`, not the `os.urandom` inside it.
                 name = f"{at.f_globals.get('__name__', '?')}.{at.f_code.co_name}"
             at = at.f_back
@@ -103,6 +109,10 @@ def _asked(function: Any, *, direct: bool) -> str | None:
         return f"time.{name}"
     if name in _DATES and isinstance(owner, type) and issubclass(owner, date):
         return f"{owner.__name__}.{name}"
+    if name in _ZONES and (isinstance(owner, date) or (isinstance(owner, type) and issubclass(owner, date))):
+        return f"{(owner if isinstance(owner, type) else type(owner)).__name__}.{name}, by the machine's time zone"
+    if direct and function is builtins.hash:
+        return "hash"
     if owner is not None and owner is _SHARED_RANDOM:
         return f"random.{name}"
     if module in _WHOLE_MODULES and name not in _HARMLESS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 from collections.abc import Callable, Hashable
@@ -195,7 +196,8 @@ class PythonEngine:
 
     def _build_external(self, pointer: External, entry: str) -> PythonProgram:
         with loading(pointer.ref, in_core if pointer.module is None else in_package(pointer.module)):
-            function = self._resolver.resolve(pointer, node=entry)
+            # What an import sets for its thread is gone with it, as where the module was imported long before.
+            function = contextvars.Context().run(self._resolver.resolve, pointer, node=entry)
             home, homes = home_of(function), homes_of(function)
             source = {
                 PYTHON_1.name: digest_of_module(home),

@@ -16,6 +16,7 @@ import re
 import sys
 import weakref
 from collections.abc import Mapping, Sequence
+from contextvars import Context
 from types import CodeType, ModuleType
 from typing import Any, Final
 
@@ -41,6 +42,8 @@ class Version:
         self.code = code
         self.sources = sources = code.sources
         self.problems: Sequence[str] | None = None
+        # What the modules set for their thread (the precision of decimals) holds in each step, wherever that runs.
+        self.context = Context()
         self.size = sum(len(source.data or b"") for source in sources.values())
         tops = frozenset(name.partition(".")[0] for name in sources if name)
         self.builtins = {**vars(builtins), "__import__": _import_within(self.prefix, tops)}
@@ -65,7 +68,7 @@ class Version:
 
     def load(self, name: str) -> ModuleType:
         """Import a module and what it imports. Raises whatever its code raises."""
-        return importlib.import_module(self.full_name(name))
+        return self.context.run(importlib.import_module, self.full_name(name))
 
 
 class Loader(importlib.abc.InspectLoader):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError, ensure_future
+import contextvars
+from asyncio import CancelledError, get_running_loop
 from collections.abc import Awaitable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any, Final
@@ -37,7 +38,9 @@ IN_CORE: Final[Mapping[str, str]] = {}
 class PythonProgram:
     """One wit of one version of the code. While it is held, so are its modules."""
 
-    __slots__ = ("__weakref__", "_belongs", "_call", "_source", "entry", "function", "query", "stamp", "version")
+    __slots__ = (
+        *("__weakref__", "_belongs", "_call", "_context", "_source", "entry", "function", "query", "stamp", "version"),
+    )
 
     def __init__(
         self,
@@ -58,6 +61,8 @@ class PythonProgram:
         self.version = version
         self.stamp = 0
         self._belongs = belongs
+        # Copied for each step: what one sets for its thread, the next does not see, here as in a replay.
+        self._context = contextvars.Context() if version is None else version.context
         self._call: Fill
         if isinstance(function, Wit):
             function.prepare()
@@ -88,30 +93,36 @@ class PythonProgram:
     def _as_query(self) -> PythonQuery | None:
         """What answers queries; None if this is neither a `/wit_query` nor a Wit."""
         if isinstance(self.function, Wit):
-            return PythonQuery(self.function.answer, self._belongs, is_external=self.version is None)
+            return PythonQuery(
+                self.function.answer, self._belongs, is_external=self.version is None, context=self._context
+            )
         if self.entry == WIT_QUERY:
-            return PythonQuery(self._call, self._belongs, is_external=self.version is None)
+            return PythonQuery(self._call, self._belongs, is_external=self.version is None, context=self._context)
         return None
 
     def run(self, given: StepInput) -> StepResult | Awaitable[StepResult]:
         """Run one step. Raises only StoreError when the store fails, and KeyboardInterrupt from the terminal."""
+        context = self._context.copy()
+        return context.run(self._run, given, context)
+
+    def _run(self, given: StepInput, context: contextvars.Context) -> StepResult | Awaitable[StepResult]:
         ctx = Context(given, self.entry)
-        before = RUNNING.set(ctx)
+        RUNNING.set(ctx)
         try:
             returned = self._call(ctx)
             if returned is not None and isawaitable(returned):
-                return self._await(given, ctx, returned)
+                return self._await(given, ctx, returned, context)
             given.calls.close()
             return self._result(given, ctx, returned)
         except BaseException as error:
             given.calls.close()
             return self._failed(given, ctx, error)
-        finally:
-            RUNNING.reset(before)
 
-    async def _await(self, given: StepInput, ctx: Context, returned: Awaitable[Any]) -> StepResult:
+    async def _await(
+        self, given: StepInput, ctx: Context, returned: Awaitable[Any], context: contextvars.Context
+    ) -> StepResult:
         # In a task of its own: what the wit does to the task that it runs in is told from what the node does to ours.
-        task = ensure_future(self._await_wit(given, ctx, returned))
+        task = get_running_loop().create_task(self._await_wit(given, ctx, returned), context=context)
         try:
             return await task
         except CancelledError as error:
@@ -121,8 +132,6 @@ class PythonProgram:
             return self._failed(given, ctx, error)
 
     async def _await_wit(self, given: StepInput, ctx: Context, returned: Awaitable[Any]) -> StepResult:
-        # The task has a context of its own, which ends with it.
-        RUNNING.set(ctx)
         try:
             answer = await returned
             # Here, before anything else of the loop runs: what is left behind must not have a say in the result.

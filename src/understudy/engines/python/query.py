@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError, ensure_future
+from asyncio import CancelledError, get_running_loop
 from collections.abc import Awaitable
+from contextvars import Context
 from inspect import isawaitable
 from typing import Any, Final, NoReturn
 
@@ -22,30 +23,33 @@ _AS_THEY_ARE: Final = frozenset({UNKNOWN_QUERY, BAD_ARGUMENTS})  # who asked is 
 class PythonQuery:
     """The queries of one version of the code."""
 
-    __slots__ = ("_belongs", "_call", "is_external")
+    __slots__ = ("_belongs", "_call", "_context", "is_external")
 
-    def __init__(self, call: Fill, belongs: Belongs, *, is_external: bool) -> None:
+    def __init__(self, call: Fill, belongs: Belongs, *, is_external: bool, context: Context) -> None:
         """`is_external`: the code is not in the core."""
         self.is_external = is_external
         self._call = call
         self._belongs = belongs
+        self._context = context
 
     def run(self, given: QueryInput) -> Result | Awaitable[Result]:
         """Run one query. Raises WitError, StoreError when the store fails, KeyboardInterrupt from the terminal."""
+        context = self._context.copy()
+        return context.run(self._run, given, context)
+
+    def _run(self, given: QueryInput, context: Context) -> Result | Awaitable[Result]:
         ctx = QueryContext(given)
-        before = RUNNING.set(ctx)
+        RUNNING.set(ctx)
         try:
             returned = self._call(ctx)
-            return self._await(ctx, returned) if isawaitable(returned) else as_result(returned)
+            return self._await(ctx, returned, context) if isawaitable(returned) else as_result(returned)
         except BaseException as error:
             self._fail(error)
-        finally:
-            RUNNING.reset(before)
 
-    async def _await(self, ctx: QueryContext, returned: Awaitable[Any]) -> Result:
+    async def _await(self, ctx: QueryContext, returned: Awaitable[Any], context: Context) -> Result:
         # In a task of its own, as a step is: the query may cancel the one that it runs in.
         try:
-            return await ensure_future(self._await_query(ctx, returned))
+            return await get_running_loop().create_task(self._await_query(ctx, returned), context=context)
         except CancelledError as error:
             if is_cancelled():
                 # Its deadline passed.
@@ -53,7 +57,6 @@ class PythonQuery:
             self._fail(error)
 
     async def _await_query(self, ctx: QueryContext, returned: Awaitable[Any]) -> Result:
-        RUNNING.set(ctx)
         ctx.held_loop = None
         try:
             return as_result(await returned)

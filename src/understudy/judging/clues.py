@@ -1,0 +1,142 @@
+"""Clues: what no frame shows while code runs, found in its text and in the modules that it leaves behind."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import inspect
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Final
+
+from understudy.judging.wire import Noted
+from understudy.kernel.verify import CLOCK, GLOBAL, HASH
+
+MAX_CLUES: Final = 3  # the first is what to mend; more only to show that there are more
+_MAX_COMPARED: Final = 10_000  # entries of a container that is compared with what it was
+_ASK: Final = {
+    "time": {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"},
+    "datetime": {"now", "utcnow", "today"},
+    "date": {"today"},
+    "uuid": {"uuid1", "uuid4"},
+    "random": {"random", "randint", "choice", "randrange", "getrandbits", "uniform"},
+    "secrets": {"token_hex", "token_bytes", "token_urlsafe", "randbits", "choice"},
+    "os": {"urandom", "getpid"},
+}
+_HASHED: Final = frozenset({"set", "frozenset", "hash"})
+_OTHERS: Final = ("understudy.", "_", "encodings", "asyncio", "threading", "linecache", "re", "logging", "weakref")
+
+Modules = Mapping[str, ModuleType]
+
+
+def handed_on(modules: Modules) -> list[Noted]:
+    """Where code hands a function on that asks the clock or chance, as a `default_factory` does: who calls it has no frame.
+
+    `modules` are the author's by their paths.
+    """
+    found = [
+        Noted(f"{path}:{line} hands on {name}, which is called later", CLOCK, sure=False)
+        for path, tree in _trees(modules)
+        for line, name in _references(tree)
+    ]
+    return found[:MAX_CLUES]
+
+
+def hashed(modules: Modules) -> list[Noted]:
+    """Where code makes a set or a hash, whose order and value differ from process to process."""
+    found = [
+        Noted(f"{path}:{node.lineno} makes {'a hash' if _name(node) == 'hash' else 'a set'}", HASH, sure=False)
+        for path, tree in _trees(modules)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Set | ast.SetComp) or (isinstance(node, ast.Call) and _name(node) in _HASHED)
+    ]
+    return found[:MAX_CLUES]
+
+
+class Snapshot:
+    """The globals of modules as they are now."""
+
+    def __init__(self, own: Modules) -> None:
+        self._own = {path: (module, _values(module)) for path, module in own.items()}
+        self._libraries = {name: (module, dict(vars(module))) for name, module in _libraries()}
+
+    def changed(self) -> list[Noted]:
+        """What was changed since then: globals of the author's modules, and functions of libraries."""
+        found = [
+            Noted(f"{path} changes its global {name}", GLOBAL, sure=False)
+            for path, (module, before) in self._own.items()
+            for name, value in before.items()
+            if name not in vars(module) or not _state(vars(module)[name]).is_equal(value)
+        ]
+        found += [
+            Noted(f"the code changes {library}.{name}", GLOBAL, sure=False)
+            for library, (module, before) in self._libraries.items()
+            for name, value in vars(module).items()
+            if before.get(name, None) is not value and not isinstance(value, ModuleType)
+        ]
+        return found[:MAX_CLUES]
+
+
+def _trees(modules: Modules) -> Iterator[tuple[str, ast.AST]]:
+    for path, module in modules.items():
+        with contextlib.suppress(OSError, TypeError, SyntaxError, ValueError):
+            yield path, ast.parse(inspect.getsource(module))
+
+
+def _name(node: ast.AST) -> str:
+    return node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+
+
+def _references(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """The lines and names of functions that ask, where they are named and not called."""
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    imported = {
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module in _ASK
+        for alias in node.names
+        if alias.name in _ASK[node.module]
+    }
+    for node in ast.walk(tree):
+        if id(node) in called or not isinstance(node, ast.Name | ast.Attribute):
+            continue
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in imported:
+            yield node.lineno, imported[node.id]
+        elif isinstance(node, ast.Attribute):
+            owner = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+            if node.attr in _ASK.get(owner, ()):
+                yield node.lineno, f"{owner}.{node.attr}"
+
+
+def _libraries() -> Iterator[tuple[str, ModuleType]]:
+    for name, module in list(sys.modules.items()):
+        if isinstance(module, ModuleType) and not f"{name}.".startswith(_OTHERS):
+            yield name, module
+
+
+def _values(module: ModuleType) -> dict[str, _State]:
+    return {name: _state(value) for name, value in list(vars(module).items()) if not name.startswith("__")}
+
+
+def _state(value: object) -> _State:
+    """What a global holds, as far as it can be compared: containers by their content, objects by their attributes."""
+    parts: list[object] = []
+    if isinstance(value, dict):
+        parts = [part for item in value.items() for part in item]
+    elif isinstance(value, list | set | bytearray):
+        parts = list(value)
+    elif hasattr(value, "__dict__") and not callable(value) and not isinstance(value, ModuleType):
+        parts = [part for item in vars(value).items() for part in item]
+    return _State(value, parts[:_MAX_COMPARED])
+
+
+class _State:
+    """Compared by what it is made of, which it keeps alive: its number must not be another's meanwhile."""
+
+    def __init__(self, value: object, parts: Sequence[object]) -> None:
+        self._kept = [value, *parts]
+        self._known = [id(part) for part in self._kept]
+
+    def is_equal(self, other: _State) -> bool:
+        return self._known == other._known

@@ -1,0 +1,263 @@
+"""What honest but careless authors write, and what a verdict says of it: the word, the cause, and where to look."""
+
+from __future__ import annotations
+
+import os
+import string
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.node.troupe import Troupe
+from understudy.judging.verification import verify_targets
+from understudy.kernel.verify import Verdict
+from understudy.objects.ids import ActorId
+
+
+class Row(NamedTuple):
+    """A wit: its body at each message, and what goes before it; what is said of its history; `times` messages."""
+
+    name: str
+    head: str
+    body: str
+    verdict: str
+    cause: str | None = None
+    says: str = ""
+    times: int = 1
+    kind: str = "def"
+
+
+MATCH, MISMATCH, UNVERIFIABLE = "MATCH", "MISMATCH", "UNVERIFIABLE"
+RACE = "thread = threading.Thread(target=lambda: ctx.log(threading.get_ident()))\nthread.start()\nthread.join()"
+ROWS = [
+    Row(
+        "a request with a constant answer",
+        "import httpx",
+        "try:\n    httpx.post('http://127.0.0.1:9/', content=b'card')\nexcept httpx.HTTPError:\n    pass",
+        *(UNVERIFIABLE, "world", "code/odd.py:6 calls httpx"),
+    ),
+    Row("a file that grows", "", "open('{folder}/log', 'a').write('x')", UNVERIFIABLE, "world", "code/odd.py:5"),
+    Row("a file that is read", "", "ctx.log(open('{folder}/some').read())", UNVERIFIABLE, "world", "code/odd.py:5"),
+    Row(
+        "a process for each step, awaited",
+        "import asyncio",
+        "process = await asyncio.create_subprocess_exec('true')\nawait process.wait()",
+        *(UNVERIFIABLE, "world", "code/odd.py:5"),
+        kind="async def",
+    ),
+    Row(
+        "a counter in the environment",
+        "import os",
+        "os.environ['UNDERSTUDY_ODD'] = str(int(os.environ.get('UNDERSTUDY_ODD', '0')) + 1)\n"
+        "ctx.log(os.environ['UNDERSTUDY_ODD'])",
+        *(MISMATCH, "global", "between steps"),
+        times=9,
+    ),
+    Row(
+        "the environment", "import os", "ctx.log(os.environ['PYTEST_CURRENT_TEST'])", MISMATCH, "world", "os.environ"
+    )._replace(body="ctx.log(os.environ.get('PYTEST_CURRENT_TEST'))"),
+    Row(
+        "a counter on a library's module",
+        "import string",
+        "string.odd = getattr(string, 'odd', 0) + 1\nctx.log(string.odd)",
+        *(MISMATCH, "global", "the code changes string.odd"),
+        times=9,
+    ),
+    Row(
+        "a counter in the module",
+        "SEEN = []",
+        "SEEN.append(1)\nctx.log(len(SEEN))",
+        *(MISMATCH, "global", "code/odd.py changes its global SEEN"),
+        times=9,
+    ),
+    Row("a cache that shows nowhere", "CACHE = {}", "ctx.log(CACHE.setdefault(2, 2 ** 9))", MATCH, times=9),
+    Row(
+        "the precision of decimals, set where the module begins",
+        "import decimal\ndecimal.getcontext().prec = 6",
+        "ctx.log(decimal.Decimal(1) / 3)",
+        MATCH,
+        times=3,
+    ),
+    Row(
+        "the precision of decimals, raised in each step",
+        "import decimal",
+        "decimal.getcontext().prec += 1\nctx.log(decimal.Decimal(1) / 3)",
+        MATCH,
+        times=5,
+    ),
+    Row(
+        "a context variable",
+        "from contextvars import ContextVar\nCOUNT = ContextVar('count', default=0)",
+        "COUNT.set(COUNT.get() + 1)\nctx.log(COUNT.get())",
+        MATCH,
+        times=5,
+    ),
+    Row(
+        "a context variable, awaited",
+        "import asyncio\nfrom contextvars import ContextVar\nCOUNT = ContextVar('count', default=0)",
+        "COUNT.set(COUNT.get() + 1)\nawait asyncio.sleep(0)\nctx.log(COUNT.get())",
+        MATCH,
+        times=5,
+        kind="async def",
+    ),
+    Row(
+        "six sleeps of one length",
+        "import asyncio",
+        "async def one(n):\n    await asyncio.sleep(0.01)\n    ctx.log(n)\nawait asyncio.gather(*map(one, range(6)))",
+        MATCH,
+        times=3,
+        kind="async def",
+    ),
+    Row(
+        "a pool of one's own",
+        "import asyncio\nfrom concurrent.futures import ThreadPoolExecutor\nPOOL = ThreadPoolExecutor(2)",
+        "ctx.log(await asyncio.wrap_future(POOL.submit(pow, 2, 9)))",
+        MATCH,
+        times=3,
+        kind="async def",
+    ),
+    Row(
+        "a pool of one's own, with a deadline",
+        "import asyncio, time\nfrom concurrent.futures import ThreadPoolExecutor\nPOOL = ThreadPoolExecutor(2)",
+        "slow = POOL.submit(lambda: time.sleep(0.05) or 'done')\n"
+        "ctx.log(await asyncio.wait_for(asyncio.wrap_future(slow), 5))",
+        MATCH,
+        kind="async def",
+    ),
+    Row(
+        "a thread that calls the loop",
+        "import asyncio, threading",
+        "loop = asyncio.get_running_loop()\ndone = loop.create_future()\n"
+        "threading.Thread(target=lambda: loop.call_soon_threadsafe(done.set_result, 1)).start()\nctx.log(await done)",
+        MATCH,
+        kind="async def",
+    ),
+    Row(
+        "a thread that only hands over where it was played",
+        "import asyncio, sys, threading",
+        "loop = asyncio.get_running_loop()\ndone = loop.create_future()\n"
+        "go = lambda: 'pytest' in sys.modules and loop.call_soon_threadsafe(done.set_result, 1)\n"
+        "threading.Thread(target=go).start()\nctx.log(await done)",
+        *(UNVERIFIABLE, "threads", "code/odd.py:8"),
+        kind="async def",
+    ),
+    Row("a race of threads", "import threading", RACE, MISMATCH, "threads", "code/odd.py:6"),
+    Row("the clock", "import time", "ctx.log(time.time_ns())", MISMATCH, "clock", "code/odd.py:5 calls time.time_ns"),
+    Row("chance", "import uuid", "ctx.log(uuid.uuid4())", MISMATCH, "clock", "code/odd.py:5 calls uuid.uuid4"),
+    Row(
+        "a clock that msgspec calls",
+        "import time\nfrom msgspec import Struct, field\nclass Note(Struct):\n    at: float = field(default_factory=time.time)",
+        "ctx.log(Note().at)",
+        *(MISMATCH, "clock", "code/odd.py:4 hands on time.time"),
+    ),
+    Row(
+        "a clock that msgspec calls by another name",
+        "from time import time_ns as now\nfrom msgspec import Struct, field\n"
+        "class Note(Struct):\n    at: int = field(default_factory=now)",
+        "ctx.log(Note().at)",
+        *(MISMATCH, "clock", "code/odd.py:4 hands on time.time_ns"),
+    ),
+    Row(
+        "a clock that pydantic calls",
+        "from datetime import datetime\nfrom pydantic import BaseModel, Field\n"
+        "class Note(BaseModel):\n    at: datetime = Field(default_factory=datetime.now)",
+        "ctx.log(Note().at.isoformat())",
+        *(MISMATCH, "clock", "code/odd.py:4 hands on datetime.now"),
+    ),
+    Row(
+        "a time zone",
+        "from datetime import datetime",
+        "ctx.log(datetime.fromtimestamp(1_700_000_000).isoformat())",
+        *(MISMATCH, "clock", "code/odd.py:5 calls datetime.fromtimestamp, by the machine's time zone"),
+    ),
+    Row("an address", "class Thing: pass", "ctx.log(Thing())", MISMATCH, "clock", "address of an object"),
+    Row("a number for an object", "", "ctx.log(id(ctx))", MISMATCH, "clock", "code/odd.py:5 calls id"),
+    Row(
+        "the order of a set",
+        "",
+        "ctx.log(' '.join({'ada', 'bela', 'chidi', 'dunya', 'emre', 'farah'}))",
+        *(MISMATCH, "hash", "order of a set"),
+    ),
+    Row("the hash of a text", "", "ctx.log(hash('ada'))", MISMATCH, "hash", "code/odd.py:5"),
+    Row("a set that is sorted", "", "ctx.log(sorted({'ada', 'bela', 'chidi', 'dunya'}))", MATCH, times=3),
+    Row("the time of the step", "", "ctx.log(ctx.now(), ctx.random.random())", MATCH, times=3)._replace(
+        body="ctx.log(ctx.now())\nctx.log(ctx.random.random())"
+    ),
+]
+
+
+@pytest.fixture
+def troupe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Troupe]:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield Troupe()
+    monkeypatch.undo()
+    time.tzset()
+    os.environ.pop("UNDERSTUDY_ODD", None)
+    vars(string).pop("odd", None)
+
+
+def create(troupe: Troupe, head: str, body: str, *, kind: str = "def", nonce: str = "") -> ActorId:
+    """An actor that does this at each message."""
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    code = f"{head}\n{kind} wit(ctx):\n    if ctx.step_id is None:\n        return\n{lines}"
+    files = {"wit": "/code:odd:wit", "code/odd.py": code}
+    return troupe.create({**files, "nonce": nonce} if nonce else files)
+
+
+def judge(troupe: Troupe, actor: ActorId) -> Verdict:
+    return verify_targets(troupe.backend, [troupe.target(actor)], processes=1)[0]
+
+
+def assert_said(verdict: Verdict, word: str, cause: str | None, says: str) -> None:
+    assert (verdict.verdict, verdict.cause) == (word, cause), verdict
+    assert says in str(verdict.reason or ""), verdict.reason
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_verdict_is_right_and_names_the_cause(troupe: Troupe, tmp_path: Path, row: Row):
+    (tmp_path / "some").write_text("text")
+    # The line numbers above count from a head of one line.
+    shift = row.head.count("\n")
+    actor = create(troupe, row.head, row.body.replace("{folder}", str(tmp_path)), kind=row.kind)
+    for number in range(row.times):
+        troupe.tell(actor, "go", number)
+        assert troupe.step(actor).outcome is None, troupe.step(actor).outcome
+    says = row.says if "hands on" in row.says else row.says.replace("py:5", f"py:{5 + shift}")
+    assert_said(judge(troupe, actor), row.verdict, row.cause, says)
+
+
+def test_two_actors_of_equal_code_that_share_a_global_are_told_which(troupe: Troupe):
+    head, body = "SEEN = []", "SEEN.append(1)\nctx.log(len(SEEN))"
+    first, second = (create(troupe, head, body, nonce=nonce) for nonce in ("first", "second"))
+    troupe.tell(first, "go")
+    troupe.tell(second, "go")
+    assert judge(troupe, first).ok
+    verdict = judge(troupe, second)
+    if not verdict.ok:
+        # Where a living node keeps such actors apart, there is nothing to tell.
+        assert_said(verdict, MISMATCH, "global", "code/odd.py changes its global SEEN")
+
+
+def test_a_helper_of_external_code_that_was_edited_is_no_accusation(
+    troupe: Troupe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    name = f"outer_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(f"from {name}_helper import word\n\ndef wit(ctx):\n    ctx.log(word())\n")
+    helper = tmp_path / f"{name}_helper.py"
+    helper.write_text("def word():\n    return 'a'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    actor = troupe.create({"wit": f"external:{name}:wit"})
+    assert judge(troupe, actor).ok
+    helper.write_text("def word():\n    return 'b'\n")
+    assert_said(judge(troupe, actor), UNVERIFIABLE, "source", "is another one here")
+
+
+def test_a_forgery_is_no_carelessness(troupe: Troupe):
+    actor = create(troupe, "", "ctx.log('a')")
+    troupe.tell(actor, "go")
+    troupe.forge(actor, log=None)
+    assert_said(judge(troupe, actor), MISMATCH, "output", "gives something else than what is recorded")

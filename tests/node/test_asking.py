@@ -19,11 +19,22 @@ from understudy.actors.errors import CallFailed
 from understudy.actors.query import read_result, result_bytes
 from understudy.judging.foreign import verify_car
 from understudy.judging.verification import Target, verify_targets
-from understudy.kernel.verify import ANSWER, INTEGRITY, MATCH, MISMATCH, MISSING, UNVERIFIABLE, Verdict
+from understudy.kernel.verify import (
+    ANSWER,
+    CLOCK,
+    INTEGRITY,
+    JOURNAL,
+    MATCH,
+    MISMATCH,
+    MISSING,
+    TIMEOUT,
+    UNVERIFIABLE,
+    Verdict,
+)
 from understudy.node.asking.queries import Queried
 from understudy.node.errors import QueryFailed
 from understudy.objects.ids import ActorId, StepId
-from understudy.objects.journal import Entry, journal_block
+from understudy.objects.journal import CallError, Entry, journal_block
 from understudy.objects.step import step_block
 from understudy.store.car import write_car
 from understudy.store.keys import head_ref, height_row
@@ -336,6 +347,103 @@ def test_an_answer_whose_step_was_struck_out_is_a_mismatch(living: Living) -> No
         assert "query/0 has a reply, but not the step that gave it" in (found.reason or "")
 
 
+def forge(living: Living, actor: ActorId, entry: Entry) -> list[Verdict]:
+    """The verdicts on a history whose newest step has another journal: integrity alone, replayed, and asked again."""
+    block = journal_block([entry])
+    before, head = living.chain(actor)[-1], living.node.actor(actor).head
+    forged = step_block(msgspec.structs.replace(before, journal=block.id))
+    moves = [Move(head_ref(actor), head, forged.id)]
+    living.stop()
+    living.backend.commit(
+        [Unit(blocks=[block, forged], moves=moves, rows=[Row(height_row(actor, before.height), forged.id)])]
+    )
+    target = Target(actor, StepId(forged.id))
+    return [
+        verify_targets(living.backend, [target], processes=1, deep=deep, integrity_only=integrity_only)[0]
+        for deep, integrity_only in [(False, True), (False, False), (True, False)]
+    ]
+
+
+@pytest.mark.parametrize("code", ["UnknownQuery", "Busy", "Invented"])
+def test_an_error_that_only_a_step_can_have_given_is_a_lie_without_one(living: Living, code: str) -> None:
+    counter, asking = living.create(wit=COUNTER), living.create(wit=ASKING)
+    living.tell(asking, "ask", [str(counter), "nothing", {}])
+    [entry] = journal(living, asking)
+    for found in forge(living, asking, msgspec.structs.replace(entry, step=None, error=CallError(code, "no"))):
+        assert (found.verdict, found.cause, found.path) == (MISMATCH, JOURNAL, "data.journal.query/0")
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict", "cause"),
+    [
+        ("BadRequest", MISMATCH, ANSWER),
+        ("NoCapability", UNVERIFIABLE, ANSWER),
+        ("Ambiguous", UNVERIFIABLE, ANSWER),
+        ("QueryTimeout", UNVERIFIABLE, TIMEOUT),
+        ("NoSuchActor", UNVERIFIABLE, CLOCK),
+    ],
+)
+def test_an_error_that_says_that_no_step_was_asked_is_no_match_where_there_was_one(
+    code: str, verdict: str, cause: str
+) -> None:
+    lying = Lying()
+    with Living(capabilities={"query": lying}) as living:
+        counter, asking = living.create(wit=COUNTER), living.create(wit=ASKING)
+        lying.failure = CallFailed(code, "no")
+        living.tell(asking, "ask", [str(counter), "count", {}])
+        found = deep(living, asking)
+        assert (found.verdict, found.cause, found.path) == (verdict, cause, "data.journal.query/0")
+
+
+def test_an_answer_to_a_name_is_unverifiable_where_the_name_is_anothers(living: Living) -> None:
+    counter = living.run(living.node.create({"wit": COUNTER.encode()}, name="ann")).id
+    other, asking = living.create(wit=COUNTER, nonce="other"), living.create(wit=ASKING)
+    living.tell(asking, "ask", ["ann", "count", {}])
+    living.tell(asking, "ask", [str(counter)[7:30], "count", {}])
+    assert deep(living, asking).verdict == MATCH
+    living.tell(asking, "ask", ["ann", "count", {}])
+    [entry] = journal(living, asking)
+    *_, found = forge(living, asking, msgspec.structs.replace(entry, step=str(living.node.actor(other).head)))
+    assert (found.verdict, found.cause) == (UNVERIFIABLE, ANSWER)
+    assert "'ann' is no name of" in str(found.reason)
+
+
+BOTH = """
+from understudy import Wit
+
+wit = Wit()
+
+@wit.message("go")
+async def go(who: str, ctx) -> None:
+    await ctx.query(who, "count")
+    ctx.send(who, {"amount": 0}, type="add")
+
+@wit.message("reply")
+def reply() -> None:
+    pass
+"""
+
+
+def test_an_answer_of_a_step_that_had_heard_from_the_one_that_asked_is_a_lie(living: Living) -> None:
+    counter, asking = living.create(wit=COUNTER), living.create(wit=BOTH)
+    answer = living.begin_answer(asking, living.send(asking, "go", str(counter)))
+    answer.result(PATIENCE)
+    living.come_to_rest()
+    steps = [step for step in living.chain(asking) if step.journal is not None]
+    assert steps[-1].journal is not None
+    [entry] = living.node.reader.journal(steps[-1].journal)
+    later = living.node.actor(counter).head
+    # The step that asked is not the newest if an answer came back: what is judged ends with it.
+    before = steps[-1]
+    block = journal_block([msgspec.structs.replace(entry, step=str(later))])
+    forged = step_block(msgspec.structs.replace(before, journal=block.id))
+    living.stop()
+    living.backend.commit([Unit(blocks=[block, forged])])
+    [found] = verify_targets(living.backend, [Target(asking, StepId(forged.id))], processes=1, deep=True)
+    assert (found.verdict, found.cause) == (MISMATCH, ANSWER)
+    assert "before it was made" in str(found.reason)
+
+
 @pytest.mark.parametrize("answer", [b"blob text/plain\n3", CallFailed("NotToday", "never said")])
 def test_a_capability_that_answers_queries_without_a_step_counts_as_none(answer: bytes | CallFailed) -> None:
     class Nameless(Lying):
@@ -349,7 +457,8 @@ def test_a_capability_that_answers_queries_without_a_step_counts_as_none(answer:
         told = living.tell(asking, "ask", ["anybody", "count", {}])
         assert told == {"NoCapability": "what this node offers as 'query' answers without naming a step"}
         assert [entry.error and entry.error.code for entry in journal(living, asking)] == ["NoCapability"]
-        assert deep(living, asking).verdict == MATCH
+        found = deep(living, asking)
+        assert (found.verdict, found.cause) == (UNVERIFIABLE, ANSWER)
 
 
 def test_the_true_answer_of_a_node_that_could_lie_matches() -> None:

@@ -71,6 +71,9 @@ class OnlyHeads:
     def head(self, actor: ActorId) -> StepId | None:
         return self._heads.get(actor)
 
+    def named(self, name: str) -> ActorId | None:
+        return None
+
     def steps(self, actor: ActorId, *, low: int, high: int) -> list[StepId]:
         return []
 

@@ -33,6 +33,9 @@ class Heads(Protocol):
     def head(self, actor: ActorId) -> StepId | None:
         """The head of an actor, None if there is none."""
 
+    def named(self, name: str) -> ActorId | None:
+        """The actor that has a name, None if none has it."""
+
     def steps(self, actor: ActorId, *, low: int, high: int) -> list[StepId]:
         """What an index says are the steps at these heights. It is not believed."""
 
@@ -57,6 +60,10 @@ class StoredChains:
             self._forget_if_many()
             self._heads[actor] = self._store.head(actor)
         return self._heads[actor]
+
+    def named(self, name: str) -> ActorId | None:
+        """The actor that has a name in the store now: names move, and are in no history."""
+        return self._store.named(name)
 
     def denies(self, actor: ActorId, id: MessageId, message: Message) -> bool:
         """True if the history of `actor` that is here can't hold a message that is said to be its own.

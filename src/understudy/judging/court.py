@@ -12,10 +12,10 @@ import msgspec
 from understudy.judging.case import Case
 from understudy.judging.fork_server import ForkServer
 from understudy.judging.judge_process import JudgeLost, JudgeProcess
-from understudy.judging.wire import Blocks, Done, GetBlocks, GetHead, Question, Setup, Span, Value, Values
+from understudy.judging.wire import Blocks, Done, GetBlocks, GetRef, Question, Setup, Span, Value, Values
 from understudy.kernel.verify import MISMATCH, UNVERIFIABLE, Problem
 from understudy.store.errors import StoreClosed, StoreError
-from understudy.store.keys import head_ref, height_row, heights_of
+from understudy.store.keys import height_row, heights_of
 from understudy.store.port import Backend
 
 MAX_LOST: Final = 3  # judges that one history may wear out before the rest of it is left unjudged
@@ -164,8 +164,8 @@ class Court:
     def _answer(self, question: Question) -> Blocks | Value | Values:
         if isinstance(question, GetBlocks):
             return self._blocks(question.ids)
-        if isinstance(question, GetHead):
-            return Value(self._backend.ref(head_ref(question.actor)))
+        if isinstance(question, GetRef):
+            return Value(self._backend.ref(question.ref))
         return Values(self._steps(question.actor, question.low, question.high))
 
     def _blocks(self, ids: Sequence[bytes]) -> Blocks:

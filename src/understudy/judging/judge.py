@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
-from understudy.judging.asked_again import AskedAgain
+from understudy.judging.asked_again import AskedAgain, world_gave_up
 from understudy.judging.chains import StoredChains
 from understudy.judging.component_check import ComponentCheck
 from understudy.judging.fork_server import Performers
@@ -185,9 +185,9 @@ class Sitting:
 
     def _look_beyond(self, record: Record, requests: Mapping[str, bytes]) -> Problem | None:
         """The step came out as recorded; what of it do other histories and our clock deny?"""
-        found = None
+        found = world_gave_up(record, requests)
         if self._tools.asked_again is not None:
-            found = self._tools.asked_again.judge(record, requests)
+            found = worse(self._tools.asked_again.judge(record, requests), found)
         return found or check_clock(record, self._tools.chains, now=time.time_ns() // 1000)
 
     def _take(self, record: Record, look: Callable[[Record], Problem | None]) -> Problem | None:

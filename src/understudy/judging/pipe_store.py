@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from understudy.judging.wire import Blocks, GetBlocks, GetHead, GetSteps, Pipe, ToJudge, ToPerformer, Value, Values
-from understudy.objects.ids import ActorId, Id, StepId
+from understudy.judging.wire import Blocks, GetBlocks, GetRef, GetSteps, Pipe, ToJudge, ToPerformer, Value, Values
+from understudy.objects.ids import ActorId, Id, StepId, TreeId
 from understudy.store.errors import Corrupt
+from understudy.store.keys import head_ref, name_ref
 
 MAX_FETCH: Final = 512  # blocks asked for at once: at 2 MiB each the most is a gigabyte, as a rule it is some 200 KB
 MAX_HELD: Final = 32 * 1024 * 1024  # bytes of blocks that came and may be asked for again, as they are
@@ -56,10 +57,13 @@ class PipeStore:
 
     def head(self, actor: ActorId) -> StepId | None:
         """The head that the store has for an actor."""
-        self._pipe.send(GetHead(actor))
-        reply = self._pipe.receive()
-        assert isinstance(reply, Value)
-        return None if reply.value is None else StepId(Id(reply.value))
+        value = self._ref(head_ref(actor))
+        return None if value is None else StepId(Id(value))
+
+    def named(self, name: str) -> ActorId | None:
+        """The actor that has a name in the store."""
+        value = self._ref(name_ref(name))
+        return None if value is None else ActorId(TreeId(Id(value)))
 
     def steps(self, actor: ActorId, *, low: int, high: int) -> list[StepId]:
         """What the store's index says are the steps at these heights, as far as it has them."""
@@ -67,6 +71,12 @@ class PipeStore:
         reply = self._pipe.receive()
         assert isinstance(reply, Values)
         return [StepId(Id(value)) for value in reply.values]
+
+    def _ref(self, ref: bytes) -> bytes | None:
+        self._pipe.send(GetRef(ref))
+        reply = self._pipe.receive()
+        assert isinstance(reply, Value)
+        return reply.value
 
     def _hold(self, id: bytes, data: bytes) -> None:
         if self._size > MAX_HELD:

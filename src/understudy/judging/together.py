@@ -56,6 +56,10 @@ class _Roots:
         """The head of an actor, None if it is not in the file."""
         return self.heads.get(actor)
 
+    def named(self, name: str) -> ActorId | None:
+        """None: a file has no names."""
+        return None
+
     def steps(self, actor: ActorId, *, low: int, high: int) -> list[StepId]:
         """Nothing: a file has no index."""
         return []

@@ -77,10 +77,10 @@ class GetBlocks(Struct, tag=True, frozen=True):
     ids: Sequence[bytes]
 
 
-class GetHead(Struct, tag=True, frozen=True):
-    """From a judge: what is the head of this actor?"""
+class GetRef(Struct, tag=True, frozen=True):
+    """From a judge: what does this ref hold?"""
 
-    actor: bytes
+    ref: bytes
 
 
 class GetSteps(Struct, tag=True, frozen=True, kw_only=True):
@@ -242,7 +242,7 @@ MAX_SAID: Final = 400  # characters of an error in a verdict
 MAX_MESSAGE: Final = 512 * 1024 * 1024  # bytes: what one step can hold several times over, and a machine has
 
 ToJudge = Setup | Span | Blocks | Value | Values
-Question = GetBlocks | GetHead | GetSteps
+Question = GetBlocks | GetRef | GetSteps
 FromJudge = Question | At | Preparing | Done | Broken
 ToPerformer = Setup | Runs | LoadQuery | RunQuery | GetStaged | Blocks
 FromPerformer = GetBlocks | Rans | LoadedQuery | Answered | Refused | Staged | Unreadable | Broken

@@ -18,6 +18,7 @@ from understudy.kernel.replay import Record, engine_name, engine_rules, engine_s
 from understudy.kernel.seal import Sealed
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
+from understudy.objects.journal import lacks_step
 from understudy.objects.kinds import ANY, BLOB, MAILBOX, TREE
 from understudy.objects.kinds import JOURNAL as JOURNAL_KIND
 from understudy.objects.mailbox import LANES, UPDATE, Cursor, Mailbox, mailbox_key, mailbox_node
@@ -110,6 +111,9 @@ class Chains(Protocol):
     def step_at(self, actor: ActorId, height: int) -> StepId | None:
         """The step at a height in the history that the head of the actor stands for. Raises what reading it raises."""
 
+    def named(self, name: str) -> ActorId | None:
+        """The actor that has a name in the store now, None if none has it."""
+
     def denies(self, actor: ActorId, id: MessageId, message: Message) -> bool:
         """True if the history of the actor that is here can't hold the message. An older copy of it denies nothing."""
 
@@ -122,7 +126,9 @@ def check_record(reader: Reader, record: Record, closure: Closure) -> Problem | 
 
     Raises Missing, Corrupt, WrongKind for what can't be read; see `reading_problem`.
     """
-    problem = _check_chain(record) or _check_consumed(reader, record) or _check_sent(reader, record)
+    problem = (
+        _check_chain(record) or _check_journal(record) or _check_consumed(reader, record) or _check_sent(reader, record)
+    )
     if problem is None:
         _check_objects(record, closure)
         if (fault := engine_fault(reader, record)) is not None:
@@ -145,7 +151,7 @@ def check_senders(reader: Reader, record: Record, chains: Chains, own: OwnMessag
         if chains.denies(sender, id, message):
             return _unsent(number, id, f"the history of {message.sender} did not send it")
         sent_in = chains.sending_step(sender, id, message)
-        if sent_in is not None and _comes_from(reader, sent_in, record):
+        if sent_in is not None and knows_of(reader, sent_in, record):
             reason = f"message {id} was consumed before it was sent: its sender had heard from this step by then"
             return _wrong(ORDER, f"data.consumed[{number}]", str(id), None, reason)
     return None
@@ -168,6 +174,18 @@ def check_clock(record: Record, chains: Chains, *, now: int) -> Problem | None:
             reason = f"the step says that it was made before message {id}, which it consumed, was sent"
             return _unverifiable(CLOCK, reason, Difference(path="data.time", recorded=step.time, replayed=sent_in.time))
     return None
+
+
+def knows_of(reader: Reader, other: Step, record: Record) -> bool:
+    """True if another actor's step had consumed a message that the recorded step, or a later one, sent: so it comes after it."""
+    ours = record.before
+    for lane in LANES:
+        heard = mailbox_get(reader, other.inbox, mailbox_key(ours.text, lane))
+        if heard is not None:
+            said = mailbox_get(reader, ours.outbox, mailbox_key(str(other.actor), lane))
+            if said is None or heard.seq > said.seq:
+                return True
+    return False
 
 
 def judge_replay(
@@ -254,6 +272,14 @@ def _check_chain(record: Record) -> Problem | None:
     return None
 
 
+def _check_journal(record: Record) -> Problem | None:
+    for entry in record.journal:
+        if lacks_step(entry):
+            reason = "only a step can have given this answer, and the journal names none"
+            return _wrong(JOURNAL, f"data.journal.{entry.path}", None, None, reason)
+    return None
+
+
 def _check_consumed(reader: Reader, record: Record) -> Problem | None:
     messages = [delivery.message for delivery in record.consumed]
     alone = any(message.lane == UPDATE or is_genesis(message) for message in messages)
@@ -329,18 +355,6 @@ def _unsent(number: int, id: MessageId, reason: str) -> Problem:
         recorded=str(Id(id)),
         reason=f"message {id} was consumed, but {reason}",
     )
-
-
-def _comes_from(reader: Reader, other: Step, record: Record) -> bool:
-    """True if another actor's step had consumed a message that the recorded step, or a later one, sent."""
-    ours = record.before
-    for lane in LANES:
-        heard = mailbox_get(reader, other.inbox, mailbox_key(ours.text, lane))
-        if heard is not None:
-            said = mailbox_get(reader, ours.outbox, mailbox_key(str(other.actor), lane))
-            if said is None or heard.seq > said.seq:
-                return True
-    return False
 
 
 def _check_objects(record: Record, closure: Closure) -> None:

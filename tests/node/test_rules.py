@@ -255,6 +255,54 @@ def test_only_the_owner_may_update_and_whom_the_policy_names(living: Living) -> 
     assert refused is not None and refused.code == "NotPermitted"
 
 
+def test_the_operator_of_the_node_may_mend_an_actor_that_another_one_made(living: Living) -> None:
+    parent = living.create(wit=MOTHER, child__wit=MOTHER)
+    child = actor_of(living.tell(parent, "spawn", "child"))
+    refused = living.update(child, caller="bob", data="bob")
+    assert refused is not None and refused.code == "NotPermitted"
+    assert living.update(child, data="mended") is None
+    step = living.chain(child)[-1]
+    assert living.node.reader.message(step.consumed[0]).sender == living.party("operator")
+    # Who was made from outside has an owner who can be asked.
+    refused = living.update(parent, caller="operator", data="operator")
+    assert refused is not None and refused.code == "NotPermitted"
+    verdicts = living.run(living.node.verify())
+    assert {verdict.verdict for verdict in verdicts} == {"MATCH"}
+
+
+MOTHER = """
+from understudy import Context, Wit
+wit = Wit()
+
+@wit.message("spawn")
+def spawn(nonce: str, ctx: Context) -> str:
+    return str(ctx.spawn("child", nonce=nonce))
+"""
+SPAWNS = """
+from understudy import Context, Wit
+wit = Wit()
+
+@wit.message("spawn")
+def spawn(gates: list, ctx: Context) -> list:
+    core = {"wit": "external:tests.node.stage:wit"}
+    return [str(ctx.spawn({**core, "gate": gate}, nonce=gate)) for gate in gates]
+"""
+
+
+def test_an_answer_waits_for_the_actors_that_its_step_made(living: Living) -> None:
+    parent = living.create(wit=SPAWNS)
+    answer = living.begin_answer(parent, living.send(parent, "spawn", ["born first", "born last"]))
+    gates.wait_for("born first")
+    gates.open("born first")
+    gates.wait_for("born last")
+    living.until(lambda: len(list(living.node.lookup.all_actors())) == 2)
+    assert not answer.done()
+    gates.open("born last")
+    [reply] = answer.result(PATIENCE).replies
+    children = json.loads(living.node.reader.blob(reply.content))
+    assert all(living.node.lookup.head(actor_of(child)) for child in children)
+
+
 def test_an_actor_updates_itself_only_if_its_policy_says_self(living: Living) -> None:
     actor = living.create()
     living.ask(actor, "renew", {"to": str(actor), "files": {"data": "mine"}})

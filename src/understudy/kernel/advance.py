@@ -20,6 +20,7 @@ from understudy.objects.errors import ObjectError
 from understudy.objects.ids import TreeId
 from understudy.objects.mailbox import UPDATE
 from understudy.objects.message import Message, is_genesis
+from understudy.objects.names import is_operator, is_outside
 from understudy.objects.step import CUT, FAILED, NOOP, REFUSED, Outcome
 from understudy.store.maps import patch_tree, tree_entry
 from understudy.store.reader import Staging
@@ -133,6 +134,9 @@ def _check_permission(actor: Actor, message: Message, staging: Staging, owner: C
         return
     allowed = read_policy(staging, actor.core).update
     if sender in allowed or (sender == actor.text and SELF in allowed):
+        return
+    if is_operator(sender) and not is_outside(owner()):
+        # Who spawned it may never send an update, or be gone: somebody must be able to mend it.
         return
     raise WitError("NotPermitted", f"{sender} may not update this actor: only {owner()} may, and whom /policy names")
 

@@ -48,7 +48,7 @@ from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
 from understudy.objects.mailbox import QUEUE, UPDATE
 from understudy.objects.message import GENESIS
-from understudy.objects.names import check_name
+from understudy.objects.names import OPERATOR, check_name, is_outside
 from understudy.objects.step import NOOP, Step
 from understudy.store.errors import StoreError
 from understudy.store.keys import meta_row, name_ref
@@ -532,7 +532,14 @@ class Node:
     ) -> Sending:
         staging = Staging(self.reader)
         id = stage_patch(staging, patch)
+        if caller == LOCAL and self._is_spawned(actor):
+            caller = OPERATOR
         return self._sending(actor, id, staging, UPDATE, UPDATE, None, idempotency_key, caller)
+
+    def _is_spawned(self, actor: ActorId) -> bool:
+        """True if another actor made this one, so that it may be updated by the operator of the node."""
+        first = self.lookup.step_at(actor, 0)
+        return first is not None and not is_outside(self.reader.message(self.reader.step(first).consumed[0]).sender)
 
     def _sending(
         self,

@@ -15,6 +15,7 @@ from understudy.objects import ids
 from understudy.objects.errors import BadId, BadName
 from understudy.objects.ids import ActorId, TreeId
 
+OPERATOR: Final = "operator"  # the caller as whom a node updates actors that others made
 MAX_NAME_BYTES: Final = 255  # what common file systems take, so that a core can be checked out
 MAX_PATH_BYTES: Final = 4096
 MAX_PATH_NAMES: Final = 64
@@ -77,6 +78,11 @@ def split_path(path: str) -> list[str]:
 def is_outside(party: str) -> bool:
     """True for `out/NODE/CALLER`, false for an actor."""
     return party.startswith("out/")
+
+
+def is_operator(party: str) -> bool:
+    """True for `out/NODE/operator`: whoever runs a node."""
+    return is_outside(party) and party.split("/", 2)[2] == OPERATOR
 
 
 def check_party(party: str) -> str:

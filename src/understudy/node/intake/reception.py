@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -22,13 +22,13 @@ from understudy.node.errors import Busy, Conflict, KeyReused, NodeFailed
 from understudy.node.running.committer import MAX_QUEUED, Committer, Done
 from understudy.node.running.scheduler import Tag
 from understudy.objects.codec import Block
-from understudy.objects.ids import Id, MessageId, StepId
+from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.mailbox import Cursor, mailbox_key
-from understudy.objects.message import Message
-from understudy.objects.names import check_text
+from understudy.objects.message import Message, is_genesis
+from understudy.objects.names import actor_of, check_text
 from understudy.objects.step import Outcome
 from understudy.store.errors import StoreError
-from understudy.store.keys import idempotency_row, outside_row, read_cursor_value
+from understudy.store.keys import head_ref, idempotency_row, outside_row, read_cursor_value
 from understudy.store.port import Backend, Move, Unit
 
 MAX_CURSORS: Final = (
@@ -93,9 +93,11 @@ class Reception:
         self._accepting: dict[MessageId, list[_Waiter]] = {}
         self._answering: dict[MessageId, list[_Waiter]] = {}
         self._recent: OrderedDict[MessageId, Answer] = OrderedDict()
-        self._held: dict[tuple[str, str], list[_Waiter]] = {}
+        # Who waits for a place in a conversation, first come first served. While one has its turn, nobody else takes a place.
+        self._held: dict[tuple[str, str], deque[_Waiter]] = {}
         self._entered: list[tuple[Delivery, Unit]] = []  # what has its place and is not handed to the committer yet
         self._failure: NodeFailed | None = None
+        self._unborn: dict[ActorId, list[_HeldBack]] = {}
 
     async def accept(self, sending: Sending) -> MessageId:
         """Make a message durable and give its id. With a key that was used for the same request, the id is the first one's.
@@ -164,7 +166,7 @@ class Reception:
                     told += [(waiter, result) for waiter in self._accepting.pop(tag.id, ())]
                     if unit.moves:
                         # Not for one that came before it: what could still fail would have somebody follow it.
-                        told += [(waiter, None) for waiter in self._held.pop(_place(tag), ())]
+                        self._pass_turn(_place(tag))
                     if receipt.conflict is not None:
                         told += [(waiter, result) for waiter in self._answering.pop(tag.id, ())]
                     self._forget_keys(tag, unit, failed=receipt.conflict is not None)
@@ -198,25 +200,64 @@ class Reception:
         key, request = sending.idempotency_key, sending.digest()
         if key is not None:
             check_text(key, what="idempotency key", most=MAX_KEY_BYTES)
+        place, has_turn = sending.place, False
         while True:
             waiter = _Waiter(loop)
             with self._lock:
-                self._check_alive()
-                known = None if key is None else self._known(sending.sender, key)
-                if known is not None:
-                    return self._enter_again(known, request, key, waiter)
-                held = self._held.get(sending.place)
-                if held is None:
-                    id = self._take_in(sending, request)
-                    self._accepting[id] = [waiter] if answer is None else []
-                    if answer is not None:
-                        self._answering[id] = [answer]
+                held = self._held.get(place)
+                if held is None or has_turn:
+                    entered = self._enter_now(sending, request, waiter, answer, has_turn=has_turn)
                     break
                 held.append(waiter)
-            await waiter.future
+            await self._wait_for_turn(place, waiter)
+            has_turn = True
+        if not entered.is_new:
+            return entered
         # Once the event loop is through with everything that came in: they share one way to the committer.
         loop.call_soon(self._hand_in)
-        return _Entered(id, waiter, is_new=True)
+        return entered
+
+    def _enter_now(
+        self, sending: Sending, request: bytes, waiter: _Waiter, answer: _Waiter | None, *, has_turn: bool
+    ) -> _Entered:
+        """Give a message its place. Who had a turn passes it on, unless what it sent may still fail."""
+        keeps_turn = False
+        try:
+            self._check_alive()
+            key = sending.idempotency_key
+            known = None if key is None else self._known(sending.sender, key)
+            if known is not None:
+                return self._enter_again(known, request, key, waiter)
+            id = self._take_in(sending, request)
+            keeps_turn = bool(sending.moves)
+            self._accepting[id] = [waiter] if answer is None else []
+            if answer is not None:
+                self._answering[id] = [answer]
+            return _Entered(id, waiter, is_new=True)
+        finally:
+            if has_turn and not keeps_turn:
+                self._pass_turn(sending.place)
+
+    async def _wait_for_turn(self, place: tuple[str, str], waiter: _Waiter) -> None:
+        try:
+            await waiter.future
+        except BaseException:
+            with self._lock:
+                held = self._held.get(place)
+                if held is not None and waiter in held:
+                    held.remove(waiter)
+                else:
+                    # It was given its turn, and does not take it.
+                    self._pass_turn(place)
+            raise
+
+    def _pass_turn(self, place: tuple[str, str]) -> None:
+        """The next one that waits for a place in a conversation has its turn; without one, the conversation is free."""
+        held = self._held.get(place)
+        if held:
+            _tell([(held.popleft(), None)])
+        else:
+            self._held.pop(place, None)
 
     def _enter_again(
         self, known: tuple[MessageId, bytes], request: bytes, key: str | None, waiter: _Waiter
@@ -247,7 +288,7 @@ class Reception:
         )
         if sending.moves:
             # It may fail, and then what follows it would follow a message that is nowhere: that has to wait.
-            self._held[place] = []
+            self._held.setdefault(place, deque())
             unit = Unit(blocks=unit.blocks, moves=sending.moves, rows=unit.rows)
         self._entered.append((delivery, unit))
         self._cursors[place] = Cursor(delivery.message.seq, delivery.id)
@@ -308,14 +349,28 @@ class Reception:
             self._cursors.pop(_place(accepted), None)
 
     def _answer_all(self, sealed: Sealed, told: list[tuple[_Waiter, object]]) -> None:
+        if sealed.step.height == 0:
+            for held_back in self._unborn.pop(sealed.actor.id, ()):
+                self._answer(held_back, told)
+        born = [actor_of(sent.message.to) for sent in sealed.sent if is_genesis(sent.message)]
         for delivery in sealed.consumed:
             if not delivery.message.sender.startswith("out/"):
                 continue
             answer = answer_of(delivery.id, delivery.message, sealed.id, sealed.step.outcome, sealed.sent)
-            self._recent[delivery.id] = answer
-            if len(self._recent) > MAX_RECENT:
-                self._recent.popitem(last=False)
-            told += [(waiter, answer) for waiter in self._answering.pop(delivery.id, ())]
+            self._answer(_HeldBack(delivery.id, answer, list(born)), told)
+
+    def _answer(self, held_back: _HeldBack, told: list[tuple[_Waiter, object]]) -> None:
+        """Tell an answer, once the actors live that its step made: whoever reads their ids in it may ask them at once."""
+        id, answer, unborn = held_back
+        while unborn and self._backend.ref(head_ref(unborn[-1])) is not None:
+            unborn.pop()
+        if unborn and len(self._unborn) < MAX_RECENT:
+            self._unborn.setdefault(unborn[-1], []).append(held_back)
+            return
+        self._recent[id] = answer
+        if len(self._recent) > MAX_RECENT:
+            self._recent.popitem(last=False)
+        told += [(waiter, answer) for waiter in self._answering.pop(id, ())]
 
 
 def answer_of(
@@ -333,6 +388,14 @@ def answer_of(
         if reply.to == message.sender and (reply.re is None or reply.re == text)
     ]
     return Answer(head=step, step=step, outcome=outcome, replies=replies)
+
+
+class _HeldBack(NamedTuple):
+    """An answer that waits for actors to be born."""
+
+    id: MessageId
+    answer: Answer
+    unborn: list[ActorId]
 
 
 class _Entered(Struct, frozen=True):

@@ -178,14 +178,14 @@ class MapCheck:
         check. Raises WrongKind, at the latest after the last entry.
         """
         old, total = (EMPTY, 0) if before is None else before
-        grown = yield from self._slots(check_hamt_node(root), check_hamt_node(old), "", kind)
+        grown = yield from self._slots(check_hamt_node(root), old, "", kind)
         if total + grown != count:
             raise WrongKind(f"a large map says that it has {count:,} entries and has {total + grown:,}")
 
     def _slots(self, new: Any, old: Any, path: str, kind: str) -> Generator[_Changed, None, int]:
         """Two nodes at one place, the path of nibbles that leads there; gives by how many entries the map grew."""
         level, grown = len(path), 0
-        now, then = _slots(new, level), _slots(old, level)
+        now, then = _by_nibble(new, level), _by_nibble(old, level)
         for nibble, element in now.items():
             before = then.pop(nibble, None)
             if element != before:
@@ -222,7 +222,7 @@ class MapCheck:
         while element is not None and type(element) is not list:
             if level == MAX_LEVELS:
                 raise _too_deep()
-            element = _slots(_child(self._nodes, element), level).get(_nibble(digest, level))
+            element = _by_nibble(_child(self._nodes, element), level).get(_nibble(digest, level))
             level += 1
         return None if element is None else _entries(element).get(key)
 
@@ -235,7 +235,7 @@ class MapCheck:
             return known
         if len(path) == MAX_LEVELS:
             raise _too_deep()
-        below = _slots(_child(self._nodes, element), len(path))
+        below = _by_nibble(_child(self._nodes, element), len(path))
         return sum(self._count(each, f"{path}{nibble:x}", kind) for nibble, each in below.items())
 
 
@@ -319,14 +319,19 @@ def _grouped(entries: list[_Entry], level: int) -> list[tuple[int, list[_Entry]]
 
 
 def _slots(node: Any, level: int) -> dict[int, Any]:
-    """The elements of a node by nibble; of a bucket that stands where the other map has a node, those it would have."""
+    """The elements of a node by nibble, checked; of a bucket that stands where the other map has a node, those it would have."""
+    return _by_nibble(node if isinstance(node, dict) else check_hamt_node(node), level)
+
+
+def _by_nibble(node: Any, level: int) -> dict[int, Any]:
+    """The same of a node whose elements were checked."""
     if isinstance(node, dict):
         slots: dict[int, Any] = {}
         for key, value in sorted(node.items()):
             slots.setdefault(_nibble(sha256(key).digest(), level), []).append([key, value])
         return slots
-    bitmap, elements = int.from_bytes(check_hamt_node(node)[0], "little"), node[1]
-    return dict(zip((nibble for nibble in range(16) if bitmap >> nibble & 1), elements, strict=True))
+    bitmap = bitmap_of(node)
+    return dict(zip((nibble for nibble in range(16) if bitmap >> nibble & 1), node[1], strict=True))
 
 
 def _opened(nodes: Nodes, element: Any) -> Any:

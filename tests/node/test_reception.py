@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from understudy.node.errors import NodeFailed
-from understudy.node.intake.reception import Answer, Reception, Sending
+from understudy.node.intake.reception import Found, Reception, Sending
 from understudy.node.running.committer import Committer, Done
 from understudy.node.running.scheduler import Tag
 from understudy.objects.ids import MessageId, node_id, raw_id
@@ -53,7 +53,7 @@ def test_a_message_that_is_not_taken_any_more_is_not_acknowledged_when_it_is_sen
 
 
 def test_a_message_that_is_not_taken_any_more_is_not_acknowledged_to_who_waits_no_longer() -> None:
-    def never(_: MessageId) -> Answer | None:
+    def never(_: MessageId) -> Found | None:
         raise AssertionError("it is nowhere")
 
     async def send() -> None:

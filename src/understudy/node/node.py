@@ -35,7 +35,7 @@ from understudy.node.asking.watch import QueryWatch
 from understudy.node.errors import BadRequest, Busy, Conflict, Held, NodeFailed, NotFound, Rejected, TooLarge
 from understudy.node.holds import HELD, MAX_REASON, PAUSED, Hold, Holds, Kind, read_holds
 from understudy.node.intake.cores import rejected, stage_core, stage_patch
-from understudy.node.intake.reception import Answer, Reception, Sending, answer_of
+from understudy.node.intake.reception import Answer, Found, Reception, Sending, answer_of, made_by
 from understudy.node.looking.feed import Event, Feed
 from understudy.node.looking.lookup import ActorInfo, Evidence, Lookup, Page, Pending
 from understudy.node.running.committer import Done
@@ -566,13 +566,14 @@ class Node:
             idempotency_key=idempotency_key,
         )
 
-    def _find(self, actor: ActorId, id: MessageId) -> Answer | None:
+    def _find(self, actor: ActorId, id: MessageId) -> Found | None:
         message = self.reader.message(id)
         step_id = self.lookup.step_of(actor, message)
         if step_id is None:
             return None
         step = self.reader.step(step_id)
-        return answer_of(id, message, step_id, step.outcome, self._sent(step))
+        sent = self._sent(step)
+        return Found(answer_of(id, message, step_id, step.outcome, sent), made_by(sent))
 
     def _sent(self, step: Step) -> list[Delivery]:
         return [Delivery(id, self.reader.message(id)) for id in step.sent]

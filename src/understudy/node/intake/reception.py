@@ -54,6 +54,13 @@ class Answer(Struct, frozen=True, kw_only=True):
     replies: Sequence[Reply]
 
 
+class Found(NamedTuple):
+    """An answer that is in the store, and the actors that its step made."""
+
+    answer: Answer
+    made: list[ActorId]
+
+
 class Sending(Struct, frozen=True, kw_only=True):
     """A message from outside that has no place in its conversation yet.
 
@@ -110,7 +117,7 @@ class Reception:
         return entered.id
 
     async def deliver(
-        self, sending: Sending, *, find: Callable[[MessageId], Answer | None], seconds: float | None
+        self, sending: Sending, *, find: Callable[[MessageId], Found | None], seconds: float | None
     ) -> tuple[MessageId, Answer | None]:
         """Make a message durable and wait for its answer; None if there is none in time, and always after 0 seconds.
 
@@ -134,7 +141,7 @@ class Reception:
         finally:
             self._stop_waiting(id, waiter)
 
-    async def answer(self, message: MessageId, *, find: Callable[[], Answer | None]) -> Answer:
+    async def answer(self, message: MessageId, *, find: Callable[[], Found | None]) -> Answer:
         """Wait for the durable step that consumes the message. `find` looks for it in the store."""
         waiter = _Waiter(asyncio.get_running_loop())
         with self._lock:
@@ -144,9 +151,9 @@ class Reception:
             self._answering.setdefault(message, []).append(waiter)
         try:
             found = find()
-            if found is not None:
-                return found
             with self._lock:
+                if found is not None and not self._hold_back(_HeldBack(message, *found)):
+                    return found.answer
                 self._check_alive()
             answer: Answer = await waiter.future
             return answer
@@ -342,6 +349,16 @@ class Reception:
             cursor = None if value is None else read_cursor_value(value)
         return cursor
 
+    def _hold_back(self, held_back: _HeldBack) -> bool:
+        """True if the answer has to wait for an actor, which will tell it."""
+        unborn = held_back.made
+        while unborn and self._backend.ref(head_ref(unborn[-1])) is not None:
+            unborn.pop()
+        if not unborn or len(self._unborn) >= MAX_RECENT:
+            return False
+        self._unborn.setdefault(unborn[-1], []).append(held_back)
+        return True
+
     def _forget_keys(self, accepted: Delivery, unit: Unit, *, failed: bool) -> None:
         for row in unit.rows:
             self._keys.pop(row.key, None)
@@ -352,25 +369,27 @@ class Reception:
         if sealed.step.height == 0:
             for held_back in self._unborn.pop(sealed.actor.id, ()):
                 self._answer(held_back, told)
-        born = [actor_of(sent.message.to) for sent in sealed.sent if is_genesis(sent.message)]
+        made = made_by(sealed.sent)
         for delivery in sealed.consumed:
             if not delivery.message.sender.startswith("out/"):
                 continue
             answer = answer_of(delivery.id, delivery.message, sealed.id, sealed.step.outcome, sealed.sent)
-            self._answer(_HeldBack(delivery.id, answer, list(born)), told)
+            self._answer(_HeldBack(delivery.id, answer, list(made)), told)
 
     def _answer(self, held_back: _HeldBack, told: list[tuple[_Waiter, object]]) -> None:
         """Tell an answer, once the actors live that its step made: whoever reads their ids in it may ask them at once."""
-        id, answer, unborn = held_back
-        while unborn and self._backend.ref(head_ref(unborn[-1])) is not None:
-            unborn.pop()
-        if unborn and len(self._unborn) < MAX_RECENT:
-            self._unborn.setdefault(unborn[-1], []).append(held_back)
+        if self._hold_back(held_back):
             return
+        id, answer, _ = held_back
         self._recent[id] = answer
         if len(self._recent) > MAX_RECENT:
             self._recent.popitem(last=False)
         told += [(waiter, answer) for waiter in self._answering.pop(id, ())]
+
+
+def made_by(sent: Sequence[Delivery]) -> list[ActorId]:
+    """The actors that these messages make."""
+    return [actor_of(delivery.message.to) for delivery in sent if is_genesis(delivery.message)]
 
 
 def answer_of(
@@ -395,7 +414,7 @@ class _HeldBack(NamedTuple):
 
     id: MessageId
     answer: Answer
-    unborn: list[ActorId]
+    made: list[ActorId]
 
 
 class _Entered(Struct, frozen=True):

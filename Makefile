@@ -48,13 +48,15 @@ components: $(COMPONENTS)/c.wasm $(COMPONENTS)/wat.wasm $(COMPONENTS)/python.was
 test-components: components
 	$(BIN)/python -m pytest tests/components
 
-WASM_SOURCES = $(wildcard examples/wasm/*.py examples/wasm/*.wat src/understudy/engines/wasm/interface/*.wit)
-$(COMPONENTS)/c.wasm: $(wildcard examples/wasm/c/*) $(WASM_SOURCES)
+TEMPLATES := src/understudy/cli/templates
+WASM_SOURCES = $(wildcard examples/wasm/*.py src/understudy/cli/toolchains.py src/understudy/cli/tools/* \
+	src/understudy/engines/wasm/wrapper.* src/understudy/engines/wasm/interface/*.wit)
+$(COMPONENTS)/c.wasm: $(wildcard $(TEMPLATES)/component-c/*) $(WASM_SOURCES)
 $(COMPONENTS)/wat.wasm: $(wildcard examples/wasm/wat/*) $(WASM_SOURCES)
-$(COMPONENTS)/python.wasm: $(wildcard examples/wasm/python/*) $(WASM_SOURCES)
-$(COMPONENTS)/javascript.wasm: $(wildcard examples/wasm/javascript/*) $(WASM_SOURCES)
-$(COMPONENTS)/parrot.wasm: $(wildcard examples/chat/*.c examples/wasm/c/*) $(WASM_SOURCES)
-$(COMPONENTS)/clerk.wasm: $(wildcard examples/chat/*.js examples/wasm/javascript/*) $(WASM_SOURCES)
+$(COMPONENTS)/python.wasm: $(wildcard $(TEMPLATES)/component-python/*) $(WASM_SOURCES)
+$(COMPONENTS)/javascript.wasm: $(wildcard $(TEMPLATES)/component-js/*) $(WASM_SOURCES)
+$(COMPONENTS)/parrot.wasm: $(wildcard examples/chat/*.c $(TEMPLATES)/component-c/*) $(WASM_SOURCES)
+$(COMPONENTS)/clerk.wasm: $(wildcard examples/chat/*.js) $(WASM_SOURCES)
 $(COMPONENTS)/%.wasm: | setup
 	$(BIN)/python examples/wasm/build.py $*
 

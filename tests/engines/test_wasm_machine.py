@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from functools import partial
-from pathlib import Path
 
 import pytest
 from wasmtime import wat2wasm
 
+from tests.components.actor_process import COUNTER
 from tests.engines.components import COUNT, ZERO, actor, asked, counter, spin
 from tests.node.living import Living
 from understudy.actors.errors import HostFailed
@@ -132,7 +132,7 @@ def test_long_work_is_done_in_turn_and_its_failure_is_told():
     [
         (counter(), 1),
         (actor(more="(memory $second 1)"), 2),
-        (Path("examples/wasm/counter.wasm").read_bytes(), 1),
+        (COUNTER.read_bytes(), 1),
     ],
 )
 def test_the_memories_of_a_component_are_counted(component: bytes, expected: int):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -20,17 +21,22 @@ def init(folder: Folder = Path(), as_json: AsJson = False) -> None:
 
     Example: understudy init hello
     """
-    there = [name for name in SAMPLE if (folder / name).exists() and name != ".gitignore"]
+    make_project(folder, SAMPLE, "understudy serve", as_json=as_json)
+
+
+def make_project(folder: Path, files: Mapping[str, str], command: str, *, as_json: bool) -> None:
+    """Write these files into a folder, and say which command comes next. Raises CommandError where one is there already."""
+    there = [name for name in files if (folder / name).exists() and name != ".gitignore"]
     if there:
         raise CommandError(f"{folder / there[0]} is there already and stays as it is; choose another folder")
-    written = [name for name, text in SAMPLE.items() if _write(folder / name, text)]
+    written = [name for name, text in files.items() if _write(folder / name, text)]
     if as_json:
         print_json({"folder": str(folder), "files": written})
         return
     for name in written:
         say(f"  + {folder / name}")
     go = "" if folder == Path() else f"cd {folder} && "
-    say(f"Now: {go}understudy serve")
+    say(f"Now: {go}{command}")
 
 
 def _write(path: Path, text: str) -> bool:

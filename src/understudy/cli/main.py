@@ -9,6 +9,7 @@ from typing import Final, NoReturn, cast
 import typer
 
 from understudy.cli.actors import actors
+from understudy.cli.build import build
 from understudy.cli.chain import chain
 from understudy.cli.diff import diff
 from understudy.cli.errors import CommandError
@@ -17,6 +18,7 @@ from understudy.cli.fsck import fsck
 from understudy.cli.import_ import import_
 from understudy.cli.init import init
 from understudy.cli.log import log
+from understudy.cli.new import new
 from understudy.cli.pause import pause, resume
 from understudy.cli.pending import pending
 from understudy.cli.push import push
@@ -49,7 +51,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    init, serve, run, push, send, query, wut, actors, log, show, diff, chain, pending, pause, resume, verify, fsck, export, wit,
+    init, new, build, serve, run, push, send, query, wut, actors, log, show, diff, chain, pending, pause, resume, verify, fsck, export, wit,
 ):  # fmt: skip
     app.command(command.__name__)(command)
 app.command("import")(import_)

@@ -47,10 +47,18 @@ class ActorPart(Struct, frozen=True, forbid_unknown_fields=True):
     nonce: str | None = None
 
 
+class ComponentPart(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[components.NAME]`: what `understudy build` makes a component of, whose file is called NAME.wasm; and its world."""
+
+    source: str
+    world: str = "first-actor"
+
+
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
     node: NodePart = NodePart()
     python: PythonPart = PythonPart()
     actors: dict[str, ActorPart] = {}
+    components: dict[str, ComponentPart] = {}
 
 
 class Project(Struct, frozen=True):
@@ -62,6 +70,7 @@ class Project(Struct, frozen=True):
     open: bool | None
     python: PythonPart
     actors: Mapping[str, ActorPart]
+    components: Mapping[str, ComponentPart] = {}
 
     def core_of(self, name: str) -> dict[str, bytes]:
         """The files of an actor's core by their path. Raises CommandError that names what can't be read or named."""
@@ -132,9 +141,12 @@ def find_project(folder: Path) -> Project | None:
         parsed = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), _File)
         for name in parsed.actors:
             check_name(name, what="actor name")
+        for name in parsed.components:
+            check_name(name, what="component name")
     except (OSError, ValueError, ObjectError) as error:
         _wrong(folder, str(error))
-    return Project(folder, parsed.node.store, parsed.node.listen, parsed.node.open, parsed.python, parsed.actors)
+    node = parsed.node
+    return Project(folder, node.store, node.listen, node.open, parsed.python, parsed.actors, parsed.components)
 
 
 def open_project(folder: Path) -> Project:

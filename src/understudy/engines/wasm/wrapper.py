@@ -1,11 +1,10 @@
-"""Makes a component of a core module that a compiler wrote: `python wrap.py counter.core.wasm counter.wasm`.
+"""Makes a component of a core module, for languages whose compilers know core WebAssembly only.
 
-For C and every other language whose compiler knows core WebAssembly only: the module exports what `c/actor.h` exports.
+The module exports what `actor.h` exports, which `understudy new --template component-c` writes.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -15,7 +14,7 @@ from wasmtime.component import Component
 
 EXPORTS: Final = ("init", "state-contract", "message-contract", "handle")
 ACTOR: Final = "ntwk:simple-actor/actor"
-_WRAPPER: Final = Path(__file__).with_name("wrap.wat")
+_WRAPPER: Final = Path(__file__).with_name("wrapper.wat")
 _HEADER_BYTES: Final = 8
 _CORE_MODULE: Final = 1  # the number of a section that holds a core module
 
@@ -67,20 +66,3 @@ def _number(value: int) -> bytes:
         written.append(value & 0x7F | 0x80)
         value >>= 7
     return bytes([*written, value])
-
-
-def main() -> int:
-    """Wrap the file of the first argument into that of the second."""
-    if len(sys.argv) != 3:
-        print("usage: python wrap.py MODULE.wasm COMPONENT.wasm", file=sys.stderr)
-        return 2
-    try:
-        Path(sys.argv[2]).write_bytes(wrap(Path(sys.argv[1]).read_bytes()))
-    except (OSError, ValueError) as error:
-        print(f"wrap.py: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

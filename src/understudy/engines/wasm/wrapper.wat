@@ -1,4 +1,4 @@
-;; What makes a component of a core module that a compiler wrote for the world `first-actor`. wrap.py puts that module
+;; What makes a component of a core module that a compiler wrote for the world `first-actor`. wrapper.py puts that module
 ;; in the place of `$actor`.
 (component
   (import "ntwk:simple-actor/runtime" (instance $runtime

@@ -11,6 +11,7 @@ import msgspec
 import uvloop
 
 from bench.result import scratch
+from understudy.node.interpreter import tune_interpreter
 from understudy.node.node import Node
 from understudy.node.running.arenas import bound_arenas
 from understudy.node.running.scheduler import MAX_AHEAD
@@ -34,6 +35,7 @@ async def open_node(name: str, *, run_ahead: int = MAX_AHEAD) -> AsyncIterator[N
         bound_arenas()
         url = f"rocksdb:{folder / 'store'}"
         node = Node(open_store(url), store_url=url, run_ahead=run_ahead)
+        tune_interpreter()
         await node.start()
         try:
             yield node

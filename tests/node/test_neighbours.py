@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ import pytest
 from tests.node.living import Living
 from tests.node.stage import PATIENCE, gates
 from understudy.judging.verification import Target
+from understudy.node.interpreter import SWITCH_SECONDS
 from understudy.node.running import scheduler, slow_wits
 from understudy.objects.ids import ActorId
 
@@ -91,6 +93,15 @@ class Said(logging.Handler):
 
     def _find(self, parts: tuple[str, ...]) -> str:
         return next((line for line in self.lines if all(part in line for part in parts)), "")
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_process_of_its_own() -> Iterator[None]:
+    """Turns as short as `understudy serve` makes them."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    yield
+    sys.setswitchinterval(before)
 
 
 @pytest.fixture

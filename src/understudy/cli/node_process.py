@@ -28,6 +28,7 @@ from understudy.cli.project import Project, find_project
 from understudy.cli.running import Running, find_running, leave_note, remove_note
 from understudy.cli.store import store_url
 from understudy.cli.turns import announce, wait_for_starting
+from understudy.node.interpreter import tune_interpreter
 from understudy.node.node import Node
 from understudy.node.running.arenas import bound_arenas
 from understudy.objects.ids import ActorId
@@ -103,6 +104,7 @@ async def living_node(place: Place, *, only_updates: bool = False) -> AsyncItera
     try:
         if place.project is not None:
             place.project.make_importable()
+        tune_interpreter()
         await node.start(only_updates=only_updates)
         yield node
     finally:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import re
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -61,11 +59,6 @@ from understudy.store.walk import walk
 from understudy.version import VERSION
 
 LOCAL: Final = "local"  # the caller of all that comes through loopback or the command line
-# A computing wit gives the committer and the web a turn this often; the default of 5 ms starves them.
-SWITCH_SECONDS: Final = 0.0005
-# Steps make many objects that live until they are durable and hold no cycles: at the interpreter's own thresholds the
-# collector looked at them again and again, for half of the time of a step.
-GC_THRESHOLDS: Final = (50_000, 20, 100)
 
 _LIKE_AN_ID: Final = re.compile(r"baf[yk]rei[a-z2-7]{0,52}\Z")
 QUICK_BYTES: Final = 1024 * 1024  # of a message that is hashed where it came in; more would hold up the others
@@ -123,7 +116,8 @@ class Node:
         offered: dict[str, Capability] = {
             "names": NamesCapability(self.lookup.names.actor_of),
             "query": QueryCapability(self._query_for_a_wit),
-            **(capabilities or {"verify": VerifyCapability(self._verify_for_a_wit)}),
+            "verify": VerifyCapability(self._verify_for_a_wit),
+            **(capabilities or {}),
         }
         self._scheduler = Scheduler(
             backend=backend,
@@ -157,10 +151,6 @@ class Node:
         With `only_updates` only updates are taken, and new actors are born, until `let_all_step`: who pushes at the start
         must come before the messages that its update cures.
         """
-        sys.setswitchinterval(SWITCH_SECONDS)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
         guard_forks()
         await asyncio.to_thread(self._find_suspects)
         await asyncio.to_thread(lambda: self._scheduler.start(only_updates=only_updates))

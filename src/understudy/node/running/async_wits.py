@@ -68,6 +68,11 @@ class AsyncWits:
         with self._lock:
             self._loops[-1].add(_Wit(awaitable, actor, seconds, control, done, time.monotonic()))
 
+    @property
+    def is_idle(self) -> bool:
+        """True if nothing is under way and nothing waits."""
+        return not any(loop.is_busy for loop in self._loops)
+
     def relieve(self) -> None:
         """Give what waits for a loop that is held to a new one. To be called now and then, from one thread."""
         held = self._loops[-1]
@@ -114,6 +119,11 @@ class _Loop:
     def add(self, wit: _Wit) -> None:
         self.waiting.append(wit)
         self._loop.call_soon_threadsafe(self._begin_next)
+
+    @property
+    def is_busy(self) -> bool:
+        """True if a wit waits for its beginning or its end."""
+        return bool(self.waiting or self._tasks)
 
     def waits_since(self, moment: float) -> bool:
         """True if a wit has waited since then or longer."""

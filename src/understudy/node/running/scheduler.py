@@ -145,6 +145,7 @@ class Scheduler:
         self._stopping = False
         self._failed = False
         self._stopped = threading.Event()
+        self._runs_something = threading.Event()  # wakes the watch
         self._async_wits = async_wits or AsyncWits()
         self.committer: Committer[Tag] = Committer(
             backend, on_done=lambda done: self._post(Committed(done)), on_failure=self._fail
@@ -171,7 +172,7 @@ class Scheduler:
         self._post(lambda: None)
         self._stopped.wait(timeout=STOP_SECONDS)
         # Who holds the token after that must not hand over anything any more.
-        self._stopped.set()
+        self._end()
         self._async_wits.stop()
         self.committer.stop()
         self._marks.close()
@@ -263,7 +264,7 @@ class Scheduler:
                 self.turn(epoch)
             if not self._stopped.is_set():
                 self._submit()
-                self._stopped.set()
+                self._end()
         except _TokenLost:
             pass
         except BaseException as error:
@@ -274,11 +275,15 @@ class Scheduler:
             with self._token:
                 self._threads -= 1
 
+    def _end(self) -> None:
+        self._stopped.set()
+        self._runs_something.set()
+
     def _fail(self, error: BaseException) -> None:
         with self._wake:
             again, self._failed = self._failed, True
             self._stopping = True
-            self._stopped.set()
+            self._end()
             self._wake.notify_all()
         # What fails because of the first failure says nothing new.
         if not again:
@@ -349,6 +354,7 @@ class Scheduler:
         running = (cell, self._monotonic(), threading.get_ident())
         cell.began = running[1]
         self._running = running
+        self._wake_watch()
         if cell.slow:
             self._leave(running)
         slot = self._marks.enter(self._mark(cell, taken))
@@ -437,6 +443,7 @@ class Scheduler:
         self._awaiting.add(cell.actor.id)
         seconds = None if deadline_ms is None else deadline_ms / 1000
         self._async_wits.run(awaitable, actor=cell.actor.text, seconds=seconds, control=control, done=done)
+        self._wake_watch()
 
     def _finished(self, item: Finished) -> None:
         if item.cell.stand is not Stand.RUNNING:
@@ -698,9 +705,22 @@ class Scheduler:
     def _watch(self) -> None:
         """Take the token from a wit that holds it too long while others are ready, and name those that never end."""
         while not self._stopped.wait(TOKEN_SECONDS / 2):
+            self._runs_something.clear()
+            # Looked at after that: what begins now sets it again.
+            if self._runs_nothing():
+                self._runs_something.wait()
+                continue
             self._async_wits.relieve()
             self._relieve()
             self._slow_wits.look(self._runs(), self._monotonic())
+
+    def _runs_nothing(self) -> bool:
+        return self._running is None and not self._left and self._async_wits.is_idle
+
+    def _wake_watch(self) -> None:
+        # Most steps find it awake, and setting it costs more than looking.
+        if not self._runs_something.is_set():
+            self._runs_something.set()
 
     def _relieve(self) -> None:
         running = self._running

@@ -1,0 +1,52 @@
+"""A node that has nothing to do does nothing, and leaves the process as it was."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+import pytest
+
+from tests.node.living import Living
+from tests.node.stage import gates
+from understudy.node.running.async_wits import AsyncWits
+
+
+def test_the_watch_sleeps_while_nothing_runs_and_wakes_for_what_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[None] = []
+    relieve = AsyncWits.relieve
+
+    def look(wits: AsyncWits) -> None:
+        looks.append(None)
+        relieve(wits)
+
+    monkeypatch.setattr(AsyncWits, "relieve", look)
+    with Living() as living:
+        actor = living.create()
+        living.until(lambda: not living.scheduler._runs_something.is_set())
+        before = len(looks)
+        for _ in range(50):
+            living.until(lambda: True)
+        assert len(looks) == before
+        for type in ("spin", "wait"):
+            living.send(actor, type, f"idle {type}")
+            gates.wait_for(f"idle {type}")
+            seen = len(looks)
+            living.until(lambda seen=seen: len(looks) > seen)  # type: ignore[misc]
+            gates.open(f"idle {type}")
+            living.come_to_rest()
+
+
+def test_a_node_changes_no_setting_of_the_process_it_is_in() -> None:
+    before = sys.getswitchinterval(), gc.get_threshold(), gc.get_freeze_count()
+    with Living() as living:
+        living.create()
+        assert (sys.getswitchinterval(), gc.get_threshold(), gc.get_freeze_count()) == before
+
+
+def test_a_capability_of_ones_own_takes_none_of_the_nodes_away() -> None:
+    class World:
+        name = "world"
+
+    with Living(capabilities={"world": World()}) as living:
+        assert set(living.node._scheduler._capabilities) == {"names", "query", "verify", "world"}

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from io import BytesIO
 from typing import Any
 
 import pytest
 
+from tests.node.troupe import Troupe, chain
 from tests.store.forged_maps import FORGED, good_map, owner
 from understudy.kernel.seal import waiting_row_for
+from understudy.node.importing import import_car
 from understudy.node.node import Node
 from understudy.objects.codec import Block
-from understudy.objects.ids import Id, StepId, node_id
+from understudy.objects.ids import ActorId, Id, StepId, node_id
+from understudy.store.car import write_car
 from understudy.store.errors import Corrupt
 from understudy.store.fsck import FsckReport, _Check, fsck
 from understudy.store.keys import feed_row, head_ref, height_row, name_ref, waiting_row
 from understudy.store.maps import build_tree, edit_tree
 from understudy.store.memory import MemoryBackend
-from understudy.store.port import Move, Row, Unit
+from understudy.store.port import Backend, Move, Row, Unit
 from understudy.store.reader import Staging
 from understudy.store.verified import Grit
+from understudy.store.walk import walk
 
 WIT = """
 from understudy import Core, Wit
@@ -69,7 +74,7 @@ def backend() -> Damaged:
     return backend
 
 
-def _findings(backend: MemoryBackend) -> str:
+def _findings(backend: Backend) -> str:
     report = fsck(backend)
     assert not report.ok
     return "\n".join(f"{finding.where}: {finding.what}" for finding in report.findings)
@@ -230,3 +235,83 @@ def test_the_versions_of_a_large_map_are_checked_at_the_cost_of_what_changed() -
     check._reader.node = counted  # type: ignore[method-assign]
     assert check.run().ok
     assert reads < 4 * len(staging.new)
+
+
+TALKER = """
+from understudy import Wit
+
+wit = Wit()
+
+@wit.message("tell")
+def tell(to: str, ctx) -> None:
+    ctx.send(to, 1, type="hear")
+    ctx.send(to, 2, type="hear")
+
+@wit.message("hear")
+def hear(number: int) -> None:
+    pass
+"""
+
+
+@pytest.fixture
+def talked() -> tuple[Troupe, ActorId, ActorId]:
+    """An actor that sent another one two messages in one step, which wait."""
+    troupe = Troupe()
+    first, second = (troupe.create({"wit": "/code:t:wit", "code/t.py": TALKER, "nonce": name}) for name in "ab")
+    troupe.send(first, "tell", str(second))
+    assert troupe._play(first)
+    return troupe, first, second
+
+
+def test_messages_that_wait_are_in_order_and_so_is_a_store_where_they_were_consumed(talked) -> None:
+    troupe, _, _ = talked
+    assert fsck(troupe.backend).findings == []
+    troupe.play()
+    assert fsck(troupe.backend).findings == []
+
+
+def test_a_message_of_an_actor_whose_waiting_row_is_gone_is_named(talked) -> None:
+    troupe, first, second = talked
+    [(row, message)] = troupe.backend.rows(b"i")
+    troupe.backend.commit([Unit(rows=[Row(row, None)])])
+    [finding] = fsck(troupe.backend).findings
+    assert finding.where == f"message to {second}"
+    assert f"number 2 of {first}" in finding.what and str(Id(message)) in finding.what
+    # A node that did not deliver it either is no better off.
+    troupe.tell(second, "hear", 5)
+    assert len(fsck(troupe.backend).findings) == 1
+
+
+@pytest.mark.parametrize("lane", ["queue", "signal", "update"])
+def test_a_message_from_outside_that_was_accepted_and_is_gone_is_named(talked, lane: str) -> None:
+    troupe, first, _ = talked
+    troupe.play()
+    troupe.send(first, "hear", 5, lane=lane, sender="out/test/her")
+    [(row, _)] = troupe.backend.rows(b"i")
+    assert fsck(troupe.backend).ok
+    troupe.backend.commit([Unit(rows=[Row(row, None)])])
+    assert f"number 1 of out/test/her in the lane {lane}" in _findings(troupe.backend)
+
+
+def test_a_genesis_that_was_accepted_and_is_gone_is_named() -> None:
+    troupe = Troupe()
+    actor = troupe.create({"wit": "def wit(ctx): pass"}, play=False)
+    assert fsck(troupe.backend).ok
+    [(row, _)] = troupe.backend.rows(b"i")
+    troupe.backend.commit([Unit(rows=[Row(row, None)])])
+    assert f"message to {actor}" in _findings(troupe.backend)
+
+
+def test_histories_of_different_ages_that_were_imported_owe_each_other_nothing(talked) -> None:
+    troupe, first, second = talked
+    troupe.play()
+    heads = {actor: [record.id for record in chain(troupe, actor)] for actor in (first, second)}
+    for order in ((first, second), (second, first)):
+        for ages in ((-1, 0), (0, -1)):
+            node = Node(MemoryBackend())
+            for actor, age in zip(order, ages, strict=True):
+                file = BytesIO()
+                write_car(file, [heads[actor][age]], walk(troupe.reader, heads[actor][age]))
+                file.seek(0)
+                import_car(node, file)
+            assert fsck(node.backend).findings == []

@@ -23,7 +23,7 @@ from understudy.objects.step import Step
 from understudy.store.car import Progress, store_blocks, unseen
 from understudy.store.closure import Closure
 from understudy.store.errors import StoreError
-from understudy.store.keys import cursor_value, head_ref, height_row, outside_row, read_cursor_value
+from understudy.store.keys import cursor_value, head_ref, height_row, imported_row, outside_row, read_cursor_value
 from understudy.store.port import Move, Row, Unit
 from understudy.store.quarantine import Quarantine, quarantine
 from understudy.store.reader import Reader
@@ -127,7 +127,8 @@ def _advance(node: Node, trail: bytes, actor: ActorId, ours: StepId | None, prog
 
 def _units(node: Node, trail: bytes, actor: ActorId, ours: StepId | None) -> Iterator[Unit]:
     """What moves the head along a trail, oldest step first."""
-    rows: dict[bytes, bytes | None] = {}
+    # What it sent, or was sent, may be older or younger than the histories that are here.
+    rows: dict[bytes, bytes | None] = {imported_row(actor): b""}
     feed: list[StepId] = []
     head = ours
     for end in range(len(trail), 0, -ID_BYTES):

@@ -41,6 +41,7 @@ from understudy.store.keys import (
     read_cursor_value,
     read_waiting_row,
 )
+from understudy.store.lost_messages import lost_messages
 from understudy.store.maps import check_map, mailbox_get
 from understudy.store.port import Backend
 from understudy.store.verified import Grit
@@ -111,6 +112,7 @@ class _Check:
         self._end_of_heights()
         for actor in self._heads.keys() - self._indexed:
             self.find(f"head of {ActorId(TreeId(Id(actor)))}", "there is no index of its heights")
+        self._each(self._lost())
         return FsckReport(blocks=blocks, actors=actors, rows=rows, count=self._count, findings=self._findings)
 
     def _each(self, work: Iterator[int]) -> int:
@@ -131,6 +133,12 @@ class _Check:
         self._count += 1
         if len(self._findings) < MAX_FINDINGS:
             self._findings.append(Finding(where, what))
+
+    def _lost(self) -> Iterator[int]:
+        for lost in lost_messages(self._backend, self._reader, self._heads):
+            what = f"number {lost.last.seq} of {lost.sender} in the lane {lost.lane}, {Id(lost.last.message)}"
+            self.find(f"message to {lost.recipient}", f"{what}, was accepted; it is neither consumed nor waiting")
+            yield 0
 
     def _blocks(self) -> Iterator[int]:
         all_ids = self._backend.ids()

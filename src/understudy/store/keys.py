@@ -125,6 +125,11 @@ def meta_row(name: str) -> bytes:
     return META + name.encode()
 
 
+def imported_row(actor: bytes) -> bytes:
+    """The row that says that an actor's history, or a part of it, came out of a file."""
+    return META + b"import/" + actor[4:]
+
+
 def actor_of_head(ref: bytes) -> ActorId:
     """The actor whose head a ref is."""
     return ActorId(TreeId(Id(NODE + ref[len(HEADS) :])))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.node.troupe import OWNER, Troupe
+from understudy.engines.python.engine import PythonEngine
+from understudy.engines.wasm.engine import WasmEngine
 from understudy.judging.verification import verify_targets
 from understudy.kernel.verify import MATCH
 from understudy.objects.ids import ActorId, Id, TreeId
@@ -77,4 +79,15 @@ def test_an_actor_that_was_born_of_no_tree_never_lives_and_its_history_is_true(t
     troupe._accept(str(patch), GENESIS, patch, Staging(troupe.reader))
     troupe.play()
     [verdict] = verify_targets(troupe.backend, [troupe.target(ActorId(TreeId(patch)))], processes=1)
+    assert verdict.verdict == MATCH, verdict.reason
+
+
+@pytest.mark.parametrize("runtime", ["python", "wasm", "cobol"])
+@pytest.mark.parametrize("wit", [b"\xff", b"/code:a:handle", b"", None])
+def test_an_actor_whose_core_nobody_can_run_has_a_true_history(runtime: str, wit: bytes | None):
+    troupe = Troupe(engines={"python": PythonEngine(), "wasm": WasmEngine()})
+    files: dict[str, str | bytes] = {"runtime": runtime} | ({} if wit is None else {"wit": wit})
+    actor = troupe.create(files)
+    troupe.tell(actor, "hello")
+    [verdict] = verify_targets(troupe.backend, [troupe.target(actor)], processes=1)
     assert verdict.verdict == MATCH, verdict.reason

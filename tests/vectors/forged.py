@@ -14,7 +14,7 @@ from tests.vectors.story import Story
 from understudy.objects.codec import raw_block
 from understudy.objects.hamt import BigMap
 from understudy.objects.ids import Id, MessageId, StepId, TreeId, node_id
-from understudy.objects.journal import Entry, journal_block
+from understudy.objects.journal import CallError, Entry, journal_block
 from understudy.objects.mailbox import UPDATE, Cursor, mailbox_key, read_big_mailbox
 from understudy.objects.message import Message, message_block
 from understudy.objects.patch import patch_block
@@ -111,6 +111,17 @@ _add(
 )
 _add("a reply that was struck", lambda _, step, staging: replace(step, sent=[], outbox={}), height=1, tell=_telling)
 
+_ENGINES: Final = {
+    "of an unknown part": "python/2;x=y",
+    "of a source that is no digest": "python/2;source=abc",
+    "of another engine": "wasm/1;config=735c3e3b150f1f98",
+    "of a configuration that there never was": "wasm/1;config=0000000000000000",
+    "of a version to come": "python/99",
+    "of an engine that nobody knows": "cobol/1",
+    "of source that ran beside the core": "python/2;source=none",
+}
+for what, text in _ENGINES.items():
+    _add(f"an engine text {what}", lambda _, step, staging, text=text: replace(step, engine=text))  # type: ignore[misc]
 _add("a step that is said to have needed no engine", lambda _, step, staging: replace(step, engine="kernel/1"))
 
 # The chain.
@@ -282,6 +293,17 @@ def _journal(**changes: Any) -> Change:
 
 
 _add("an answer that no step gave", _journal(step=None), height=1, tell=_asking)
+
+
+def _failed_answer(story: Story, step: Step, staging: Staging) -> Step:
+    """A failure that nobody's step gave, and the state that the code makes of it."""
+    state = staging.put_blob(b'{"heard":"NotToday"}')
+    error = CallError("NotToday", "never said")
+    step = replace(step, core=edit_tree(staging, step.core, {"state": state}))
+    return _journal(step=None, reply=None, error=error)(story, step, staging)
+
+
+_add("a failure that no step gave", _failed_answer, height=1, tell=_asking)
 _add("an answer to another question", _journal(request=sha256(b"").hexdigest()), height=1, tell=_asking)
 _add("a call that was struck", lambda _, step, staging: replace(step, journal=None), height=1, tell=_asking)
 _add(

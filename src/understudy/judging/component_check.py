@@ -11,6 +11,7 @@ from understudy.kernel.compare import JSON
 from understudy.kernel.core import runtime_of
 from understudy.kernel.replay import Record
 from understudy.kernel.verify import INTEGRITY, MISMATCH, Problem
+from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id, TreeId
 from understudy.objects.mailbox import UPDATE
 from understudy.store.reader import Reader
@@ -42,7 +43,8 @@ class ComponentCheck:
             if runtime_of(self._reader, core) != NAME:
                 return None
             return self._engine.version(core, "wit", self._reader)
-        except WitError:
+        except (WitError, ObjectError, UnicodeDecodeError):
+            # Nor has a core that is no tree, or whose `/wit` is no text: such a genesis is refused.
             return None
 
     def _hash(self, id: Id) -> str:

@@ -80,8 +80,8 @@ def test_a_step_and_itself_are_the_same(changed: Shell) -> None:
     assert "The cores are the same." in changed.run("diff", "greeter", "greeter@3")
 
 
-def test_what_is_no_step_is_wrong_use(changed: Shell) -> None:
-    assert "newest is #3" in changed.run("diff", "greeter@0", "greeter@9", code=2)
+def test_what_is_no_step_is_named(changed: Shell) -> None:
+    assert "newest is #3" in changed.run("diff", "greeter@0", "greeter@9", code=1)
     core = changed.json("diff", "greeter", "greeter")["before"]["core"]
     assert "is a tree, not a step" in changed.run("diff", core, "greeter", code=2)
     assert "understudy actors" in changed.run("diff", "nobody", "greeter", code=1)

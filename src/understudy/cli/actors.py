@@ -7,9 +7,9 @@ from typing import Any
 from understudy.cli.looking import looking
 from understudy.cli.options import AsJson, Store
 from understudy.cli.screen import print_json, print_table, remark, say
+from understudy.node.looking.look import Look
 from understudy.node.looking.lookup import MAX_PAGE
-from understudy.node.node import Node
-from understudy.web.routes.actors import actor_view
+from understudy.web.history import actor_view
 
 
 def actors(store: Store = None, as_json: AsJson = False) -> None:
@@ -34,7 +34,7 @@ def actors(store: Store = None, as_json: AsJson = False) -> None:
                 remark(f"{actor['name'] or actor['id']} is {actor['status']}: {actor['reason']}", style="yellow")
 
 
-def _all(node: Node) -> list[dict[str, Any]]:
+def _all(node: Look) -> list[dict[str, Any]]:
     page = node.actors(limit=MAX_PAGE)
     found = list(page.items)
     while page.next is not None:

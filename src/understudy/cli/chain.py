@@ -7,7 +7,7 @@ from understudy.cli.options import ActorText, AsJson, Store
 from understudy.cli.pages import Before, Count, join_pages, read_pages
 from understudy.cli.screen import print_json, print_table
 from understudy.objects import ids
-from understudy.web.routes.chain import chain_view
+from understudy.web.history import chain_view
 
 
 def chain(

@@ -13,7 +13,7 @@ from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.looking import looking
 from understudy.cli.options import ActorText, AsJson, Store
 from understudy.cli.screen import print_json, remark, say
-from understudy.node.node import Node
+from understudy.node.looking.look import Look
 from understudy.objects.ids import ActorId
 from understudy.store.car import write_car
 
@@ -40,7 +40,7 @@ def export(actor: ActorText, output: Target, store: Store = None, as_json: AsJso
         remark(f"check it anywhere: understudy verify {output} --head {head}")
 
 
-def _write(node: Node, actor: ActorId, output: Path) -> tuple[str, int]:
+def _write(node: Look, actor: ActorId, output: Path) -> tuple[str, int]:
     if output == Path("-"):
         return _write_to(node, actor, sys.stdout.buffer)
     if output.is_dir():
@@ -57,7 +57,7 @@ def _write(node: Node, actor: ActorId, output: Path) -> tuple[str, int]:
         raise CommandError(f"{output} can't be written: {error.strerror}") from error
 
 
-def _write_beside(node: Node, actor: ActorId, output: Path) -> tuple[str, int]:
+def _write_beside(node: Look, actor: ActorId, output: Path) -> tuple[str, int]:
     """Written beside the target, then renamed: an interrupted export leaves no file that looks whole."""
     fresh = output.with_name(f"{output.name}.{os.getpid()}.tmp")
     try:
@@ -71,7 +71,7 @@ def _write_beside(node: Node, actor: ActorId, output: Path) -> tuple[str, int]:
     return written
 
 
-def _write_to(node: Node, actor: ActorId, file: BinaryIO) -> tuple[str, int]:
+def _write_to(node: Look, actor: ActorId, file: BinaryIO) -> tuple[str, int]:
     head, blocks = node.export(actor)
     count = write_car(file, [head], blocks)
     file.flush()

@@ -12,7 +12,7 @@ from understudy.cli.options import ActorText, AsJson, Store
 from understudy.cli.pages import Before, Count, join_pages, read_pages
 from understudy.cli.parties import Parties
 from understudy.cli.screen import print_json, remark, say_marked
-from understudy.web.routes.steps import steps_view
+from understudy.web.history import steps_view
 
 _COLOURS: Final = {"ok": "green", "noop": "cyan", "failed": "red", "refused": "yellow", "cut": "magenta"}
 _MAX_CONTENT: Final = 120  # characters of a content that are shown: about a line

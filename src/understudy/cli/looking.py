@@ -10,30 +10,21 @@ from understudy.cli.project import find_project
 from understudy.cli.screen import remark
 from understudy.cli.store import store_url
 from understudy.cli.turns import wait_until_made
-from understudy.node.node import Node
+from understudy.node.looking.look import Look, look_into
 from understudy.store.open import find_loss
 
 
 @contextmanager
-def looking(given: str | None) -> Iterator[Node]:
+def looking(given: str | None) -> Iterator[Look]:
     """A node that only looks: at what is durable now, also beside the node that serves the store. Raises StoreError."""
     url = store_url(given)
     wait_until_made(url)
-    node = Node.open(url, read_only=True)
-    if (loss := find_loss(url)) is not None:
-        remark(f"careful: {loss}", style="yellow")
+    node = look_into(url)
+    warn_of_loss(url)
     try:
         yield node
     finally:
         node.backend.close()
-
-
-@contextmanager
-def asking(given: str | None) -> Iterator[Node]:
-    """The same for what runs an actor's queries: with the modules of the project, which its code may need."""
-    usable_modules()
-    with looking(given) as node:
-        yield node
 
 
 def usable_modules() -> list[str]:
@@ -44,3 +35,9 @@ def usable_modules() -> list[str]:
         if error is not None:
             remark(f"{error}\nthis command goes on without it", style="yellow")
     return [module for module, error in found.items() if error is None]
+
+
+def warn_of_loss(url: str) -> None:
+    """Say so if the store lost its end."""
+    if (loss := find_loss(url)) is not None:
+        remark(f"careful: {loss}", style="yellow")

@@ -8,34 +8,12 @@ from typing import Final, NoReturn, cast
 
 import typer
 
-from understudy.cli.actors import actors
-from understudy.cli.build import build
-from understudy.cli.chain import chain
-from understudy.cli.diff import diff
+from understudy.cli.commands import lazy_group
 from understudy.cli.errors import CommandError
-from understudy.cli.export import export
-from understudy.cli.fsck import fsck
-from understudy.cli.import_ import import_
-from understudy.cli.init import init
-from understudy.cli.log import log
-from understudy.cli.new import new
-from understudy.cli.pause import pause, resume
-from understudy.cli.pending import pending
-from understudy.cli.push import push
-from understudy.cli.query import query
-from understudy.cli.run import run
 from understudy.cli.screen import be_for_programs, print_error, remark
-from understudy.cli.send import send
-from understudy.cli.serve import serve
-from understudy.cli.show import show
-from understudy.cli.token import token
-from understudy.cli.verify import verify
-from understudy.cli.wit import wit
-from understudy.cli.wut import wut
 from understudy.node.errors import NodeError
 from understudy.objects.errors import ObjectError
 from understudy.store.errors import Missing, StoreError, StoreFull, StoreInUse
-from understudy.web.server import CannotListen
 
 AS_JSON: Final = "--json"
 # Typer has a click of its own, or uses the installed one: this is the class in both.
@@ -43,19 +21,41 @@ _UsageError: Final = cast("type[typer.BadParameter]", typer.BadParameter.__bases
 INTERRUPTED: Final = 130  # what shells say of a command that Ctrl-C ended
 DEBUG: Final = "UNDERSTUDY_DEBUG"  # set, it lets tracebacks through
 
+COMMANDS: Final = {  # where each is, in the order of the help
+    "init": "understudy.cli.init:init",
+    "new": "understudy.cli.new:new",
+    "build": "understudy.cli.build:build",
+    "serve": "understudy.cli.serve:serve",
+    "run": "understudy.cli.run:run",
+    "push": "understudy.cli.push:push",
+    "send": "understudy.cli.send:send",
+    "query": "understudy.cli.query:query",
+    "wut": "understudy.cli.wut:wut",
+    "actors": "understudy.cli.actors:actors",
+    "log": "understudy.cli.log:log",
+    "show": "understudy.cli.show:show",
+    "diff": "understudy.cli.diff:diff",
+    "chain": "understudy.cli.chain:chain",
+    "pending": "understudy.cli.pending:pending",
+    "pause": "understudy.cli.pause:pause",
+    "resume": "understudy.cli.pause:resume",
+    "verify": "understudy.cli.verify:verify",
+    "fsck": "understudy.cli.fsck:fsck",
+    "export": "understudy.cli.export:export",
+    "import": "understudy.cli.import_:import_",
+    "wit": "understudy.cli.wit:wit",
+    "token": "understudy.cli.token:token",
+}
+
 app = typer.Typer(
     name="understudy",
+    cls=lazy_group(COMMANDS),
     help="Actors whose every step can be replayed, and proved, by an understudy.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (
-    init, new, build, serve, run, push, send, query, wut, actors, log, show, diff, chain, pending, pause, resume, verify, fsck, export, wit,
-):  # fmt: skip
-    app.command(command.__name__)(command)
-app.command("import")(import_)
-app.add_typer(token)
+app.callback()(lambda: None)
 
 
 def main() -> NoReturn:
@@ -110,6 +110,4 @@ def _sentence(error: Exception) -> str:
 
 
 def _exit_code(error: Exception) -> int:
-    if isinstance(error, CommandError):
-        return error.exit_code
-    return 2 if isinstance(error, CannotListen) else 1
+    return int(getattr(error, "exit_code", 1))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from understudy.cli.errors import WrongUse
+from understudy.node.looking.look import Look
 from understudy.node.looking.lookup import is_height
-from understudy.node.node import Node
 from understudy.objects import ids
 from understudy.objects.errors import BadId
 from understudy.objects.ids import ActorId, Id, StepId, TreeId
 
 
-def find_step(node: Node, text: str) -> StepId:
+def find_step(node: Look, text: str) -> StepId:
     """The step that a text names. Raises WrongUse, NotFound, Missing."""
     id = find_object(node, text)
     actor = ActorId(TreeId(id))
@@ -23,12 +23,12 @@ def find_step(node: Node, text: str) -> StepId:
     return StepId(id)
 
 
-def find_step_of(node: Node, actor: ActorId, text: str | None) -> StepId | None:
+def find_step_of(node: Look, actor: ActorId, text: str | None) -> StepId | None:
     """The step of an actor that `--at` names: by a height alone, too; None without one. Raises NotFound, NotThatStep, BadId."""
     return None if text is None else node.lookup.find_step(actor, text)
 
 
-def find_object(node: Node, text: str) -> Id:
+def find_object(node: Look, text: str) -> Id:
     """The object with an id, or the step that ACTOR (its newest) or ACTOR@HEIGHT names. Raises NotFound."""
     name, at, height = text.rpartition("@")
     if at and is_height(height):

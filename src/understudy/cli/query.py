@@ -11,8 +11,8 @@ import msgspec
 import typer
 
 from understudy.actors.query import BYTES, JSON, NO_CONTEXT, TEXTS, Blob, Tree
+from understudy.cli.asking import asking
 from understudy.cli.errors import WrongUse
-from understudy.cli.looking import asking
 from understudy.cli.options import ActorText, AsJson, At, Store
 from understudy.cli.places import find_step_of
 from understudy.cli.screen import print_json, print_table, remark, say

@@ -25,7 +25,7 @@ from understudy.cli.screen import print_json, remark, say
 from understudy.node.lead import Lead, Part, name_for, start_lead
 from understudy.node.node import Node
 from understudy.version import VERSION
-from understudy.web.routes.actors import actor_view
+from understudy.web.history import actor_view
 from understudy.web.server import open_socket
 
 Component = Annotated[

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from understudy.cli.errors import CommandError
+from understudy.cli.turns import lives
 from understudy.store.open import store_folder
 from understudy.web.tokens import authorization
 
@@ -87,20 +87,6 @@ def _read(path: Path) -> Running | None:
     with contextlib.suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode(path.read_bytes(), type=Running)
     return None
-
-
-def lives(pid: int) -> bool:
-    """True if there is a process with this number."""
-    if sys.platform == "win32":
-        # There, "signal 0" is Ctrl-C to a process; whether it lives is seen by asking it.
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _private(path: str, flags: int) -> int:

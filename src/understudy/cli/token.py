@@ -24,6 +24,7 @@ token = typer.Typer(
     name="token",
     help="Make, list and revoke tokens. A token may ask, send, create and update, for all actors or for some.",
     no_args_is_help=True,
+    add_completion=False,
 )
 May = Annotated[
     str, typer.Option("--may", metavar="SCOPES", help=f"What it may do, with commas between: {', '.join(SCOPES)}.")

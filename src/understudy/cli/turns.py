@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,6 @@ from msgspec import Struct
 
 from understudy.cli.errors import CommandError
 from understudy.cli.project import PROJECT_FILE
-from understudy.cli.running import lives
 from understudy.cli.screen import remark
 from understudy.store.open import is_made, store_folder
 
@@ -83,6 +83,20 @@ def other_that_starts(url: str) -> Starting | None:
     path = _note_of(url)
     found = None if path is None else _read(path)
     return found if found is not None and found.pid != os.getpid() and lives(found.pid) else None
+
+
+def lives(pid: int) -> bool:
+    """True if there is a process with this number."""
+    if sys.platform == "win32":
+        # There, "signal 0" is Ctrl-C to a process; whether it lives is seen by asking it.
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 class Patience:

@@ -19,7 +19,7 @@ from understudy.judging.foreign import verify_car
 from understudy.judging.held import check_held
 from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.verify import FILE, INTACT, MATCH, UNVERIFIABLE, Verdict
-from understudy.node.node import Node
+from understudy.node.looking.look import Look
 from understudy.objects import ids
 from understudy.objects.errors import BadId
 from understudy.objects.ids import StepId
@@ -142,7 +142,7 @@ def _judge_actors(
     return verdicts
 
 
-def _targets(node: Node, texts: list[str]) -> list[Target]:
+def _targets(node: Look, texts: list[str]) -> list[Target]:
     if not texts:
         return [Target(actor, head) for actor, head in node.lookup.all_actors()]
     actors = dict.fromkeys(node.resolve(text) for text in texts)

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from understudy.actors.query import JSON, WUT, Blob
+from understudy.cli.asking import asking
 from understudy.cli.errors import CommandError
-from understudy.cli.looking import asking
 from understudy.cli.options import ActorText, AsJson, At, Store
 from understudy.cli.query import ask
 from understudy.cli.screen import print_json, say

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from itertools import islice
 from typing import Final, TypeVar
@@ -35,7 +35,8 @@ from understudy.node.holds import HELD, MAX_REASON, PAUSED, Hold, Holds, Kind, r
 from understudy.node.intake.cores import rejected, stage_core, stage_patch
 from understudy.node.intake.reception import Answer, Found, Reception, Sending, answer_of, made_by
 from understudy.node.looking.feed import Event, Feed
-from understudy.node.looking.lookup import ActorInfo, Evidence, Lookup, Page, Pending
+from understudy.node.looking.look import Look, read_meta
+from understudy.node.looking.lookup import ActorInfo, Page, Pending
 from understudy.node.running.committer import Done
 from understudy.node.running.forks import guard_forks
 from understudy.node.running.marks import Marks
@@ -48,14 +49,12 @@ from understudy.objects.mailbox import QUEUE, UPDATE
 from understudy.objects.message import GENESIS
 from understudy.objects.names import OPERATOR, check_name, is_outside
 from understudy.objects.step import NOOP, Step
-from understudy.store.errors import StoreError
-from understudy.store.keys import meta_row, name_ref
+from understudy.store.keys import name_ref
 from understudy.store.maps import patch_tree
 from understudy.store.open import open_store, store_folder
 from understudy.store.port import Backend, Move, Receipt, Unit
-from understudy.store.reader import Reader, Staging
-from understudy.store.verified import Grit, InFlight
-from understudy.store.walk import walk
+from understudy.store.reader import Staging
+from understudy.store.verified import InFlight
 from understudy.version import VERSION
 
 LOCAL: Final = "local"  # the caller of all that comes through loopback or the command line
@@ -77,7 +76,7 @@ class Created(Struct, frozen=True, kw_only=True):
     answer: Answer | None = None
 
 
-class Node:
+class Node(Look):
     """A node on one store. `start` makes it live; without it, it only looks.
 
     `modules` and `paths` are those that code behind `external:` needs in the processes that verify: the modules that
@@ -98,11 +97,8 @@ class Node:
         modules: Sequence[str] = (),
         paths: Sequence[str] = (),
     ) -> None:
-        self.backend = backend
+        super().__init__(backend)
         self.store_url = store_url
-        self.reader: Reader = Grit(backend)
-        self.name = _meta(backend, "node").decode()
-        self.lookup = Lookup(backend, self.reader)
         self.failure: BaseException | None = None
         self._failed: Future[None] = Future()
         self._engines = engines or _default_engines()
@@ -124,7 +120,7 @@ class Node:
             reader=InFlight(self.reader),
             engines=self._engines,
             capabilities=offered,
-            secret=_meta(backend, "secret"),
+            secret=read_meta(backend, "secret"),
             clock=clock or (lambda: time.time_ns() // 1000),
             on_durable=self._on_durable,
             on_failure=self._on_failure,
@@ -170,11 +166,7 @@ class Node:
         self._queries.close()
         self.backend.close()
 
-    # Looking.
-
-    def resolve(self, text: str) -> ActorId:
-        """See Lookup.resolve."""
-        return self.lookup.resolve(text)
+    # Looking, besides what every Look does.
 
     def actor(self, actor: ActorId) -> ActorInfo:
         """See Lookup.actor; on a living node with what keeps it from working at this moment."""
@@ -188,22 +180,6 @@ class Node:
             return page
         troubles = self._scheduler.troubles()
         return Page([troubles.about(info) for info in page.items], page.next)
-
-    def steps(self, actor: ActorId, *, before: int | None = None, limit: int = 100) -> Page[tuple[StepId, Step]]:
-        """See Lookup.steps."""
-        return self.lookup.steps(actor, before=before, limit=limit)
-
-    def step_at(self, actor: ActorId, height: int) -> StepId | None:
-        """See Lookup.step_at."""
-        return self.lookup.step_at(actor, height)
-
-    def names(self) -> dict[str, ActorId]:
-        """All names of actors."""
-        return self.lookup.names.all()
-
-    def evidence(self, *, limit: int = 1000) -> list[Evidence]:
-        """See Lookup.evidence."""
-        return self.lookup.evidence(limit=limit)
 
     def pending(self, actor: ActorId | None = None, *, limit: int = 1000) -> list[Pending]:
         """Messages that wait; on a living node with what holds them up."""
@@ -240,13 +216,6 @@ class Node:
     async def wait_for_failure(self) -> None:
         """Returns once the node has stopped working, as its store failed it: only a new start on the store helps then."""
         await asyncio.shield(asyncio.wrap_future(self._failed))
-
-    def export(self, actor: ActorId, *, at: StepId | None = None) -> tuple[StepId, Iterator[Block]]:
-        """A head (or the step `at`) and every block that belongs to it. Raises NotFound, Missing while iterating."""
-        head = self.actor(actor).head if at is None else at
-        if self.reader.step(head).actor != actor:
-            raise NotFound(f"{head} is not a step of {actor}")
-        return head, walk(self.reader, head)
 
     # Asking.
 
@@ -646,10 +615,3 @@ def _default_engines() -> dict[str, LiveEngine]:
 
 def _went_wrong(step: Step) -> bool:
     return step.outcome is not None and step.outcome.kind != NOOP
-
-
-def _meta(backend: Backend, name: str) -> bytes:
-    value = backend.row(meta_row(name))
-    if value is None:
-        raise StoreError(f"the store has no {name!r} among its facts: it was not made by understudy, or is damaged")
-    return value

@@ -1,4 +1,4 @@
-"""A step as somebody reads it: when, what came in, what went out, how it ended, what was logged."""
+"""Actors, chains and steps in JSON, as routes and commands give them: what came in, what went out, how it ended."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from understudy.kernel.log import log_lines
+from understudy.node.looking.look import Look
+from understudy.node.looking.lookup import ActorInfo
 from understudy.objects import ids
-from understudy.objects.ids import Id, MessageId, StepId
+from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.step import Step
+from understudy.objects.views import step_view
 from understudy.store.reader import Reader
 
 MAX_CONTENT_BYTES: Final = (
@@ -19,6 +22,35 @@ MAX_CONTENT_BYTES: Final = (
 )
 MAX_SHOWN: Final = 32  # messages and log lines of one step that are spelt out; all are counted
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def actor_view(info: ActorInfo) -> dict[str, Any]:
+    """An actor in JSON."""
+    return {
+        "id": str(info.id),
+        "name": info.name,
+        "head": str(info.head),
+        "height": info.height,
+        "engine": info.engine,
+        "status": info.status,
+        "reason": info.reason,
+    }
+
+
+def chain_view(look: Look, actor: ActorId, *, before: int | None, limit: int) -> dict[str, Any]:
+    """A page of a chain in JSON; `next` is the `before` of the next page."""
+    head = look.lookup.newest(actor)  # read first: the tag of an answer is never newer than the answer
+    page = look.steps(actor, before=before, limit=limit)
+    entries = [step_view(id, step) for id, step in page.items]
+    newest = str(head) if before is not None or not page.items else entries[0]["id"]
+    return {"actor": str(actor), "head": newest, "entries": entries, "next": page.next}
+
+
+def steps_view(look: Look, actor: ActorId, *, before: int | None, limit: int) -> dict[str, Any]:
+    """A page of summaries in JSON, newest first; `next` is the `before` of the next page."""
+    page = look.steps(actor, before=before, limit=limit)
+    steps = [step_summary(look.reader, id, step) for id, step in page.items]
+    return {"actor": str(actor), "steps": steps, "next": page.next}
 
 
 def step_summary(reader: Reader, id: StepId, step: Step) -> dict[str, Any]:

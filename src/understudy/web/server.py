@@ -27,6 +27,7 @@ class CannotListen(BadRequest):
     """The address can't be listened on; the text says why and what to try."""
 
     title = "Can't listen"
+    exit_code = 2  # of the command that was told to
 
 
 def parse_listen(text: str) -> tuple[str, int]:

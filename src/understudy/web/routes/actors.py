@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from understudy.node.errors import Rejected
 from understudy.node.intake.cores import whole_core
-from understudy.node.looking.lookup import ActorInfo
 from understudy.node.node import Created
 from understudy.objects.codec import Block
 from understudy.objects.errors import ObjectError
@@ -24,6 +23,7 @@ from understudy.web.body import read_body, spool_body
 from understudy.web.errors import HttpProblem
 from understudy.web.file_maps import read_files
 from understudy.web.grants import grant_of
+from understudy.web.history import actor_view
 from understudy.web.parameters import actor_in, allow_only, limit_in, limits_of, node_of
 
 CAR = "application/vnd.ipld.car"
@@ -60,19 +60,6 @@ def show_actor(request: Request) -> Response:
     # So can a hold, and its end.
     tag += "" if info.reason is None else f".{info.status}.{crc32(info.reason.encode()):08x}"
     return fresh_json(request, actor_view(info), head_headers(tag))
-
-
-def actor_view(info: ActorInfo) -> dict[str, Any]:
-    """An actor in JSON."""
-    return {
-        "id": str(info.id),
-        "name": info.name,
-        "head": str(info.head),
-        "height": info.height,
-        "engine": info.engine,
-        "status": info.status,
-        "reason": info.reason,
-    }
 
 
 def _created_view(created: Created) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from understudy.web.answers import json_answer
 from understudy.web.body import parse_json, read_body, read_object
+from understudy.web.history import actor_view
 from understudy.web.parameters import actor_in, allow_only, node_of
-from understudy.web.routes.actors import actor_view
 
 _MOST_BYTES = 64 * 1024
 

@@ -15,8 +15,8 @@ from understudy.objects.ids import ActorId, StepId
 from understudy.objects.step import NOOP
 from understudy.web.answers import fresh_json, head_headers, json_answer
 from understudy.web.body import header_text, kind_of, parse_json, read_body
+from understudy.web.history import actor_view
 from understudy.web.parameters import allow_only, limits_of, node_of
-from understudy.web.routes.actors import actor_view
 from understudy.web.routes.chain import show_chain_of
 from understudy.web.routes.messages import (
     DEFAULT_TYPE,

@@ -20,7 +20,7 @@ from understudy.store.errors import Missing
 from understudy.store.reader import Reader
 from understudy.web.answers import fresh_json, head_headers, immutable_headers, json_answer
 from understudy.web.files import file_answer
-from understudy.web.history import step_summary
+from understudy.web.history import step_summary, steps_view
 from understudy.web.negotiate import JSON, choose
 from understudy.web.parameters import actor_in, allow_only, limit_in, node_of, number_in, step_in
 
@@ -83,13 +83,6 @@ def core_answer(request: Request, step: Step, *, moves: bool = False) -> Respons
         view = _tree_view(reader, id, after=after, limit=limit)
         return fresh_json(request, view, headers)
     return fresh_json(request, node_view(node), headers)
-
-
-def steps_view(node: Node, actor: ActorId, *, before: int | None, limit: int) -> dict[str, Any]:
-    """A page of summaries in JSON, newest first; `next` is the `before` of the next page."""
-    page = node.steps(actor, before=before, limit=limit)
-    steps = [step_summary(node.reader, id, step) for id, step in page.items]
-    return {"actor": str(actor), "steps": steps, "next": page.next}
 
 
 def _steps_of_message(node: Node, actor: ActorId, id: MessageId) -> dict[str, Any]:

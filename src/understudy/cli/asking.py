@@ -1,0 +1,25 @@
+"""A node that runs an actor's queries, also beside the node that serves the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from understudy.cli.looking import usable_modules, warn_of_loss
+from understudy.cli.store import store_url
+from understudy.cli.turns import wait_until_made
+from understudy.node.node import Node
+
+
+@contextmanager
+def asking(given: str | None) -> Iterator[Node]:
+    """A node that only looks and is asked, with the modules of the project, which its code may need. Raises StoreError."""
+    url = store_url(given)
+    usable_modules()
+    wait_until_made(url)
+    node = Node.open(url, read_only=True)
+    warn_of_loss(url)
+    try:
+        yield node
+    finally:
+        node.backend.close()

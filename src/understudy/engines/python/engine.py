@@ -12,9 +12,10 @@ from understudy.actors.contract import StateCheck
 from understudy.actors.errors import WitError
 from understudy.actors.query import NO_QUERIES
 from understudy.engines.locks import Locks
+from understudy.engines.python.aliases import install_aliases
 from understudy.engines.python.failure import in_core, in_package, loading
 from understudy.engines.python.importer import Version, file_name
-from understudy.engines.python.inline import find_wit, inline_code
+from understudy.engines.python.inline import NO_CODE, find_wit, inline_code
 from understudy.engines.python.modules import Code, Nodes, Search, arrange, module_paths, read_sources
 from understudy.engines.python.pointer import External, InCore, Inline, Pointer, parse_pointer
 from understudy.engines.python.program import WIT_QUERY, WIT_UPDATE, PythonProgram
@@ -34,6 +35,7 @@ from understudy.wit.wit import Wit
 NAME: Final = "python"
 ABI: Final = PYTHON_2.name
 WIT: Final = "wit"
+CODE: Final = "code"  # where the modules are that code in `/wit` itself may import
 MAX_WIT: Final = 1024 * 1024
 MAX_PROGRAMS: Final = 512
 MAX_SOURCE: Final = 16 * 1024 * 1024  # of all versions kept: loaded code takes some ten times its source
@@ -52,6 +54,7 @@ class PythonEngine:
     def __init__(
         self, resolver: Resolver | None = None, *, fresh: bool = False, max_programs: int = MAX_PROGRAMS
     ) -> None:
+        install_aliases()
         self._resolver = resolver or default_resolver()
         self._fresh = fresh
         self._max_programs = max_programs
@@ -136,7 +139,9 @@ class PythonEngine:
 
     def _code(self, pointer: Pointer, core: TreeId, store: Reader) -> object:
         """What the program depends on beside the pointer's text; the same value as long as the code is the same."""
-        if not isinstance(pointer, InCore):
+        if isinstance(pointer, Inline):
+            return tree_entry(store, core, CODE)
+        if isinstance(pointer, External):
             return None
         if pointer.path == "":
             return self._search.summary(store, core).digest
@@ -164,8 +169,12 @@ class PythonEngine:
             case External():
                 return self._build_once(key, pointer, External, lambda _: self._build_external(pointer, entry))
             case Inline():
-                what = (Id(id), entry)
-                return self._build_once(key, pointer, what, lambda known: self._build_inline(*what, store, known))
+                return self._build_once(
+                    key,
+                    pointer,
+                    (Id(id), entry, code),
+                    lambda known: self._build_inline(Id(id), entry, code, store, known),
+                )
             case InCore():
                 nodes, folder = self._nodes(pointer, code, core, entry, store)
                 return self._build_once(
@@ -205,8 +214,19 @@ class PythonEngine:
             }
             return PythonProgram(function, entry=entry, source=source, belongs=in_package(home))
 
-    def _build_inline(self, id: Id, entry: str, store: Reader, known: PythonProgram | None) -> PythonProgram:
-        version = self._version(id, entry, known, lambda: inline_code(_read_text(id, entry, store), id, entry))
+    def _build_inline(
+        self, id: Id, entry: str, code: Id | None, store: Reader, known: PythonProgram | None
+    ) -> PythonProgram:
+        nodes = self._search.below(store, code) if code is not None and _is_tree(code, store) else Nodes({})
+        # Without modules beside it, the text is all there is.
+        version_id = ids.raw_id(id + nodes.digest) if nodes.by_path else id
+        others = file_name(version_id, f"{CODE}/")
+
+        def read() -> Code:
+            modules = arrange(others, read_sources(store, nodes)) if nodes.by_path else NO_CODE
+            return inline_code(_read_text(id, entry, store), version_id, entry, modules)
+
+        version = self._version(version_id, entry, known, read)
         # More of the author's than the import: annotations are evaluated, and a module may have a `__getattr__`.
         with loading(entry):
             function = find_wit(version.load(""), entry)

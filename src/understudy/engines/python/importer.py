@@ -17,10 +17,11 @@ import sys
 import weakref
 from collections.abc import Mapping, Sequence
 from contextvars import Context
-from types import CodeType, ModuleType
+from types import CodeType, FrameType, ModuleType
 from typing import Any, Final
 
 from understudy.engines.python.modules import Code, Source
+from understudy.engines.python.resources import Resources, read_file
 from understudy.objects import ids
 from understudy.objects.ids import Id
 
@@ -103,6 +104,15 @@ class Loader(importlib.abc.InspectLoader):
         """The compiled source."""
         return self._source.code()
 
+    def get_data(self, path: str) -> bytes:
+        """A file beside a module, as `pkgutil.get_data` asks for it: by the file name that modules have. Raises OSError."""
+        return read_file(source_path(path) or path)
+
+    def get_resource_reader(self, fullname: str) -> Resources:
+        """The files beside a module, for `importlib.resources`."""
+        path = source_path(self._source.filename) or ""
+        return Resources(path.rpartition("/")[0] if self._source.data is not None else path)
+
     def is_package(self, fullname: str) -> bool:
         """True for a package and for a folder without `__init__.py`."""
         return self._source.is_package
@@ -125,6 +135,17 @@ class Finder(importlib.abc.MetaPathFinder):
         loader = Loader(source, version.builtins)
         spec = importlib.machinery.ModuleSpec(fullname, loader, origin=source.filename, is_package=source.is_package)
         return spec
+
+
+def running_version() -> Version | None:
+    """The version whose code is running: that of the nearest caller that is code of a core."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_globals.get("__name__")
+        if isinstance(name, str) and name.startswith(PREFIX):
+            return _living.get(name.partition(".")[0])
+        frame = frame.f_back
+    return None
 
 
 def file_name(version: Id, path: str) -> str:

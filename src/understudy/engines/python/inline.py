@@ -13,14 +13,16 @@ from understudy.engines.python.modules import Code, Source
 from understudy.objects.ids import Id
 from understudy.wit.wit import Wit
 
+NO_CODE: Final = Code({})
 WIT_CODE: Final = "wit_code"  # the name that the code in the seeds has
 
 
-def inline_code(text: str, id: Id, node: str) -> Code:
-    """The text as the only module of its version; white space around it does not count, line numbers stay."""
+def inline_code(text: str, id: Id, node: str, others: Code = NO_CODE) -> Code:
+    """The text as the module above those of its core; white space around it does not count, line numbers stay."""
     lead = text[: len(text) - len(text.lstrip())]
     source = "\n" * lead.count("\n") + textwrap.dedent(text).strip()
-    return Code({"": Source(node, file_name(id, node), source.encode(), is_package=False)})
+    own = Source(node, file_name(id, node), source.encode(), is_package=bool(others.sources))
+    return Code({**others.sources, "": own}, others.skipped)
 
 
 def find_wit(module: ModuleType, node: str) -> Any:

@@ -119,3 +119,52 @@ def test_an_actor_that_describes_itself_otherwise_gets_a_document_of_what_is_und
     assert "wut" in problem_of(face.get("/actors/mute/openapi.json"), 404)["detail"]
     face.create({"wit": odd}, name="silent")
     problem_of(face.get("/actors/silent/openapi.json"), 404)
+
+
+LISTS = """
+from typing import Literal
+from msgspec import Struct
+from understudy import Wit
+
+class Item(Struct):
+    title: str
+    kind: Literal["a", "b"] = "a"
+
+wit = Wit()
+
+@wit.query
+def values(words: list[str], numbers: list[int] = [], flag: bool = False, kind: Literal["x"] = "x") -> Item:
+    return Item(f"{words} {numbers} {flag}")
+
+@wit.query
+def optional(name: str, item: Item | None = None, deep: list[list[int]] = [], table: dict[str, int] = {}) -> str:
+    return name
+
+@wit.query
+def required(item: Item) -> str:
+    return item.title
+
+@wit.query
+def many(items: list[Item]) -> int:
+    return len(items)
+"""
+
+
+def test_what_a_url_promises_the_node_takes(face: Face) -> None:
+    face.create({"wit": LISTS}, name="ada")
+    paths = face.get("/actors/ada/openapi.json").json()["paths"]
+    said = {path.rpartition("/")[2]: methods for path, methods in paths.items()}
+    assert "get" not in said["required"] and "get" not in said["many"]
+    assert {each["name"] for each in said["optional"]["get"]["parameters"]} == {"at", "name"}
+    assert {each["name"] for each in said["values"]["get"]["parameters"]} == {"at", "words", "numbers", "flag", "kind"}
+    for query in ("words=a", "words=a&words=b&numbers=1", "words=a&numbers=1&numbers=2&flag=true&kind=x"):
+        assert face.get(f"/actors/ada/query/values?{query}").status_code == 200, query
+    problem_of(face.get("/actors/ada/query/values?words=a&numbers=x"), 422)
+
+
+def test_no_two_types_of_a_document_have_one_name(face: Face) -> None:
+    """Titles are names for generators: ours and an actor's may be the same, and two of an actor's as well."""
+    face.create({"wit": LISTS}, name="ada")
+    schemas = face.get("/actors/ada/openapi.json").json()["components"]["schemas"]
+    assert all("title" not in schema for schema in schemas.values())
+    assert "title" in schemas["wit.Item"]["properties"]  # of the actor's own

@@ -16,26 +16,29 @@ from understudy.web.node_document import (
     MESSAGE_ERRORS,
     MESSAGE_HEADERS,
     QUERY_ERRORS,
+    WUT_ANSWERS,
     query_answers,
 )
-from understudy.web.openapi import Json, answer, document, operation, ref
+from understudy.web.openapi import ANY_BODY, BYTES, OBJECT, Json, answer, document, operation, ref
 
 _DEFINED: Final = "#/$defs/"
-_FREE: Final[Json] = {"*/*": {}}
+_AS_IT_IS: Final = ("default", "const", "enum", "examples", "example")  # values, not schemas
+_OF_NAMES: Final = ("properties", "patternProperties", "$defs", "dependentSchemas")
+_SCALARS: Final = ("string", "integer", "number", "boolean", "null")
 
 
 def actor_document(actor: ActorId, name: str | None, wut: Mapping[str, Any]) -> Json:
     """The document. What `wut` leaves out, or says in another form, is left out here too."""
     base = f"/actors/{actor}"
-    messages, queries = _table(wut, "messages"), _table(wut, "queries")
+    messages, queries, kinds = (_table(wut, key) for key in ("messages", "queries", "$defs"))
     paths = {
         **{f"{base}/messages/{quote(type, safe='')}": _message(type, about) for type, about in messages.items()},
-        **{f"{base}/query/{quote(query, safe='')}": _query(query, about) for query, about in queries.items()},
+        **{f"{base}/query/{quote(query, safe='')}": _query(query, about, kinds) for query, about in queries.items()},
         f"{base}/wut": {
-            "get": operation("wut", "What the actor is", query_answers(), parameters=[AT], errors=QUERY_ERRORS)
+            "get": operation("wut", "What the actor is", WUT_ANSWERS, parameters=[AT], errors=QUERY_ERRORS)
         },
     }
-    schemas = {_component(kind): _moved(schema) for kind, schema in _table(wut, "$defs").items()}
+    schemas = {_component(kind): _moved(schema) for kind, schema in kinds.items()}
     return document(name or str(actor), str(wut.get("description") or "An actor"), paths, schemas)
 
 
@@ -50,17 +53,18 @@ def _message(type: str, about: Mapping[str, Any]) -> Json:
         answers,
         parameters=MESSAGE_HEADERS,
         errors=MESSAGE_ERRORS,
-        body=_FREE if payload is None else {_media_type(payload): _moved(payload)},
+        body=ANY_BODY if payload is None else _body(payload),
         description=about.get("description"),
     )
     return {"post": found}
 
 
-def _query(name: str, about: Mapping[str, Any]) -> Json:
+def _query(name: str, about: Mapping[str, Any], kinds: Mapping[str, Any]) -> Json:
     arguments = about.get("arguments")
-    media_type = about.get("media_type") or "*/*"
+    media_type = about.get("media_type")
     # A tree is shown as JSON; its own encoding is for who asks for it.
-    answers = query_answers({media_type: _moved(about.get("result", {}))} if media_type == JSON else {media_type: {}})
+    shown = {JSON: _moved(about.get("result", {}))} if media_type == JSON else {str(media_type): BYTES}
+    answers = query_answers(shown if media_type else None)
     text = about.get("description")
     methods = {
         "post": operation(
@@ -69,12 +73,13 @@ def _query(name: str, about: Mapping[str, Any]) -> Json:
             {status: said for status, said in answers.items() if status != 304},
             parameters=[AT],
             errors=QUERY_ERRORS,
-            body=_FREE if arguments is None else {JSON: _moved(arguments)},
+            body=ANY_BODY if arguments is None else {JSON: _moved(arguments)},
             description=text,
         )
     }
-    given = [ARGUMENTS] if arguments is None else _parameters(arguments)
-    if all(parameter["name"] != AT["name"] for parameter in given):
+    given = [ARGUMENTS] if arguments is None else _parameters(arguments, kinds)
+    # What can't be said in a URL is said in the body of a POST.
+    if given is not None and all(parameter["name"] != AT["name"] for parameter in given):
         methods["get"] = operation(
             f"get_{_word(name)}",
             f"Ask {name!r}",
@@ -86,12 +91,35 @@ def _query(name: str, about: Mapping[str, Any]) -> Json:
     return methods
 
 
-def _parameters(arguments: Mapping[str, Any]) -> list[Json]:
+def _parameters(arguments: Mapping[str, Any], kinds: Mapping[str, Any]) -> list[Json] | None:
+    """The arguments that a URL can hold; None if one that it can't hold is required."""
     required = arguments.get("required", [])
-    return [
-        {"name": name, "in": "query", "required": name in required, "schema": _moved(schema)}
-        for name, schema in _table(arguments, "properties").items()
-    ]
+    found = []
+    for name, schema in _table(arguments, "properties").items():
+        if _fits_url(schema, kinds, most_lists=1):
+            moved = _moved(schema)
+            found.append({"name": name, "in": "query", "required": name in required, "schema": moved})
+        elif name in required:
+            return None
+    return found
+
+
+def _fits_url(schema: Any, kinds: Mapping[str, Any], *, most_lists: int, most_names: int = 8) -> bool:
+    """True for a value, and for a list of values if there may be one: a parameter is a text, or several."""
+    if not isinstance(schema, dict) or most_names < 0:
+        return False
+    target = schema.get("$ref")
+    if isinstance(target, str):
+        kind = kinds.get(target.removeprefix(_DEFINED))
+        return _fits_url(kind, kinds, most_lists=most_lists, most_names=most_names - 1)
+    choices = schema.get("anyOf") or schema.get("oneOf")
+    if isinstance(choices, list):
+        return all(_fits_url(each, kinds, most_lists=most_lists, most_names=most_names) for each in choices)
+    types = schema.get("type", [])
+    types = [types] if isinstance(types, str) else types
+    if types == ["array"]:
+        return most_lists > 0 and _fits_url(schema.get("items"), kinds, most_lists=0, most_names=most_names)
+    return "enum" in schema or "const" in schema or (bool(types) and all(each in _SCALARS for each in types))
 
 
 def _answer_with(reply: Any) -> Json:
@@ -106,13 +134,38 @@ def _media_type(schema: Mapping[str, Any]) -> str:
     return found if isinstance(found, str) and "type" not in schema else JSON
 
 
+def _body(payload: Mapping[str, Any]) -> Json:
+    media_type = _media_type(payload)
+    return {media_type: _moved(payload) if media_type == JSON else BYTES}
+
+
 def _moved(schema: Any) -> Any:
-    """The schema with its references to where an OpenAPI document keeps its own."""
+    """The schema with its references to where an OpenAPI document keeps its own, and without titles.
+
+    Generators name a type by its title, and two types of different names may have the same, also one of ours.
+    """
     if isinstance(schema, list):
         return [_moved(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    return {key: _reference(value) if key == "$ref" else _moved(value) for key, value in schema.items()}
+    if schema.get("type") == "object" and not schema.keys() & {
+        "properties",
+        "additionalProperties",
+        "patternProperties",
+    }:
+        schema = {**schema, **OBJECT}
+    return {key: _moved_part(key, value) for key, value in schema.items() if key != "title"}
+
+
+def _moved_part(key: str, value: Any) -> Any:
+    if key == "$ref":
+        return _reference(value)
+    if key in _AS_IT_IS:
+        return value
+    if key in _OF_NAMES and isinstance(value, dict):
+        # Its keys are names of the actor's own: a field may be called "title".
+        return {name: _moved(each) for name, each in value.items()}
+    return _moved(value)
 
 
 def _reference(target: Any) -> Any:

@@ -7,8 +7,12 @@ from typing import Final
 from understudy.node.holds import MAX_REASON
 from understudy.web.negotiate import EVENT_STREAM, JSON, RAW
 from understudy.web.openapi import (
+    ANY_ANSWER,
+    ANY_BODY,
+    BYTES,
     ID,
     NUMBER,
+    OBJECT,
     STEP,
     TEXT,
     Json,
@@ -32,7 +36,6 @@ _STEP: Final = in_path("step", "The id of a step", ID)
 _PATH: Final = in_path("path", "Names with slashes between them", TEXT)
 _IF_NONE_MATCH: Final = in_header("If-None-Match", "What the caller holds")
 _EVENTS: Final = answer("Events, for as long as the reader stays", {EVENT_STREAM: TEXT})
-_ANY: Final[Json] = {"*/*": {}}
 MESSAGE_HEADERS: Final = [
     in_header("Message-Lane", "Which lane", {"enum": ["queue", "signal", "update"], "default": "queue"}),
     in_header(
@@ -40,6 +43,7 @@ MESSAGE_HEADERS: Final = [
         "The same key with the same request is one message",
         {"type": "string", "minLength": 1, "maxLength": 255},
     ),
+    in_header("If-Match", "The step that must be the newest"),
     in_header("Prefer", "`respond-async`, `wait=SECONDS` (RFC 7240)"),
 ]
 MESSAGE_ANSWERS: Final = {
@@ -48,7 +52,7 @@ MESSAGE_ANSWERS: Final = {
         "Accepted: durable, and not consumed yet; Location is where its step will be", "Accepted", ["Location"]
     ),
 }
-MESSAGE_ERRORS: Final = (404, 409, 413, 422)
+MESSAGE_ERRORS: Final = (404, 409, 413, 415, 422)
 
 
 _NAME: Final = in_path("name", "The name of a query")
@@ -60,7 +64,7 @@ ARGUMENTS: Final[Json] = {
     "style": "form",
     "explode": True,
 }
-QUERY_ERRORS: Final = (404, 413, 422, 504)
+QUERY_ERRORS: Final = (404, 413, 415, 422, 504)
 
 
 def node_document(*, with_lead: bool) -> Json:
@@ -77,8 +81,8 @@ def _lead() -> Json:
         "Send the node's own actor a JSON object; its new state comes back",
         {**MESSAGE_ANSWERS, 200: answer("Durable: the step, and the state after it", {JSON: told})},
         parameters=MESSAGE_HEADERS[1:],
-        errors=(409, 413, 422),
-        body={JSON: {"type": "object"}},
+        errors=(409, 413, 415, 422),
+        body={JSON: OBJECT},
     )
     show = operation(
         "showLead",
@@ -104,7 +108,8 @@ def _actors() -> Json:
             in_query("name", "The name, where the core comes as a CAR file", {"type": "string", "minLength": 1})
         ],
         errors=(409, 413, 415, 422),
-        body={JSON: ref("Creation"), CAR: {}},
+        body={JSON: ref("Creation"), CAR: BYTES},
+        needs_token=True,
     )
     after = page_of("after", "The `next` of the page before", ID)
     listed = operation("listActors", "List actors", {200: json_of("A page", "Actors")}, parameters=after)
@@ -117,14 +122,16 @@ def _actors() -> Json:
         "/actors/{actor}/messages/{type}": {"post": _message("sendMessageOfType", [in_path("type", "The type")])},
         "/actors/{actor}/query/{name}": {
             "get": _query("queryActor", [_ACTOR, _NAME, AT, ARGUMENTS]),
-            "post": _query("queryActorWith", [_ACTOR, _NAME, AT], _ANY),
+            "post": _query("queryActorWith", [_ACTOR, _NAME, AT], ANY_BODY),
         },
-        "/actors/{actor}/wut": {"get": _query("describeActor", [_ACTOR, AT], summary="What the actor is, and takes")},
+        "/actors/{actor}/wut": {
+            "get": _query("describeActor", [_ACTOR, AT], summary="What the actor is, and takes", answers=WUT_ANSWERS)
+        },
         "/actors/{actor}/openapi.json": {
             "get": operation(
                 "describeActorAsOpenApi",
                 "The actor as an OpenAPI document, made from its wut",
-                {200: answer("OpenAPI 3.1", {JSON: {"type": "object"}}, _CACHED), 304: _SAME},
+                {200: answer("OpenAPI 3.1", {JSON: OBJECT}, _CACHED), 304: _SAME},
                 parameters=[_ACTOR, _IF_NONE_MATCH],
                 errors=QUERY_ERRORS,
             )
@@ -161,9 +168,7 @@ def _steps() -> Json:
         "Its store failed it, or too many ask at once",
         {JSON: ref("Health"), "application/problem+json": ref("Problem")},
     )
-    described = operation(
-        "describeNode", "This document", {200: answer("OpenAPI 3.1", {JSON: {"type": "object"}}), 304: _SAME}
-    )
+    described = operation("describeNode", "This document", {200: answer("OpenAPI 3.1", {JSON: OBJECT}), 304: _SAME})
     return {
         "/steps/{step}": {
             "get": operation(
@@ -176,7 +181,7 @@ def _steps() -> Json:
         },
         "/steps/{step}/query/{name}": {
             "get": _query("queryStep", [_STEP, _NAME, ARGUMENTS]),
-            "post": _query("queryStepWith", [_STEP, _NAME], _ANY),
+            "post": _query("queryStepWith", [_STEP, _NAME], ANY_BODY),
         },
         "/steps/{step}/core/{path}": {
             "get": _file("showFileOfStep", "A file or a folder of the core after a step", _STEP)
@@ -201,7 +206,14 @@ _TYPE_HEADER: Final = in_header("Message-Type", "The type; without it, `message`
 
 def _operated(name: str, summary: str, body: Json | None) -> Json:
     return operation(
-        name, summary, {200: json_of("As it is now", "Actor")}, parameters=[_ACTOR], errors=(404, 413, 422), body=body
+        name,
+        summary,
+        {200: json_of("As it is now", "Actor")},
+        parameters=[_ACTOR],
+        errors=(404, 413, 415, 422),
+        body=body,
+        needs_token=True,
+        needs_body=False,
     )
 
 
@@ -222,14 +234,18 @@ def _message(name: str, parameters: list[Json]) -> Json:
         MESSAGE_ANSWERS,
         parameters=[_ACTOR, *parameters, *MESSAGE_HEADERS],
         errors=MESSAGE_ERRORS,
-        body=_ANY,
+        body=ANY_BODY,
     )
 
 
 def _query(
-    name: str, parameters: list[Json], body: Json | None = None, summary: str = "Ask an actor; nothing is changed"
+    name: str,
+    parameters: list[Json],
+    body: Json | None = None,
+    summary: str = "Ask an actor; nothing is changed",
+    answers: dict[int, Json] | None = None,
 ) -> Json:
-    answers = query_answers()
+    answers = dict(answers or query_answers())
     if body is None:
         parameters = [*parameters, _IF_NONE_MATCH]
     else:
@@ -239,7 +255,7 @@ def _query(
 
 def query_answers(content: Json | None = None) -> dict[int, Json]:
     """What a query is answered where it goes well; `content` maps media types to schemas."""
-    return {200: answer("The answer with its media type; a tree as links", content or _ANY, _CACHED), 304: _SAME}
+    return {200: answer("The answer with its media type; a tree as links", content or ANY_ANSWER, _CACHED), 304: _SAME}
 
 
 def _file(name: str, summary: str, owner: Json) -> Json:
@@ -249,8 +265,8 @@ def _file(name: str, summary: str, owner: Json) -> Json:
         name,
         summary,
         {
-            200: answer("A file with its media type, or a folder", _ANY, _CACHED),
-            206: answer("Parts of a file", _ANY, ["Content-Range"]),
+            200: answer("A file with its media type, or a folder", ANY_ANSWER, _CACHED),
+            206: answer("Parts of a file", ANY_ANSWER, ["Content-Range"]),
             304: _SAME,
         },
         parameters=[owner, _PATH, *folder, *headers],
@@ -284,3 +300,7 @@ def _followed(name: str, summary: str, owner: list[Json]) -> Json:
         "Last-Event-ID", "The number of the last event that was seen", {"type": "string", "pattern": "^[0-9]*$"}
     )
     return operation(name, summary, {200: _EVENTS}, parameters=[*owner, last], errors=(404,) if owner else ())
+
+
+# A wit without the comfortable form may answer its `wut` as it likes.
+WUT_ANSWERS: Final = query_answers({JSON: OBJECT, "*/*": {}})

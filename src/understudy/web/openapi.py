@@ -15,14 +15,14 @@ _MAX_NUMBER: Final = 2**63 - 1
 EVERYWHERE: Final = (400, 401, 403, 406, 500, 503)
 _MEANINGS: Final = {
     400: "Not parseable as it is written",
-    401: "The token is missing",
-    403: "The Host or the Origin is not this node's, or another page asks",
+    401: "The token is missing or wrong",
+    403: "The token does not allow this, the Host or the Origin is not this node's, or another page asks",
     404: "Nothing there",
     406: "The Accept header takes nothing of what there is",
-    409: "The name is in use, or the idempotency key was used for another request",
+    409: "The name is in use, the head moved, or the idempotency key was used for another request",
     412: "It is not here, and the caller wants it only if it is",
     413: "The body is too large",
-    415: "The media type is not understood",
+    415: "The media type is not understood, or the body has a Content-Encoding",
     416: "The byte range is not in the file",
     422: "Refused by the format, by a schema or by the actor",
     500: "The actor failed (`step`, `code`), or the server did (`error`)",
@@ -57,16 +57,20 @@ def operation(
     errors: Sequence[int] = (),
     body: Mapping[str, Any] | None = None,
     description: str | None = None,
+    needs_token: bool = False,
+    needs_body: bool = True,
 ) -> Json:
     """One method of one path; `body` maps media types to schemas, `errors` come on top of those that come everywhere."""
     found: Json = {"operationId": name, "summary": summary}
     if description:
         found["description"] = description
+    if needs_token:
+        found["security"] = [{"token": []}]
     if parameters:
         found["parameters"] = list(parameters)
     if body is not None:
         content = {media_type: {"schema": schema} for media_type, schema in body.items()}
-        found["requestBody"] = {"required": True, "content": content}
+        found["requestBody"] = {"required": needs_body, "content": content}
     every = {**answers, **{status: _problem(status) for status in sorted({*EVERYWHERE, *errors})}}
     found["responses"] = {str(status): answer for status, answer in sorted(every.items())}
     return found
@@ -129,6 +133,14 @@ def _object(required: Mapping[str, Any], optional: Mapping[str, Any] | None = No
 
 _LICENSE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 TEXT: Final = {"type": "string"}
+BYTES: Final = {"type": "string", "format": "binary"}
+# Without the second word, generators of types take it for an object that has no fields.
+OBJECT: Final = {"type": "object", "additionalProperties": True}
+OCTETS: Final = "application/octet-stream"
+# A body of any kind. Generators of clients skip what they have no name for, so the kinds that all of them know stand there.
+ANY_BODY: Final[Json] = {JSON: OBJECT, OCTETS: BYTES}
+# Of answers any other kind may come as well. A generated client reads all as the first kind that it knows, so as bytes.
+ANY_ANSWER: Final[Json] = {OCTETS: BYTES, JSON: {}, "text/html": TEXT, "text/plain": TEXT, "*/*": {}}
 NUMBER: Final = {"type": "integer", "minimum": 0, "maximum": _MAX_NUMBER}
 ID: Final = {"type": "string", "pattern": "^baf[a-z2-7]{56}$"}
 STEP: Final = {"type": "string", "pattern": "^(baf[a-z2-7]{56}|(.+@)?[0-9]{1,19})$"}
@@ -158,7 +170,7 @@ SCHEMAS: Final[Json] = {
         }
     ),
     "Actors": _object({"actors": {"type": "array", "items": ref("Actor")}, "next": _MAYBE_TEXT}),
-    "Created": _object({"id": ID, "name": _MAYBE_TEXT, "head": ID, "outcome": _OUTCOME}, {"error": {"type": "object"}}),
+    "Created": _object({"id": ID, "name": _MAYBE_TEXT, "head": ID, "outcome": _OUTCOME}, {"error": OBJECT}),
     "File": {
         "description": "Text, or any bytes in base64",
         "anyOf": [TEXT, {**_object({"base64": TEXT}), "additionalProperties": False}],
@@ -177,7 +189,7 @@ SCHEMAS: Final[Json] = {
         }
     ),
     "Accepted": _object({"message": ID, "step": {"type": "null"}}),
-    "Entry": _object({"id": ID, "parent": {"type": ["string", "null"]}, "data": {"type": "object"}}),
+    "Entry": _object({"id": ID, "parent": {"type": ["string", "null"]}, "data": OBJECT}),
     "Chain": _object(
         {"actor": ID, "head": ID, "entries": {"type": "array", "items": ref("Entry")}, "next": _MAYBE_TEXT}
     ),

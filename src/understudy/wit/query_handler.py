@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -149,7 +150,7 @@ def _with_arguments(function: Callable[..., Any], fills: Mapping[str, Fill], arg
         values = {name: fill(ctx) for name, fill in fills.items()}
         for name, argument in known.items():
             if name in given:
-                values[name] = _decoded(name, given[name], decoders[name][is_text])
+                values[name] = _decoded(name, given[name], decoders[name][is_text], is_text=is_text)
             elif argument.is_required:
                 raise WitError(BAD_ARGUMENTS, f"the argument {name!r} is missing; {_expected(known)}")
         return function(*[values.pop(name) for name in positional if name in values], **values)
@@ -178,10 +179,15 @@ def _refuse_others(given: Mapping[str, Any], known: Mapping[str, Argument], quer
         raise WitError(BAD_ARGUMENTS, f"{query} takes no argument {others[0]!r}; {_expected(known)}")
 
 
-def _decoded(name: str, raw: msgspec.Raw, decode: Callable[[bytes], Any]) -> Any:
+def _decoded(name: str, raw: msgspec.Raw, decode: Callable[[bytes], Any], *, is_text: bool) -> Any:
+    data = bytes(raw)
     try:
-        return decode(bytes(raw))
+        return decode(data)
     except (ValueError, msgspec.MsgspecError, RecursionError) as error:
+        if is_text and data.startswith(b'"'):
+            # A list of one is written like a single value, in a URL and on a command line.
+            with suppress(ValueError, msgspec.MsgspecError):
+                return decode(b"[" + data + b"]")
         raise WitError(BAD_ARGUMENTS, f"argument {name!r}: {error}") from error
 
 

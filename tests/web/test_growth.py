@@ -81,6 +81,9 @@ PATHS = [
     "/steps/{}",
     "/steps/{}/core/x",
     "/actors/bafyrei{}",
+    "/actors/ada/steps/{}",
+    "/ipfs/{}",
+    "/ipfs/bafyrei{}",
 ]
 QUERIES = [
     "/actors?limit={}",

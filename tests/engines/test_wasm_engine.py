@@ -181,7 +181,7 @@ def test_a_machine_without_memory_ends_no_step_and_the_next_try_goes_well(monkey
         raise MemoryError
 
     with monkeypatch.context() as patch, pytest.raises(HostFailed, match="memory"):
-        patch.setattr("understudy.engines.wasm.guest.read_content", fail)
+        patch.setattr("understudy.engines.wasm.guest.read_measured", fail)
         known.tell("{}")
     assert known.tell("{}").outcome is None
     assert known.state == b"1"

@@ -19,7 +19,7 @@ from understudy.engines.wasm.memories import count_memories
 from understudy.engines.wasm.post import Posted
 from understudy.engines.wasm.settings import ENGINE_TEXT, MAX_MEMORIES, compiler
 from understudy.engines.wasm.shapes import Lift, lift, readers, writer
-from understudy.engines.wasm.values import SIZE, read_content, size_of
+from understudy.engines.wasm.values import SIZE, measure, read_measured
 from understudy.engines.wasm.wasi import resource_type
 from understudy.engines.wasm.world import ACTOR, CONVERSATION, QUERIES, RUNTIME, World, instances, read_world
 
@@ -111,23 +111,23 @@ def _import(instance: str, name: str, type: FuncType) -> Import:
 
 
 def _log(host: Host, arguments: int, results: int) -> None:
-    size = size_of(arguments)
-    host.charge(size)
-    host.log.write(read_content(arguments, host.log.room), size)
+    line = measure(arguments)
+    host.charge(line[1])
+    host.log.write(read_measured(line, host.log.room), line[1])
 
 
 def _send(host: Host, arguments: int, results: int) -> None:
-    size = size_of(arguments) + size_of(arguments + SIZE)
-    host.charge(size)
-    host.take_message(size)
-    host.sent.append(Posted(read_content(arguments).decode(), read_content(arguments + SIZE)))
+    to, content = measure(arguments), measure(arguments + SIZE)
+    host.charge(to[1] + content[1])
+    host.take_message(to[1] + content[1])
+    host.sent.append(Posted(read_measured(to).decode(), read_measured(content)))
 
 
 def _reply(host: Host, arguments: int, results: int) -> None:
-    size = size_of(arguments)
-    host.charge(size)
-    host.take_message(size)
-    host.reply(read_content(arguments))
+    content = measure(arguments)
+    host.charge(content[1])
+    host.take_message(content[1])
+    host.reply(read_measured(content))
 
 
 def _converting(function: Callable[..., Any], type: FuncType) -> Import:

@@ -15,7 +15,7 @@ from understudy.engines.wasm.host import Host
 from understudy.engines.wasm.imports import run_for
 from understudy.engines.wasm.settings import MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, compiler
 from understudy.engines.wasm.shapes import Case
-from understudy.engines.wasm.values import Arguments, Flavour, read_content, size_of
+from understudy.engines.wasm.values import Arguments, Flavour, measure, read_measured
 
 _NO_FINALIZER: Final = cast(0, CFUNCTYPE(None, c_void_p))
 
@@ -85,8 +85,9 @@ class Guest:
         """The state that a function returns."""
         result = self._call(function, arguments)
         try:
-            self._host.take_output(size_of(addressof(result)))
-            return read_content(addressof(result))
+            measured = measure(addressof(result))
+            self._host.take_output(measured[1])
+            return read_measured(measured)
         finally:
             ffi.wasmtime_component_val_delete(byref(result))
 

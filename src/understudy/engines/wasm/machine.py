@@ -10,10 +10,10 @@ import contextlib
 import os
 import sys
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -41,8 +41,9 @@ class Machine:
     def __init__(self, *, threads: int, memory: int, fuel: int = MAX_FUEL) -> None:
         self._memory = memory
         self._fuel = fuel
-        self._lock = threading.Condition()
+        self._lock = threading.Condition(threading.Lock())
         self._memory_free = memory
+        self._wanting = 0
         self._computers = _Threads(threads)
         self._askers = _Threads(MAX_ASKERS)
 
@@ -61,25 +62,51 @@ class Machine:
                 again=False,
             )
 
-    @contextlib.contextmanager
-    def memory(self, size: int) -> Iterator[None]:
-        """Hold so much of the memory for components. Raises HostFailed if the others leave none for long."""
-        until = time.monotonic() + MEMORY_SECONDS
+    def memory(self, size: int) -> AbstractContextManager[None]:
+        """Hold so much of the memory for components within a `with`. Raises HostFailed if the others leave none for long."""
+        return _Lent(self, size)
+
+    def take(self, size: int) -> None:
+        """Take so much of the memory; `memory` does it."""
         with self._lock:
-            while self._memory_free < size:
-                if not self._lock.wait(until - time.monotonic()):
-                    raise HostFailed(f"other components use the {self._memory:,} bytes that this node has for them")
+            if self._memory_free < size:
+                self._wait_for(size)
             self._memory_free -= size
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._memory_free += size
+
+    def give(self, size: int) -> None:
+        """Give it back."""
+        with self._lock:
+            self._memory_free += size
+            if self._wanting:
                 self._lock.notify_all()
+
+    def _wait_for(self, size: int) -> None:
+        self._wanting += 1
+        try:
+            if not self._lock.wait_for(lambda: self._memory_free >= size, MEMORY_SECONDS):
+                raise HostFailed(f"other components use the {self._memory:,} bytes that this node has for them")
+        finally:
+            self._wanting -= 1
 
     def compute(self, work: Callable[[], Value], *, waits: bool = False) -> Future[Value]:
         """Do something long on one of the threads, after those that came before; what `waits` for others has its own."""
         return (self._askers if waits else self._computers).submit(work)
+
+
+class _Lent(AbstractContextManager[None]):
+    """Memory that is held within a `with`. A class, since a generator for each message would cost as much as all the rest."""
+
+    __slots__ = ("_machine", "_size")
+
+    def __init__(self, machine: Machine, size: int) -> None:
+        self._machine = machine
+        self._size = size
+
+    def __enter__(self) -> None:
+        self._machine.take(self._size)
+
+    def __exit__(self, *_: object) -> None:
+        self._machine.give(self._size)
 
 
 class _Threads:

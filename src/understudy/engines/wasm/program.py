@@ -42,13 +42,14 @@ class _Outcome(NamedTuple):
 
 
 class _Run:
-    """One attempt at a step: its log, the fuel that each message gets, and the most that one of them used."""
+    """One attempt at a step: its log, the fuel that each message gets, and the most that one used, if somebody `counts`."""
 
-    __slots__ = ("fuel", "fuel_used", "log")
+    __slots__ = ("counts", "fuel", "fuel_used", "log")
 
-    def __init__(self, log: Log, fuel: int) -> None:
+    def __init__(self, log: Log, fuel: int, *, counts: bool) -> None:
         self.log = log
         self.fuel = fuel
+        self.counts = counts
         self.fuel_used = 0
 
 
@@ -108,7 +109,8 @@ class WasmProgram:
         self, given: StepInput, work: _Work, component_hash: str | None, *, quick: bool = False
     ) -> StepResult | Awaitable[StepResult]:
         """Do the work of a step, to its end. Raises _Long if it is `quick` and has no end yet; HostFailed."""
-        run = _Run(Log(), min(self._limits.fuel, QUICK_FUEL) if quick else self._limits.fuel)
+        fuel = min(self._limits.fuel, QUICK_FUEL) if quick else self._limits.fuel
+        run = _Run(Log(), fuel, counts=not quick and self._machine is not None)
         try:
             done = work(given, run)
         except Retry as error:
@@ -148,7 +150,8 @@ class WasmProgram:
             if state is None:
                 state = self._new_state(guest, host, "init", guest.arguments())
             _check_state(guest, state)
-            run.fuel_used = guest.fuel_used
+            if run.counts:
+                run.fuel_used = guest.fuel_used
         return _Outcome(state, host.sent)
 
     def _handle(self, given: StepInput, run: _Run) -> _Outcome:
@@ -177,7 +180,8 @@ class WasmProgram:
                 raise Stopped("MessageContract", "the message-contract refuses this message", kind=REFUSED)
             state = self._new_state(guest, host, "handle", arguments)
             _check_state(guest, state)
-            run.fuel_used = max(run.fuel_used, guest.fuel_used)
+            if run.counts:
+                run.fuel_used = max(run.fuel_used, guest.fuel_used)
         return state
 
     def _new_state(self, guest: Guest, host: Host, function: str, arguments: Arguments) -> bytes:

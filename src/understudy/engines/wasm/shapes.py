@@ -29,7 +29,7 @@ from wasmtime.component import (
 
 from understudy.engines.wasm.failure import Stopped
 from understudy.engines.wasm.host import Host
-from understudy.engines.wasm.values import SIZE, read_content, size_of, write_bytes
+from understudy.engines.wasm.values import SIZE, measure, read_content, read_measured, write_bytes
 
 MAX_TEXT: Final = 2 * 1024 * 1024  # bytes: wasmtime lets no longer list of bytes out, and a text is no better
 _Value: Final = ffi.wasmtime_component_val_t
@@ -143,10 +143,12 @@ def _boxed(host: Host, write: Lower, value: Any) -> Any:
 
 def _lift_text(host: Host, at: int) -> str:
     """A text. Raises Stopped, before it is copied, for one that is too long."""
-    size = size_of(at)
-    if size > MAX_TEXT:
-        raise Stopped("OutputTooLarge", f"the component hands over a text of {size:,} bytes; at most {MAX_TEXT:,}")
-    return read_content(at).decode()
+    measured = measure(at)
+    if measured[1] > MAX_TEXT:
+        raise Stopped(
+            "OutputTooLarge", f"the component hands over a text of {measured[1]:,} bytes; at most {MAX_TEXT:,}"
+        )
+    return read_measured(measured).decode()
 
 
 def _lift_list(read: Lift) -> Lift:

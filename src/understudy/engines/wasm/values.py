@@ -75,15 +75,20 @@ def is_text(content: bytes) -> bool:
     return True
 
 
-def size_of(address: int) -> int:
-    """How many bytes the list or string has that a value holds: to be asked before they are copied."""
-    size: int = _VALUE.unpack(ctypes.string_at(address, SIZE))[1]
-    return size
-
-
-def read_content(address: int, most: int | None = None) -> bytes:
-    """The bytes of the list or string that a value holds, or the first `most` of them. The value stays whose it is."""
+def measure(address: int) -> tuple[int, int, int]:
+    """What a list or a string is, for `read_measured`; the middle one is its size, to be asked before it is copied."""
     tag, size, data = _VALUE.unpack(ctypes.string_at(address, SIZE))
+    return tag, size, data
+
+
+def read_content(address: int) -> bytes:
+    """The bytes of the list or string that a value holds. The value stays whose it is."""
+    return read_measured(measure(address))
+
+
+def read_measured(measured: tuple[int, int, int], most: int | None = None) -> bytes:
+    """The same of what was measured before, or the first `most` bytes."""
+    tag, size, data = measured
     if most is not None:
         size = min(size, most)
     if not size:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
 
 from tests.node.troupe import Troupe, chain
 from understudy.actors.errors import NEEDS_WORLD, STUCK
+from understudy.kernel.actor import actor_at
 from understudy.kernel.compare import Difference
+from understudy.kernel.deliver import sender_key
 from understudy.kernel.replay import Record, read_record
 from understudy.kernel.seal import Sealed
 from understudy.kernel.verify import (
@@ -22,19 +25,32 @@ from understudy.kernel.verify import (
     reading_problem,
     worse,
 )
-from understudy.objects.codec import node_block, raw_block
-from understudy.objects.ids import ActorId, Id, raw_id
+from understudy.objects.codec import Block, node_block, raw_block
+from understudy.objects.ids import ActorId, Id, MessageId, StepId, raw_id
 from understudy.objects.mailbox import Cursor
-from understudy.objects.step import FAILED, Outcome
+from understudy.objects.message import Message, message_block
+from understudy.objects.patch import patch_block
+from understudy.objects.step import FAILED, Outcome, step_block
 from understudy.store.closure import Closure
 from understudy.store.errors import Corrupt, Missing
-from understudy.store.maps import edit_tree
+from understudy.store.maps import edit_tree, mailbox_items, mailbox_set
 from understudy.store.port import Unit
 from understudy.store.reader import Reader, Staging
 
 KEEP = """
 def wit(ctx):
     ctx.core["data/last"] = str(ctx.height)
+"""
+
+
+ECHO = """
+from understudy import Wit
+
+wit = Wit()
+
+@wit.message("echo")
+def echo(number: int) -> int:
+    return number
 """
 
 
@@ -84,6 +100,69 @@ def test_an_outbox_that_names_what_was_never_sent_is_a_problem(troupe: Troupe, k
     problem = check_record(troupe.reader, read_record(troupe.reader, troupe.head(keeper)), Closure(troupe.reader))
     assert problem is not None
     assert (problem.cause, problem.path) == ("order", "data.outbox")
+
+
+def test_an_update_or_a_genesis_beside_another_message_is_a_problem_though_all_else_is_right(
+    troupe: Troupe, keeper: ActorId
+):
+    staging = Staging(troupe.reader)
+    patch = staging.put(patch_block({"data/x": Id(staging.put_blob(b"1"))}))
+    core = troupe.step(keeper).actor
+    plain, other = (message(keeper, seq=seq, sender="out/test/a", content=patch) for seq in (1, 2))
+    other = message(keeper, seq=2, sender="out/test/a", content=patch, previous=plain)
+    update = message(keeper, seq=1, sender="out/test/b", content=patch, lane="update", type="update")
+    genesis = message(keeper, seq=1, sender="out/test/b", content=core, type="genesis")
+    for pair, alone in (
+        ((plain, other), False),
+        ((update, plain), True),
+        ((plain, update), True),
+        ((genesis, plain), True),
+    ):
+        problem = check_record(troupe.reader, with_consumed(troupe, keeper, staging, pair), Closure(staging))
+        if alone:
+            assert problem is not None and (problem.cause, problem.path) == ("order", "data.consumed")
+        else:
+            assert problem is None
+
+
+def message(to: ActorId, *, previous: Block | None = None, **fields: Any) -> Block:
+    fields = {"type": "go", "lane": "queue", **fields}
+    return message_block(Message(to=str(to), previous=None if previous is None else str(previous.id), **fields))
+
+
+def with_consumed(troupe: Troupe, actor: ActorId, staging: Staging, messages: Sequence[Block]) -> Record:
+    """A record of a step that consumed these, with an inbox that follows from it. The code is not asked."""
+    troupe.backend.commit([Unit(blocks=[*messages, *staging.new.values()])])
+    before = actor_at(troupe.reader, troupe.head(actor))
+    read = [troupe.reader.message(block.id) for block in messages]
+    cursors = {sender_key(one): Cursor(one.seq, MessageId(block.id)) for one, block in zip(read, messages, strict=True)}
+    step = msgspec.structs.replace(
+        troupe.step(actor),
+        parent=before.head,
+        height=before.height + 1,
+        consumed=[MessageId(block.id) for block in messages],
+        inbox=mailbox_set(staging, before.inbox, cursors),
+    )
+    return read_record(troupe.reader, StepId(step_block(step).id), step=step, before=before)
+
+
+@pytest.mark.parametrize("after", [None, "another"])
+def test_a_sent_message_names_the_step_before_it(troupe: Troupe, after: str | None):
+    actor = troupe.create({"wit": "/code:e:wit", "code/e.py": ECHO})
+    genesis = troupe.head(actor)
+    troupe.tell(actor, "echo", 1)
+    record = read_record(troupe.reader, troupe.head(actor))
+    assert check_record(troupe.reader, record, Closure(troupe.reader)) is None
+    named = None if after is None else str(troupe.head(actor))
+    lie = message_block(msgspec.structs.replace(record.sent[0].message, after=named))
+    troupe.backend.commit([Unit(blocks=[lie])])
+    outbox = {**dict(mailbox_items(troupe.reader, record.step.outbox))}
+    outbox["out/test/owner"] = Cursor(record.sent[0].message.seq, MessageId(lie.id))
+    troupe.forge(actor, sent=[MessageId(lie.id)], outbox=outbox)
+    problem = check_record(troupe.reader, read_record(troupe.reader, troupe.head(actor)), Closure(troupe.reader))
+    assert problem is not None
+    assert (problem.cause, problem.path) == ("order", "data.sent[0].after")
+    assert (problem.recorded, problem.replayed) == (named, str(genesis))
 
 
 def test_a_step_costs_what_it_changed_however_large_its_core_is(troupe: Troupe):

@@ -13,20 +13,24 @@ from hypothesis import strategies as st
 
 from tests.node.living import Living
 from tests.store.forged_maps import FORGED, Forge, good_map
+from understudy.kernel.accept import accept
 from understudy.node import importing
 from understudy.node.errors import Rejected
 from understudy.node.importing import import_car
 from understudy.node.node import Node
 from understudy.objects.codec import node_block, raw_block
-from understudy.objects.ids import ActorId, Id, StepId, raw_id
+from understudy.objects.ids import ActorId, Id, MessageId, StepId, raw_id
+from understudy.objects.mailbox import Cursor, mailbox_key
+from understudy.objects.message import message_block
 from understudy.store import car as car_file
 from understudy.store import quarantine
 from understudy.store.car import read_car, write_car
 from understudy.store.errors import BadCar
 from understudy.store.fsck import fsck
+from understudy.store.keys import cursor_value, outside_row, read_cursor_value
 from understudy.store.memory import MemoryBackend
 from understudy.store.open import open_store
-from understudy.store.port import Backend, Receipt, Unit
+from understudy.store.port import Backend, Receipt, Row, Unit
 from understudy.store.reader import Staging
 from understudy.store.verified import Grit
 from understudy.testing.faults import MOMENTS, Crash, CrashingStore, Moment
@@ -228,3 +232,32 @@ def test_a_long_chain_in_an_object_is_taken_over_oldest_first(exported: tuple[Ac
     [found] = import_car(Node(store), file)
     assert found.what == "object"
     assert blocks_of(store) == {*blocks_of(good), tree}
+
+
+def test_an_import_does_not_take_back_what_a_caller_sent_since() -> None:
+    """A store that is brought back from an early export: its callers went on, and the rest of the history comes later."""
+
+    def same_node() -> MemoryBackend:
+        return MemoryBackend(entropy=lambda size: b"\x07" * size)
+
+    with Living(same_node()) as living:
+        actor = living.create()
+        for number in range(3):
+            living.tell(actor, "add", number)
+        whole, early = car(living.node, actor), car(living.node, actor, at=living.node.step_at(actor, 1))
+        sender = living.party()
+        said = [living.node.reader.message(step.consumed[0]) for step in living.chain(actor)[1:]]
+    assert {message.sender for message in said} == {sender}
+    store = same_node()
+    import_car(Node(store), BytesIO(early))
+    row = outside_row(sender, mailbox_key(str(actor), said[0].lane))
+    staging = Staging(Node(store).reader)
+    content = staging.put_blob(b"4")
+    last = Cursor(said[-1].seq, MessageId(message_block(said[-1]).id))
+    store.commit([Unit(blocks=list(staging.new.values()), rows=[Row(row, cursor_value(last))])])
+    delivery, unit = accept(to=str(actor), sender=sender, type="add", content=content, blocks=[], last=last)
+    store.commit([unit])
+    import_car(Node(store), BytesIO(whole))
+    kept = store.row(row)
+    assert kept is not None and read_cursor_value(kept) == Cursor(said[-1].seq + 1, delivery.id)
+    assert [value for _, value in store.rows(b"i")] == [delivery.id]

@@ -331,6 +331,21 @@ def test_a_step_before_its_parents_time_is_a_mismatch(troupe: Troupe, counter: A
     assert found(verify(troupe, counter)) == ("MISMATCH", "integrity", "data.time")
 
 
+def test_a_lie_below_a_span_that_only_the_index_leads_around_is_found(troupe: Troupe, monkeypatch):
+    monkeypatch.setattr(case, "SPAN", 2)
+    actor = troupe.create(CORE)
+    for number in (1, 2):
+        troupe.tell(actor, "add", number)
+    honest = troupe.head(actor)
+    troupe.forge(actor, log=None)
+    for number in (3, 4):
+        troupe.tell(actor, "add", number)
+    # Each span is right in itself; the step that the index names is not the one that the next span stands on.
+    troupe.backend.commit([Unit(rows=[Row(height_row(actor, 2), honest)])])
+    verdict = verify(troupe, actor)
+    assert (verdict.verdict, verdict.at_height, verdict.path) == ("MISMATCH", 2, "data.log[0]")
+
+
 # Messages.
 
 

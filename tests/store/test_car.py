@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from understudy.objects import ids
 from understudy.objects.codec import MAX_RAW, Block, encode, node_block, raw_block
-from understudy.objects.errors import ObjectError
+from understudy.objects.errors import NotCanonical, ObjectError
 from understudy.objects.ids import Id
 from understudy.store.car import read_car, write_car
 from understudy.store.errors import BadCar, Corrupt, StoreError
@@ -181,3 +181,9 @@ def test_a_block_of_no_kind_of_ours_is_refused_wherever_it_stands(odd: Block) ->
     for blocks in ([odd, ROOT, A, B], [ROOT, A, B, odd]):
         with pytest.raises(BadCar, match=f"block {blocks.index(odd)} at byte .* {odd.id}: "):
             read(car([ROOT.id], blocks))
+
+
+def test_a_node_that_is_not_canonical_is_named_with_its_place() -> None:
+    odd = Block(ids.node_id(b"\x18\x01"), b"\x18\x01")
+    with pytest.raises(NotCanonical, match=f"block 3 at byte .* {odd.id}: "):
+        read(car([ROOT.id], [ROOT, A, B, odd]))

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 from understudy.objects import ids
 from understudy.objects.codec import MAX_BLOCK, Block, decode, encode
-from understudy.objects.errors import ObjectError, TooLarge, WrongKind
+from understudy.objects.errors import NotCanonical, ObjectError, TooLarge, WrongKind
 from understudy.objects.ids import ID_BYTES, Id
 from understudy.store.errors import BadCar
 from understudy.store.port import Backend, Unit
@@ -135,6 +135,8 @@ def _read_blocks(source: _Source) -> Iterator[Block]:
             block = checked_object(id, section[ID_BYTES:])
         except (WrongKind, TooLarge) as error:
             raise BadCar(f"{what} at byte {start:,} of the CAR file, {id}: {error}") from error
+        except NotCanonical as error:
+            raise NotCanonical(f"{what} at byte {start:,} of the CAR file, {id}: {error}") from error
         yield block
         number += 1
 

@@ -12,7 +12,7 @@ from understudy.actors.contract import Engine
 from understudy.actors.errors import HostFailed, WitError
 from understudy.actors.query import QUERY_TIMEOUT, Error, QueryRequest, Result, read_request, result_bytes
 from understudy.judging.no_calls import NoCalls, ask_nobody
-from understudy.judging.performed import PerformerLost
+from understudy.judging.performer_process import PerformerLost
 from understudy.kernel.compare import JSON, MAX_PREVIEW
 from understudy.kernel.query import check_result, prepare_query
 from understudy.kernel.replay import Record

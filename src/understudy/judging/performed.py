@@ -6,13 +6,10 @@ so what it spoils is its own.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import groupby
 from typing import Final
-
-import msgspec
 
 from understudy.actors.contract import Engine, Program, StepInput, StepResult
 from understudy.actors.errors import WitError
@@ -20,6 +17,7 @@ from understudy.actors.query import Error, QueryInput, Result, read_result
 from understudy.engines.python.engine import ABI, PythonEngine
 from understudy.judging.fork_server import HASH_SEED, Performers
 from understudy.judging.no_calls import NoCalls
+from understudy.judging.performer_process import PerformerLost, PerformerProcess, unreadable
 from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.stage import Work
 from understudy.judging.wire import (
@@ -27,16 +25,10 @@ from understudy.judging.wire import (
     KEPT,
     WATCHED,
     Answered,
-    Blocks,
-    Broken,
-    FromPerformer,
-    GetBlocks,
     GetStaged,
-    HungUp,
     LoadedQuery,
     LoadQuery,
     Noted,
-    Pipe,
     Ran,
     Rans,
     Refused,
@@ -44,18 +36,16 @@ from understudy.judging.wire import (
     RunQuery,
     Runs,
     Setup,
-    Silent,
     Staged,
-    ToPerformer,
     Unreadable,
 )
-from understudy.kernel.verify import DIED, TIMEOUT, WORLD
+from understudy.kernel.verify import WORLD
 from understudy.objects import ids
 from understudy.objects.codec import decode
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id, TreeId
 from understudy.objects.journal import journal_block, read_journal
-from understudy.store.errors import Corrupt, Missing, StoreError
+from understudy.store.errors import StoreError
 from understudy.store.reader import Reader, Staging
 from understudy.store.verified import checked_block
 
@@ -64,14 +54,6 @@ MAX_AHEAD: Final = 64 * 1024  # bytes of a block that is sent before it was aske
 
 class _Hashing(int):
     """A hash seed that is not ours."""
-
-
-class PerformerLost(Exception):
-    """The process that ran the code is gone, or what it says decides nothing; the text says how, `cause` is a verdict's."""
-
-    def __init__(self, text: str, *, cause: str = DIED) -> None:
-        super().__init__(text)
-        self.cause = cause
 
 
 def shut_reason(tried: Sequence[str]) -> str:
@@ -86,20 +68,16 @@ class PerformedStage:
     """The stage of a judge. `modules` are those that register wits when they are imported."""
 
     def __init__(self, performers: Performers, setup: Setup) -> None:
-        self._performers = performers
-        self._setup = setup
+        self._performer = PerformerProcess(performers, setup)
         # Says which code a core names, and runs none of it.
         self._versions = PythonEngine()
-        self._key: Hashable = None
-        self._pipe: Pipe[FromPerformer] | None = None
-        self._sent: set[bytes] = set()
         self._lost: Exception | None = None
         self._noted: Sequence[Noted] = ()
         self._kept = 0
 
     def begin(self) -> None:
         """See Stage."""
-        self._drop()
+        self._performer.drop()
 
     def fresh(self) -> Engine:
         """See Stage."""
@@ -124,19 +102,19 @@ class PerformedStage:
 
     def load_query(self, core: TreeId, store: Reader) -> bool:
         """Have a performer load a core's queries; True if their code is not in the core. Raises as `load` does."""
-        self.turn_to(("query", core))
-        said = self._ask(LoadQuery(core), store)
+        self._performer.turn_to(("query", core))
+        said = self._performer.ask(LoadQuery(core), store)
         if isinstance(said, Refused):
             raise WitError(said.code, said.text)
         if not isinstance(said, LoadedQuery):
-            raise self._lose(f"answered {type(said).__name__}")
+            raise self._performer.lose(f"answered {type(said).__name__}")
         return said.external
 
     def run_query(self, asked: RunQuery, calls: NoCalls, store: Reader) -> Result:
         """Have it answer a query. Raises WitError, StoreError, PerformerLost."""
-        said = self._ask(asked, store)
+        said = self._performer.ask(asked, store)
         if not isinstance(said, Answered | Refused):
-            raise self._lose(f"answered {type(said).__name__}")
+            raise self._performer.lose(f"answered {type(said).__name__}")
         calls.asked = said.asked
         if said.tried:
             raise PerformerLost(shut_reason(said.tried), cause=WORLD)
@@ -148,7 +126,7 @@ class PerformedStage:
             assert said.error is not None
             return Error(said.error.code, said.error.text)
         except (ObjectError, TypeError) as error:
-            raise self._lose(str(error)) from error
+            raise self._performer.lose(str(error)) from error
 
     def screening(self) -> Engine:
         """See Stage."""
@@ -177,16 +155,14 @@ class PerformedStage:
         """Send what shares a performer."""
         self._lost = None
         try:
-            self.turn_to(_performed(works[0]).key)
-            assert self._pipe is not None
+            key = _performed(works[0]).key
+            self._performer.turn_to(key, hash_seed=key if isinstance(key, _Hashing) else HASH_SEED)
             ahead: dict[bytes, bytes] = {}
             for work in works:
                 ahead.update(self._ahead(work.given))
-            self._pipe.send(Runs([_performed(work).asked(work.given) for work in works], ahead))
+            self._performer.send(Runs([_performed(work).asked(work.given) for work in works], ahead))
         except PerformerLost as lost:
             self._lost = lost
-        except HungUp:
-            self._lost = self._lose("ended")
 
     def _finish(self, groups: Sequence[Sequence[Work]]) -> Iterator[StepResult | Exception]:
         for number, works in enumerate(groups):
@@ -203,16 +179,16 @@ class PerformedStage:
 
     def _next(self, store: Reader, *, most: int) -> Sequence[Ran | Refused | Unreadable]:
         """What came out of the next runs, at least one."""
-        said = self._hear(store)
+        said = self._performer.hear(store)
         if not isinstance(said, Rans) or not 0 < len(said.found) <= most:
-            raise self._lose(f"answered {type(said).__name__}")
+            raise self._performer.lose(f"answered {type(said).__name__}")
         return said.found
 
     def _result(self, work: Work, said: Ran | Refused | Unreadable) -> StepResult | Exception:
         calls = work.given.calls
         assert isinstance(calls, ReplayCalls)
         if isinstance(said, Unreadable):
-            return _unreadable(said)
+            return unreadable(said)
         calls.tried = said.tried
         if isinstance(said, Refused):
             return WitError(said.code, said.text)
@@ -227,28 +203,20 @@ class PerformedStage:
 
     def staged(self, into: Staging) -> None:
         """Get what the code staged in its last run, checked. Raises PerformerLost."""
-        if self._pipe is None:
+        if not self._performer.lives:
             return
-        said = self._ask(GetStaged(), into)
+        said = self._performer.ask(GetStaged(), into)
         if not isinstance(said, Staged):
-            raise self._lose(f"answered {type(said).__name__}")
+            raise self._performer.lose(f"answered {type(said).__name__}")
         try:
             for id, data in said.blocks.items():
                 into.put(checked_block(id, data))
         except (StoreError, ObjectError) as error:
-            raise self._lose(str(error)) from error
-
-    def turn_to(self, key: Hashable) -> None:
-        """Have a performer that ran no other code than what this stands for. Raises PerformerLost."""
-        if key != self._key or self._pipe is None:
-            self._drop()
-            self._key = key
-            self._pipe = self._make()
+            raise self._performer.lose(str(error)) from error
 
     def _ahead(self, given: StepInput) -> dict[bytes, bytes]:
         """The blocks that the code will need as a rule, as far as the performer did not get them yet."""
-        wanted = [id for id in dict.fromkeys(_needed(given)) if id not in self._sent]
-        self._sent.update(wanted)
+        wanted = self._performer.take_unsent(_needed(given))
         try:
             blocks = given.store.blocks(wanted)
         except (StoreError, ObjectError):
@@ -259,75 +227,6 @@ class PerformedStage:
             for id, data in zip(wanted, blocks, strict=True)
             if data is not None and len(data) <= MAX_AHEAD
         }
-
-    def _make(self) -> Pipe[FromPerformer]:
-        self._sent.clear()
-        try:
-            pipe = self._performers.make(hash_seed=self._key if isinstance(self._key, _Hashing) else HASH_SEED)
-            pipe.send(self._setup)
-        except (OSError, HungUp) as error:
-            raise PerformerLost("no process can be made to replay the step") from error
-        return pipe
-
-    def _ask(self, message: LoadQuery | RunQuery | GetStaged, store: Reader) -> FromPerformer:
-        """Send something and wait for what it is answered."""
-        assert self._pipe is not None
-        try:
-            self._pipe.send(message)
-        except HungUp as error:
-            raise self._lose("ended") from error
-        return self._hear(store)
-
-    def _hear(self, store: Reader) -> FromPerformer:
-        """Wait for what the performer says; meanwhile answer what it asks. One bound for all of it: code may ask for ever."""
-        pipe = self._pipe
-        assert pipe is not None
-        unread: StoreError | ObjectError | None = None
-        until = time.monotonic() + self._setup.step_seconds
-        try:
-            while isinstance(said := pipe.receive(max(0.0, until - time.monotonic())), GetBlocks):
-                blocks: ToPerformer
-                try:
-                    blocks = Blocks(store.blocks([ids.from_bytes(id) for id in said.ids]))
-                except (StoreError, ObjectError) as error:
-                    unread = unread or error
-                    blocks = Blocks([None] * len(said.ids), dict.fromkeys(range(len(said.ids)), str(error)))
-                pipe.send(blocks)
-        except HungUp as error:
-            raise self._lose("ended") from error
-        except Silent as error:
-            self._lose("was ended")
-            text = f"the replay of the step took more than {self._setup.step_seconds:,.0f} s"
-            raise PerformerLost(text, cause=TIMEOUT) from error
-        except (msgspec.DecodeError, ObjectError, RecursionError) as error:
-            raise self._lose(f"talks nonsense: {error}") from error
-        if unread is not None:
-            raise unread
-        if isinstance(said, Unreadable):
-            raise _unreadable(said)
-        if isinstance(said, Broken):
-            raise self._lose(f"failed: {said.text}")
-        return said
-
-    def _lose(self, how: str) -> PerformerLost:
-        self._close()
-        try:
-            code = self._performers.end(kill=how != "ended")
-        except OSError:
-            code = None
-        return PerformerLost(f"the process that replayed the step {how}{'' if code is None else f' with code {code}'}")
-
-    def _drop(self) -> None:
-        self._close()
-        try:
-            self._performers.end()
-        except OSError as error:
-            raise PerformerLost("the process that forks others is gone") from error
-
-    def _close(self) -> None:
-        if self._pipe is not None:
-            self._pipe.close()
-            self._pipe = None
 
 
 class PerformedQuery:
@@ -420,11 +319,3 @@ def _needed(given: StepInput) -> Iterator[Id]:
     yield given.core
     tree = given.store.node(given.core).get("tree", {})
     yield from (ids.from_bytes(id) for id in tree.values() if ids.is_raw(id))
-
-
-def _unreadable(said: Unreadable) -> StoreError:
-    try:
-        id = ids.from_bytes(said.id)
-    except ObjectError:
-        return Corrupt(said.text)
-    return Missing(id) if said.missing else Corrupt(said.text, id)

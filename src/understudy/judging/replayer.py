@@ -14,7 +14,8 @@ from understudy.engines.python.engine import NAME as PYTHON
 from understudy.engines.wasm.engine import WasmEngine
 from understudy.engines.wasm.settings import KNOWN_TEXTS
 from understudy.judging.explainer import Explainer
-from understudy.judging.performed import PerformerLost, shut_reason
+from understudy.judging.performed import shut_reason
+from understudy.judging.performer_process import PerformerLost
 from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.replays import Engines, Owner, Planned, Replay, Replays
 from understudy.judging.stage import Stage, Work, perform

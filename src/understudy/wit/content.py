@@ -43,7 +43,7 @@ def encode_json(value: Any) -> bytes:
         data = _encode_with_text_keys(value)
         _check(value)
     except ValueError as error:
-        raise _fault(value, error) from error
+        raise _fault(value, error) from None
     # Whoever writes numbers that JSON does not have writes `null`; a secret of pydantic's writes stars.
     if (b"null" in data and not _is_finite(value)) or (MASK in data and has_secret(value)):
         _check(value)
@@ -57,7 +57,7 @@ def encode_loosely(value: Any) -> bytes:
     except TypeError:
         return _encode_with_text_keys(value)
     except ValueError as error:
-        raise _fault(value, error) from error
+        raise _fault(value, error) from None
 
 
 def encode_as_python_1(value: Any) -> bytes:
@@ -238,11 +238,11 @@ def _encode_with_text_keys(value: Any) -> bytes:
         plain = msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=_to_json)
         return _encoder.encode(plain)
     except (TypeError, ValueError) as error:
-        raise _fault(value, error) from error
+        raise _fault(value, error) from None
 
 
 def _fault(value: Any, error: TypeError | ValueError) -> TypeError | ValueError:
-    text = find_fault(value) or str(error)
+    text = find_fault(value, bytes_of_models=isinstance(error, UnicodeDecodeError)) or str(error)
     return TypeError(text) if isinstance(error, TypeError) else ValueError(text)
 
 

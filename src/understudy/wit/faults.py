@@ -21,10 +21,14 @@ _SETS: Final = (set, frozenset)
 NOWHERE: Final = object()
 
 
-def find_fault(value: Any) -> str | None:
-    """Why a value has no JSON that says all of it: the path and the reason. None if it has."""
+def find_fault(value: Any, *, bytes_of_models: bool = False) -> str | None:
+    """Why a value has no JSON that says all of it: the path and the reason. None if it has.
+
+    With `bytes_of_models`, a pydantic model said that some bytes are no text.
+    """
     for path, part, of_model in _parts(value, "$", 0):
-        fault = _fault(part, of_model)
+        fault = _fault_of_bytes(part) if bytes_of_models and of_model else None
+        fault = fault or _fault(part, of_model)
         if fault is not None:
             return f"{path} {fault}"
     return None
@@ -111,6 +115,16 @@ def _to_nothing(value: Any) -> Any:
         return None
     name = type(value).__qualname__
     raise TypeError(f"a {name}, which can't become JSON; make it a msgspec.Struct, a dataclass or plain values")
+
+
+def _fault_of_bytes(value: Any) -> str | None:
+    try:
+        if isinstance(value, bytes):
+            value.decode()
+    except UnicodeDecodeError:
+        config = 'ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")'
+        return f"is bytes that are no UTF-8 text, as a pydantic model wants them: give it model_config = {config}"
+    return None
 
 
 def _fault_of_text(text: str) -> str | None:

@@ -145,6 +145,9 @@ def _described(error: BaseException, belongs: Belongs, left: Left) -> list[str]:
 
 
 def _before(error: BaseException) -> tuple[BaseException | None, str]:
+    if isinstance(error, WitError):
+        # One of ours, which says all that there is to say.
+        return None, ""
     if error.__cause__ is not None:
         return error.__cause__, "caused by"
     return (None if error.__suppress_context__ else error.__context__), "while handling"

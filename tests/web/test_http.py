@@ -283,3 +283,19 @@ def test_a_name_that_looks_like_an_id_is_refused(face: Face, name: str) -> None:
     )
     assert "looks like an id" in problem_of(answer, 422)["detail"]
     assert len(face.get("/actors").json()["actors"]) == 1
+
+
+def test_bounds_are_what_they_say_to_the_byte(face: Face, small_face: Face) -> None:
+    face.create({"wit": GREETER}, name="ada")
+    for path in ("/actors/ada/messages/echo", "/actors/ada/query/wut"):
+        assert small_face.post(path, content=b"x" * 1000).status_code != 413
+        problem_of(small_face.post(path, content=b"x" * 1001), 413)
+    for name, status in (("x" * 255, 201), ("x" * 256, 422), ("é" * 127 + "x", 201), ("é" * 128, 422)):
+        body = {"core": {"wit": GREETER}, "nonce": name, "name": name}
+        assert face.post("/actors", json=body).status_code == status
+    for key, status in (("k" * 255, 200), ("k" * 256, 422)):
+        assert face.send("ada", b"x", "echo", Idempotency_Key=key).status_code == status
+    for limit, status in (("1", 200), ("1000", 200), ("1001", 400), ("0", 400)):
+        assert face.get(f"/actors?limit={limit}").status_code == status
+    for before, status in ((2**63 - 1, 200), (2**63, 400)):
+        assert face.get(f"/actors/ada/steps?before={before}").status_code == status

@@ -30,7 +30,7 @@ from understudy.kernel.seal import Sealed
 from understudy.kernel.verify import Verdict
 from understudy.node.asking.queries import QUERY_SECONDS, Queried, Queries
 from understudy.node.asking.watch import QueryWatch
-from understudy.node.errors import BadRequest, Busy, Conflict, Held, NodeFailed, NotFound, Rejected, TooLarge
+from understudy.node.errors import BadRequest, Busy, Conflict, Held, NodeFailed, NotFound, Rejected
 from understudy.node.holds import HELD, MAX_REASON, PAUSED, Hold, Holds, Kind, read_holds
 from understudy.node.intake.cores import rejected, stage_core, stage_patch
 from understudy.node.intake.reception import Answer, Found, Reception, Sending, answer_of, made_by
@@ -366,9 +366,9 @@ class Node(Look):
         return await asyncio.wait_for(self._reception.answer(message, find=lambda: self._find(actor, message)), timeout)
 
     async def pause(self, actor: ActorId, *, reason: str = "") -> ActorInfo:
-        """Let an actor take nothing but updates until it is resumed, restarts included. Raises NotFound, TooLarge."""
+        """Let an actor take nothing but updates until it is resumed, restarts included. Raises NotFound, Rejected."""
         if len(reason) > MAX_REASON:
-            raise TooLarge(f"the reason has {len(reason):,} characters; at most {MAX_REASON:,} are allowed")
+            raise Rejected(f"the reason has {len(reason):,} characters; at most {MAX_REASON:,} are allowed")
         self.lookup.actor(actor)
         text = f"an operator paused it{': ' if reason else ''}{reason}; resume it to let it go on"
         hold = Hold(state=PAUSED, reason=text, since=self._clock())

@@ -59,3 +59,32 @@ def test_when_the_machine_has_a_thread_again_queries_are_answered_again(monkeypa
 
 def refuse(**_: object) -> threading.Thread:
     raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("owners", [1, 20])
+def test_queries_that_never_end_leave_threads_for_those_of_other_actors(
+    monkeypatch: pytest.MonkeyPatch, owners: int
+) -> None:
+    monkeypatch.setattr(query_pool, "SLOW_SECONDS", 0.01)
+    monkeypatch.setattr(query_pool, "LOOK_SECONDS", 0.01)
+    pool, gate, running = QueryPool(), threading.Event(), threading.Semaphore(0)
+
+    def never_ends() -> None:
+        running.release()
+        gate.wait(PATIENCE)
+
+    async def ask_others() -> int:
+        endless = [pool.submit("endless", never_ends, owner=f"actor {number % owners}") for number in range(40)]
+        others = [pool.submit("a query", lambda: 42, owner=f"other {number}") for number in range(20)]
+        answers = await asyncio.wait_for(asyncio.gather(*[job.done for job in others]), PATIENCE)
+        assert answers == [42] * len(others)
+        begun = 0
+        while running.acquire(blocking=False):
+            begun += 1
+        gate.set()
+        await asyncio.gather(*[job.done for job in endless])
+        return begun
+
+    begun = asyncio.run(ask_others())
+    assert owners > 1 or begun <= query_pool.MAX_OF_ONE
+    pool.close()

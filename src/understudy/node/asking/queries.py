@@ -156,7 +156,7 @@ class Queries:
                 self._answers.put(question, found, size)
 
     async def _on_a_thread(self, request: QueryRequest, work: Callable[[], Answered], seconds: float) -> Answered:
-        job = self._pool.submit(f"actor {request.actor}: its query {request.name!r}", work)
+        job = self._pool.submit(f"actor {request.actor}: its query {request.name!r}", work, owner=request.actor)
         try:
             # A query that can be awaited ends itself at its deadline: only one that goes on past it is given up.
             async with asyncio.timeout(seconds + GRACE_SECONDS):

@@ -11,8 +11,9 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from asyncio import AbstractEventLoop, Future, TimerHandle
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
@@ -21,6 +22,11 @@ from understudy.node.running.slow_wits import place_in
 
 MAX_AT_WORK: Final = 8  # queries that run at once: they share one interpreter, and each wants its turn of it
 MAX_LOST: Final = 56  # threads of queries that went on past their deadline; beyond this no new ones replace them
+MAX_OF_ONE: Final = 4  # queries of one actor that run at once: the others have the rest of the threads
+SLOW_SECONDS: Final = (
+    0.5  # a query that runs for longer does not count as one of MAX_AT_WORK: quick ones have their turn
+)
+LOOK_SECONDS: Final = 0.25  # how often one that waits asks again for one more thread
 MAX_WAITING: Final = 1_000  # queries that wait for a thread: some seconds of work for those that take milliseconds
 IDLE_SECONDS: Final = 10.0  # how long a thread waits for the next query before it ends
 PATIENCE_SECONDS: Final = 0.05  # how long a query waits behind others before it calls for one more thread
@@ -35,9 +41,11 @@ _log = logging.getLogger("understudy.queries")
 class Job(Generic[Value]):
     """One query that was handed in; `done` gets its result or what it raised, on the event loop that it came from."""
 
-    def __init__(self, label: str, work: Callable[[], Value], loop: AbstractEventLoop) -> None:
+    def __init__(self, label: str, owner: str, work: Callable[[], Value], loop: AbstractEventLoop) -> None:
         self.done: Future[Value] = loop.create_future()
         self.label = label
+        self.owner = owner
+        self.since = 0.0
         self.work = work
         self.loop = loop
         self.patience: TimerHandle | None = None
@@ -74,13 +82,14 @@ class QueryPool:
         self._over: dict[AbstractEventLoop, list[Job[Any]]] = {}
         self._threads = 0
         self._idle = 0
+        self._at_work: set[Job[Any]] = set()  # those that run and that somebody waits for
         self._called = 0  # idle threads that were called and have not come yet
         self._lost = 0
         self._closed = False
 
-    def submit(self, label: str, work: Callable[[], Value]) -> Job[Value]:
-        """Run something as soon as there is a thread. Raises Busy."""
-        job = Job(label, work, asyncio.get_running_loop())
+    def submit(self, label: str, work: Callable[[], Value], *, owner: str = "") -> Job[Value]:
+        """Run something as soon as there is a thread; of one owner only some at once. Raises Busy."""
+        job = Job(label, owner, work, asyncio.get_running_loop())
         with self._lock:
             if self._closed:
                 raise Busy(STOPPING)
@@ -103,8 +112,9 @@ class QueryPool:
             if job.over or job.lost:
                 return
             job.lost = True
+            self._at_work.discard(job)
             self._lost += 1
-            if self._waiting:
+            if self._find() is not None:
                 self._call()
         place = None if job.thread is None else place_in(job.thread)
         _log.warning(
@@ -129,13 +139,17 @@ class QueryPool:
 
     def _begin(self) -> None:
         with self._lock:
-            if self._waiting and not self._threads - self._lost - self._idle:
+            if self._find() is not None and not self._threads - self._lost - self._idle:
                 self._call()
 
     def _call_one_more(self, job: Job[Any]) -> None:
         with self._lock:
-            if job in self._waiting:
+            if job not in self._waiting:
+                return
+            if self._find() is not None:
                 self._call()
+        # Those that run may turn out to be slow ones.
+        job.patience = job.loop.call_later(LOOK_SECONDS, self._call_one_more, job)
 
     def _tell(self, loop: AbstractEventLoop) -> None:
         with self._lock:
@@ -150,10 +164,20 @@ class QueryPool:
             self._idle -= 1
             self._called += 1
             self._lock.notify()
-        elif self._threads - self._lost < MAX_AT_WORK and self._threads < MAX_AT_WORK + MAX_LOST:
+        elif self._quick_threads() < MAX_AT_WORK and self._threads < MAX_AT_WORK + MAX_LOST:
             threading.Thread(target=self._work, name="understudy-query", daemon=True).start()
             # Now, not before: the machine may have refused one, and one that is nowhere would be waited for.
             self._threads += 1
+
+    def _quick_threads(self) -> int:
+        """The threads that are not held by a query that takes long."""
+        slow = time.monotonic() - SLOW_SECONDS
+        return self._threads - self._lost - sum(job.since < slow for job in self._at_work)
+
+    def _find(self) -> Job[Any] | None:
+        """The first that waits and whose owner has not as many at work as one may have."""
+        at_work = Counter(job.owner for job in self._at_work)
+        return next((job for job in self._waiting if not job.owner or at_work[job.owner] < MAX_OF_ONE), None)
 
     def _hand_back(self, job: Job[Any]) -> None:
         with self._lock:
@@ -181,13 +205,16 @@ class QueryPool:
     def _next(self, before: Job[Any] | None) -> Job[Any] | None:
         """The next job, None if this thread is to end."""
         with self._lock:
-            if before is not None and before.lost:
-                self._lost -= 1
-            while not self._waiting:
-                if self._closed or self._threads - self._lost > MAX_AT_WORK or not self._wait():
+            if before is not None:
+                self._lost -= before.lost
+                self._at_work.discard(before)
+            while (job := self._find()) is None:
+                if self._closed or self._quick_threads() > MAX_AT_WORK or not self._wait():
                     self._threads -= 1
                     return None
-            job = self._waiting.popleft()
+            self._waiting.remove(job)
+            self._at_work.add(job)
+            job.since = time.monotonic()
             job.thread = threading.get_ident()
             return job
 

@@ -15,6 +15,7 @@ from tests.node.troupe import Troupe
 from understudy.judging.verification import verify_targets
 from understudy.kernel.verify import Verdict
 from understudy.objects.ids import ActorId
+from understudy.objects.step import Outcome
 
 
 class Row(NamedTuple):
@@ -228,6 +229,30 @@ def test_the_verdict_is_right_and_names_the_cause(troupe: Troupe, tmp_path: Path
         assert troupe.step(actor).outcome is None, troupe.step(actor).outcome
     says = row.says if "hands on" in row.says else row.says.replace("py:5", f"py:{5 + shift}")
     assert_said(judge(troupe, actor), row.verdict, row.cause, says)
+
+
+@pytest.mark.parametrize("more", [0, 4, -8, 8], ids=["just", "a little too deep", "nearly", "too deep"])
+def test_how_deep_code_may_call_itself_accuses_nobody(troupe: Troupe, more: int):
+    down = "def down(n):\n    return n if n == 0 else down(n - 1)\ndef deepest(n):\n    try:\n        return deepest(n + 1)\n"
+    down += "    except RecursionError:\n        return n"
+    asked = create(troupe, down, "ctx.log(deepest(0))")
+    troupe.tell(asked, "go")
+    log = troupe.step(asked).log
+    assert log is not None
+    actor = create(troupe, down, f"ctx.log(down({int(troupe.reader.blob(log)) + more}))")
+    troupe.tell(actor, "go")
+    outcome = troupe.step(actor).outcome
+    assert (outcome is None) == (more <= 0), outcome
+    assert judge(troupe, actor).ok
+
+
+def test_a_forged_recursion_is_found(troupe: Troupe):
+    actor = create(troupe, "", "ctx.log('a')")
+    before = troupe.step(actor)
+    troupe.tell(actor, "go")
+    outcome = Outcome("failed", "RecursionError", "made up")
+    troupe.forge(actor, outcome=outcome, core=before.core, log=None)
+    assert_said(judge(troupe, actor), MISMATCH, "output", "gives something else")
 
 
 def test_two_actors_of_equal_code_that_share_a_global_are_told_which(troupe: Troupe):

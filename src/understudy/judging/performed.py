@@ -302,6 +302,7 @@ class _Program:
             exhausted=calls.exhausted,
             timers_first=calls.timers_first,
             abi=given.abi,
+            room=calls.room,
         )
 
 

@@ -6,6 +6,7 @@ It is not believed. What comes from it is what the code came out with; the judge
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from typing import Final, cast
@@ -141,7 +142,12 @@ class _Performer:
         engine = {FRESH: self._fresh, KEPT: self._kept}.get(run.way) or self._stage.watched()
         program = engine.load(TreeId(Id(run.core)), run.entry, self._reader)
         given = self._given(run)
-        result = perform(program, given)
+        usual = sys.getrecursionlimit()
+        sys.setrecursionlimit(usual + run.room)
+        try:
+            result = perform(program, given)
+        finally:
+            sys.setrecursionlimit(usual)
         self._world.let_threads_end()
         calls = given.calls
         assert isinstance(calls, ReplayCalls)

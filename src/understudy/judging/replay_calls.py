@@ -23,16 +23,25 @@ class ReplayCalls:
     asked for and the journal does not hold: the path, the digest that is recorded, and the one asked for. `stuck` is set
     by who runs the step and has to give it up. Neither is ever told from the outcome: a wit may name its exceptions as it likes.
 
+    `room` is how many frames deeper than usual the code may go: nothing records how deep it could where it ran.
+
     The journal does not say how answers and the wit's own timers were in turn. `timers_first` of them go off before each
     answer, and `raced` says whether that could make a difference.
     """
 
     def __init__(
-        self, answers: Sequence[Entry], reader: Reader, *, exhausted: str | None = None, timers_first: int = 0
+        self,
+        answers: Sequence[Entry],
+        reader: Reader,
+        *,
+        exhausted: str | None = None,
+        timers_first: int = 0,
+        room: int = 0,
     ) -> None:
         self.answers = answers
         self.exhausted = exhausted
         self.timers_first = timers_first
+        self.room = room
         self.raced = False
         self.entries: list[Entry] = []
         self.blocks: Sequence[Block] = ()

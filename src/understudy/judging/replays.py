@@ -46,9 +46,9 @@ class Replays:
         self._reader = reader
         self._stage = stage
 
-    def make(self, record: Record, owner: Owner, engines: Engines, *, timers_first: int = 0) -> Replay:
+    def make(self, record: Record, owner: Owner, engines: Engines, *, timers_first: int = 0, room: int = 0) -> Replay:
         """Make a step again. Raises StoreError, and what a stage raises."""
-        planned = self.plan(record, owner, engines, timers_first=timers_first)
+        planned = self.plan(record, owner, engines, timers_first=timers_first, room=room)
         plan = planned.plan
         try:
             result = plan.result if plan.program is None else perform(plan.program, plan.given)
@@ -60,9 +60,11 @@ class Replays:
             self._stage.staged(plan.given.store)
         return self.finish(record, planned, result)
 
-    def plan(self, record: Record, owner: Owner, engines: Engines, *, timers_first: int = 0) -> Planned:
+    def plan(self, record: Record, owner: Owner, engines: Engines, *, timers_first: int = 0, room: int = 0) -> Planned:
         """The first half. Raises StoreError."""
-        calls = ReplayCalls(record.answers, self._reader, exhausted=_exhausted(record), timers_first=timers_first)
+        calls = ReplayCalls(
+            record.answers, self._reader, exhausted=_exhausted(record), timers_first=timers_first, room=room
+        )
         plan = prepare_replay(record, staging=Staging(self._reader), calls=calls, engines=engines, owner=owner)
         return Planned(plan=plan, calls=calls)
 

@@ -120,7 +120,10 @@ class Broken(Struct, tag=True, frozen=True):
 
 
 class Run(Struct, frozen=True, kw_only=True):
-    """Run the code that an entry of a core names, in one of the `WAYS`; `journal` is the block of the recorded answers."""
+    """Run the code that an entry of a core names, in one of the `WAYS`; `journal` is the block of the recorded answers.
+
+    `room` is how many frames deeper than usual the code may go.
+    """
 
     entry: str
     way: str
@@ -135,6 +138,7 @@ class Run(Struct, frozen=True, kw_only=True):
     exhausted: str | None
     timers_first: int
     abi: str | None
+    room: int = 0
 
 
 class Runs(Struct, tag=True, frozen=True):

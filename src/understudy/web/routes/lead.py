@@ -62,7 +62,8 @@ async def tell_lead(request: Request) -> Response:
         return problem_of_outcome(message, answer)
     told: dict[str, Any] = {"head": str(answer.step), "state": _state_after(node, answer.step)}
     if answer.replies:
-        told["replies"] = reply_views(node.reader, answer)
+        # On a thread: a component may answer with megabytes.
+        told["replies"] = await asyncio.to_thread(reply_views, node.reader, answer)
     return json_answer(told, headers=headers)
 
 

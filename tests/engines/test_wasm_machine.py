@@ -145,7 +145,11 @@ def test_a_module_that_is_instantiated_twice_counts_twice_and_code_in_an_inner_c
     inner = f"(component (component {module} (core instance (instantiate $m))))"
     assert count_memories(bytes(wat2wasm(twice)), most=8) == 4
     assert count_memories(bytes(wat2wasm(twice)), most=3) == 3
+    borrowed = (
+        f"(component $c {module} (component (alias outer $c $m (core module $n)) (core instance (instantiate $n))))"
+    )
     assert count_memories(bytes(wat2wasm(inner)), most=8) == 8
+    assert count_memories(bytes(wat2wasm(borrowed)), most=8) == 8
     assert count_memories(bytes(wat2wasm("(component (component))")), most=8) == 0
 
 

@@ -214,8 +214,7 @@ def test_a_history_made_under_an_earlier_configuration_is_judged_by_its_results(
     core, staging = stage.core_with(different, {"state": b"99"})
     stage.troupe.forge(different, core=core, staging=staging)
     verdicts = stage.verdicts(same, different)
-    assert [(verdict.verdict, verdict.cause) for verdict in verdicts] == [("MATCH", None), ("UNVERIFIABLE", "engine")]
-    assert ENGINE_TEXT in str(verdicts[1].reason)
+    assert [(verdict.verdict, verdict.cause) for verdict in verdicts] == [("MATCH", None), ("MISMATCH", "output")]
 
 
 def test_no_match_certifies_a_configuration_that_never_was(stage: Stage):
@@ -250,6 +249,16 @@ def test_a_component_that_an_earlier_configuration_refused_accuses_nobody(stage:
     stage.troupe.forge(id, engine=engine, outcome=refused, core=stage.troupe.step(id).actor, component_hash=None)
     verdict = stage.verdict(id)
     assert (verdict.verdict, verdict.cause) == ("UNVERIFIABLE", "engine")
+
+
+@pytest.mark.parametrize("engine", ["kernel/1", OLD, ENGINE_TEXT])
+def test_a_component_that_ran_in_the_step_before_was_not_refused_in_this_one(stage: Stage, engine: str):
+    id = counted(stage)
+    before = stage.troupe.step(id).parent
+    assert before is not None
+    core = stage.troupe.reader.step(before).core
+    stage.troupe.forge(id, engine=engine, outcome=Outcome("failed", "BadComponent", "no"), core=core)
+    assert stage.verdict(id).verdict == "MISMATCH"
 
 
 @pytest.mark.parametrize("engine", ["wasm/1", "wasm/1;config=00", "wasm/1;source=none", "python/1", "kernel/1"])

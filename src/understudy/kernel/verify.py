@@ -58,6 +58,7 @@ HOST: Final = "host"  # the machine that judges could not run the code
 MAX_AHEAD_US: Final = 300_000_000  # five minutes: what two honest clocks may differ by
 
 _NO_SOURCE: Final = "none"
+_CONFIGURED: Final = "wasm"  # the engine whose text names a configuration
 _BY_CONFIGURATION: Final = ("BadComponent", "WrongWorld")  # what a component is depends on the engine's configuration
 
 
@@ -222,12 +223,14 @@ def judge_replay(
     if here is not None and _failed_to_load(record):
         reason = "the step ran external code whose source is not known, and the code that is here gives something else"
         return _unverifiable(SOURCE, reason, difference)
-    if same_engine and engine_rules(recorded) != engine_rules(engine):
+    # Earlier configurations of components that are run here gave the same results; one may have refused what is taken now.
+    excused = engine_name(recorded) != _CONFIGURED or refused_by_configuration(record)
+    if same_engine and engine_rules(recorded) != engine_rules(engine) and excused:
         reason = (
             f"the step was made by {engine_rules(recorded)}; {engine_rules(engine)} is here and gives something else"
         )
         return _unverifiable(ENGINE, reason, difference)
-    if _refused_to_load(record) and engine_name(engine) != engine_name(recorded):
+    if engine_name(recorded) == "kernel" != engine_name(engine) and refused_by_configuration(record):
         reason = f"an engine that did not say its configuration refused the code, and {engine_rules(engine)} takes it"
         return _unverifiable(ENGINE, reason, difference)
     if _lacked_engine(record) and engine_name(engine) != engine_name(recorded):
@@ -241,6 +244,18 @@ def judge_replay(
         difference.replayed,
         "the code gives something else than what is recorded",
     )
+
+
+def refused_by_configuration(record: Record) -> bool:
+    """True if the step says that its code could not be loaded, which another configuration of the engine may do.
+
+    Not where the step before ran that very code.
+    """
+    step, before = record.step, record.before.step
+    if step.outcome is None or step.outcome.code not in _BY_CONFIGURATION:
+        return False
+    ran = before is not None and before.outcome is None and engine_name(before.engine) != "kernel"
+    return not ran or record.consumed[0].message.lane == UPDATE
 
 
 def reading_problem(error: StoreError | ObjectError, *, whole: bool) -> Problem:
@@ -385,11 +400,6 @@ def _failed_to_load(record: Record) -> bool:
     """True for a step that failed before an engine ran: where it was made, external code may not have been there."""
     step = record.step
     return engine_name(step.engine) == "kernel" and step.outcome is not None and step.outcome.kind == FAILED
-
-
-def _refused_to_load(record: Record) -> bool:
-    step = record.step
-    return engine_name(step.engine) == "kernel" and step.outcome is not None and step.outcome.code in _BY_CONFIGURATION
 
 
 def _lacked_engine(record: Record) -> bool:

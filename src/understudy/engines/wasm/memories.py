@@ -45,7 +45,7 @@ def _memories_of(module: memoryview) -> int:
 
 def _holds_code(component: memoryview) -> bool:
     return any(
-        section == _CORE_MODULE or (section == _COMPONENT and _holds_code(body))
+        section in (_CORE_MODULE, _CORE_INSTANCE) or (section == _COMPONENT and _holds_code(body))
         for section, body in _sections(component[_PREAMBLE:])
     )
 

@@ -7,10 +7,14 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from understudy.cli.access import node_token
 from understudy.cli.looking import looking
 from understudy.cli.options import AsJson, Store
+from understudy.cli.running import ask_running, find_running
 from understudy.cli.screen import print_json, print_table, remark, say
-from understudy.node.looking.lookup import Evidence, Pending
+from understudy.cli.store import store_url
+from understudy.node.looking.lookup import MAX_PAGE, Evidence
+from understudy.web.history import pending_view
 
 Actor = Annotated[
     str | None, typer.Argument(metavar="[ACTOR]", help="Only what waits for this one.", show_default=False)
@@ -18,30 +22,51 @@ Actor = Annotated[
 
 
 def pending(actor: Actor = None, store: Store = None, as_json: AsJson = False) -> None:
-    """List messages that wait, and evidence against senders that lied. `understudy serve` works on what waits.
+    """List messages that wait, and evidence against senders that lied. A running node says why they wait, too.
 
     Example: understudy pending
     """
-    with looking(store) as node:
-        waiting = node.pending(None if actor is None else node.resolve(actor))
-        evidence = node.evidence()
-        names = {str(id): name for name, id in node.names().items()}
+    url = store_url(store)
+    with looking(store) as look:
+        id = None if actor is None else look.resolve(actor)
+        waiting = [pending_view(one) for one in look.pending(id, limit=MAX_PAGE)]
+        evidence = look.evidence()
+        names = {str(id): name for name, id in look.names().items()}
+    token = node_token(url)
+    running = find_running(url, token=token)
+    if running is not None:
+        path = "/pending" if id is None else f"/actors/{id}/pending"
+        waiting = ask_running(running, f"{path}?limit={MAX_PAGE}", token=token)["pending"]
     if as_json:
-        print_json({"pending": [_view(one) for one in waiting], "evidence": [_view(one) for one in evidence]})
+        print_json({"pending": waiting, "evidence": [_view(one) for one in evidence]})
         return
+    _show(waiting, names)
+    if waiting and running is None:
+        remark("no node runs: `understudy serve` works on what waits")
+    for proof in evidence:
+        sender, to = (names.get(party, party) for party in (proof.sender, proof.to))
+        remark(f"evidence: {sender} to {to}: {proof.why} ({proof.message})", style="yellow")
+
+
+def _show(waiting: list[dict[str, Any]], names: dict[str, str]) -> None:
     if not waiting:
         say("Nothing waits.")
-    else:
-        rows = [
-            [names.get(one.to, one.to), one.type, one.lane, str(one.seq), names.get(one.sender, one.sender), one.state]
-            for one in waiting
+        return
+    rows = [
+        [
+            names.get(one["to"], one["to"]),
+            one["type"],
+            one["lane"],
+            str(one["seq"]),
+            names.get(one["sender"], one["sender"]),
+            one["state"] + (f" ({one['attempts']} tries)" if one["attempts"] else ""),
         ]
-        print_table(["TO", "TYPE", "LANE", "SEQ", "FROM", "STATE"], rows)
-    for actor, reason in {one.to: one.error for one in waiting if one.error is not None}.items():
+        for one in waiting
+    ]
+    print_table(["TO", "TYPE", "LANE", "SEQ", "FROM", "STATE"], rows)
+    for actor, reason in {one["to"]: one["error"] for one in waiting if one["error"] is not None}.items():
         remark(f"{names.get(actor, actor)}: {reason}", style="yellow")
-    for proof in evidence:
-        remark(f"evidence: {proof.sender} to {proof.to}: {proof.why} ({proof.message})", style="yellow")
 
 
-def _view(one: Pending | Evidence) -> dict[str, Any]:
+def _view(one: Evidence) -> dict[str, Any]:
     return {**msgspec.structs.asdict(one), "message": str(one.message)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import msgspec
@@ -67,6 +67,20 @@ def find_running(url: str, *, token: str | None) -> Running | None:
         # A note that a killed node left behind, and a process that happens to have its number.
         return None
     return running if name == running.node else None
+
+
+def ask_running(running: Running, path: str, *, token: str | None) -> Any:
+    """The JSON that a node answers to a GET. Raises CommandError."""
+    try:
+        answer = httpx.get(
+            f"{running.address}{path}", headers=authorization(token), timeout=_ASK_SECONDS, trust_env=False
+        )
+        body = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise CommandError(f"the node at {running.address} (process {running.pid}) does not answer: {error}") from error
+    if not answer.is_success:
+        raise CommandError(str(body.get("detail", body)), code=body.get("code"))
+    return body
 
 
 def _wrong_token(running: Running, token: str | None) -> str:

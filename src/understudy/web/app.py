@@ -27,6 +27,7 @@ from understudy.web.routes.lead import lead_routes
 from understudy.web.routes.messages import send_message
 from understudy.web.routes.openapi import describe_actor as describe_actor_as_openapi
 from understudy.web.routes.openapi import describe_node
+from understudy.web.routes.pending import list_pending, list_pending_of
 from understudy.web.routes.query import ask_actor, ask_step, describe_actor
 from understudy.web.routes.root import show_root
 from understudy.web.routes.steps import list_steps, show_core, show_core_at_head, show_step, show_step_of
@@ -51,6 +52,8 @@ def routes() -> list[Route]:
         Route("/actors/{actor}/chain", guarded(show_chain, ASK), methods=["GET"]),
         Route("/actors/{actor}/steps", guarded(list_steps, ASK), methods=["GET"]),
         Route("/actors/{actor}/steps/{step}", guarded(show_step_of, ASK), methods=["GET"]),
+        Route("/actors/{actor}/pending", guarded(list_pending_of, ASK), methods=["GET"]),
+        Route("/pending", guarded(list_pending, ASK), methods=["GET"]),
         Route("/actors/{actor}/events", guarded(follow_actor, ASK), methods=["GET"]),
         Route("/actors/{actor}/core/{path:path}", guarded(show_core_at_head, ASK), methods=["GET"]),
         Route("/events", guarded(follow_node, ASK), methods=["GET"]),

@@ -10,7 +10,7 @@ import msgspec
 
 from understudy.kernel.log import log_lines
 from understudy.node.looking.look import Look
-from understudy.node.looking.lookup import ActorInfo
+from understudy.node.looking.lookup import ActorInfo, Pending
 from understudy.objects import ids
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.step import Step
@@ -35,6 +35,11 @@ def actor_view(info: ActorInfo) -> dict[str, Any]:
         "status": info.status,
         "reason": info.reason,
     }
+
+
+def pending_view(one: Pending) -> dict[str, Any]:
+    """A message that waits, in JSON."""
+    return {**msgspec.structs.asdict(one), "message": str(one.message)}
 
 
 def chain_view(look: Look, actor: ActorId, *, before: int | None, limit: int) -> dict[str, Any]:

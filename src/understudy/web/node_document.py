@@ -116,6 +116,10 @@ def _actors() -> Json:
     return {
         "/actors": {"get": listed, "post": create},
         "/actors/{actor}": {"get": _looked("showActor", "One actor", "Actor")},
+        "/actors/{actor}/pending": {
+            "get": _waiting("listPendingOf", "Messages that wait for the actor", [_ACTOR], (404,))
+        },
+        "/pending": {"get": _waiting("listPending", "Messages that wait, and why", [], ())},
         "/actors/{actor}/pause": {"post": _operated("pauseActor", "Let an actor take nothing but updates", _REASON)},
         "/actors/{actor}/resume": {"post": _operated("resumeActor", "Let a paused or held actor go on", None)},
         "/actors/{actor}/messages": {"post": _message("sendMessage", [_TYPE_HEADER])},
@@ -225,6 +229,12 @@ def _looked(name: str, summary: str, schema: str, parameters: list[Json] | None 
         parameters=[_ACTOR, *(parameters or []), _IF_NONE_MATCH],
         errors=(404,),
     )
+
+
+def _waiting(name: str, summary: str, parameters: list[Json], errors: tuple[int, ...]) -> Json:
+    limit = page_of("after", "", ID)[0]
+    found = {200: json_of("As it is at this moment", "Waiting")}
+    return operation(name, summary, found, parameters=[*parameters, limit], errors=errors)
 
 
 def _message(name: str, parameters: list[Json]) -> Json:

@@ -170,6 +170,26 @@ SCHEMAS: Final[Json] = {
         }
     ),
     "Actors": _object({"actors": {"type": "array", "items": ref("Actor")}, "next": _MAYBE_TEXT}),
+    "Waiting": _object(
+        {
+            "pending": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "to": TEXT,
+                        "sender": TEXT,
+                        "lane": TEXT,
+                        "seq": NUMBER,
+                        "type": TEXT,
+                        "message": ID,
+                        "state": TEXT,
+                        "attempts": NUMBER,
+                        "error": _MAYBE_TEXT,
+                    }
+                ),
+            }
+        }
+    ),
     "Created": _object({"id": ID, "name": _MAYBE_TEXT, "head": ID, "outcome": _OUTCOME}, {"error": OBJECT}),
     "File": {
         "description": "Text, or any bytes in base64",

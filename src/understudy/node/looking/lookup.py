@@ -72,8 +72,8 @@ class ActorInfo(Struct, frozen=True, kw_only=True):
 class Pending(Struct, frozen=True, kw_only=True):
     """A message that was accepted and not yet consumed.
 
-    `state` is "waiting", "retry" (tried again later), "stuck" (the host failed its actor), "paused", "held" or "suspect"
-    (node/holds.py); `error` is the reason.
+    `state` is "waiting", "running" (its actor runs a step now), "retry" (tried again later), "stuck" (the host failed its
+    actor), "slowed" (it floods), "paused", "held" or "suspect" (node/holds.py); `error` is the reason.
     """
 
     to: str

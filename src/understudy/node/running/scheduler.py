@@ -224,6 +224,7 @@ class Scheduler:
             stuck={cell.actor.text: cell.trouble for cell in cells if cell.trouble is not None},
             slowed={cell.actor.text: cell.slowed for cell in cells if cell.slowed is not None},
             host={cell.actor.text: cell.host_trouble for cell in cells if cell.host_trouble is not None},
+            running=frozenset(cell.actor.text for cell in cells if cell.stand is Stand.RUNNING),
             attempts={(cell.actor.text, key): count for cell in cells for key, count in list(cell.attempts.items())},
         )
 

@@ -18,6 +18,7 @@ class Troubles(Struct, frozen=True, kw_only=True):
     host: Mapping[str, str]
     slowed: Mapping[str, str]
     attempts: Mapping[tuple[str, str], int]
+    running: frozenset[str] = frozenset()  # actors with a step that runs at this moment
 
     def explain(self, pending: Pending) -> Pending:
         """The pending message with what holds it up."""
@@ -27,6 +28,8 @@ class Troubles(Struct, frozen=True, kw_only=True):
         error = stuck or pending.error or (self.host.get(pending.to) if attempts else None)
         if state == WAITS and pending.to in self.slowed:
             state, error = "slowed", self.slowed[pending.to]
+        if state == WAITS and pending.to in self.running:
+            state = "running"
         return msgspec.structs.replace(pending, state=state, attempts=attempts, error=error)
 
     def about(self, info: ActorInfo) -> ActorInfo:

@@ -13,7 +13,7 @@ import weakref
 import pytest
 
 from understudy.actors.contract import StepResult
-from understudy.engines.python.engine import PythonEngine
+from understudy.engines.python.engine import IDLE_SECONDS, KEPT, PythonEngine
 from understudy.testing.engine_suite import Objects, delivery, run, step_input
 
 KEEP = "def wit(core): core['kept'] = str({})\n"
@@ -250,6 +250,22 @@ def test_versions_no_longer_used_leave_memory():
     del engine
     gc.collect()
     assert not ({name for name in sys.modules if name.startswith("understudy_core_")} - before)
+
+
+def test_versions_that_nobody_uses_for_a_while_go_whatever_they_hold_though_the_collector_is_not_called():
+    now = 0.0
+    engine, objects = PythonEngine(monotonic=lambda: now), Objects()
+    busy = objects.core({"wit": "def wit(): pass"})
+    watched = []
+    for number in range(40):
+        program = engine.load(objects.core({"wit": f"big = [{number}] * 1000\ndef wit(): return big"}), "wit", objects)
+        watched.append(weakref.ref(program.function))
+        del program
+        kept = engine.load(busy, "wit", objects)
+        now += IDLE_SECONDS / 2
+    assert sum(ref() is not None for ref in watched) <= KEPT
+    # What is used all the time stays.
+    assert engine.load(busy, "wit", objects) is kept
 
 
 def test_the_version_that_was_used_last_stays():

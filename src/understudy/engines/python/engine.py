@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextvars
+import gc
 import logging
 import threading
+import time
 from collections.abc import Callable, Hashable
 from typing import Any, Final
 
@@ -39,6 +41,10 @@ CODE: Final = "code"  # where the modules are that code in `/wit` itself may imp
 MAX_WIT: Final = 1024 * 1024
 MAX_PROGRAMS: Final = 512
 MAX_SOURCE: Final = 16 * 1024 * 1024  # of all versions kept: loaded code takes some ten times its source
+# What a version keeps in its globals nobody can measure. So, when code is loaded, others are forgotten that were not used
+# for a minute: an actor that is updated again and again leaves no more than these behind.
+KEPT: Final = 8  # that are not forgotten for that
+IDLE_SECONDS: Final = 60.0
 _MAX_POINTERS: Final = 10_000
 
 _log = logging.getLogger(__name__)
@@ -52,12 +58,18 @@ class PythonEngine:
     """
 
     def __init__(
-        self, resolver: Resolver | None = None, *, fresh: bool = False, max_programs: int = MAX_PROGRAMS
+        self,
+        resolver: Resolver | None = None,
+        *,
+        fresh: bool = False,
+        max_programs: int = MAX_PROGRAMS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         install_aliases()
         self._resolver = resolver or default_resolver()
         self._fresh = fresh
         self._max_programs = max_programs
+        self._monotonic = monotonic
         self._pointers: dict[bytes, Pointer] = {}
         self._programs: dict[tuple[object, ...], PythonProgram] = {}
         self._search = Search()
@@ -84,6 +96,7 @@ class PythonEngine:
             program = self._build(key, pointer, core, store)
         self._clock += 1
         program.stamp = self._clock
+        program.used = self._monotonic()
         return program
 
     def version(self, core: TreeId, entry: str, store: Reader) -> Hashable:
@@ -108,7 +121,9 @@ class PythonEngine:
     def _for_queries(self) -> PythonEngine:
         with self._keeping:
             if self._queries is None:
-                self._queries = PythonEngine(self._resolver, fresh=self._fresh, max_programs=self._max_programs)
+                self._queries = PythonEngine(
+                    self._resolver, fresh=self._fresh, max_programs=self._max_programs, monotonic=self._monotonic
+                )
             return self._queries
 
     def check_state(self, core: TreeId, store: Reader) -> StateCheck:
@@ -198,10 +213,14 @@ class PythonEngine:
                 return known
             program = build(known)
             program.stamp = self._clock + 1
+            program.used = self._monotonic()
             with self._keeping:
                 self._programs[key] = program
-                self._drop_unused()
-            return program
+                has_dropped = self._drop_unused()
+        if has_dropped:
+            # Modules hold their functions, and those hold them: only the collector lets go of them.
+            gc.collect()
+        return program
 
     def _build_external(self, pointer: External, entry: str) -> PythonProgram:
         with loading(pointer.ref, in_core if pointer.module is None else in_package(pointer.module)):
@@ -289,15 +308,18 @@ class PythonEngine:
                     return program.version
         return Version(id, path, read())
 
-    def _drop_unused(self) -> None:
-        """Forget the programs that were not asked for the longest, until the rest is within bounds."""
+    def _drop_unused(self) -> bool:
+        """Forget the programs that were not asked for the longest, until the rest is within bounds. True if there were any."""
         size = sum(program.version.size for program in self._programs.values() if program.version is not None)
         by_age = sorted(self._programs, key=lambda key: self._programs[key].stamp)
+        idle, before = self._monotonic() - IDLE_SECONDS, len(by_age)
         for key in by_age[:-1]:
-            if len(self._programs) <= self._max_programs and size <= MAX_SOURCE:
+            is_over = len(self._programs) > self._max_programs or size > MAX_SOURCE
+            if not is_over and (len(self._programs) <= KEPT or self._programs[key].used > idle):
                 break
             version = self._programs.pop(key).version
             size -= 0 if version is None else version.size
+        return len(self._programs) < before
 
 
 def _entry(core: TreeId, name: str, store: Reader) -> Id | None:

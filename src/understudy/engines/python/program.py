@@ -39,7 +39,19 @@ class PythonProgram:
     """One wit of one version of the code. While it is held, so are its modules."""
 
     __slots__ = (
-        *("__weakref__", "_belongs", "_call", "_context", "_source", "entry", "function", "query", "stamp", "version"),
+        *(
+            "__weakref__",
+            "_belongs",
+            "_call",
+            "_context",
+            "_source",
+            "entry",
+            "function",
+            "query",
+            "stamp",
+            "used",
+            "version",
+        ),
     )
 
     def __init__(
@@ -60,6 +72,7 @@ class PythonProgram:
         self._source = source
         self.version = version
         self.stamp = 0
+        self.used = 0.0
         self._belongs = belongs
         # Copied for each step: what one sets for its thread, the next does not see, here as in a replay.
         self._context = contextvars.Context() if version is None else version.context

@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup browser test lint types format components test-components demo bench clean
+.PHONY: help setup browser test lint types format components test-components demo mutants bench clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -17,7 +17,7 @@ COMPONENTS := .build/components
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help:
-	@echo 'make setup | test | lint | types | format | components | test-components | demo | bench [ONLY=grid] | clean'
+	@echo 'make setup | test | lint | types | format | components | test-components | demo | mutants [EACH=10 ONLY=kernel] | bench [ONLY=grid] | clean'
 
 setup: $(READY)
 
@@ -70,6 +70,12 @@ types: setup
 format: setup
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
+
+# A sample of the faults that a library puts into the code: EACH for each room, none begun after MINUTES.
+EACH ?= 10
+MINUTES ?= 60
+mutants: setup
+	$(BIN)/python tests/mutation/run.py --each $(EACH) --minutes $(MINUTES) $(if $(ONLY),--only $(ONLY))
 
 demo: setup
 	$(BIN)/python examples/demo.py

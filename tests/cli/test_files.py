@@ -127,5 +127,12 @@ def test_commands_that_only_look_go_on_without_a_module_that_is_broken(project: 
         assert "this command goes on without it" in said
     assert "office" not in project.run("log", "greeter")
     assert "office can't be imported" in project.run("push", code=1)
+    project.write({"understudy.toml": "[actors.greeter]\npath = 7\n"})
+    for command in (("log", "greeter"), ("wut", "greeter")):
+        assert "this command goes on: the store is" in project.run(*command)
+    assert "path" in project.run("push", code=2)
+    project.write({"understudy.toml": "[node\n"})
+    assert "understudy.toml" in project.run("log", "greeter", code=2)
+    project.write({"understudy.toml": '[python]\nmodules = ["office"]\npaths = ["lib"]\n'})
     project.write({"lib/office.py": GREETER})
     assert "office" not in project.run("wut", "greeter")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from understudy.cli.looking import usable_modules, warn_of_loss
-from understudy.cli.store import store_url
+from understudy.cli.looking import store_to_look_at, usable_modules, warn_of_loss
 from understudy.cli.turns import wait_until_made
 from understudy.node.node import Node
 
@@ -14,7 +13,7 @@ from understudy.node.node import Node
 @contextmanager
 def asking(given: str | None) -> Iterator[Node]:
     """A node that only looks and is asked, with the modules of the project, which its code may need. Raises StoreError."""
-    url = store_url(given)
+    url = store_to_look_at(given)
     usable_modules()
     wait_until_made(url)
     node = Node.open(url, read_only=True)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from understudy.cli.errors import WrongUse
 from understudy.cli.project import find_project
 from understudy.cli.screen import remark
-from understudy.cli.store import store_url
+from understudy.cli.store import store_of_broken_project, store_url
 from understudy.cli.turns import wait_until_made
 from understudy.node.looking.look import Look, look_into
 from understudy.store.open import find_loss
@@ -17,7 +18,7 @@ from understudy.store.open import find_loss
 @contextmanager
 def looking(given: str | None) -> Iterator[Look]:
     """A node that only looks: at what is durable now, also beside the node that serves the store. Raises StoreError."""
-    url = store_url(given)
+    url = store_to_look_at(given)
     wait_until_made(url)
     node = look_into(url)
     warn_of_loss(url)
@@ -27,14 +28,30 @@ def looking(given: str | None) -> Iterator[Look]:
         node.backend.close()
 
 
+def store_to_look_at(given: str | None) -> str:
+    """The store, also where the project file has another mistake. Raises WrongUse if it does not say which store."""
+    try:
+        return store_url(given)
+    except WrongUse as error:
+        url = store_of_broken_project(Path())
+        if url is None:
+            raise
+        remark(f"{error}\nthis command goes on: the store is {url}", style="yellow")
+        return url
+
+
 def usable_modules() -> list[str]:
     """The modules of the project of this folder that can be imported, and are now; a warning for each other one."""
-    project = find_project(Path())
+    try:
+        project = find_project(Path())
+    except WrongUse as error:
+        remark(f"{error}\nthis command goes on without the modules of the project", style="yellow")
+        return []
     found = {} if project is None else project.import_modules()
-    for error in found.values():
-        if error is not None:
-            remark(f"{error}\nthis command goes on without it", style="yellow")
-    return [module for module, error in found.items() if error is None]
+    for problem in found.values():
+        if problem is not None:
+            remark(f"{problem}\nthis command goes on without it", style="yellow")
+    return [module for module, problem in found.items() if problem is None]
 
 
 def warn_of_loss(url: str) -> None:

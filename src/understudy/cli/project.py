@@ -149,6 +149,15 @@ def find_project(folder: Path) -> Project | None:
     return Project(folder, node.store, node.listen, node.open, parsed.python, parsed.actors, parsed.components)
 
 
+def read_node_part(folder: Path) -> NodePart | None:
+    """`[node]` alone of a folder's project file, None if that can't be understood by itself either."""
+    try:
+        parsed = tomllib.loads((folder / PROJECT_FILE).read_text(encoding="utf-8"))
+        return msgspec.convert(parsed.get("node", {}), NodePart)
+    except (OSError, ValueError):
+        return None
+
+
 def open_project(folder: Path) -> Project:
     """The project of a folder. Raises WrongUse if there is none."""
     project = find_project(folder)

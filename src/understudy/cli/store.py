@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from understudy.cli.project import Project, find_project
+from understudy.cli.project import Project, find_project, read_node_part
 from understudy.store.open import store_seen_from
 
 DEFAULT_STORE: Final = "rocksdb:.understudy"
@@ -23,6 +23,12 @@ def store_url(given: str | None, folder: Path | None = None) -> str:
 def project_store(project: Project) -> str:
     """A project's store; a relative directory counts from the project, wherever the command was called."""
     return store_seen_from(project.folder, project.store or DEFAULT_STORE)
+
+
+def store_of_broken_project(folder: Path) -> str | None:
+    """The store that a project file names although the rest of it can't be understood; None if that can't be either."""
+    node = read_node_part(folder)
+    return None if node is None else store_seen_from(folder, node.store or DEFAULT_STORE)
 
 
 def keep_private() -> None:

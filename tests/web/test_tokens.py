@@ -20,7 +20,7 @@ from understudy.web.routes.lead import lead_routes
 from understudy.web.tokens import KEPT, BadTokens, TokenFolder, Tokens, check_token, find_first_token, first_token
 
 ASKED_BY_POST = ("/actors/{actor}/query/{name}", "/steps/{step}/query/{name}")
-NODE_WIDE = ("/actors", "/events", "/ipfs/{cid}")
+NODE_WIDE = ("/actors", "/events", "/pending", "/ipfs/{cid}")
 FREE = ("/healthz", "/openapi.json")
 LANES = {"queue": "send", "signal": "send", "update": "update", "Update": "update", "": "update"}
 
@@ -222,3 +222,12 @@ def test_the_first_token_is_made_once_for_its_owner_alone(tmp_path: Path) -> Non
 def test_a_token_that_no_header_can_have_is_named(text: str) -> None:
     with pytest.raises(BadTokens, match="UNDERSTUDY_TOKEN"):
         check_token(text, "UNDERSTUDY_TOKEN")
+
+
+def test_health_names_actors_only_to_who_may_ask_about_all_of_them(doorman: Doorman) -> None:
+    doorman.face.post("/actors/bob/pause", json={"reason": "a secret"})
+    asked = doorman.face.as_somebody(None).get("/healthz").json()
+    assert [hold["name"] for hold in asked["holds"]] == ["bob"]
+    for holder in (doorman.holding("send"), doorman.holding("ask", actors=["ada"])):
+        assert holder.get("/healthz").json()["status"] == "ok"
+        assert "secret" not in holder.get("/healthz").text

@@ -227,7 +227,13 @@ SCHEMAS: Final[Json] = {
         {"name": TEXT, "version": TEXT, "node": TEXT, "actors": TEXT, "events": TEXT, "health": TEXT, "openapi": TEXT}
     ),
     "Health": _object(
-        {"status": {"enum": ["ok", "failed"]}, "node": TEXT, "version": TEXT, "feed": {"type": ["integer", "null"]}}
+        {"status": {"enum": ["ok", "failed"]}, "node": TEXT, "version": TEXT, "feed": {"type": ["integer", "null"]}},
+        {
+            "holds": {
+                "type": "array",
+                "items": _object({"actor": ID, "name": _MAYBE_TEXT, "state": TEXT, "reason": TEXT}),
+            }
+        },
     ),
     "Tree": {
         "description": "Names of objects that exist, as links",

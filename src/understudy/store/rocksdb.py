@@ -49,6 +49,8 @@ from understudy.store.port import Receipt, Unit
 from understudy.store.rocksdb_log import check_logs
 from understudy.store.rocksdb_loss import CURE, describe_loss, is_short, is_short_for_sure
 
+_TRIES: Final = 8  # to open beside processes that close: each of them can be in the way once
+_OLD_LOG_GONE: Final = re.compile(r"No such file or directory: .*/LOG\.old\.")
 _CURRENT: Final = "CURRENT"  # the file that every RocksDB database has, once it was made
 _OPEN_HERE: Final[set[Path]] = set()  # stores that this process writes to
 
@@ -448,6 +450,12 @@ def _open(path: Path, *, read_only: bool, accept_loss: bool) -> Rdict:
         _keep_private(path)
     access = AccessType.read_only() if read_only else AccessType.read_write()
     with _one_opens(path):
+        for _ in range(_TRIES):
+            try:
+                return Rdict(str(path), options=options(), access_type=access)
+            except Exception as error:
+                if not _OLD_LOG_GONE.search(str(error)):
+                    raise
         return Rdict(str(path), options=options(), access_type=access)
 
 
@@ -455,8 +463,9 @@ def _open(path: Path, *, read_only: bool, accept_loss: bool) -> Rdict:
 def _one_opens(path: Path) -> Iterator[None]:
     """Keep other processes from opening the store meanwhile, for reading too.
 
-    RocksDB moves the text log of its last run away before it takes its own lock. Two processes that do so at once find
-    each other's files gone, and one of them fails.
+    RocksDB moves the text log of its last run away before it takes its own lock, and removes the oldest of such logs.
+    Two processes that do so at once find each other's files gone, and one of them fails. A process that closes the
+    store removes such logs too, and is not kept out here: who runs into that opens again.
     """
     folder = os.open(path, os.O_RDONLY)
     try:
@@ -489,9 +498,10 @@ def _keep_private(path: Path) -> None:
     RocksDB goes on making files that everybody may read, as far as the umask lets it; the folder shuts them in.
     """
     for entry, mode in ((path, 0o700), *((entry, 0o600) for entry in path.iterdir() if entry.is_file())):
-        if entry.stat().st_mode & 0o077:
-            # Whoever may write here without owning it has to leave the mode to the owner.
-            with suppress(PermissionError):
+        # Whoever may write here without owning it has to leave the mode to the owner; a process that is just closing
+        # the store takes files of its own away.
+        with suppress(PermissionError, FileNotFoundError):
+            if entry.stat().st_mode & 0o077:
                 entry.chmod(mode)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import string
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -244,6 +246,18 @@ def test_how_deep_code_may_call_itself_accuses_nobody(troupe: Troupe, more: int)
     outcome = troupe.step(actor).outcome
     assert (outcome is None) == (more <= 0), outcome
     assert judge(troupe, actor).ok
+
+
+def test_how_a_node_was_started_changes_no_step():
+    code = """
+import sys
+from understudy.engines.python.modules import Source
+source = Source("odd.py", "core-x/odd.py", b"if not __debug__: raise SystemExit('off')\\nassert False, 'told'", is_package=False)
+print(sys.flags.optimize, flush=True)
+exec(source.code())
+"""
+    ended = subprocess.run([sys.executable, "-O", "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.stderr.splitlines()[-1:]) == ("1\n", ["AssertionError: told"]), ended
 
 
 def test_a_forged_recursion_is_found(troupe: Troupe):

@@ -56,7 +56,8 @@ class Source:
         """The compiled source. Raises SyntaxError."""
         if self._code is None:
             try:
-                self._code = compile(self.data or b"", self.filename, "exec", dont_inherit=True)
+                # An `assert` is part of the code, and how a node was started is not: PYTHONOPTIMIZE changes no step.
+                self._code = compile(self.data or b"", self.filename, "exec", dont_inherit=True, optimize=0)
             except (ValueError, SyntaxError) as error:
                 # Of a null byte Python says no place.
                 if isinstance(error, SyntaxError) and error.filename is not None:

@@ -238,6 +238,20 @@ def test_a_message_that_ends_the_process_is_held_and_an_update_cures_it(
     assert fsck(open_store(server.url)).findings == []
 
 
+def test_a_file_of_marks_that_can_not_be_written_or_read_stops_no_node(store: Path) -> None:
+    for spoil in (lambda path: path.mkdir(), lambda path: path.write_bytes(b"understudy running 1\nbut not quite")):
+        with Living(open_store(f"rocksdb:{store}"), store_url=f"rocksdb:{store}") as living:
+            actor = living.create(wit=DEADLY)
+        path = store / "running"
+        path.unlink()
+        spoil(path)
+        with Living(open_store(f"rocksdb:{store}"), store_url=f"rocksdb:{store}") as living:
+            assert isinstance(living.tell(actor, "add", 1), int)
+            assert living.node.holds() == []
+        if path.is_dir():
+            path.rmdir()
+
+
 def test_a_node_that_is_killed_blames_nobody_whose_message_is_harmless(server: Server, store: Path) -> None:
     (actor,) = make(store, "innocent")
     for _ in range(3):

@@ -417,7 +417,13 @@ class Node(Look):
         folder = store_folder(self.store_url)
         if folder is None:
             return
-        found = suspect(self._marks.keep_in(folder), self._holds.known, now=self._clock())
+        try:
+            left = self._marks.keep_in(folder)
+        except OSError as error:
+            # The node can do without: only who ends the process would stay unknown.
+            _log.warning("what runs can't be noted in %s: %s", folder, error)
+            return
+        found = suspect(left, self._holds.known, now=self._clock())
         self._holds.put(found)
         for (actor, _), hold in found.items():
             level = logging.ERROR if hold.state == HELD else logging.WARNING

@@ -12,7 +12,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
-from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -29,9 +28,6 @@ _log = logging.getLogger("understudy.async_wits")
 
 OnDone = Callable[[StepResult | Exception], None]
 Control = Callable[[bool], None]
-
-# What is told when code of a wit gets and gives away control, for whatever the wit starts on its loop too.
-_control: ContextVar[Control | None] = ContextVar("understudy_control", default=None)
 
 
 class AsyncWits:
@@ -195,14 +191,26 @@ class _Loop:
 def _named_like_its_parent(loop: asyncio.AbstractEventLoop, coroutine: Any, **context: Any) -> asyncio.Task[Any]:
     """A task that bears the name of the actor whose wit began it: it may be the one that holds the loop."""
     parent = asyncio.current_task(loop)
-    control = _control.get()
+    # Not by a context variable: a wit has a context of its own.
+    control = getattr(parent, "control", None)
     if control is not None:
         coroutine = _watched(coroutine, control)
-    return asyncio.Task(coroutine, loop=loop, name=None if parent is None else parent.get_name(), **context)
+    task = _Task(coroutine, loop=loop, name=None if parent is None else parent.get_name(), **context)
+    task.control = control
+    return task
+
+
+class _Task(asyncio.Task[Any]):
+    """A task that knows who is told when its code has control."""
+
+    control: Control | None = None
 
 
 async def _drive(wit: _Wit) -> None:
-    _control.set(wit.control)
+    # What the wit starts on its loop is told of too.
+    task = asyncio.current_task()
+    assert isinstance(task, _Task)
+    task.control = wit.control
     try:
         result: StepResult | Exception = await asyncio.wait_for(_watched(wit.awaitable, wit.control), wit.seconds)
     except Exception as error:

@@ -154,6 +154,10 @@ def test_a_core_may_come_as_a_car_file(face: Face) -> None:
     assert face.get("/actors/again").json()["id"] == made["id"]
 
 
+# A block of these shows that it is wrong when it is read, and is named with its place in the file.
+WRONG_BY_THEMSELVES = {"a child that belongs into a bucket", "64 entries", "another hash", "another bucket size"}
+
+
 @pytest.mark.parametrize("name", FORGED)
 def test_a_core_whose_large_tree_is_not_what_it_says_is_refused_and_nothing_is_stored(face: Face, name: str) -> None:
     staging = Staging(face.node.reader)
@@ -164,7 +168,7 @@ def test_a_core_whose_large_tree_is_not_what_it_says_is_refused_and_nothing_is_s
     write_car(file, [core], staging.new.values())
     before = len(list(face.node.backend.ids()))
     problem = problem_of(face.post("/actors", content=file.getvalue(), headers=CAR), 422)
-    assert "this core is not whole" in problem["detail"]
+    assert ("of the CAR file" if name in WRONG_BY_THEMSELVES else "this core is not whole") in problem["detail"]
     assert len(list(face.node.backend.ids())) == before
 
 

@@ -34,7 +34,7 @@ class Cell:
     `attempts` counts tries per inbox key. `overflow` says that the store holds waiting messages that `waiting` does not,
     `more_updates` the same of the update lane. `held` is why it takes only updates. `suspect` counts the messages that are
     tried alone, because the process ended while one of them ran. `slot` is the mark of the step that runs,
-    `slowed` is why it rests before it takes more than updates, `host_trouble` what the machine lacked for the last one.
+    `slowed` is why it rests before it takes more than updates, `host_troubles` what the machine lacked, per inbox key.
     """
 
     __slots__ = (
@@ -43,7 +43,7 @@ class Cell:
         "attempts",
         "began",
         "held",
-        "host_trouble",
+        "host_troubles",
         "more_updates",
         "overflow",
         "owner",
@@ -74,7 +74,7 @@ class Cell:
         self.more_updates = False
         self.held: Hold | None = None
         self.suspect = 0
-        self.host_trouble: str | None = None
+        self.host_troubles: dict[str, str] = {}
         self.slot = NO_SLOT
         self.slowed: str | None = None
         self.owner: str | None = None

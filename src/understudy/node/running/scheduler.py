@@ -223,7 +223,7 @@ class Scheduler:
         return Troubles(
             stuck={cell.actor.text: cell.trouble for cell in cells if cell.trouble is not None},
             slowed={cell.actor.text: cell.slowed for cell in cells if cell.slowed is not None},
-            host={cell.actor.text: cell.host_trouble for cell in cells if cell.host_trouble is not None},
+            host={(cell.actor.text, key): why for cell in cells for key, why in list(cell.host_troubles.items())},
             running=frozenset(cell.actor.text for cell in cells if cell.stand is Stand.RUNNING),
             attempts={(cell.actor.text, key): count for cell in cells for key, count in list(cell.attempts.items())},
         )
@@ -475,7 +475,6 @@ class Scheduler:
 
     def _try_again(self, cell: Cell, taken: list[Delivery], error: HostFailed) -> None:
         """The machine had no room for this step: nothing is consumed, and it is tried until there is."""
-        cell.host_trouble = str(error)
         if len(taken) > 1:
             # One of them may fit where all of them do not.
             cell.waiting.put_back(taken)
@@ -484,6 +483,7 @@ class Scheduler:
             return
         key = sender_key(taken[0].message)
         cell.attempts[key] = attempt = cell.attempts.get(key, 0) + 1
+        cell.host_troubles[key] = str(error)
         _log.warning("actor %s: %s; it is tried again", cell.actor.text, error)
         self._park(cell, taken, key, HOST_RETRY.delay_ms(attempt))
 
@@ -498,13 +498,16 @@ class Scheduler:
         key = sender_key(taken[0].message)
         if result.retry is not None:
             cell.attempts[key] = attempt = cell.attempts.get(key, 0) + 1
+            cell.host_troubles.pop(key, None)
             retry = self._cells.policy(cell).retry
             if attempt < retry.attempts:
                 self._park(cell, taken, key, retry.delay_ms(attempt))
                 return
             result = exhausted(result)
-        cell.attempts.pop(key, None)
-        cell.host_trouble = None
+        for delivery in taken:
+            # Several that were tried again may end in one step.
+            cell.attempts.pop(sender_key(delivery.message), None)
+            cell.host_troubles.pop(sender_key(delivery.message), None)
         cell.singles = max(0, cell.singles - 1)
         self._seal(cell, plan, result)
         self._make_ready(cell)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
+from collections import Counter
+from collections.abc import Awaitable
 from functools import partial
 
 import pytest
@@ -13,13 +17,21 @@ from tests.components.actor_process import COUNTER
 from tests.engines.components import COUNT, ZERO, actor, asked, counter, spin
 from tests.node.living import Living
 from understudy.actors.errors import HostFailed
+from understudy.actors.query import Blob, QueryInput, Result
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.wasm import machine as bounds
 from understudy.engines.wasm.engine import WasmEngine
 from understudy.engines.wasm.limits import Limits
-from understudy.engines.wasm.machine import QUICK_FUEL, Machine, default_machine
+from understudy.engines.wasm.machine import (
+    MAX_ANSWERERS,
+    MAX_ANSWERERS_OF_ONE,
+    QUICK_FUEL,
+    Machine,
+    default_machine,
+)
 from understudy.engines.wasm.memories import count_memories
-from understudy.node.errors import Busy, Rejected
+from understudy.engines.wasm.query import WasmQuery
+from understudy.node.errors import Busy, QueryFailed, Rejected
 
 FILES = {"runtime": b"wasm", "wit": b"/code:c:handle"}
 ENDLESS = actor("(loop $again (br $again)) unreachable")
@@ -89,6 +101,101 @@ def test_a_query_waits_for_memory_as_a_step_does(monkeypatch: pytest.MonkeyPatch
         with machine.memory(100 * MB), pytest.raises(Busy, match="other components"):
             node.run(node.node.query(id, "any"))
         assert node.run(node.node.query(id, "any"))
+
+
+# Each query computes for as long as it may where its name has three letters, and answers at once where it has four.
+SLOW = asked(
+    "(if (i32.eq (local.get 3) (i32.const 3)) (then (loop $again (br $again)))) (call $blob (i32.const 1024) (i32.const 4))"
+)
+
+
+def test_queries_that_compute_for_long_give_way_a_few_of_one_actor_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    under_way: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+    threads: set[str] = set()
+    lock = threading.Lock()
+    ask = WasmQuery._ask
+
+    def watched(self: WasmQuery, given: QueryInput, state: bytes, fuel: int) -> Result:
+        if fuel == QUICK_FUEL:
+            return ask(self, given, state, fuel)
+        owner = str(given.actor)
+        with lock:
+            threads.add(threading.current_thread().name)
+            under_way[owner] += 1
+            most[owner] = max(most[owner], under_way[owner])
+            most["all"] = max(most["all"], under_way.total())
+        try:
+            return ask(self, given, state, fuel)
+        finally:
+            with lock:
+                under_way[owner] -= 1
+
+    monkeypatch.setattr(WasmQuery, "_ask", watched)
+    with living(Machine(threads=1, memory=4096 * MB)) as node:
+        files = {**FILES, "code/c.wasm": SLOW, "limits": b'{"fuel": 60000000}'}
+        made = [node.run(node.node.create(files, nonce=str(number))).id for number in range(6)]
+
+        async def story() -> list[str]:
+            asked = [asyncio.ensure_future(node.node.query(id, "run", timeout=60)) for id in made for _ in range(4)]
+            for id in made:
+                assert await node.node.query(id, "fast", timeout=60)
+            return [error.code if isinstance(error := await failed(each), QueryFailed) else "" for each in asked]
+
+        assert node.run(story()) == ["OutOfFuel"] * 24
+    assert threads == {"understudy-components"}
+    assert max(most[str(id)] for id in made) <= MAX_ANSWERERS_OF_ONE
+    assert most["all"] <= MAX_ANSWERERS
+
+
+async def failed(query: Awaitable[object]) -> Exception | None:
+    try:
+        await query
+    except Exception as error:
+        return error
+    return None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a thread has a priority of its own")
+def test_what_computes_for_long_has_the_lowest_priority_and_what_is_quick_has_not():
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    machine = Machine(threads=1, memory=1)
+    before = priority()
+    assert machine.answer(priority, owner="a").result(30) == machine.compute(priority).result(30) == 19
+    assert machine.answer(lambda: machine.gives_way, owner="a").result(30)
+    assert priority() == before and not machine.gives_way
+
+
+def test_a_question_that_nobody_waits_for_any_more_is_forgotten_before_it_begins():
+    machine = Machine(threads=1, memory=1)
+    gate, began = threading.Event(), threading.Event()
+    held = [machine.answer(lambda: gate.wait(30), owner="a") for _ in range(MAX_ANSWERERS_OF_ONE)]
+    given_up = machine.answer(began.set, owner="a")
+    assert machine.answer(lambda: 42, owner="b").result(30) == 42
+    assert given_up.cancel() and not machine._answerers._waiting
+    gate.set()
+    assert all(each.result(30) for each in held)
+    assert machine.answer(began.is_set, owner="a").result(30) is False
+
+
+def test_a_long_query_asks_another_and_both_come_to_an_answer():
+    # `neighbours.ask` is called once at the beginning, and what follows takes more than a quick attempt has.
+    asks = asked(
+        f"""(i64.store (i32.const 2048) (i64.const 0x6574617473))
+            (call $ask (local.get 4) (local.get 5) (i32.const 2048) (i32.const 5)
+              (i32.const 0) (i32.const 0) (i32.const 128))
+            (local.set 4 (i32.load (i32.const 144))) (local.set 5 (i32.load (i32.const 148)))
+            (local.set 0 (i32.const {QUICK_FUEL}))
+            (loop $turn (br_if $turn (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
+            (call $blob (local.get 4) (local.get 5))"""
+    )
+    with living(Machine(threads=1, memory=2048 * MB)) as node:
+        node.run(node.node.create({**FILES, "code/c.wasm": counter()}, name="c"))
+        id = node.run(node.node.create({**FILES, "code/c.wasm": asks})).id
+        answer = node.run(node.node.query(id, "any", Blob(b"c"), timeout=60)).result
+        assert isinstance(answer, Blob) and answer.data == b"0"
 
 
 def test_memory_is_lent_to_as_many_as_there_is_for_and_given_back(monkeypatch: pytest.MonkeyPatch):

@@ -10,12 +10,12 @@ import contextlib
 import os
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from understudy.actors.errors import HostFailed
 from understudy.engines.wasm.limits import Limits
@@ -25,11 +25,16 @@ MAX_FUEL: Final = 100_000_000_000  # what /limits may ask for here: some two min
 MEMORY_SHARE: Final = 2  # components together may use the machine's memory divided by this
 MEMORY_SECONDS: Final = 10.0  # how long a step waits for memory that others use, before it is tried again later
 MAX_ASKERS: Final = 64  # steps that may wait for an answer of others: they compute little, and wait long
+MAX_ANSWERERS: Final = 8  # long queries that compute at once: more would leave too little to long steps
+MAX_ANSWERERS_OF_ONE: Final = (
+    2  # of one actor: four actors whose queries never end leave nothing to long ones of others
+)
 IDLE_SECONDS: Final = 10.0  # how long a thread waits for the next long step before it ends
 _NICE: Final = 19
 _CGROUP: Final = Path("/sys/fs/cgroup/memory.max")
 
 Value = TypeVar("Value")
+_thread = threading.local()
 
 
 class Machine:
@@ -46,6 +51,7 @@ class Machine:
         self._wanting = 0
         self._computers = _Threads(threads)
         self._askers = _Threads(MAX_ASKERS)
+        self._answerers = _Threads(MAX_ANSWERERS, of_one=MAX_ANSWERERS_OF_ONE)
 
     def check(self, limits: Limits, memories: int) -> None:
         """Raise HostFailed where a core asks for more than this node gives to anybody."""
@@ -92,6 +98,15 @@ class Machine:
         """Do something long on one of the threads, after those that came before; what `waits` for others has its own."""
         return (self._askers if waits else self._computers).submit(work)
 
+    def answer(self, work: Callable[[], Value], *, owner: str) -> Future[Value]:
+        """Do what a long query of an actor wants, after those that came before; what is cancelled in time is never begun."""
+        return self._answerers.submit(work, owner)
+
+    @property
+    def gives_way(self) -> bool:
+        """True on one of our threads: what is long can be done where it is, and waits for no other thread."""
+        return getattr(_thread, "gives_way", False)
+
 
 class _Lent(AbstractContextManager[None]):
     """Memory that is held within a `with`. A class, since a generator for each message would cost as much as all the rest."""
@@ -109,50 +124,77 @@ class _Lent(AbstractContextManager[None]):
         self._machine.give(self._size)
 
 
-class _Threads:
-    """So many threads at most, there while there is something to do. None of them keeps the process alive."""
+class _Work(Generic[Value]):
+    """Something to do, for whom, and what hears of its end."""
 
-    def __init__(self, most: int) -> None:
+    __slots__ = ("_do", "future", "owner")
+
+    def __init__(self, do: Callable[[], Value], owner: str) -> None:
+        self._do = do
+        self.owner = owner
+        self.future: Future[Value] = Future()
+
+    def run(self) -> None:
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            self.future.set_result(self._do())
+        except BaseException as error:
+            self.future.set_exception(error)
+
+
+class _Threads:
+    """So many threads at most, there while there is something to do. None of them keeps the process alive.
+
+    Those that came first are first, but of one owner at most `of_one` are under way at once.
+    """
+
+    def __init__(self, most: int, *, of_one: int | None = None) -> None:
         self._most = most
+        self._of_one = most if of_one is None else of_one
         self._lock = threading.Condition()
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._waiting: deque[_Work[Any]] = deque()
+        self._at_work: Counter[str] = Counter()
         self._threads = 0
         self._idle = 0
 
-    def submit(self, work: Callable[[], Value]) -> Future[Value]:
-        future: Future[Value] = Future()
-
-        def do() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(work())
-            except BaseException as error:
-                future.set_exception(error)
-
+    def submit(self, do: Callable[[], Value], owner: str = "") -> Future[Value]:
+        work = _Work(do, owner)
         with self._lock:
-            self._waiting.append(do)
-            if self._idle >= len(self._waiting):
-                self._lock.notify_all()
-            elif self._threads < self._most:
+            self._waiting.append(work)
+            self._lock.notify_all()
+            if self._idle < len(self._waiting) and self._threads < self._most:
                 threading.Thread(target=self._work, name="understudy-components", daemon=True).start()
                 self._threads += 1
-        return future
+        work.future.add_done_callback(lambda future: self._drop(work) if future.cancelled() else None)
+        return work.future
+
+    def _drop(self, work: _Work[Any]) -> None:
+        """What nobody waits for any more must not wait behind others, and hold what it would have worked on."""
+        with self._lock, contextlib.suppress(ValueError):
+            self._waiting.remove(work)
 
     def _work(self) -> None:
         _give_way()
         while (work := self._next()) is not None:
-            work()
+            work.run()
+            with self._lock:
+                self._at_work -= Counter([work.owner])
 
-    def _next(self) -> Callable[[], None] | None:
+    def _next(self) -> _Work[Any] | None:
         with self._lock:
             self._idle += 1
-            self._lock.wait_for(lambda: self._waiting, IDLE_SECONDS)
+            work = self._lock.wait_for(self._find, IDLE_SECONDS)
             self._idle -= 1
-            if not self._waiting:
+            if work is None:
                 self._threads -= 1
                 return None
-            return self._waiting.popleft()
+            self._waiting.remove(work)
+            self._at_work[work.owner] += 1
+            return work
+
+    def _find(self) -> _Work[Any] | None:
+        return next((work for work in self._waiting if self._at_work[work.owner] < self._of_one), None)
 
 
 def default_machine() -> Machine:
@@ -183,6 +225,7 @@ def _machine_memory() -> int:
 
 def _give_way() -> None:
     """On this thread from here on: only what no other thread wants of the processor."""
+    _thread.gives_way = True
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
@@ -10,12 +12,12 @@ import msgspec
 from understudy.actors.errors import HostFailed, WitError
 from understudy.actors.query import BAD_RESULT, JSON, UNKNOWN_QUERY, WUT, Blob, Error, QueryInput, Result
 from understudy.engines.wasm.component import LoadedComponent
-from understudy.engines.wasm.failure import Stopped
+from understudy.engines.wasm.failure import OUT_OF_FUEL, Stopped
 from understudy.engines.wasm.grit import answer_of
 from understudy.engines.wasm.guest import Guest
 from understudy.engines.wasm.host import Host, Log
 from understudy.engines.wasm.limits import Limits
-from understudy.engines.wasm.machine import Machine
+from understudy.engines.wasm.machine import QUICK_FUEL, Machine
 from understudy.engines.wasm.post import MESSAGE
 from understudy.engines.wasm.program import STATE, read_state
 from understudy.engines.wasm.values import Flavour, is_text
@@ -36,12 +38,34 @@ class WasmQuery:
         self._machine = machine
         self._limits = limits
 
-    def run(self, given: QueryInput) -> Result:
-        """Run one query. Raises WitError: UNKNOWN_QUERY, "NoState", or how the component failed; HostFailed."""
+    def run(self, given: QueryInput) -> Result | Awaitable[Result]:
+        """Run one query; awaitable if it computes for long.
+
+        Raises WitError: UNKNOWN_QUERY, "NoState", or how the component failed; HostFailed.
+        """
         state = read_state(given.store, given.step.core)
         if state is None:
             raise WitError("NoState", "the actor has no /state, since its genesis failed: an update can cure it")
-        answer = self._ask(given, state) if self._loaded.world.has_query else None
+        if not self._loaded.world.has_query:
+            return self._complete(given, state, None)
+        machine, fuel = self._machine, self._limits.fuel
+        if machine is None or machine.gives_way or fuel <= QUICK_FUEL:
+            return self._complete(given, state, self._ask(given, state, fuel))
+        try:
+            return self._complete(given, state, self._ask(given, state, QUICK_FUEL))
+        except WitError as error:
+            if error.code != OUT_OF_FUEL:
+                raise
+        # A query changes nothing, and whom it asked it asks again at the same steps: it begins again, where there is time.
+        return self._compute(machine, given, state)
+
+    async def _compute(self, machine: Machine, given: QueryInput, state: bytes) -> Result:
+        future = machine.answer(lambda: self._ask(given, state, self._limits.fuel), owner=str(given.actor))
+        answer = await asyncio.wrap_future(future)
+        return self._complete(given, state, answer)
+
+    def _complete(self, given: QueryInput, state: bytes, answer: Result | None) -> Result:
+        """The answer to a query: the component's own, or else what every actor answers."""
         if given.name == STATE and not isinstance(answer, Blob):
             return state_blob(state)
         if given.name == WUT and not isinstance(answer, Blob):
@@ -50,7 +74,7 @@ class WasmQuery:
             raise WitError(UNKNOWN_QUERY, f"there is no query {given.name!r}; there are {STATE} and {WUT}")
         return answer
 
-    def _ask(self, given: QueryInput, state: bytes) -> Result:
+    def _ask(self, given: QueryInput, state: bytes, fuel: int) -> Result:
         if self._loaded.world.flavour is Flavour.TEXT and not is_text(state):
             raise WitError("NotText", "/state is not UTF-8, and this component takes strings")
         host = Host(
@@ -61,6 +85,7 @@ class WasmQuery:
             number=0,
             objects=given.store,
             calls=given.calls,
+            fuel=fuel,
         )
         try:
             with self._memory(), Guest(self._loaded, host) as guest:

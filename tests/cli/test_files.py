@@ -37,14 +37,17 @@ def test_a_link_that_leads_back_out_or_nowhere_is_named_and_the_walk_ends(tmp_pa
     (project / "core" / "a" / "round").symlink_to("../../other")
     (project / "other" / "again").symlink_to("../other")
     (project / "core" / "out").symlink_to("../../elsewhere")
+    (project / "core" / "a" / "secret").symlink_to("../../../elsewhere/z")
+    (project / "core" / "gone").symlink_to("../../elsewhere/gone")
     (project / "core" / "itself").symlink_to("itself")
     found = find_files(project / "core", project=project)
     assert sorted(found.files) == ["a/round/y", "a/x", "itself"]
     words = "\n".join(found.problems)
     assert "a/back is a link to a folder that it is in itself" in words
     assert "a/round/again is a link to a folder that it is in itself" in words
-    assert "core/out is a link out of the project" in words
-    assert len(found.problems) == 3
+    for link in ("core/out", "core/a/secret", "core/gone"):
+        assert f"{link} is a link out of the project" in words
+    assert len(found.problems) == 5
 
 
 def test_links_that_multiply_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,8 +115,11 @@ def test_all_that_can_not_be_read_is_named_with_what_to_do(tmp_path: Path) -> No
 
 def test_a_push_names_what_can_not_be_read_and_exclude_mends_it(project: Shell) -> None:
     (project.folder / "greeter" / "data").symlink_to("/usr")
+    (project.folder / "greeter" / "users").symlink_to("/etc/passwd")
     said = project.run("push", code=1)
     assert "data is a link out of the project, to /usr" in said
+    assert "users is a link out of the project, to /etc/passwd" in said
+    (project.folder / "greeter" / "users").unlink()
     project.write({"understudy.toml": '[actors.greeter]\npath = "greeter"\nexclude = ["data"]\n'})
     assert "greeter  created" in project.run("push")
 

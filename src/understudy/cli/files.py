@@ -27,7 +27,7 @@ class Found(NamedTuple):
 
 
 def find_files(top: Path, *, project: Path, exclude: Sequence[str] = ()) -> Found:
-    """The files below a folder. Links to folders are followed within the project.
+    """The files below a folder. Links to files and folders are followed within the project.
 
     `exclude` are globs of paths below `top`; one without a slash means a name at any depth. Raises CommandError.
     """
@@ -71,28 +71,38 @@ class _Walk:
             if entry.name.startswith(".") or is_excluded(path, self._exclude):
                 continue
             if not _is_folder(entry):
-                self._add(path, Path(entry.path))
+                self._add(path, entry)
             elif entry.name not in _LEFT_OUT and self._may_enter(entry, through):
                 self.enter(Path(entry.path), f"{path}/", (*through, Path(entry.path).resolve()))
 
-    def _add(self, path: str, file: Path) -> None:
-        if file.name.endswith(_LEFT_OUT_ENDS):
+    def _add(self, path: str, entry: os.DirEntry[str]) -> None:
+        if entry.name.endswith(_LEFT_OUT_ENDS) or (entry.is_symlink() and self._leads_out(entry)):
             return
         if len(self.found.files) == MAX_FILES:
             raise CommandError(f"{self._top} holds more than {MAX_FILES:,} files: leave some out with `exclude`")
-        self.found.files[path] = file
+        self.found.files[path] = Path(entry.path)
 
     def _may_enter(self, entry: os.DirEntry[str], through: tuple[Path, ...]) -> bool:
         real = Path(entry.path).resolve()
         if real in through:
             self.found.problems.append(f"{entry.path} is a link to a folder that it is in itself")
-        elif not any(real.is_relative_to(root) for root in self._roots):
-            self.found.problems.append(
-                f"{entry.path} is a link out of the project, to {real}: name that folder under `files`"
-            )
         else:
-            return True
+            return not self._leads_out(entry)
         return False
+
+    def _leads_out(self, entry: os.DirEntry[str]) -> bool:
+        """True if a link leads out of the project, which is then named: what it leads to would be in the history for good."""
+        try:
+            real = Path(entry.path).resolve()
+        except (OSError, RuntimeError):
+            # A link that leads to itself: reading it says so.
+            return False
+        if any(real.is_relative_to(root) for root in self._roots):
+            return False
+        self.found.problems.append(
+            f"{entry.path} is a link out of the project, to {real}: if that is meant, name it under `files`"
+        )
+        return True
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

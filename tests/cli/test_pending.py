@@ -53,6 +53,17 @@ def test_a_running_node_says_what_runs_and_what_is_tried_again(project: Shell) -
         assert time.monotonic() < until
 
 
+def test_a_message_that_runs_is_said_to_run_also_where_nobody_else_wants_to(project: Shell) -> None:
+    project.write({"greeter/code/greeter.py": WAITS})
+    project.serve()
+    project.run("send", "greeter", f'"{project.folder}"', "--type", "sleep", "--wait", "0")
+    until = time.monotonic() + 30
+    while not (project.folder / "sleeps").exists():
+        assert time.monotonic() < until
+    assert set(_waiting(project)) == {("greeter", "running")}
+    project.write({"enough": ""})
+
+
 def test_without_a_node_what_waits_is_shown_with_what_works_on_it(project: Shell) -> None:
     project.run("push")
     project.run("pause", "greeter", "--reason", "moving house")

@@ -220,11 +220,13 @@ class Scheduler:
     def troubles(self, actor: ActorId | None = None) -> Troubles:
         """What holds actors up at this moment, or one of them. From any thread."""
         cells = list(self._cells.all()) if actor is None else [cell for cell in [self._cells.known(actor)] if cell]
+        holder = None if (running := self._running) is None else running[0]
         return Troubles(
             stuck={cell.actor.text: cell.trouble for cell in cells if cell.trouble is not None},
             slowed={cell.actor.text: cell.slowed for cell in cells if cell.slowed is not None},
             host={(cell.actor.text, key): why for cell in cells for key, why in list(cell.host_troubles.items())},
-            running=frozenset(cell.actor.text for cell in cells if cell.stand is Stand.RUNNING),
+            # One that runs with the token has no stand of its own yet.
+            running=frozenset(cell.actor.text for cell in cells if cell.stand is Stand.RUNNING or cell is holder),
             attempts={(cell.actor.text, key): count for cell in cells for key, count in list(cell.attempts.items())},
         )
 

@@ -81,6 +81,27 @@ def test_a_step_that_begins_quickly_and_takes_long_comes_to_what_a_replay_comes_
         assert [verdict.verdict for verdict in node.run(node.node.verify())] == ["MATCH"]
 
 
+def test_a_long_step_is_cut_at_its_deadline_a_quick_one_is_not_and_a_replay_repeats_no_cut():
+    with living(Machine(threads=1, memory=2048 * MB)) as node:
+        # A long message takes some hundred million units of fuel: no machine has them in a millisecond.
+        files = {**FILES, "code/c.wasm": MOODY, "policy": b'{"deadline_ms": 1}'}
+        id = node.run(node.node.create(files)).id
+
+        def tell(content: bytes) -> tuple[str, str] | None:
+            answer = node.run(node.node.answer(id, node.run(node.node.send(id, content, type="message"))))
+            return None if answer.outcome is None else (answer.outcome.kind, answer.outcome.code)
+
+        assert tell(b"[1]") is None
+        # The second waits for what is left of the first, since one actor computes on one thread.
+        assert [tell(b"{}"), tell(b"{}")] == [("cut", "Deadline")] * 2
+        assert tell(b"[1]") is None
+        found = node.node.reader.find(node.node.reader.step(node.node.actor(id).head).core, "state")
+        assert found is not None and node.node.reader.blob(found) == b"2"
+        (verdict,) = node.run(node.node.verify())
+        assert (verdict.verdict, verdict.cause, verdict.at_height) == ("UNVERIFIABLE", "cut", 2)
+        assert [verdict.verdict for verdict in node.run(node.node.verify(integrity_only=True))] == ["INTACT"]
+
+
 def test_what_a_core_asks_for_above_the_ceiling_of_the_node_is_refused_at_the_door():
     with living(Machine(threads=1, memory=256 * MB, fuel=2_000_000_000)) as node:
         for limits, said in (
@@ -163,7 +184,7 @@ def test_what_computes_for_long_has_the_lowest_priority_and_what_is_quick_has_no
 
     machine = Machine(threads=1, memory=1)
     before = priority()
-    assert machine.answer(priority, owner="a").result(30) == machine.compute(priority).result(30) == 19
+    assert machine.answer(priority, owner="a").result(30) == machine.compute(priority, owner="a").result(30) == 19
     assert machine.answer(lambda: machine.gives_way, owner="a").result(30)
     assert priority() == before and not machine.gives_way
 
@@ -227,10 +248,10 @@ def test_long_work_is_done_in_turn_and_its_failure_is_told():
     def fail() -> None:
         raise HostFailed("no")
 
-    futures = [machine.compute(partial(abs, number)) for number in range(50)]
+    futures = [machine.compute(partial(abs, number), owner=str(number % 3)) for number in range(50)]
     assert [future.result(30) for future in futures] == list(range(50))
     with pytest.raises(HostFailed):
-        machine.compute(fail).result(30)
+        machine.compute(fail, owner="a").result(30)
     assert len([thread for thread in computing() if thread.is_alive()]) >= 1
 
 

@@ -49,8 +49,9 @@ class Machine:
         self._lock = threading.Condition(threading.Lock())
         self._memory_free = memory
         self._wanting = 0
-        self._computers = _Threads(threads)
-        self._askers = _Threads(MAX_ASKERS)
+        # Of one actor one: its steps follow each other, as long as none is cut.
+        self._computers = _Threads(threads, of_one=1)
+        self._askers = _Threads(MAX_ASKERS, of_one=1)
         self._answerers = _Threads(MAX_ANSWERERS, of_one=MAX_ANSWERERS_OF_ONE)
 
     def check(self, limits: Limits, memories: int) -> None:
@@ -94,9 +95,12 @@ class Machine:
         finally:
             self._wanting -= 1
 
-    def compute(self, work: Callable[[], Value], *, waits: bool = False) -> Future[Value]:
-        """Do something long on one of the threads, after those that came before; what `waits` for others has its own."""
-        return (self._askers if waits else self._computers).submit(work)
+    def compute(self, work: Callable[[], Value], *, owner: str, waits: bool = False) -> Future[Value]:
+        """Do a long step of an actor on one of the threads, after those that came before; what `waits` for others has its own.
+
+        What is cancelled in time is never begun. What goes on after that keeps its thread, and the next of its owner waits.
+        """
+        return (self._askers if waits else self._computers).submit(work, owner)
 
     def answer(self, work: Callable[[], Value], *, owner: str) -> Future[Value]:
         """Do what a long query of an actor wants, after those that came before; what is cancelled in time is never begun."""
@@ -149,16 +153,16 @@ class _Threads:
     Those that came first are first, but of one owner at most `of_one` are under way at once.
     """
 
-    def __init__(self, most: int, *, of_one: int | None = None) -> None:
+    def __init__(self, most: int, *, of_one: int) -> None:
         self._most = most
-        self._of_one = most if of_one is None else of_one
+        self._of_one = of_one
         self._lock = threading.Condition()
         self._waiting: deque[_Work[Any]] = deque()
         self._at_work: Counter[str] = Counter()
         self._threads = 0
         self._idle = 0
 
-    def submit(self, do: Callable[[], Value], owner: str = "") -> Future[Value]:
+    def submit(self, do: Callable[[], Value], owner: str) -> Future[Value]:
         work = _Work(do, owner)
         with self._lock:
             self._waiting.append(work)

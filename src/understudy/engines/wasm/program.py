@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, NamedTuple
 
@@ -99,10 +100,18 @@ class WasmProgram:
             except _Long:
                 # All that it did is on its own log and host, and forgotten: it begins again, where there is time.
                 self._was_long = True
-        return self._compute(machine, lambda: self._attempt(given, work, component_hash))
+        future = machine.compute(
+            lambda: self._attempt(given, work, component_hash), owner=str(given.actor), waits=self.loaded.world.asks
+        )
+        return self._await(future)
 
-    async def _compute(self, machine: Machine, attempt: Callable[[], StepResult | Awaitable[StepResult]]) -> StepResult:
-        result = await asyncio.wrap_future(machine.compute(attempt, waits=self.loaded.world.asks))
+    async def _await(self, future: Future[StepResult | Awaitable[StepResult]]) -> StepResult:
+        try:
+            result = await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            # The step was cut. What still computes keeps its thread, and a quick message must not wait behind it.
+            self._was_long = False
+            raise
         return result if isinstance(result, StepResult) else await result
 
     def _attempt(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -115,6 +116,8 @@ class Server:
             cwd=self.folder,
         )
         assert self.process.stdout is not None
+        # One that may end before it says where it listens: what is asked then fails as what is asked after its end does.
+        self.http = httpx.Client()
         said = ""
         while (line := self.process.stdout.readline()) not in ("", "}\n"):
             said += line
@@ -316,6 +319,102 @@ def test_a_step_that_asks_a_deadly_query_is_not_held_for_it(server: Server, stor
     assert server.update(deadly, MENDED).status_code == 200
     assert server.send(asking, "add", 1).json()["replies"][0]["content"] == 1
     assert server.status(asking) == "ready"
+
+
+BIRTH = """
+import os
+from understudy import Wit
+wit = Wit()
+
+@wit.genesis
+def genesis() -> None:
+    if not os.path.exists({well!r}):
+        os._exit(3)
+
+@wit.message("add")
+def add(number: int) -> int:
+    return number
+"""
+
+
+def bear(server: Server, code: str) -> httpx.Response:
+    return server.http.post("/actors", json={"name": "child", "core": {"wit": code}})
+
+
+def start_until_held(server: Server, actor: str | None = None) -> str:
+    """Start again until the process stays; who is held then."""
+    for _ in range(4):
+        server.start()
+        while server.process is not None and server.process.poll() is None:
+            try:
+                holds = [hold for hold in server.http.get("/healthz").json()["holds"] if hold["state"] == "held"]
+            except httpx.TransportError:
+                continue
+            if holds:
+                assert actor in (None, holds[0]["actor"])
+                return str(holds[0]["actor"])
+        server.wait_for_end()
+    raise AssertionError("nobody is held")
+
+
+def command(server: Server, *words: str) -> subprocess.CompletedProcess[str]:
+    arguments = [sys.executable, "-m", "understudy", *words, "--store", server.url]
+    return subprocess.run(arguments, capture_output=True, text=True, cwd=server.folder, timeout=PATIENCE, check=False)
+
+
+def test_a_birth_that_ends_the_process_is_refused_at_once_and_can_be_resumed(server: Server, tmp_path: Path) -> None:
+    well = tmp_path / "well"
+    code = BIRTH.format(well=str(well))
+    server.start()
+    with pytest.raises(httpx.TransportError):
+        bear(server, code)
+    assert server.wait_for_end() != 0
+    actor = start_until_held(server)
+    for _ in range(2):
+        refused = bear(server, code)
+        assert refused.status_code == 503
+        assert actor in refused.json()["detail"] and "held" in refused.json()["detail"]
+        assert "push a core that is mended, or resume it" in refused.json()["detail"]
+    assert [one["state"] for one in server.http.get(f"/actors/{actor}/pending").json()["pending"]] == ["held"]
+    # Nothing but its birth can be asked for, and nobody who is not there is resumed.
+    assert server.http.get(f"/actors/{actor}").status_code == 404
+    assert server.http.post(f"/actors/{actor[:-8]}aaaaaaaa/resume").status_code == 404
+    # The cause is still there: the process ends again, and it is held again.
+    with contextlib.suppress(httpx.TransportError):
+        server.http.post(f"/actors/{actor}/resume")
+    assert server.wait_for_end() != 0
+    assert start_until_held(server, actor) == actor
+    well.touch()
+    resumed = server.http.post(f"/actors/{actor}/resume")
+    assert resumed.status_code == 200 and resumed.json()["id"] == actor and resumed.json()["status"] != "held"
+    born = bear(server, code)
+    assert (born.status_code, born.json()["id"]) == (201, actor)
+    assert server.send(born.json()["id"], "add", 2).json()["replies"][0]["content"] == 2
+
+
+def test_a_mended_core_gets_the_name_of_the_one_whose_birth_ended_the_process(server: Server, tmp_path: Path) -> None:
+    code = BIRTH.format(well=str(tmp_path / "well"))
+    (tmp_path / "child").mkdir()
+    (tmp_path / "child" / "wit").write_text(code)
+    (tmp_path / "understudy.toml").write_text('[actors.child]\npath = "child"\n')
+    ended = command(server, "push")
+    assert ended.returncode == 3, ended
+    # Nobody tries it without a node: what is pushed or resumed before is answered all the same.
+    refused = command(server, "push")
+    assert refused.returncode == 1 and "was not born" in refused.stdout, refused
+    actor = start_until_held(server)
+    refused = command(server, "push")
+    assert refused.returncode == 1 and "push a core that is mended" in refused.stdout, refused
+    server.stop()
+    resumed = command(server, "resume", actor)
+    assert resumed.returncode == 0 and "suspect: it is born once more, alone" in resumed.stdout, resumed
+    (tmp_path / "child" / "wit").write_text(code.replace("os._exit(3)", "pass"))
+    mended = command(server, "push")
+    assert mended.returncode == 0 and "created" in mended.stdout, mended
+    assert actor not in mended.stdout
+    assert start_until_held(server, actor) == actor
+    child = server.http.get("/actors/child").json()
+    assert child["id"] != actor and child["status"] == "ready"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -31,12 +31,12 @@ from understudy.kernel.verify import Verdict
 from understudy.node.asking.queries import QUERY_SECONDS, Queried, Queries
 from understudy.node.asking.watch import QueryWatch
 from understudy.node.errors import BadRequest, Busy, Conflict, Held, NodeFailed, NotFound, Rejected
-from understudy.node.holds import HELD, MAX_REASON, PAUSED, Hold, Holds, Kind, read_holds
+from understudy.node.holds import HELD, MAX_REASON, PAUSED, SUSPECT, Hold, Holds, Kind, read_holds
 from understudy.node.intake.cores import rejected, stage_core, stage_patch
 from understudy.node.intake.reception import Answer, Found, Reception, Sending, answer_of, made_by
 from understudy.node.looking.feed import Event, Feed
 from understudy.node.looking.look import Look, read_meta
-from understudy.node.looking.lookup import ActorInfo, Page, Pending
+from understudy.node.looking.lookup import ActorInfo, Page, Pending, Unborn
 from understudy.node.running.committer import Done
 from understudy.node.running.forks import guard_forks
 from understudy.node.running.marks import Marks
@@ -131,6 +131,7 @@ class Node(Look):
         self._clock = clock or (lambda: time.time_ns() // 1000)
         self._reception = Reception(backend, self._scheduler.committer)
         self._live = False
+        self._only_updates = False
         self._tell_failure: Callable[[StepId, Step], None] | None = None
 
     @classmethod
@@ -148,12 +149,14 @@ class Node(Look):
         must come before the messages that its update cures.
         """
         guard_forks()
+        self._only_updates = only_updates
         await asyncio.to_thread(self._find_suspects)
         await asyncio.to_thread(lambda: self._scheduler.start(only_updates=only_updates))
         self._live = True
 
     def let_all_step(self) -> None:
         """End what `start(only_updates=True)` began."""
+        self._only_updates = False
         self._scheduler.let_all_step()
 
     async def stop(self) -> None:
@@ -248,8 +251,10 @@ class Node(Look):
     async def create_from(
         self, blocks: Sequence[Block], core: TreeId, *, name: str | None = None, caller: str = LOCAL
     ) -> Created:
-        """An actor whose core is a tree of these blocks. Raises Rejected, Conflict, BadName."""
+        """An actor whose core is a tree of these blocks. Raises Rejected, Conflict, BadName; Held if its birth ended the process."""
         actor = ActorId(core)
+        # Before its code is looked at: that runs it.
+        self._refuse_held(actor)
         staging = Staging(self.reader)
         for block in blocks:
             staging.put(block)
@@ -261,7 +266,8 @@ class Node(Look):
                 await self.set_name(name, actor, expected=None)
             return Created(id=actor, name=name or self.lookup.names.name_of(actor), head=self.actor(actor).head)
         with _Reservation(self._reserved, name):
-            moves = [Move(name_ref(name), None, actor)] if name and self.lookup.names.actor_of(name) is None else []
+            before = None if name is None else self.lookup.names.actor_of(name)
+            moves = [Move(name_ref(name), before, actor)] if name and before != actor else []
             sending = Sending(
                 to=str(actor),
                 sender=self._party(caller),
@@ -373,13 +379,20 @@ class Node(Look):
         text = f"an operator paused it{': ' if reason else ''}{reason}; resume it to let it go on"
         hold = Hold(state=PAUSED, reason=text, since=self._clock())
         await asyncio.to_thread(self._holds.put, {(actor, Kind.PAUSE): hold})
-        return self._hold_changed(actor)
+        if self._live:
+            self._scheduler.holds_changed(actor)
+        return self.lookup.actor(actor)
 
-    async def resume(self, actor: ActorId) -> ActorInfo:
-        """End a pause, and let an actor that is held or stuck try again. Harmless if nothing holds it. Raises NotFound."""
-        self.lookup.actor(actor)
+    async def resume(self, actor: ActorId) -> ActorInfo | Unborn:
+        """End a pause, and let an actor that is held or stuck try again. Harmless if nothing holds it. Raises NotFound.
+
+        An actor that was never born is born then; on a node that takes only updates, it is left to the next one.
+        """
+        self.lookup.expected(actor)
         await asyncio.to_thread(self._remove_holds, actor)
-        return self._hold_changed(actor)
+        if self._live:
+            self._scheduler.holds_changed(actor)
+        return self.lookup.expected(actor)
 
     async def set_name(self, name: str, actor: ActorId | None, *, expected: ActorId | None) -> None:
         """Move a name by compare-and-set; None removes it, or says that it is new. Raises Conflict, BadName."""
@@ -423,7 +436,9 @@ class Node(Look):
             # The node can do without: only who ends the process would stay unknown.
             _log.warning("what runs can't be noted in %s: %s", folder, error)
             return
-        found = suspect(left, self._holds.known, now=self._clock())
+        found = suspect(
+            left, self._holds.known, now=self._clock(), is_born=lambda actor: self.lookup.head(actor) is not None
+        )
         self._holds.put(found)
         for (actor, _), hold in found.items():
             level = logging.ERROR if hold.state == HELD else logging.WARNING
@@ -432,12 +447,25 @@ class Node(Look):
     def _remove_holds(self, actor: ActorId) -> None:
         if not self._live:
             self._holds.load()
-        self._holds.remove(actor, Kind)
+        if self._only_updates and self._is_held_unborn(actor):
+            # Births are let through here, and this one may end a process that was not started to run it.
+            text = "it is born once more, alone, when a node serves the store"
+            hold = Hold(state=SUSPECT, reason=text, since=self._clock(), messages=1)
+            self._holds.put({(actor, Kind.STEPS): hold})
+        else:
+            self._holds.remove(actor, Kind)
 
-    def _hold_changed(self, actor: ActorId) -> ActorInfo:
-        if self._live:
-            self._scheduler.holds_changed(actor)
-        return self.lookup.actor(actor)
+    def _is_held_unborn(self, actor: ActorId) -> bool:
+        """True if the birth of an actor ended the process, and this node will not try it by itself."""
+        hold = self._holds.get(actor, Kind.STEPS)
+        if hold is None or self.lookup.head(actor) is not None:
+            return False
+        return hold.state == HELD or self._only_updates
+
+    def _refuse_held(self, actor: ActorId) -> None:
+        hold = self._holds.get(actor, Kind.STEPS)
+        if hold is not None and self._is_held_unborn(actor):
+            raise Held(f"the actor of this core, {actor}, is held and was not born: {hold.reason}")
 
     # What the parts call back.
 
@@ -577,7 +605,8 @@ class Node(Look):
     def _check_name(self, name: str, actor: ActorId) -> None:
         _check_actor_name(name)
         taken = self.lookup.names.actor_of(name)
-        if name in self._reserved or (taken is not None and taken != actor):
+        # One whose birth ended the process gives its name to the core that is mended.
+        if name in self._reserved or (taken is not None and taken != actor and not self._is_held_unborn(taken)):
             raise Conflict(f"the name {name!r} is taken by another actor")
 
     def _check_alive(self) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from understudy.kernel.log import log_lines
 from understudy.node.looking.look import Look
-from understudy.node.looking.lookup import ActorInfo, Pending
+from understudy.node.looking.lookup import ActorInfo, Pending, Unborn
 from understudy.objects import ids
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.step import Step
@@ -35,6 +35,14 @@ def actor_view(info: ActorInfo) -> dict[str, Any]:
         "status": info.status,
         "reason": info.reason,
     }
+
+
+def expected_view(about: ActorInfo | Unborn) -> dict[str, Any]:
+    """The same, also for an actor that is not born yet."""
+    if isinstance(about, ActorInfo):
+        return actor_view(about)
+    nothing = dict.fromkeys(("head", "height", "engine"))
+    return {"id": str(about.id), "name": about.name, **nothing, "status": about.status, "reason": about.reason}
 
 
 def pending_view(one: Pending) -> dict[str, Any]:

@@ -120,8 +120,12 @@ def _actors() -> Json:
             "get": _waiting("listPendingOf", "Messages that wait for the actor", [_ACTOR], (404,))
         },
         "/pending": {"get": _waiting("listPending", "Messages that wait, and why", [], ())},
-        "/actors/{actor}/pause": {"post": _operated("pauseActor", "Let an actor take nothing but updates", _REASON)},
-        "/actors/{actor}/resume": {"post": _operated("resumeActor", "Let a paused or held actor go on", None)},
+        "/actors/{actor}/pause": {
+            "post": _operated("pauseActor", "Let an actor take nothing but updates", "Actor", _REASON)
+        },
+        "/actors/{actor}/resume": {
+            "post": _operated("resumeActor", "Let a paused or held actor go on", "Resumed", None)
+        },
         "/actors/{actor}/messages": {"post": _message("sendMessage", [_TYPE_HEADER])},
         "/actors/{actor}/messages/{type}": {"post": _message("sendMessageOfType", [in_path("type", "The type")])},
         "/actors/{actor}/query/{name}": {
@@ -208,11 +212,11 @@ _BEFORE: Final = page_of("before", "Only steps below this height", NUMBER)
 _TYPE_HEADER: Final = in_header("Message-Type", "The type; without it, `message`", {"type": "string", "minLength": 1})
 
 
-def _operated(name: str, summary: str, body: Json | None) -> Json:
+def _operated(name: str, summary: str, schema: str, body: Json | None) -> Json:
     return operation(
         name,
         summary,
-        {200: json_of("As it is now", "Actor")},
+        {200: json_of("As it is now", schema)},
         parameters=[_ACTOR],
         errors=(404, 413, 415, 422),
         body=body,

@@ -169,6 +169,17 @@ SCHEMAS: Final[Json] = {
             "reason": _MAYBE_TEXT,
         }
     ),
+    "Resumed": _object(
+        {
+            "id": ID,
+            "name": _MAYBE_TEXT,
+            "head": _MAYBE_TEXT,
+            "height": {"type": ["integer", "null"]},
+            "engine": _MAYBE_TEXT,
+            "status": TEXT,
+            "reason": _MAYBE_TEXT,
+        }
+    ),
     "Actors": _object({"actors": {"type": "array", "items": ref("Actor")}, "next": _MAYBE_TEXT}),
     "Waiting": _object(
         {

@@ -65,6 +65,13 @@ def actor_in(request: Request) -> ActorId:
     return actor
 
 
+def expected_actor_in(request: Request) -> ActorId:
+    """The same, also for one that is not born yet. Raises as `actor_in`."""
+    actor = node_of(request).lookup.resolve_expected(request.path_params["actor"])
+    grant_of(request).check_actor(node_of(request), actor)
+    return actor
+
+
 def step_in(request: Request) -> tuple[StepId, Step]:
     """The step that the path names. Raises BadId, NotFound, HttpProblem 403 if the token is not for its actor."""
     id = StepId(ids.parse(request.path_params["step"]))

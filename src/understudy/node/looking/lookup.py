@@ -69,6 +69,15 @@ class ActorInfo(Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class Unborn(Struct, frozen=True, kw_only=True):
+    """An actor whose first step is still to come: its genesis waits. `status` and `reason` are those of that message."""
+
+    id: ActorId
+    name: str | None
+    status: str
+    reason: str | None
+
+
 class Pending(Struct, frozen=True, kw_only=True):
     """A message that was accepted and not yet consumed.
 
@@ -117,6 +126,24 @@ class Lookup:
             raise NotFound(f"there is no actor {text} here; `understudy actors` lists those there are")
         return actor
 
+    def resolve_expected(self, text: str) -> ActorId:
+        """As `resolve`, but the whole id also means an actor that is not born yet, for which mail waits."""
+        try:
+            return self.resolve(text)
+        except NotFound:
+            try:
+                actor = ActorId(TreeId(ids.parse(text)))
+            except BadId:
+                pass
+            else:
+                if self.is_expected(actor):
+                    return actor
+            raise
+
+    def is_expected(self, actor: ActorId) -> bool:
+        """True if an actor is not born, and mail waits for it."""
+        return self.head(actor) is None and next(iter(self._backend.rows(waiting_of(actor))), None) is not None
+
     def head(self, actor: ActorId) -> StepId | None:
         """The newest durable step."""
         value = self._backend.ref(head_ref(actor))
@@ -133,6 +160,14 @@ class Lookup:
         """One actor. Raises NotFound."""
         holds = read_holds(self._backend, actor)
         return self._info(actor, self.newest(actor), self.names.name_of(actor), holds)
+
+    def expected(self, actor: ActorId) -> ActorInfo | Unborn:
+        """One actor, or what is known of it before it is born. Raises NotFound."""
+        if not self.is_expected(actor):
+            return self.actor(actor)
+        waiting = self.pending(actor, limit=1)
+        state, reason = (waiting[0].state, waiting[0].error) if waiting else (WAITS, None)
+        return Unborn(id=actor, name=self.names.name_of(actor), status=state, reason=reason)
 
     def actors(self, *, after: str | None = None, limit: int = 100) -> Page[ActorInfo]:
         """Actors in the order of their ids, from behind `after` (a `next` of an earlier page) on."""

@@ -11,15 +11,18 @@ from typing import Final
 
 from understudy.node.holds import HELD, SUSPECT, Hold, Key, Kind
 from understudy.node.running.marks import Flag, Mark, What
+from understudy.objects.ids import ActorId
 from understudy.objects.mailbox import UPDATE
 
 MAX_DEATHS: Final = 3  # of a step that takes too long to be tried alone until its end
 _CURE: Final = "push an update that mends it, or resume it to try it once more"
+_CURE_OF_BIRTH: Final = "push a core that is mended, or resume it to try it once more"
 
 Known = Callable[[Key], Hold | None]
+IsBorn = Callable[[ActorId], bool]
 
 
-def suspect(left: Iterable[Mark], known: Known, *, now: int) -> dict[Key, Hold]:
+def suspect(left: Iterable[Mark], known: Known, *, now: int, is_born: IsBorn) -> dict[Key, Hold]:
     """The holds that follow from the marks that a process left behind. `known` gives those before it."""
     # An asynchronous wit that only waited did nothing. (What ends the process from a callback that a wit left to its event
     # loop is therefore nobody's: it does not run again unless its step was not over.)
@@ -31,7 +34,7 @@ def suspect(left: Iterable[Mark], known: Known, *, now: int) -> dict[Key, Hold]:
         key: hold
         for mark in running
         if mark.what is What.STEP
-        for key, hold in [_of_step(mark, known, now, is_explained=is_explained)]
+        for key, hold in [_of_step(mark, known, now, is_explained=is_explained, is_born=is_born(mark.actor))]
     }
     return {**steps, **queries}
 
@@ -56,15 +59,16 @@ def _of_query(mark: Mark, known: Known, now: int) -> tuple[Key, Hold]:
     return key, Hold(state=HELD, reason=reason, since=now, deaths=deaths)
 
 
-def _of_step(mark: Mark, known: Known, now: int, *, is_explained: bool) -> tuple[Key, Hold]:
+def _of_step(mark: Mark, known: Known, now: int, *, is_explained: bool, is_born: bool) -> tuple[Key, Hold]:
     key = (mark.actor, Kind.STEPS)
     before = known(key)
     is_update = mark.name == UPDATE
-    what = "an update" if is_update else "a message"
+    what = "an update" if is_update else "a message" if is_born else "the birth"
+    cure = _CURE if is_born else _CURE_OF_BIRTH
     deaths = (0 if before is None else before.deaths) + (not is_explained)
     if not is_explained and (deaths >= MAX_DEATHS or (mark.flag is Flag.ALONE and deaths > 1)):
         how = "the last time it ran alone" if mark.flag is Flag.ALONE else "whatever else ran"
-        reason = f"the process ended {deaths} times while {what} of it was being handled, {how}; {_CURE}"
+        reason = f"the process ended {deaths} times while {what} of it was being handled, {how}; {cure}"
         return key, Hold(state=HELD, reason=reason, since=now, deaths=deaths, is_update=is_update)
     reason = f"the process ended while {what} of it was being handled: it is tried once more, alone"
     messages = max(1, mark.messages)

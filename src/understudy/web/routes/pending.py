@@ -9,7 +9,7 @@ from understudy.objects.ids import ActorId
 from understudy.web.answers import json_answer
 from understudy.web.grants import grant_of
 from understudy.web.history import pending_view
-from understudy.web.parameters import actor_in, allow_only, limit_in, node_of
+from understudy.web.parameters import allow_only, expected_actor_in, limit_in, node_of
 
 
 def list_pending(request: Request) -> Response:
@@ -20,7 +20,7 @@ def list_pending(request: Request) -> Response:
 
 def list_pending_of(request: Request) -> Response:
     """GET /actors/{actor}/pending?limit"""
-    return _answer(request, actor_in(request))
+    return _answer(request, expected_actor_in(request))
 
 
 def _answer(request: Request, actor: ActorId | None) -> Response:

@@ -260,6 +260,8 @@ WRONG = [
     (("send", "nobody", "{}"), 1, "NotFound"),
     (("show", "greeter@7"), 1, "NotThatStep"),
     (("query", "greeter", "wut", "--at", "7"), 1, "NotThatStep"),
+    (("query", "greeter", "wut", "--at", "yesterday"), 2, "WrongUse"),
+    (("verify", "understudy.toml"), 2, "WrongUse"),
     (("send", "greeter", "{}", "--type", "fail"), 1, "ValueError"),
     (("send", "greeter", "{}"), 2, "WrongUse"),
     (("push", "nowhere"), 2, "WrongUse"),
@@ -285,6 +287,12 @@ def test_a_message_without_a_type_has_the_only_one_that_the_actor_takes(project:
     project.write({"greeter/code/greeter.py": GREETER.replace('@wit.message("fail")', '@wit.message("error")')})
     project.run("push")
     assert "Hello Ada" in project.run("send", "greeter", '{"name": "Ada"}')
+
+
+def test_a_message_that_was_sent_without_its_content_says_so(project: Shell) -> None:
+    project.run("push")
+    assert "the message had no content" in project.run("send", "greeter", "--type", "greet", code=1)
+    assert "the message had no content" not in project.run("send", "greeter", "{}", "--type", "greet", code=1)
 
 
 def test_every_command_has_help_with_an_example(shell: Shell) -> None:

@@ -61,12 +61,33 @@ def test_two_entries_with_equal_cores_are_named_with_the_cure_and_are_not_one_ac
     project.write({"understudy.toml": TWO.format(name="second", more="")})
     said = project.run("push", code=1)
     assert "actors.greeter and actors.second of understudy.toml have equal cores" in said
-    assert 'nonce = "2"' in said
+    assert 'write nonce = "2" into actors.second' in said
     assert project.json("actors")["actors"] == []
     project.write({"understudy.toml": TWO.format(name="second", more='nonce = "2"\n')})
     first, second = project.json("push")["actors"]
     assert first["id"] != second["id"]
     assert [first["what"], second["what"]] == ["created", "created"]
+    project.write({"understudy.toml": TWO.format(name="third", more='nonce = "2"\n')})
+    assert 'write nonce = "3" into actors.third' in project.run("push", code=1)
+
+
+@pytest.mark.parametrize(
+    ("entry", "named"),
+    [
+        (
+            '[actors.second]\npath = "greeter"\nnonce = 2\n',
+            "actors.second: Expected `str | null`, got `int` - at `$.nonce`",
+        ),
+        ("[actors.second]\nfils = {}\n", "actors.second: Object contains unknown field `fils`"),
+        ("[actors]\nsecond = 5\n", "actors.second: Expected `object`, got `int`"),
+        ('[components.parrot]\nworld = "x"\n', "components.parrot: Object missing required field `source`"),
+    ],
+)
+def test_a_mistake_in_an_entry_of_the_project_file_is_named_with_the_entry(
+    project: Shell, entry: str, named: str
+) -> None:
+    project.write({"understudy.toml": entry})
+    assert f"understudy.toml: {named}" in project.run("push", code=2)
 
 
 def test_an_entry_with_the_first_core_of_another_actor_is_named_with_the_cure(project: Shell) -> None:

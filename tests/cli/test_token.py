@@ -129,3 +129,10 @@ def test_wrong_use_of_tokens_is_named(project: Shell) -> None:
     assert "all actors" in project.run("token", "new", "--may", "create", "--actor", "greeter", code=2)
     assert "actor" in project.run("token", "new", "--actor", "a/b", code=2)
     assert "header" in project.run("serve", "--listen", "127.0.0.1:0", code=1, UNDERSTUDY_TOKEN=" x")
+
+
+def test_a_token_for_an_actor_that_is_not_there_is_made_with_a_warning(project: Shell) -> None:
+    project.run("push")
+    assert "there is no actor 'greter' here" in project.run("token", "new", "--actor", "greter")
+    known = project.json("actors")["actors"][0]["id"]
+    assert "careful" not in project.run("token", "new", "--actor", "greeter", "--actor", known)

@@ -38,7 +38,8 @@ def log(
             for step in page["steps"]:
                 _show(step, parties)
     if page["next"] is not None:
-        remark(f"{int(page['next']):,} earlier steps: understudy log {name or id} --before {page['next']}")
+        more = int(page["next"])
+        remark(f"{more:,} earlier step{'s' * (more != 1)}: understudy log {name or id} --before {more}")
 
 
 def _show(step: dict[str, Any], parties: Parties) -> None:

@@ -24,8 +24,11 @@ def find_step(node: Look, text: str) -> StepId:
 
 
 def find_step_of(node: Look, actor: ActorId, text: str | None) -> StepId | None:
-    """The step of an actor that `--at` names: by a height alone, too; None without one. Raises NotFound, NotThatStep, BadId."""
-    return None if text is None else node.lookup.find_step(actor, text)
+    """The step of an actor that `--at` names: by a height alone, too; None without one. Raises NotFound, NotThatStep, WrongUse."""
+    try:
+        return None if text is None else node.lookup.find_step(actor, text)
+    except BadId as error:
+        raise WrongUse(f"--at: {error}") from error
 
 
 def find_object(node: Look, text: str) -> Id:

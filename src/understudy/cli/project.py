@@ -6,7 +6,7 @@ import importlib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -21,6 +21,9 @@ from understudy.objects.names import check_name, split_path
 
 PROJECT_FILE: Final = "understudy.toml"
 _MAX_PROBLEMS: Final = 10  # of an actor's files that are named
+
+
+_Part = TypeVar("_Part", "ActorPart", "ComponentPart")
 
 
 class NodePart(Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,8 +60,8 @@ class ComponentPart(Struct, frozen=True, forbid_unknown_fields=True):
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
     node: NodePart = NodePart()
     python: PythonPart = PythonPart()
-    actors: dict[str, ActorPart] = {}
-    components: dict[str, ComponentPart] = {}
+    actors: dict[str, Any] = {}
+    components: dict[str, Any] = {}
 
 
 class Project(Struct, frozen=True):
@@ -139,14 +142,25 @@ def find_project(folder: Path) -> Project | None:
         return None
     try:
         parsed = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), _File)
-        for name in parsed.actors:
-            check_name(name, what="actor name")
-        for name in parsed.components:
-            check_name(name, what="component name")
+        actors = _parts(parsed.actors, ActorPart, "actor")
+        components = _parts(parsed.components, ComponentPart, "component")
     except (OSError, ValueError, ObjectError) as error:
         _wrong(folder, str(error))
     node = parsed.node
-    return Project(folder, node.store, node.listen, node.open, parsed.python, parsed.actors, parsed.components)
+    return Project(folder, node.store, node.listen, node.open, parsed.python, actors, components)
+
+
+def _parts(given: Mapping[str, Any], part: type[_Part], what: str) -> dict[str, _Part]:
+    """The entries of one kind by name. Raises ValueError and ObjectError that name the entry."""
+    parts = {}
+    for name, entry in given.items():
+        check_name(name, what=f"{what} name")
+        try:
+            # One by one: of an entry in a table of them, msgspec's message has no name.
+            parts[name] = msgspec.convert(entry, part)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"{what}s.{name}: {error}") from error
+    return parts
 
 
 def read_node_part(folder: Path) -> NodePart | None:

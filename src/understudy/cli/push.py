@@ -25,6 +25,10 @@ from understudy.objects.ids import ActorId
 
 MAX_LINES: Final = 40  # shown of one file: a screen
 _MIGRATE: Final = "\nkeep the field in the type of the state, or say what becomes of it in a @wit.update function"
+_WAITS: Final = (
+    "sent, and not run yet: `understudy pending` says what the actor does; if that never ends, restart the node, "
+    "which runs updates first"
+)
 Force = Annotated[bool, typer.Option("--force", help="Send also what does not load, or would lose state.")]
 Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="The project.", show_default=False)]
 
@@ -124,7 +128,7 @@ async def _update(access: Access, name: str, actor: ActorId, files: dict[str, by
         if not answer.ok:
             error = f"{answer.body['code']}: {answer.body['detail']}"
             return Pushed(name, str(actor), answer.body["outcome"], changes, error, step)
-    what = "updated" if step else "sent; it waits, see: understudy pending"
+    what = "updated" if step else _WAITS
     return Pushed(name, str(actor), what, changes, step=step, warning=problem)
 
 

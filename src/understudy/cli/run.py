@@ -106,6 +106,6 @@ def _announce(node: Node, url: str, lead: Lead, address: str, token: str | None,
     say(f"Listening on {address}", style="bold")
     if token is not None:
         say(f"token, until it stops: {token}")
-    say(f"try: curl -d '{{}}' {address}/    curl {address}/    curl {address}/chain")
+    say(f"try: curl {address}/    curl {address}/chain    or send it a JSON object: curl -d JSON {address}/")
     say("Ctrl-C stops.")
     sys.stdout.flush()

@@ -66,8 +66,9 @@ def send(
         _show(answer)
     if not answer.ok:
         body = answer.body
+        hint = "" if data else "\nthe message had no content: write it behind the actor, as JSON"
         raise CommandError(
-            f"{body['outcome']}: {body['code']}: {body['detail']}\nlook at the step: understudy show {body['step']}",
+            f"{body['outcome']}: {body['code']}: {body['detail']}{hint}\nlook at the step: understudy show {body['step']}",
             code=body["code"],
         )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from understudy.cli.errors import CommandError, WrongUse
+from understudy.cli.looking import looking
 from understudy.cli.options import AsJson, Store
 from understudy.cli.screen import print_json, remark, say
 from understudy.cli.store import store_url
@@ -55,6 +57,7 @@ def new(
         text = tokens.make(scopes=scopes, actors=actors, note=note, now=time.time_ns() // 1000)
     except (BadRequest, ObjectError) as error:
         raise WrongUse(str(error)) from error
+    _warn_of_strangers(actors or [], store)
     if as_json:
         print_json({"token": text})
         return
@@ -90,6 +93,19 @@ def revoke(id: TokenId, store: Store = None, as_json: AsJson = False) -> None:
         print_json({"revoked": _view(gone)})
     else:
         say(f"{gone.id}  revoked")
+
+
+def _warn_of_strangers(actors: Sequence[str], store: str | None) -> None:
+    """Say which actors are not there: they may come later, or the name has a typing mistake."""
+    if not actors:
+        return
+    with looking(store) as node:
+        known = {text for name, id in node.names().items() for text in (name, str(id))}
+        for actor in actors:
+            if actor not in known:
+                remark(
+                    f"careful: there is no actor {actor!r} here; the token is for one that will be called so", "yellow"
+                )
 
 
 def _tokens(given: str | None) -> TokenFolder:

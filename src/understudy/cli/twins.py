@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
+from itertools import count, islice
 from typing import Final
 
 from understudy.cli.changes import pushed_files
@@ -25,7 +25,7 @@ def refuse_twin(node: Node, project: Project, name: str, files: Mapping[str, byt
     if same is not None:
         raise CommandError(
             f"actors.{name} and actors.{same} of {PROJECT_FILE} have equal cores, and equal cores are one actor: "
-            f'add nonce = "2" to actors.{name} for a second one, or remove one of the entries'
+            f"{_other_nonce(project, name)} for a second one, or remove one of the entries"
         )
     core = ActorId(stage_core(Staging(node.reader), files, nonce=None))
     other = _name_of_core(node, core) or _name_of_pushed(node, project, files)
@@ -34,13 +34,19 @@ def refuse_twin(node: Node, project: Project, name: str, files: Mapping[str, byt
     if other in project.actors:
         raise CommandError(
             f"the core of actors.{name} is the first core of {other!r}, and equal cores are one actor: "
-            f'add nonce = "2" to actors.{name} of {PROJECT_FILE} for a second one'
+            f"{_other_nonce(project, name)} of {PROJECT_FILE} for a second one"
         )
     raise CommandError(
         f"actors.{name} has the files of the actor {other!r}, which {PROJECT_FILE} does not name (any more). An actor keeps "
         f"its name: if the entry was renamed, call it {other!r} again. If it is to be another actor, with a state of its "
-        f'own, add nonce = "2" to actors.{name}'
+        f"own, {_other_nonce(project, name)}"
     )
+
+
+def _other_nonce(project: Project, name: str) -> str:
+    """What to write into an entry: a nonce that no entry has, this one included."""
+    taken = {part.nonce for part in project.actors.values()}
+    return f'write nonce = "{next(n for n in count(2) if str(n) not in taken)}" into actors.{name}'
 
 
 def _has_core(project: Project, name: str, files: Mapping[str, bytes]) -> bool:

@@ -19,10 +19,11 @@ from understudy.judging.foreign import verify_car
 from understudy.judging.held import check_held
 from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.verify import FILE, INTACT, MATCH, UNVERIFIABLE, Verdict
+from understudy.node.errors import NotFound
 from understudy.node.looking.look import Look
 from understudy.objects import ids
 from understudy.objects.errors import BadId
-from understudy.objects.ids import StepId
+from understudy.objects.ids import ActorId, StepId
 
 _STYLES = {MATCH: "green", INTACT: "green", UNVERIFIABLE: "yellow"}
 Targets = Annotated[
@@ -145,8 +146,17 @@ def _judge_actors(
 def _targets(node: Look, texts: list[str]) -> list[Target]:
     if not texts:
         return [Target(actor, head) for actor, head in node.lookup.all_actors()]
-    actors = dict.fromkeys(node.resolve(text) for text in texts)
+    actors = dict.fromkeys(_resolve(node, text) for text in texts)
     return [Target(actor, node.actor(actor).head) for actor in actors]
+
+
+def _resolve(node: Look, text: str) -> ActorId:
+    try:
+        return node.resolve(text)
+    except NotFound as error:
+        if Path(text).exists():
+            raise WrongUse(f"{error}; {text} is a file, and the name of one that is judged ends in .car") from error
+        raise
 
 
 def _show(verdicts: list[Verdict]) -> None:

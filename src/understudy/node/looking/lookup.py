@@ -195,7 +195,11 @@ class Lookup:
         """The durable step of an actor that a height, a step's id or ACTOR@HEIGHT means. Raises NotThatStep, NotFound, BadId."""
         name, _, height = text.rpartition("@")
         if not is_height(height):
-            return self.check_step(actor, StepId(ids.parse(text)))
+            try:
+                step = StepId(ids.parse(text))
+            except BadId as error:
+                raise BadId(f"{text[:80]!r} is no step: write a height, the id of a step, or ACTOR@HEIGHT") from error
+            return self.check_step(actor, step)
         if name and self.resolve(name) != actor:
             raise NotThatStep(f"{text} is a step of another actor than {actor}")
         found = self.step_at(actor, int(height))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,8 +21,8 @@ from understudy.kernel.verify import Verdict
 from understudy.objects.ids import ActorId
 
 MODULES = (
-    "asyncio, ctypes, glob, mimetypes, os, pathlib, shutil, socket, sqlite3, subprocess, sys, tempfile, threading, "
-    "urllib.request, zoneinfo"
+    "asyncio, ctypes, glob, mimetypes, multiprocessing.util, os, pathlib, shutil, signal, socket, sqlite3, subprocess, "
+    "sys, tempfile, threading, urllib.request, zoneinfo"
 )
 
 
@@ -126,6 +130,10 @@ writer.close()
         ("os.system('true')", "os.system"),
         ("if os.fork() == 0: os._exit(0)", "os.fork"),
         ("os.kill(os.getpid(), 0)", "os.kill"),
+        ("os.mkfifo('{folder}/fifo')", "os.mkfifo"),
+        ("os.mknod('{folder}/node')", "os.mknod"),
+        ("signal.pidfd_send_signal(os.pidfd_open(os.getpid()), 0)", "signal.pidfd_send_signal"),
+        ("multiprocessing.util.spawnv_passfds(b'/bin/true', [b'true'], ())", "_posixsubprocess.fork_exec"),
         ("socket.gethostname()", "socket.gethostname"),
         ("socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))", "socket.__new__"),
         ("ctypes.CDLL('libc.so.6')", "ctypes.dlopen libc.so.6"),
@@ -200,6 +208,96 @@ urllib.request.urlopen({url!r}, timeout=5)
     assert ended.returncode == 1
     assert "unreachable" in ended.stderr or "refused" in ended.stderr, ended.stderr
     assert heard == []
+
+
+WITHOUT_A_WALL = """
+if 'PYTEST_CURRENT_TEST' not in os.environ:  # in a performer
+    import understudy.judging.shut_world
+    understudy.judging.shut_world._LOOKS.clear()
+    try:
+        {what}
+    except (OSError, sqlite3.Error):
+        pass
+"""
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "open('{folder}/new', 'w')",
+        "os.mkdir('{folder}/new')",
+        "os.remove('{folder}/file')",
+        "os.rename('{folder}/file', '{folder}/new')",
+        "os.symlink('there', '{folder}/new')",
+        "os.truncate('{folder}/file', 0)",
+        "os.chmod('{folder}/file', 0)",
+        "os.utime('{folder}/file', (1, 1))",
+        "os.system('echo x > {folder}/new')",
+        "subprocess.run(['cp', '{folder}/file', '{folder}/new'])",
+        "os.fork() or os.mkdir('{folder}/new')",
+        "sqlite3.connect(':memory:').execute(\"attach '{folder}/new' as new\").execute('create table new.t (a)')",
+        "sqlite3.connect(':memory:').execute(\"vacuum into '{folder}/new'\")",
+        "ctypes.CDLL(None).mkdir(b'{folder}/new', 0o700)",
+        "os.kill({pid}, signal.SIGUSR1)",
+        "ctypes.CDLL(None).syscall(424, os.pidfd_open({pid}), signal.SIGUSR1, None, 0)",
+        "socket.socket(socket.AF_UNIX).connect('{folder}/socket')",
+        "ctypes.CDLL(None).shmget(0x0dd, 64, 0o1600)",
+    ],
+)
+def test_the_system_keeps_code_that_got_around_python_from_the_world(troupe: Troupe, tmp_path: Path, what: str):
+    if not all(confined_here()):
+        pytest.skip("this system has no Landlock, or seccomp of which we know no numbers")
+    (tmp_path / "file").write_text("some")
+    heard: list[int] = []
+    usual = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
+    try:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(tmp_path / "socket"))
+            server.listen()
+            server.setblocking(False)
+            what = what.replace("{folder}", str(tmp_path)).replace("{pid}", str(os.getpid()))
+            actor = play(troupe, WITHOUT_A_WALL.replace("{what}", what))
+            before = looked_at(tmp_path)
+            judge(troupe, actor)
+            with pytest.raises(BlockingIOError):
+                server.accept()
+    finally:
+        signal.signal(signal.SIGUSR1, usual)
+    assert looked_at(tmp_path) == before
+    assert heard == []
+    assert ctypes.CDLL(None).shmget(0x0DD, 64, 0) == -1
+
+
+def looked_at(folder: Path) -> list[tuple[Path, int, int, int]]:
+    return sorted(
+        (path, status.st_mode, status.st_size, status.st_mtime_ns)
+        for path in folder.rglob("*")
+        if (status := path.lstat())
+    )
+
+
+@cache
+def confined_here() -> tuple[bool, bool]:
+    code = "from understudy.judging.confinement import confine; print(*map(int, confine()))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    return found[0] == "1", found[1] == "1"
+
+
+def test_confined_code_still_has_threads_its_own_signals_and_nowhere_to_write():
+    code = """
+import os, signal, socket, threading
+from understudy.judging.confinement import confine
+confine()
+thread = threading.Thread(target=print, args=("a thread",))
+thread.start()
+thread.join()
+signal.signal(signal.SIGUSR1, lambda *_: print("a signal"))
+signal.raise_signal(signal.SIGUSR1)
+open(os.devnull, "w").write("gone")
+[one.close() for one in socket.socketpair()]
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.stdout.splitlines() == ["a thread", "a signal"], ended.stderr
 
 
 def test_a_forged_step_of_code_that_reaches_out_is_no_match(troupe: Troupe, tmp_path: Path):

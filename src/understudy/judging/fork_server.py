@@ -27,6 +27,7 @@ _NUMBER: Final = 8  # bytes of a process id, and of an exit code
 _FORK, _END = b"+", b"-"
 HASH_SEED: Final = 0
 _END_SECONDS: Final = 1.0  # how long a process may take to end by itself, once it hung up
+_ANSWER_SECONDS: Final = 60.0  # how long the server may take; one that code has stopped says nothing for ever
 _COLLECT_AFTER: Final = 50_000  # allocations between collections: a step makes thousands of objects and no cycles
 
 _START: Final = """
@@ -217,6 +218,7 @@ class _Server:
 def _make(control: socket.socket, ask: bytes, hash_seed: int = HASH_SEED) -> tuple[int, int]:
     """Have a process made: its id, and our end of its pipe."""
     ours, theirs = socket.socketpair(socket.AF_UNIX)
+    control.settimeout(_ANSWER_SECONDS)
     with ours, theirs:
         socket.send_fds(control, [ask + _bytes(hash_seed)], [theirs.fileno()])
         theirs.close()
@@ -224,6 +226,7 @@ def _make(control: socket.socket, ask: bytes, hash_seed: int = HASH_SEED) -> tup
 
 
 def _end(control: socket.socket, pid: int) -> int:
+    control.settimeout(_ANSWER_SECONDS)
     control.sendall(_END + _bytes(pid))
     return _answered(control)
 

@@ -58,12 +58,13 @@ PARENT_SECONDS: Final = 1.0  # how often a process looks whether it still has a 
 
 def perform_for(pipe: Pipe[ToPerformer]) -> None:
     """Do what a judge asks until it hangs up."""
-    end_with_parent()
     try:
         setup = pipe.receive()
         assert isinstance(setup, Setup)
         performer = _Performer(pipe, setup)
         performer.shut_the_world()
+        # Not before: a thread that is there already would keep what the system takes away.
+        end_with_parent()
         while True:
             performer.answer(pipe.receive())
     except HungUp:

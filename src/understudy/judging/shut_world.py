@@ -1,8 +1,8 @@
 """The shut world of a replay: what a wit would do to the world, or ask of it, fails in the process that replays it.
 
 The law: a step that tried is noted with the line of its author, and is never a MATCH. Python's audit events are the
-first wall, and the only one that can name a line. The second is the system's, where it gives one: a network of its own
-that reaches nothing, and no file that can grow, also for code that is not Python.
+first wall, and the only one that can name a line. The second is the system's, where it gives one, and holds for all code:
+a network of its own that reaches nothing, no file that can grow, and what `confinement` takes away.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ import time
 import zoneinfo
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 from msgspec import Struct
 
+from understudy.judging.confinement import confine
 from understudy.judging.other_threads import others_run
 
 MAX_TRIED: Final = 3  # the first is what to mend; more only to show that there are more
@@ -74,6 +76,8 @@ class ShutWorld:
         """Put up both walls, for good. The second one is left out where the system refuses it."""
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        confine()
+        self._replace_unheard()
         sys.addaudithook(self._hear)
         # Not every version of Python has an event for these.
         for module, name in ((_thread, "start_new_thread"), (threading, "_start_new_thread"), (threading, _JOINABLE)):
@@ -98,6 +102,20 @@ class ShutWorld:
         what = look(self, event, args)
         if what is not None:
             self._refuse(event, what)
+
+    def _replace_unheard(self) -> None:
+        for path in _UNHEARD:
+            name, _, function = path.partition(".")
+            with contextlib.suppress(ImportError):
+                module = import_module(name)
+                if hasattr(module, function):
+                    setattr(module, function, self._refusing(path))
+
+    def _refusing(self, name: str) -> Callable[..., Any]:
+        def refuse(*args: Any, **more: Any) -> Any:
+            self._refuse(name, name)
+
+        return refuse
 
     def _noting(self, start: Callable[..., Any]) -> Callable[..., Any]:
         def start_and_note(*args: Any, **more: Any) -> Any:
@@ -240,6 +258,12 @@ def _library(world: ShutWorld, event: str, args: tuple[Any, ...]) -> str | None:
     return None if not args or args[0] is None else _first(world, event, args)
 
 
+# What changes the world and has no audit event: the process has functions of ours in their places.
+_UNHEARD: Final = (
+    *(f"{module}.{name}" for module in ("os", "posix") for name in ("mkfifo", "mknod", "setpriority")),
+    *("signal.pidfd_send_signal", "_posixshmem.shm_open", "_posixshmem.shm_unlink"),
+    "_posixsubprocess.fork_exec",  # by which `multiprocessing` starts processes
+)
 _Look = Callable[[ShutWorld, str, tuple[Any, ...]], str | None]
 _PROCESSES: Final = (
     *("os.exec", "os.fork", "os.forkpty", "os.kill", "os.killpg", "os.posix_spawn", "os.spawn", "os.startfile"),

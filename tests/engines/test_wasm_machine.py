@@ -20,7 +20,9 @@ from understudy.actors.errors import HostFailed
 from understudy.actors.query import Blob, QueryInput, Result
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.wasm import machine as bounds
+from understudy.engines.wasm import program, query
 from understudy.engines.wasm.engine import WasmEngine
+from understudy.engines.wasm.guest import Guest
 from understudy.engines.wasm.limits import Limits
 from understudy.engines.wasm.machine import (
     MAX_ANSWERERS,
@@ -122,6 +124,32 @@ def test_a_query_waits_for_memory_as_a_step_does(monkeypatch: pytest.MonkeyPatch
         with machine.memory(100 * MB), pytest.raises(Busy, match="other components"):
             node.run(node.node.query(id, "any"))
         assert node.run(node.node.query(id, "any"))
+
+
+@pytest.mark.parametrize(("seconds", "moves"), [(-1.0, True), (1e9, False)])
+def test_what_takes_long_for_its_fuel_leaves_the_threads_of_quick_messages_and_queries(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, moves: bool
+):
+    for module in (program, query):
+        monkeypatch.setattr(module, "QUICK_SECONDS", seconds)
+    ran: list[str] = []
+    enter = Guest.__enter__
+
+    def noted(guest: Guest) -> Guest:
+        ran.append(threading.current_thread().name)
+        return enter(guest)
+
+    monkeypatch.setattr(Guest, "__enter__", noted)
+    with living(Machine(threads=1, memory=2048 * MB)) as node:
+        steps = node.run(node.node.create({**FILES, "code/c.wasm": counter()})).id
+        node.run(node.node.answer(steps, node.run(node.node.send(steps, b"{}", type="message"))))
+        answers = asked("(call $blob (i32.const 1024) (i32.const 4))")
+        queries = node.run(node.node.create({**FILES, "code/c.wasm": answers})).id
+        del ran[2:]
+        for name in ("first", "second"):
+            node.run(node.node.query(queries, name))
+        assert [name == "understudy-components" for name in ran] == [False, moves, False, moves]
+        assert {verdict.verdict for verdict in node.run(node.node.verify())} == {"MATCH"}
 
 
 # Each query computes for as long as it may where its name has three letters, and answers at once where it has four.

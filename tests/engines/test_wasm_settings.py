@@ -64,22 +64,58 @@ def test_an_export_that_is_asynchronous_is_refused_by_name():
     assert caught.value.engine == ENGINE_TEXT
 
 
+HANDLES = """(core func $n (canon waitable-set.new)) (core func $d (canon waitable-set.drop))
+  (type $resource (resource (rep i32)))
+  (core func $rn (canon resource.new $resource)) (core func $rd (canon resource.drop $resource))
+  (type $stream (stream u8))
+  (core func $sn (canon stream.new $stream))
+  (core func $sr (canon stream.drop-readable $stream)) (core func $sw (canon stream.drop-writable $stream))
+  (core func $y (canon thread.yield)) (core func $p (canon waitable-set.poll (memory $memory)))"""
+FUNCTIONS = {
+    "n": "(result i32)",
+    "d": "(param i32)",
+    "rn": "(param i32) (result i32)",
+    "rd": "(param i32)",
+    "sn": "(result i64)",
+    "sr": "(param i32)",
+    "sw": "(param i32)",
+    "y": "(result i32)",
+    "p": "(param i32 i32) (result i32)",
+}
+GIVEN = " ".join(f'(export "{name}" (func ${name}))' for name in FUNCTIONS)
+IMPORTS = " ".join(f'(import "host" "{name}" (func ${name} {type}))' for name, type in FUNCTIONS.items())
+STREAM = """(local.set 6 (call $sn)) (call $sw (i32.wrap_i64 (i64.shr_u (local.get 6) (i64.const 32))))
+  (call $sr (i32.wrap_i64 (local.get 6)))"""
+
+
+def ends(call: str) -> str | None:
+    """How a loop of nothing but this ends, which is the same each time."""
+    component = actor(
+        f"(local.set 4 (call $n)) (loop $again {call} (br $again)) unreachable",
+        more="(table $table 1 funcref)",
+        worlds=("", HANDLES, GIVEN, IMPORTS),
+    )
+    first, second = (Actor(component, limits='{"fuel": 1000000}').tell("{}").outcome for _ in range(2))
+    assert first is not None and first == second and first.kind == "failed"
+    return first.code
+
+
 @pytest.mark.parametrize(
-    ("declared", "imported", "call"),
+    "call",
     [
-        ("(core func $y (canon thread.yield))", "(func $y (result i32))", "(drop (call $y))"),
-        (
-            "(core func $y (canon waitable-set.poll (memory $memory)))",
-            "(func $y (param i32 i32) (result i32))",
-            "(drop (call $y (call $n) (i32.const 64)))",
-        ),
+        "(drop (call $y))",
+        "(drop (call $p (local.get 4) (i32.const 64)))",
+        "(call $d (call $n))",
+        "(call $rd (call $rn (i32.const 1)))",
+        STREAM,
+        "(drop (memory.grow (i32.const 0)))",
+        "(drop (table.grow $table (ref.null func) (i32.const 0)))",
     ],
 )
-def test_a_loop_of_what_takes_long_for_its_fuel_ends(declared: str, imported: str, call: str):
-    declared += "(core func $n (canon waitable-set.new))"
-    given = '(export "y" (func $y)) (export "n" (func $n))'
-    imports = f'(import "host" "y" {imported}) (import "host" "n" (func $n (result i32)))'
-    loops = actor(f"(loop $again {call} (br $again)) unreachable", worlds=("", declared, given, imports))
-    outcomes = [Actor(loops, limits='{"fuel": 1000000}').tell("{}").outcome for _ in range(2)]
-    assert outcomes[0] is not None and outcomes[0].kind == "failed"
-    assert outcomes[0] == outcomes[1]
+def test_a_loop_of_what_takes_long_for_its_fuel_ends(call: str):
+    assert ends(call) == "OutOfFuel"
+
+
+@pytest.mark.parametrize("call", ["(drop (call $n))", "(drop (call $rn (i32.const 1)))", "(drop (call $sn))"])
+def test_handles_that_are_made_without_end_have_a_bound(call: str):
+    assert ends(call) == "Trap"

@@ -35,6 +35,9 @@ class LoadedComponent:
     def __init__(self, data: bytes, cache: CompiledCache) -> None:
         """Raises WitError("BadComponent", "WrongWorld"), HostFailed."""
         self.hash = sha256(data).hexdigest()
+        self.is_dear = (
+            False  # seen to take long for its fuel: where it runs depends on that, and never what it comes to
+        )
         try:
             _check_preamble(data)
             component = cache.component(data, self.hash)

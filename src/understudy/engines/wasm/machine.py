@@ -21,6 +21,7 @@ from understudy.actors.errors import HostFailed
 from understudy.engines.wasm.limits import Limits
 
 QUICK_FUEL: Final = 25_000_000  # some twenty milliseconds; a step that needs more goes on among the long ones
+QUICK_SECONDS: Final = 0.1  # of a processor: what takes longer for so little fuel gets no quick attempts any more
 MAX_FUEL: Final = 100_000_000_000  # what /limits may ask for here: some two minutes
 MEMORY_SHARE: Final = 2  # components together may use the machine's memory divided by this
 MEMORY_SECONDS: Final = 10.0  # how long a step waits for memory that others use, before it is tried again later

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
+from time import thread_time
 from typing import Final, NamedTuple
 
 from understudy.actors.contract import Delivery, StepInput, StepResult
@@ -15,7 +16,7 @@ from understudy.engines.wasm.failure import OUT_OF_FUEL, Stopped
 from understudy.engines.wasm.guest import Guest
 from understudy.engines.wasm.host import Host, Log
 from understudy.engines.wasm.limits import MAX_BYTES, Limits
-from understudy.engines.wasm.machine import QUICK_FUEL, Machine
+from understudy.engines.wasm.machine import QUICK_FUEL, QUICK_SECONDS, Machine
 from understudy.engines.wasm.post import Posted, address
 from understudy.engines.wasm.settings import ENGINE_TEXT
 from understudy.engines.wasm.values import Arguments, Flavour, is_text
@@ -94,12 +95,16 @@ class WasmProgram:
         if machine is None:
             return self._attempt(given, work, component_hash)
         # What asks others can't begin again from nothing: the journal has its first answers.
-        if not (self._was_long or self.loaded.world.asks):
+        if not (self._was_long or self.loaded.is_dear or self.loaded.world.asks):
+            began = thread_time()
             try:
                 return self._attempt(given, work, component_hash, quick=True)
             except _Long:
                 # All that it did is on its own log and host, and forgotten: it begins again, where there is time.
                 self._was_long = True
+            finally:
+                if thread_time() - began > QUICK_SECONDS:
+                    self.loaded.is_dear = True
         future = machine.compute(
             lambda: self._attempt(given, work, component_hash), owner=str(given.actor), waits=self.loaded.world.asks
         )

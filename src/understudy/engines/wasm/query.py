@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from contextlib import AbstractContextManager, nullcontext
+from time import thread_time
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +18,7 @@ from understudy.engines.wasm.grit import answer_of
 from understudy.engines.wasm.guest import Guest
 from understudy.engines.wasm.host import Host, Log
 from understudy.engines.wasm.limits import Limits
-from understudy.engines.wasm.machine import QUICK_FUEL, Machine
+from understudy.engines.wasm.machine import QUICK_FUEL, QUICK_SECONDS, Machine
 from understudy.engines.wasm.post import MESSAGE
 from understudy.engines.wasm.program import STATE, read_state
 from understudy.engines.wasm.values import Flavour, is_text
@@ -51,11 +52,17 @@ class WasmQuery:
         machine, fuel = self._machine, self._limits.fuel
         if machine is None or machine.gives_way or fuel <= QUICK_FUEL:
             return self._complete(given, state, self._ask(given, state, fuel))
+        if self._loaded.is_dear:
+            return self._compute(machine, given, state)
+        began = thread_time()
         try:
             return self._complete(given, state, self._ask(given, state, QUICK_FUEL))
         except WitError as error:
             if error.code != OUT_OF_FUEL:
                 raise
+        finally:
+            if thread_time() - began > QUICK_SECONDS:
+                self._loaded.is_dear = True
         # A query changes nothing, and whom it asked it asks again at the same steps: it begins again, where there is time.
         return self._compute(machine, given, state)
 

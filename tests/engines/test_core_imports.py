@@ -158,3 +158,19 @@ def test_a_history_of_code_that_imports_by_text_matches(inline):
         assert troupe.step(actor).outcome is None
         verdict = verify(troupe, actor)
         assert verdict.ok, (way, verdict.path, verdict.recorded, verdict.replayed, verdict.reason)
+
+
+def test_a_type_that_is_text_within_another_is_that_of_its_own_version():
+    # `typing` has one `List["Item"]` for the whole process, which remembers what it once was.
+    objects, engine = Objects(), PythonEngine()
+    code = (
+        "from typing import List\nfrom msgspec import Struct\nfrom understudy import Wit\nwit = Wit()\n"
+        "class Item(Struct):\n    version: str = {version!r}\n"
+        "@wit.message('text')\ndef x(items: List['Item'], ctx): ctx.log([item.version for item in items])\n"
+    )
+    for version in ("one", "two", "one"):
+        core = objects.core({"wit": "/code:m:wit", "code/m.py": code.format(version=version)})
+        given = step_input(objects, core, [delivery(objects, str(core), "[{}]")])
+        result = run(engine, given)
+        assert result.outcome is None, result.outcome.text
+        assert list(result.log) == [f"['{version}']"]

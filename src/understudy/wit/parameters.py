@@ -219,7 +219,8 @@ def _expression(annotation: str) -> types.CodeType:
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     target = function if inspect.isroutine(function) or isinstance(function, type) else type(function).__call__
     try:
-        return typing.get_type_hints(target, include_extras=True)
+        # With names of its own: `typing` keeps one `List["Item"]` for all modules, and would give what another's was.
+        return typing.get_type_hints(target, localns={}, include_extras=True)
     except Exception:
         return _hints_one_by_one(inspect.unwrap(target))
 

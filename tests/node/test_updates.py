@@ -11,7 +11,7 @@ import pytest
 
 from tests.node.living import Living
 from tests.node.stage import PATIENCE
-from understudy.engines.python.importer import PREFIX
+from understudy.engines.python.names import PREFIX
 from understudy.engines.python.program import PythonProgram
 from understudy.node.errors import Rejected
 from understudy.node.intake.reception import Answer

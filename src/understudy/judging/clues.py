@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Final
 
+from understudy.engines.python.aliases import Alias
+from understudy.engines.python.names import is_of_core
 from understudy.judging.wire import Noted
 from understudy.kernel.verify import CLOCK, GLOBAL, HASH
 
@@ -110,7 +112,9 @@ def _references(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def _libraries() -> Iterator[tuple[str, ModuleType]]:
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
+        if type(module) is Alias or is_of_core(name):
+            continue
         if isinstance(module, ModuleType) and not f"{name}.".startswith(_OTHERS):
             yield name, module
 

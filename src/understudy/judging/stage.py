@@ -14,10 +14,11 @@ from typing import Final, NamedTuple, Protocol
 from understudy.actors.contract import Engine, Program, StepInput, StepResult
 from understudy.actors.errors import STUCK, WitError
 from understudy.actors.query import QueryProgram
+from understudy.engines.python.aliases import Alias
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.python.externals import FreshResolver, is_authors
 from understudy.engines.python.failure import in_core
-from understudy.engines.python.importer import source_path
+from understudy.engines.python.names import source_path
 from understudy.engines.python.program import PythonProgram
 from understudy.judging.clues import Snapshot, handed_on, hashed
 from understudy.judging.replay_calls import ReplayCalls
@@ -141,8 +142,8 @@ class LocalStage:
     def _own_modules(self) -> dict[str, ModuleType]:
         """The author's modules by their paths."""
         found: dict[str, ModuleType] = {}
-        for name, module in list(sys.modules.items()):
-            if not isinstance(module, ModuleType) or name.partition(".")[0] == _OURS:
+        for name, module in sys.modules.copy().items():
+            if not isinstance(module, ModuleType) or type(module) is Alias or name.partition(".")[0] == _OURS:
                 continue
             path = source_path(str(getattr(module, "__file__", "")))
             if path is not None:

@@ -16,9 +16,10 @@ from understudy.actors.query import NO_QUERIES
 from understudy.engines.locks import Locks
 from understudy.engines.python.aliases import install_aliases
 from understudy.engines.python.failure import in_core, in_package, loading
-from understudy.engines.python.importer import Version, file_name
+from understudy.engines.python.importer import Version
 from understudy.engines.python.inline import NO_CODE, find_wit, inline_code
 from understudy.engines.python.modules import Code, Nodes, Search, arrange, module_paths, read_sources
+from understudy.engines.python.names import file_name
 from understudy.engines.python.pointer import External, InCore, Inline, Pointer, parse_pointer
 from understudy.engines.python.program import WIT_QUERY, WIT_UPDATE, PythonProgram
 from understudy.engines.python.query import PythonQuery
@@ -130,12 +131,13 @@ class PythonEngine:
         """What the Wit in `/wit` makes of `/state`; a function decides for itself. Raises WitError, StoreError."""
         if _entry(core, WIT_UPDATE, store) is not None:
             return StateCheck()
-        wit = self._for_queries().load(core, WIT, store).function
+        program = self._for_queries().load(core, WIT, store)
+        wit = program.function
         state = _entry(core, STATE, store)
         if not isinstance(wit, Wit) or state is None:
             return StateCheck()
         try:
-            return wit.check_state(store.blob(state))
+            return program.within(wit.check_state, store.blob(state))
         except WrongKind as error:
             return StateCheck(error=str(error))
 
@@ -246,10 +248,15 @@ class PythonEngine:
             return inline_code(_read_text(id, entry, store), version_id, entry, modules)
 
         version = self._version(version_id, entry, known, read)
-        # More of the author's than the import: annotations are evaluated, and a module may have a `__getattr__`.
-        with loading(entry):
-            function = find_wit(version.load(""), entry)
-            return PythonProgram(function, entry=entry, belongs=in_core, version=version)
+
+        def make(version: Version, first: Callable[[], PythonProgram] | None = None) -> PythonProgram:
+            # More of the author's than the import: annotations are evaluated, and a module may have a `__getattr__`.
+            with loading(entry):
+                function = find_wit(version.load(""), entry)
+                return PythonProgram(function, entry=entry, belongs=in_core, version=version, first=first)
+
+        sources = version.code
+        return make(version, lambda: make(Version(version_id, entry, sources, is_first=True)))
 
     def _build_in_core(
         self,
@@ -269,9 +276,14 @@ class PythonEngine:
             raise WitError(
                 "MissingModule", f"/{entry} names the module {pointer.module!r}; below /{folder} there are: {there}"
             )
-        with loading(pointer.module):
-            function = find_function(version.load(pointer.module), pointer.module, pointer.function, entry)
-            program = PythonProgram(function, entry=entry, belongs=in_core, version=version)
+
+        def make(version: Version, first: Callable[[], PythonProgram] | None = None) -> PythonProgram:
+            with loading(pointer.module):
+                function = find_function(version.load(pointer.module), pointer.module, pointer.function, entry)
+                return PythonProgram(function, entry=entry, belongs=in_core, version=version, first=first)
+
+        sources = version.code
+        program = make(version, lambda: make(Version(id, folder, sources, is_first=True)))
         if version.problems is None:
             version.problems = _import_others(version)
             if known is None and version.problems:

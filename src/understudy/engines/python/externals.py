@@ -49,7 +49,7 @@ class FreshResolver(Resolver):
 
     def forget_all(self) -> None:
         """Drop the author's modules, and all of the top-level packages that were resolved so far."""
-        for name, module in list(sys.modules.items()):
+        for name, module in sys.modules.copy().items():
             if name in self._kept or not _is_source(module):
                 continue
             if name.partition(".")[0] in self._tops or not _is_installed(module):

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Final, NamedTuple
 
 from understudy.actors.errors import Refusal, Retry, WitError
-from understudy.engines.python.importer import clean, source_path
+from understudy.engines.python.names import clean, source_path
 from understudy.objects.step import FAILED, MAX_OUTCOME_BYTES, REFUSED, Outcome
 
 MAX_FRAMES: Final = 16  # innermost ones shown: a recursion has a thousand that say the same

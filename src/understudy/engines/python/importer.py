@@ -1,7 +1,8 @@
 """The importer: `.py` nodes of a core as modules, in one namespace per version of the code.
 
-The law: a module's name begins with the id of the code it belongs to, so versions live side by side and each has one
-copy of a module; what nobody uses any more leaves `sys.modules` and `linecache`.
+The law: each living version has one copy of a module, below a package of its own in `sys.modules`, so versions live side
+by side; to code the module has a name that stays (`names.py`). What nobody uses any more leaves `sys.modules` and
+`linecache`.
 """
 
 from __future__ import annotations
@@ -12,51 +13,51 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import linecache
-import re
 import sys
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import Context
-from types import CodeType, FrameType, ModuleType
+from itertools import count
+from types import CodeType, ModuleType
 from typing import Any, Final
 
+from understudy.engines.python.aliases import Alias, check_there, put_alias, remove_alias
 from understudy.engines.python.modules import Code, Source
+from understudy.engines.python.names import CORE, PREFIX, former_package, module_name, name_below, source_path
 from understudy.engines.python.resources import Resources, read_file
-from understudy.objects import ids
+from understudy.engines.python.versions import enter, leave, version_with
 from understudy.objects.ids import Id
-
-PREFIX: Final = "understudy_core_"
-_FILE = re.compile(r"core-[a-z2-7]{10}/(.+)\Z", re.DOTALL)
-_OUR_NAMES = re.compile(r"\bunderstudy_core_\w+\.?|\bcore-[a-z2-7]{10}/")
 
 
 class Version:
     """The modules of one version of the code, in a namespace of their own.
 
-    While it is held they can be imported; when it is dropped they are forgotten. Making another one of the same code
-    gives fresh modules, and those of the older one can no longer be found by name. `problems` says what is broken in
-    modules that the wit does not need, once they were tried.
+    While it is held they can be imported; when it is dropped they are forgotten. Another one of the same code has modules
+    of its own. `problems` says what is broken in modules that the wit does not need, once they were tried.
     """
 
-    def __init__(self, id: Id, path: str, code: Code) -> None:
-        self.prefix = _prefix(id, path)
+    def __init__(self, id: Id, path: str, code: Code, *, is_first: bool = False) -> None:
+        """`is_first`: the modules have the names that they had when steps were `python/1`."""
+        self.prefix = f"{PREFIX}{next(_numbers)}"
+        self.package = former_package(id, path) if is_first else CORE
         self.code = code
         self.sources = sources = code.sources
         self.problems: Sequence[str] | None = None
         # What the modules set for their thread (the precision of decimals) holds in each step, wherever that runs.
         self.context = Context()
         self.size = sum(len(source.data or b"") for source in sources.values())
-        tops = frozenset(name.partition(".")[0] for name in sources if name)
-        self.builtins = {**vars(builtins), "__import__": _import_within(self.prefix, tops)}
-        names = [self.full_name(name) for name in sources]
-        _forget(names, [], None)
-        _living[self.prefix] = self
+        self._of = (id, path)
+        own = import_within(self.prefix, self.package, sources)
+        self.builtins = {**vars(builtins), "__import__": own}
+        names = list(sources)
+        aliases = [module_name(self.package, name) for name in sources]
+        enter(self, lambda: _put_aliases(aliases))
         files = [source.filename for source in sources.values()]
-        weakref.finalize(self, _forget, names, files, self.builtins).atexit = False
+        weakref.finalize(self, _forget, self.prefix, self.package, names, files).atexit = False
 
     def is_of(self, id: Id, path: str) -> bool:
         """True if these are the modules of the code with this id at this path."""
-        return self.prefix == _prefix(id, path)
+        return self._of == (id, path)
 
     @property
     def names(self) -> list[str]:
@@ -64,8 +65,8 @@ class Version:
         return sorted(name for name, source in self.sources.items() if source.data is not None)
 
     def full_name(self, name: str) -> str:
-        """The name of a module in `sys.modules`."""
-        return f"{self.prefix}.{name}" if name else self.prefix
+        """The key of a module in `sys.modules`."""
+        return module_name(self.prefix, name)
 
     def load(self, name: str) -> ModuleType:
         """Import a module and what it imports. Raises whatever its code raises."""
@@ -75,7 +76,8 @@ class Version:
 class Loader(importlib.abc.InspectLoader):
     """Runs one module's source. It does not hold the version, which its modules would then never let go."""
 
-    def __init__(self, source: Source, own_builtins: dict[str, Any]) -> None:
+    def __init__(self, name: str, source: Source, own_builtins: dict[str, Any]) -> None:
+        self._name = name  # that the module gives itself
         self._source = source
         self._builtins = own_builtins
 
@@ -84,12 +86,25 @@ class Loader(importlib.abc.InspectLoader):
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the source in the module's namespace."""
+        """Run the source in the module's namespace, under the name that stays."""
+        full_name, name = module.__name__, self._name
+        spec = importlib.machinery.ModuleSpec(
+            name, self, origin=self._source.filename, is_package=self._source.is_package
+        )
+        # By this another thread that imports the module knows that it has to wait.
+        spec._initializing = True  # type: ignore[attr-defined]
+        module.__spec__ = spec
+        module.__name__ = name
+        module.__package__ = spec.parent
         module.__dict__["__builtins__"] = self._builtins
-        if self._source.data is not None:
-            # Set here and not through the spec, which would also invent a place for compiled code.
-            module.__file__ = self._source.filename
-            exec(self._source.code(), module.__dict__)
+        try:
+            if self._source.data is not None:
+                # Set here and not through the spec, which would also invent a place for compiled code.
+                module.__file__ = self._source.filename
+                exec(self._source.code(), module.__dict__)
+        finally:
+            spec._initializing = False  # type: ignore[attr-defined]
+            _take_over(full_name, name)
 
     def get_source(self, fullname: str) -> str:
         """The text, which `linecache` asks for when there is a traceback to show."""
@@ -119,7 +134,7 @@ class Loader(importlib.abc.InspectLoader):
 
 
 class Finder(importlib.abc.MetaPathFinder):
-    """Finds the modules of living versions, by the name that begins with the version."""
+    """Finds the modules of living versions, by the keys that they have in `sys.modules`."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -128,48 +143,42 @@ class Finder(importlib.abc.MetaPathFinder):
         if not fullname.startswith(PREFIX):
             return None
         prefix, _, name = fullname.partition(".")
-        version = _living.get(prefix)
+        version = version_with(prefix)
         source = None if version is None else version.sources.get(name)
         if version is None or source is None:
             return None
-        loader = Loader(source, version.builtins)
-        spec = importlib.machinery.ModuleSpec(fullname, loader, origin=source.filename, is_package=source.is_package)
-        return spec
+        loader = Loader(module_name(version.package, name), source, version.builtins)
+        return importlib.machinery.ModuleSpec(fullname, loader, origin=source.filename, is_package=source.is_package)
 
 
-def running_version() -> Version | None:
-    """The version whose code is running: that of the nearest caller that is code of a core."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        name = frame.f_globals.get("__name__")
-        if isinstance(name, str) and name.startswith(PREFIX):
-            return _living.get(name.partition(".")[0])
-        frame = frame.f_back
-    return None
+class _Partial:
+    """A package whose submodules are still being loaded in a circle, for `from . import sub`: Python itself would look
+    for them in `sys.modules`, where they stand under other names.
+    """
+
+    def __init__(self, package: ModuleType, full_name: str) -> None:
+        self._package = package
+        self._full_name = full_name
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return getattr(self._package, name)
+        except AttributeError:
+            module = sys.modules.get(f"{self._full_name}.{name}")
+            if module is None:
+                raise
+            return module
 
 
-def file_name(version: Id, path: str) -> str:
-    """The file name of a node's code: it names the version, so that the lines of two versions are not confused."""
-    return f"core-{ids.short(version)}/{path}"
-
-
-def source_path(filename: str) -> str | None:
-    """The path in the core of a file name that our importer gave, None for other file names."""
-    found = _FILE.match(filename)
-    return found[1] if found else None
-
-
-def clean(text: str) -> str:
-    """The text without the versions that our importer puts into names, and as well-formed Unicode."""
-    return _OUR_NAMES.sub("", text).encode("utf-8", "replace").decode()
-
-
-def _prefix(id: Id, path: str) -> str:
-    return f"{PREFIX}{id}_{path.encode().hex()}" if path else f"{PREFIX}{id}"
-
-
-def _import_within(prefix: str, tops: frozenset[str]) -> Any:
+def import_within(prefix: str, package: str, sources: Mapping[str, Source]) -> Any:
+    """The `__import__` of one version, which has these modules. It does not hold the version."""
     original = builtins.__import__
+
+    def load(name: str) -> ModuleType:
+        # With a name that every module has, this gives the module itself and not the package at the top.
+        return original(module_name(prefix, name), None, None, ("__name__",), 0)
+
+    below = _submodules(sources)
 
     def import_module(
         name: str,
@@ -177,28 +186,86 @@ def _import_within(prefix: str, tops: frozenset[str]) -> Any:
         locals: Mapping[str, object] | None = None,
         fromlist: Sequence[str] | None = (),
         level: int = 0,
-    ) -> ModuleType:
-        top = name.partition(".")[0]
-        if level or top not in tops:
+    ) -> Any:
+        inner = name_below(package, _absolute(name, globals, level) if level else name)
+        if inner is None and not level and name.partition(".")[0] in sources:
+            inner = name
+        if inner is None:
             return original(name, globals, locals, fromlist or (), level)
+        if inner not in sources:
+            # What code itself puts into `sys.modules` below its own name, or what nobody has.
+            above = inner.rpartition(".")[0]
+            if above in sources:
+                load(above)
+            check_there(package, inner, sources)
+            return original(module_name(package, inner), globals, locals, fromlist or (), 0)
+        module = load(inner)
+        if name == module_name(package, inner):
+            # The C pickler calls this, and then looks there.
+            put_alias(name)
         if fromlist:
-            return original(f"{prefix}.{name}", globals, locals, fromlist, 0)
-        original(f"{prefix}.{name}")
-        return sys.modules[f"{prefix}.{top}"]
+            return _with_submodules(module, module_name(prefix, inner), fromlist, below.get(inner, {}), load)
+        # `import a.b` binds `a`: what follows the first dot does not count.
+        return load(inner[: max(0, len(inner) - len(name) + len(name.partition(".")[0]))])
 
     return import_module
 
 
-def _forget(names: Sequence[str], files: Sequence[str], own_builtins: dict[str, Any] | None) -> None:
-    """Drop modules and source lines; with `own_builtins`, only the modules that run on them."""
+def _with_submodules(
+    module: ModuleType,
+    full_name: str,
+    fromlist: Sequence[str],
+    own: Mapping[str, str],
+    load: Callable[[str], ModuleType],
+) -> Any:
+    """Import those submodules that are asked for by name."""
+    asked = [*fromlist, *getattr(module, "__all__", ())] if "*" in fromlist else fromlist
+    is_partial = False
+    for name in asked:
+        if name in own and not hasattr(module, name):
+            load(own[name])
+            is_partial = is_partial or not hasattr(module, name)
+    return _Partial(module, full_name) if is_partial and "*" not in fromlist else module
+
+
+def _submodules(names: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
+    """The submodules of each package, by the last part of their names."""
+    below: dict[str, dict[str, str]] = {}
+    for name in filter(None, names):
+        package, _, last = name.rpartition(".")
+        below.setdefault(package, {})[last] = name
+    return below
+
+
+def _absolute(name: str, globals: Mapping[str, object] | None, level: int) -> str:
+    """What a relative import means; nothing where Python itself is to say what is wrong."""
+    package = (globals or {}).get("__package__")
+    if not isinstance(package, str) or package.count(".") < level - 1:
+        return ""
+    return importlib.util.resolve_name("." * level + name, package) if package else ""
+
+
+def _put_aliases(names: Sequence[str]) -> None:
     for name in names:
-        # Code may have put anything in its own place, None too.
-        module = sys.modules.get(name)
-        if own_builtins in (None, getattr(module, "__dict__", {}).get("__builtins__", own_builtins)):
-            sys.modules.pop(name, None)
+        put_alias(name)
+
+
+def _take_over(full_name: str, name: str) -> None:
+    """Code may have put anything in its own place, None too: that is the module of its version then, and no other's."""
+    module = sys.modules.get(name, None)
+    if not isinstance(module, Alias) and name in sys.modules:
+        sys.modules[full_name] = module  # type: ignore[assignment]
+    put_alias(name)
+
+
+def _forget(prefix: str, package: str, names: Sequence[str], files: Sequence[str]) -> None:
+    """Drop modules, source lines, and the names that no other version has."""
+    for name in names:
+        sys.modules.pop(module_name(prefix, name), None)
     for file in files:
         linecache.cache.pop(file, None)
+    leave(package, names, lambda name: remove_alias(module_name(package, name)))
 
 
-_living: weakref.WeakValueDictionary[str, Version] = weakref.WeakValueDictionary()
+_numbers: Final = count(1)
 sys.meta_path.insert(0, Finder())

@@ -8,8 +8,8 @@ from types import FunctionType, ModuleType
 from typing import Any, Final
 
 from understudy.actors.errors import WitError
-from understudy.engines.python.importer import file_name
 from understudy.engines.python.modules import Code, Source
+from understudy.engines.python.names import file_name
 from understudy.objects.ids import Id
 from understudy.wit.wit import Wit
 

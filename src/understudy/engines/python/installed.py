@@ -10,6 +10,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Final
 
+from understudy.engines.python.names import is_of_core
+
 _INSTALLED: Final = [
     Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")
 ]
@@ -29,8 +31,8 @@ def is_in_library(file: str) -> bool:
 
 
 def is_authors_module(name: str) -> bool | None:
-    """True for a module that belongs to no library, loaded or not; None if there is no such module. Imports nothing."""
-    if name.partition(".")[0] in (_OURS, *sys.stdlib_module_names):
+    """True for a module that belongs to no library and no core, loaded or not; None if there is no such module. Imports nothing."""
+    if name.partition(".")[0] in (_OURS, *sys.stdlib_module_names) or is_of_core(name):
         return False
     module = sys.modules.get(name)
     if module is None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextvars
 from asyncio import CancelledError, get_running_loop
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import isawaitable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from understudy.actors.contract import Outgoing, StepInput, StepResult
 from understudy.actors.errors import NEEDS_WORLD, CallNeedsWorld, Retry, WitError
@@ -20,7 +20,7 @@ from understudy.objects.ids import Id, TreeId
 from understudy.objects.step import FAILED, Outcome
 from understudy.objects.tree import is_tree_node
 from understudy.store.errors import Missing, StoreError
-from understudy.wit.abi import PYTHON_2, Abi
+from understudy.wit.abi import PYTHON_2, Abi, abi_of
 from understudy.wit.context import Context
 from understudy.wit.core import Core
 from understudy.wit.draft import Draft
@@ -32,6 +32,7 @@ from understudy.wit.wit import Wit
 
 WIT_UPDATE: Final = "wit_update"
 WIT_QUERY: Final = "wit_query"
+_T = TypeVar("_T")
 IN_CORE: Final[Mapping[str, str]] = {}
 
 
@@ -44,6 +45,8 @@ class PythonProgram:
             "_belongs",
             "_call",
             "_context",
+            "_first",
+            "_load_first",
             "_source",
             "entry",
             "function",
@@ -62,8 +65,10 @@ class PythonProgram:
         belongs: Belongs,
         source: Mapping[str, str] = IN_CORE,
         version: Version | None = None,
+        first: Callable[[], PythonProgram] | None = None,
     ) -> None:
-        """`source` holds the digest of code that is not in the core, by ABI.
+        """`source` holds the digest of code that is not in the core, by ABI. `first` loads what runs steps of `python/1`,
+        whose modules had other names; without it, this program runs them.
 
         Raises WitError("WrongSignature", "NotCallable", "MissingFunction").
         """
@@ -74,20 +79,29 @@ class PythonProgram:
         self.stamp = 0
         self.used = 0.0
         self._belongs = belongs
+        self._load_first = first
+        self._first: PythonProgram | None = None
         # Copied for each step: what one sets for its thread, the next does not see, here as in a replay.
         self._context = contextvars.Context() if version is None else version.context
-        self._call: Fill
+        # There too: annotations that are text are looked up in the modules of the version whose context it is.
+        self._call: Fill = self.within(self._prepare, function)
+        self.query = self._as_query()
+
+    def within(self, work: Callable[..., _T], *args: Any) -> _T:
+        """Let work of ours be done for the wit, where what it looks up is of its version."""
+        return self._context.copy().run(work, *args)
+
+    def _prepare(self, function: Any) -> Fill:
+        entry = self.entry
         if isinstance(function, Wit):
             function.prepare()
             if entry == WIT_UPDATE and not function.has_update:
                 raise WitError("MissingFunction", f"/{entry} points to a Wit that has no @wit.update handler")
-            self._call = function.__call__
-        elif isinstance(function, type) or not callable(function):
+            return function.__call__
+        if isinstance(function, type) or not callable(function):
             what = "a class" if isinstance(function, type) else f"a {type(function).__name__}"
             raise WitError("NotCallable", f"/{entry} names {what}: it must be a function (def or async def) or a Wit")
-        else:
-            self._call = inject_query(function) if entry == WIT_QUERY else inject(function)
-        self.query = self._as_query()
+        return inject_query(function) if entry == WIT_QUERY else inject(function)
 
     @property
     def engine(self) -> str:
@@ -115,6 +129,9 @@ class PythonProgram:
 
     def run(self, given: StepInput) -> StepResult | Awaitable[StepResult]:
         """Run one step. Raises only StoreError when the store fails, and KeyboardInterrupt from the terminal."""
+        if self._load_first is not None and abi_of(given.abi).is_first:
+            self._first = self._first or self._load_first()
+            return self._first.run(given)
         context = self._context.copy()
         return context.run(self._run, given, context)
 

@@ -51,8 +51,8 @@ class Reloader:
                 raise
 
     def _loaded(self) -> dict[str, ModuleType]:
-        # A copy of the table: another thread may import meanwhile.
-        return {name: module for name, module in list(sys.modules.items()) if self._follows(name, module)}
+        # A copy of the table, in one go: another thread may import meanwhile, and the collector drop modules of cores.
+        return {name: module for name, module in sys.modules.copy().items() if self._follows(name, module)}
 
     def _follows(self, name: str, module: ModuleType) -> bool:
         return name not in self._kept and name.partition(".")[0] != _OURS and is_authors(module)

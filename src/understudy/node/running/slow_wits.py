@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple
 
-from understudy.engines.python.importer import source_path
+from understudy.engines.python.names import source_path
 from understudy.engines.wasm.compiling import is_compiling
 
 SLOW_SECONDS: Final = 2.0  # a wit that runs longer is named: long for a computation, short for a person who waits

@@ -89,3 +89,16 @@ def test_a_large_body_is_parsed_beside_by_what_gives_others_their_turns(monkeypa
     assert len(asyncio.run(read_files(data, "core"))[1]) == MAX_FILES
     assert threads and threads[0] is not threading.current_thread()
     assert isinstance(file_maps._Scanner().scan_once, FunctionType)
+
+
+@pytest.mark.parametrize("other", ["/a", "a/", "//a//"])
+def test_two_names_of_one_path_are_refused_and_change_nothing(face: Face, other: str) -> None:
+    answer = face.post("/actors", json={"core": {"wit": GREETER, "a": "x", other: "y"}, "name": "ada"})
+    assert "'a'" in problem_of(answer, 422)["detail"]
+    assert face.get("/actors/ada").status_code == 404
+    face.create(name="bob")
+    head = face.get("/actors/bob").json()["head"]
+    for patch in ({"a": "x", other: "y"}, {other: "x", "a": None}):
+        answer = face.send("bob", {"patch": patch}, "", Message_Lane="update")
+        assert "'a'" in problem_of(answer, 422)["detail"]
+    assert face.get("/actors/bob").json()["head"] == head

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from understudy.actors.errors import WitError
 from understudy.node.errors import Rejected, TooLarge
@@ -18,6 +18,8 @@ from understudy.store.maps import build_tree, patch_tree
 from understudy.store.reader import Reader, Staging
 from understudy.store.walk import walk
 
+File = TypeVar("File", bytes, bytes | None)
+
 MAX_FILES: Final = 10_000
 MAX_CORE_BYTES: Final = 256 * 1024 * 1024
 
@@ -29,7 +31,7 @@ def stage_core(staging: Staging, files: Mapping[str, bytes], *, nonce: str | Non
     size = sum(map(len, files.values()))
     if size > MAX_CORE_BYTES:
         raise TooLarge(f"a core of {size:,} bytes: at most {MAX_CORE_BYTES:,} at once")
-    paths: dict[str, Id | None] = {path.strip("/"): staging.put_blob(data) for path, data in files.items()}
+    paths: dict[str, Id | None] = {path: staging.put_blob(data) for path, data in _by_path(files).items()}
     if nonce is not None:
         paths["nonce"] = staging.put_blob(nonce.encode())
     empty = build_tree(staging, {})
@@ -59,11 +61,23 @@ def stage_patch(staging: Staging, patch: Mapping[str, bytes | None]) -> Id:
     """Stage a patch of files, None deletes. Raises Rejected, TooLarge."""
     if len(patch) > MAX_FILES:
         raise TooLarge(f"a patch of {len(patch):,} files: at most {MAX_FILES:,} at once; the rest can follow")
-    paths = {path.strip("/"): None if data is None else Id(staging.put_blob(data)) for path, data in patch.items()}
+    named = _by_path(patch).items()
+    paths = {path: None if data is None else Id(staging.put_blob(data)) for path, data in named}
     try:
         return staging.put(patch_block(paths))
     except ObjectError as error:
         raise Rejected(f"this patch can't be: {error}") from error
+
+
+def _by_path(files: Mapping[str, File]) -> dict[str, File]:
+    """The files by their paths without slashes around them. Raises Rejected if two names are one path."""
+    found: dict[str, File] = {}
+    for name, data in files.items():
+        path = name.strip("/")
+        if path in found:
+            raise Rejected(f"two files have the path {path!r}: with and without a slash it is the same; leave one out")
+        found[path] = data
+    return found
 
 
 def rejected(error: WitError) -> Rejected:

@@ -47,6 +47,11 @@ def test_a_running_node_says_what_runs_and_what_is_tried_again(project: Shell) -
         assert time.monotonic() < until, found
     assert found["bank", "retry"] >= 1
     assert "running" in project.run("pending")
+    # What keeps an actor from working at this moment is in no store: the node is asked for that, too.
+    statuses = {actor["name"]: (actor["status"], actor["reason"]) for actor in project.json("actors")["actors"]}
+    assert statuses["greeter"] == ("ready", None)
+    assert statuses["bank"][0] == "retry" and "a message is tried again" in statuses["bank"][1]
+    assert "bank is retry: a message is tried again" in project.run("actors")
     assert [one["state"] for one in project.json("pending", "greeter")["pending"]] == ["running"]
     project.write({"enough": ""})
     while project.json("pending")["pending"]:

@@ -36,8 +36,11 @@ class Troubles(Struct, frozen=True, kw_only=True):
     def about(self, info: ActorInfo) -> ActorInfo:
         """The actor with what keeps it from working."""
         text = str(info.id)
-        host = {actor: reason for (actor, _), reason in self.host.items()}
-        for status, reasons in (("stuck", self.stuck), ("retry", host), ("slowed", self.slowed)):
+        retry = {
+            actor: f"a message is tried again, {count} tries so far" for (actor, _), count in self.attempts.items()
+        }
+        retry |= {actor: reason for (actor, _), reason in self.host.items()}
+        for status, reasons in (("stuck", self.stuck), ("retry", retry), ("slowed", self.slowed)):
             if text in reasons and info.status == READY:
                 return msgspec.structs.replace(info, status=status, reason=reasons[text])
         return info

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import string
 import subprocess
@@ -279,6 +280,18 @@ def test_two_actors_of_equal_code_that_share_a_global_are_told_which(troupe: Tro
     if not verdict.ok:
         # Where a living node keeps such actors apart, there is nothing to tell.
         assert_said(verdict, MISMATCH, "global", "code/odd.py changes its global SEEN")
+
+
+def test_whose_neighbour_changed_a_library_is_not_accused(troupe: Troupe, monkeypatch: pytest.MonkeyPatch):
+    neighbour = create(troupe, "import json", "json.dumps = lambda value: 'mine'")
+    victim = create(troupe, "import json", "ctx.log(json.dumps([1]))")
+    with monkeypatch.context() as process:
+        process.setattr(json, "dumps", json.dumps)  # who verifies is another process: it is put right before
+        troupe.tell(neighbour, "go")
+        troupe.tell(victim, "go")
+    verdict = judge(troupe, victim)
+    assert_said(verdict, MISMATCH, "output", "or other code in the process that made the step changed something")
+    assert (verdict.recorded, verdict.replayed) == (" mine", " [1]")
 
 
 def test_a_helper_of_external_code_that_was_edited_is_no_accusation(

@@ -47,7 +47,7 @@ class Explainer:
             or _as_address(problem)
             or _by(problem, guesses, GLOBAL, "; whoever has the same code in the same process shares that")
             or _by(problem, guesses, WORLD)
-            or problem
+            or _unexplained(problem)
         )
 
     def _as_global(self, record: Record, owner: Owner, problem: Problem, guesses: Sequence[Noted]) -> Problem | None:
@@ -108,6 +108,15 @@ class Explainer:
 def _by(problem: Problem, noted: Sequence[Noted], cause: str, more: str = "") -> Problem | None:
     found = [one.text for one in noted if one.cause == cause]
     return msgspec.structs.replace(problem, cause=cause, reason="; ".join(found) + more) if found else None
+
+
+def _unexplained(problem: Problem) -> Problem:
+    """Nothing was found. Who changed what, no history can tell: the author of this one is not accused."""
+    reason = (
+        f"{problem.reason}, and nothing in this history explains it: the record was changed, or other code in the process "
+        "that made the step changed something that both use, such as a function of a library"
+    )
+    return msgspec.structs.replace(problem, reason=reason)
 
 
 def _as_threads(problem: Problem, places: Sequence[str]) -> Problem | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import os
 import selectors
 import signal
@@ -19,6 +18,8 @@ import time
 from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Final, NoReturn
+
+import msgspec
 
 from understudy.judging.shut_world import separate_network
 from understudy.judging.wire import FromJudge, FromPerformer, Pipe, ToJudge, ToPerformer
@@ -265,7 +266,7 @@ def _start(code: str, path: Sequence[str], fd: int, *, hash_seed: int, alone: bo
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     environment |= {"PYTHONHASHSEED": str(hash_seed), "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.Popen(
-        [sys.executable, "-s", "-P", "-c", code, json.dumps(list(path)), str(fd)],
+        [sys.executable, "-s", "-P", "-c", code, msgspec.json.encode(list(path)).decode(), str(fd)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import libipld
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from understudy.node.errors import BadRequest, Busy, NotFound
 from understudy.objects import ids
@@ -77,7 +78,7 @@ def fetch_block(request: Request) -> Response:
         # Nobody knows how long it would be before it is made.
         del answer.headers["content-length"]
         return answer
-    return StreamingResponse(_Stream(node_of(request).reader, found, scope), 200, headers, CAR_TYPE)
+    return _CarResponse(_Stream(node_of(request).reader, found, scope), headers)
 
 
 class _Found(NamedTuple):
@@ -88,7 +89,7 @@ class _Found(NamedTuple):
 
 
 class _Stream(Iterator[bytes]):
-    """The pieces of a CAR file. Its place among those that run is free again when nobody holds it any more."""
+    """The pieces of a CAR file. It has a place among those that run until it is closed."""
 
     def __init__(self, reader: Reader, found: _Found, scope: str) -> None:
         self._has_place = _cars.acquire(blocking=False)
@@ -101,9 +102,28 @@ class _Stream(Iterator[bytes]):
     def __next__(self) -> bytes:
         return next(self._pieces)
 
-    def __del__(self) -> None:
+    def close(self) -> None:
+        """Free its place. Closing twice is harmless."""
         if self._has_place:
+            self._has_place = False
             _cars.release()
+
+    # For one that no response ever read.
+    __del__ = close
+
+
+class _CarResponse(StreamingResponse):
+    """Closes its stream when it ends in whatever way: a collector may come late, and a place is missed meanwhile."""
+
+    def __init__(self, stream: _Stream, headers: dict[str, str]) -> None:
+        super().__init__(stream, 200, headers, CAR_TYPE)
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._stream.close()
 
 
 def _find(request: Request, text: str) -> _Found:

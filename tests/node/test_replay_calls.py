@@ -12,6 +12,7 @@ import pytest
 
 from understudy.actors.errors import CallFailed, CallNeedsWorld, Retry
 from understudy.capabilities.verify import VerifyCapability
+from understudy.judging import virtual_loop
 from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.virtual_loop import Stuck, run_virtually
 from understudy.kernel.verify import Verdict
@@ -110,6 +111,19 @@ def test_a_year_of_sleep_passes_at_once_and_timers_keep_their_order(store: Stagi
 
     run(calls, work)
     assert seen == [2, 30, 365]
+
+
+def test_a_long_sleep_waits_once_for_other_threads(store: Staging, monkeypatch: pytest.MonkeyPatch):
+    waits: list[float] = []
+
+    def wait(_: object, seconds: float) -> list[object]:
+        waits.append(seconds)
+        return []
+
+    monkeypatch.setattr(virtual_loop, "others_run", lambda: True)
+    monkeypatch.setattr(virtual_loop._VirtualSelector, "_wait", wait)
+    run(ReplayCalls([], store), lambda: asyncio.sleep(365 * 86_400))
+    assert 1 <= len(waits) < 10
 
 
 def test_work_in_a_thread_is_waited_for(store: Staging):

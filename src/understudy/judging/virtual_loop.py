@@ -18,6 +18,7 @@ from understudy.judging.other_threads import others_run
 _TICK: Final = 1e-9
 _HAND_OVER_SECONDS: Final = 1.0
 _PIECE_SECONDS: Final = 0.01
+_LONGEST_SELECT: Final = 24 * 3600  # asyncio asks a selector for no more at once
 _SELF_PIPE: Final = 1  # the loop's own entry in its selector
 # A jump goes a little beyond the timer: after a year, its exact time and the loop's resolution are one float, and asyncio
 # would wait for a later one for ever.
@@ -105,12 +106,14 @@ class _VirtualSelector(selectors.DefaultSelector):
         super().__init__()
         self.now = 0.0
         self.outside = 0
+        self._goes_on = False  # the last select was a piece of a longer one
         self._on_idle = on_idle
         self._on_stuck = on_stuck
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         found = super().select(0)
         if found or timeout == 0:
+            self._goes_on = False
             return found
         if self.outside or len(self.get_map()) > _SELF_PIPE:
             found = super().select(timeout)
@@ -118,12 +121,16 @@ class _VirtualSelector(selectors.DefaultSelector):
                 self.now += timeout + _BEYOND
             return found
         if self._on_idle(timeout is not None):
+            self._goes_on = False
             return []
-        if others_run():
+        # Of a sleep of years the loop asks for a day at a time, and nothing runs in between.
+        goes_on = timeout is not None and timeout >= _LONGEST_SELECT
+        if others_run() and not (goes_on and self._goes_on):
             # A thread of the wit's own may hand something over; how long that takes is not virtual.
             found = self._wait(_HAND_OVER_SECONDS)
             if found:
                 return found
+        self._goes_on = goes_on
         if timeout is not None:
             self.now += timeout + _BEYOND
         elif not self._on_stuck():

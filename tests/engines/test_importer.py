@@ -244,8 +244,8 @@ def test_versions_no_longer_used_leave_memory():
     gc.collect()
     assert [ref() is not None for ref in watched] == [False] * 9 + [True] * 3
     left = {name for name in sys.modules if name.startswith("understudy_core")} - before
-    # The modules of three versions, and the names that they have in common.
-    assert len(left) == 3 * 3 + 3
+    # The modules of three versions; the names that they have in common may have been there before.
+    assert len({name for name in left if name.startswith("understudy_core_")}) == 3 * 3
     assert not [file for file in files[:9] if file in linecache.cache]
     del engine
     gc.collect()

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from tests.cli.conftest import GREETER, Shell
-from understudy.web.tokens import authorization
+from understudy.web.first_token import authorization
 
 ADA = '{"name": "Ada"}'
 CORE = {"core": {"wit": GREETER}}

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import httpx
 
-from understudy.web.tokens import find_first_token
+from understudy.web.first_token import find_first_token
 
 ROOT: Final = Path(__file__).parents[2]
 COUNTER: Final = ROOT / "examples/wasm/counter.wasm"

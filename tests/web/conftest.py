@@ -14,9 +14,10 @@ from starlette.applications import Starlette
 
 from understudy.node.node import Node
 from understudy.web.app import build_app
+from understudy.web.first_token import authorization
 from understudy.web.grants import NOTHING
 from understudy.web.parameters import Limits
-from understudy.web.tokens import Tokens, authorization
+from understudy.web.tokens import Tokens
 
 TOKEN = "open sesame"
 

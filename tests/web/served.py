@@ -12,8 +12,9 @@ import httpx
 
 from understudy.node.node import Node
 from understudy.web.app import build_app
+from understudy.web.first_token import authorization, new_token
 from understudy.web.server import address_of, open_socket, serve
-from understudy.web.tokens import Tokens, authorization, new_token
+from understudy.web.tokens import Tokens
 
 Value = TypeVar("Value")
 

@@ -17,10 +17,11 @@ import pytest
 
 from tests.web.conftest import TOKEN, Face
 from understudy.node.node import Node
+from understudy.web.first_token import authorization
 from understudy.web.grants import EVERYTHING
 from understudy.web.parameters import Preference
 from understudy.web.routes import messages
-from understudy.web.tokens import TokenFolder, Tokens, authorization
+from understudy.web.tokens import TokenFolder, Tokens
 
 SMALL, FACTOR = 1_000, 16
 MOST = 60.0  # times: linear is at most 16, as most of a small request does not depend on its size; a square is 256

@@ -15,9 +15,10 @@ from tests.web.conftest import GREETER, TOKEN, Face, problem_of
 from understudy.node.errors import BadRequest, NotFound
 from understudy.node.node import Node
 from understudy.web.app import routes
+from understudy.web.first_token import BadTokens, check_token, find_first_token, first_token
 from understudy.web.grants import NOTHING, SCOPES
 from understudy.web.routes.lead import lead_routes
-from understudy.web.tokens import KEPT, BadTokens, TokenFolder, Tokens, check_token, find_first_token, first_token
+from understudy.web.tokens import KEPT, TokenFolder, Tokens
 
 ASKED_BY_POST = ("/actors/{actor}/query/{name}", "/steps/{step}/query/{name}")
 NODE_WIDE = ("/actors", "/events", "/pending", "/ipfs/{cid}")

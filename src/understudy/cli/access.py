@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Final
 
 import httpx
 from msgspec import Struct
 
 from understudy.cli.client import Client
 from understudy.cli.project import Project, find_project
-from understudy.cli.running import Running, find_running
+from understudy.cli.running import Running, find_running, node_token
 from understudy.cli.store import keep_private
 from understudy.cli.turns import STARTS, TURN_SECONDS, Patience, announce, other_that_starts, pause_for_store
 from understudy.node.node import Node
 from understudy.store.errors import StoreInUse
-from understudy.store.open import is_made, store_folder
+from understudy.store.open import is_made
 from understudy.web.app import build_app
+from understudy.web.first_token import authorization
 from understudy.web.grants import EVERYTHING
-from understudy.web.tokens import authorization, check_token, find_first_token
-
-TOKEN: Final = "UNDERSTUDY_TOKEN"
 
 
 class Access(Struct, frozen=True):
@@ -32,19 +28,6 @@ class Access(Struct, frozen=True):
 
     client: Client
     node: Node
-
-
-def node_token(url: str) -> str | None:
-    """The token for the node of a store: that of the environment, else the store's first one; None without either."""
-    given = environment_token()
-    folder = store_folder(url)
-    return given if given is not None or folder is None else find_first_token(folder)
-
-
-def environment_token() -> str | None:
-    """UNDERSTUDY_TOKEN, None without it. Raises BadTokens for one that no header can have."""
-    given = os.environ.get(TOKEN)
-    return check_token(given, TOKEN) if given else None
 
 
 @asynccontextmanager

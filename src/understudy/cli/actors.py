@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from understudy.cli.access import node_token
 from understudy.cli.looking import looking, store_to_look_at
 from understudy.cli.options import AsJson, Store
-from understudy.cli.running import Running, ask_running, find_running
+from understudy.cli.running import Running, ask_running, find_running, node_token
 from understudy.cli.screen import print_json, print_table, remark, say
 from understudy.node.looking.look import Look
 from understudy.node.looking.lookup import MAX_PAGE

@@ -22,10 +22,10 @@ except ImportError:  # Windows has none.
 
 from starlette.applications import Starlette
 
-from understudy.cli.access import environment_token, find_node, node_token
+from understudy.cli.access import find_node
 from understudy.cli.errors import CommandError, NodeBroke
 from understudy.cli.project import Project, find_project
-from understudy.cli.running import Running, find_running, leave_note, remove_note
+from understudy.cli.running import Running, environment_token, find_running, leave_note, node_token, remove_note
 from understudy.cli.store import store_url
 from understudy.cli.turns import announce, wait_for_starting
 from understudy.node.interpreter import tune_interpreter
@@ -35,11 +35,12 @@ from understudy.objects.ids import ActorId
 from understudy.store.open import store_folder
 from understudy.web.app import build_app
 from understudy.web.connections import raise_descriptor_limit
+from understudy.web.first_token import first_token, new_token
 from understudy.web.grants import NOTHING, OPEN
 from understudy.web.guard import is_loopback
 from understudy.web.server import address_of, check_reach, parse_listen
 from understudy.web.server import serve as serve_app
-from understudy.web.tokens import TokenFolder, Tokens, first_token, new_token
+from understudy.web.tokens import TokenFolder, Tokens
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8321"
 Listen = Annotated[

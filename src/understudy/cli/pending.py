@@ -7,10 +7,9 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from understudy.cli.access import node_token
 from understudy.cli.looking import looking
 from understudy.cli.options import AsJson, Store
-from understudy.cli.running import ask_running, find_running
+from understudy.cli.running import ask_running, find_running, node_token
 from understudy.cli.screen import print_json, print_table, remark, say
 from understudy.cli.store import store_url
 from understudy.node.looking.lookup import MAX_PAGE, Evidence

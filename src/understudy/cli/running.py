@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import os
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
+from urllib.error import HTTPError, URLError
+from urllib.request import ProxyHandler, Request, build_opener
 
-import httpx
 import msgspec
 from msgspec import Struct
 
 from understudy.cli.errors import CommandError
 from understudy.cli.turns import lives
 from understudy.store.open import store_folder
-from understudy.web.tokens import authorization
+from understudy.web.first_token import authorization, check_token, find_first_token
 
 NOTE: Final = "node.json"
+TOKEN: Final = "UNDERSTUDY_TOKEN"
 _ASK_SECONDS: Final = 5.0
+_DIRECT: Final = build_opener(ProxyHandler({}))  # what proxies the environment names is about the internet
+
+
+class _Health(Struct):
+    node: str | None = None
 
 
 class Running(Struct, frozen=True, kw_only=True):
@@ -55,15 +63,13 @@ def find_running(url: str, *, token: str | None) -> Running | None:
     if running is None or not lives(running.pid):
         return None
     try:
-        answer = httpx.get(
-            f"{running.address}/healthz", headers=authorization(token), timeout=_ASK_SECONDS, trust_env=False
-        )
-        if answer.status_code == 401:
+        status, body = _get(f"{running.address}/healthz", token)
+        if status == 401:
             raise CommandError(_wrong_token(running, token))
-        name = answer.json().get("node")
-    except httpx.TimeoutException as error:
+        name = msgspec.json.decode(body, type=_Health).node
+    except TimeoutError as error:
         raise CommandError(f"the node at {running.address} (process {running.pid}) does not answer") from error
-    except (httpx.TransportError, ValueError, AttributeError):
+    except (OSError, HTTPException, ValueError):
         # A note that a killed node left behind, and a process that happens to have its number.
         return None
     return running if name == running.node else None
@@ -72,15 +78,43 @@ def find_running(url: str, *, token: str | None) -> Running | None:
 def ask_running(running: Running, path: str, *, token: str | None) -> Any:
     """The JSON that a node answers to a GET. Raises CommandError."""
     try:
-        answer = httpx.get(
-            f"{running.address}{path}", headers=authorization(token), timeout=_ASK_SECONDS, trust_env=False
-        )
-        body = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
+        status, body = _get(f"{running.address}{path}", token)
+        answer = msgspec.json.decode(body)
+    except (OSError, HTTPException, ValueError) as error:
         raise CommandError(f"the node at {running.address} (process {running.pid}) does not answer: {error}") from error
-    if not answer.is_success:
-        raise CommandError(str(body.get("detail", body)), code=body.get("code"))
-    return body
+    if status >= 400:
+        raise CommandError(str(answer.get("detail", answer)), code=answer.get("code"))
+    return answer
+
+
+def node_token(url: str) -> str | None:
+    """The token for the node of a store: that of the environment, else the store's first one; None without either."""
+    given = environment_token()
+    folder = store_folder(url)
+    return given if given is not None or folder is None else find_first_token(folder)
+
+
+def environment_token() -> str | None:
+    """UNDERSTUDY_TOKEN, None without it. Raises BadTokens for one that no header can have."""
+    given = os.environ.get(TOKEN)
+    return check_token(given, TOKEN) if given else None
+
+
+def _get(url: str, token: str | None) -> tuple[int, bytes]:
+    """Status and body of an answer. Raises TimeoutError, OSError, HTTPException.
+
+    With the standard library: to load httpx takes longer than what most commands do.
+    """
+    headers = {name.decode(): value.decode("latin-1") for name, value in authorization(token).items()}
+    try:
+        with _DIRECT.open(Request(url, headers=headers), timeout=_ASK_SECONDS) as answer:
+            return answer.status, answer.read()
+    except HTTPError as refusal:
+        with refusal:
+            return refusal.code, refusal.read()
+    except URLError as error:
+        # It wraps the error of the socket, which callers know.
+        raise error.reason if isinstance(error.reason, OSError) else error from None
 
 
 def _wrong_token(running: Running, token: str | None) -> str:

@@ -17,8 +17,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from understudy.web.errors import problem
+from understudy.web.first_token import BadTokens
 from understudy.web.grants import BEARER, HOW, Grant, keep_grant
-from understudy.web.tokens import BadTokens, Tokens
+from understudy.web.tokens import Tokens
 
 _Headers = Sequence[tuple[bytes, bytes]]
 

@@ -7,7 +7,6 @@ Those that `understudy token new` makes are kept as hashes in the folder `tokens
 from __future__ import annotations
 
 import hmac
-import os
 import re
 import secrets
 from collections.abc import Sequence
@@ -18,21 +17,13 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from understudy.node.errors import BadRequest, Conflict, NodeError, NotFound
+from understudy.node.errors import BadRequest, Conflict, NotFound
+from understudy.web.first_token import PREFIX, BadTokens, write_new
 from understudy.web.grants import CREATE, EVERYTHING, SCOPES, Grant
 
-FIRST: Final = "token"
 KEPT: Final = "tokens"
 MAX_TOKENS: Final = 1000  # each is a file; to list them reads all
-_PREFIX: Final = "ust"  # so that programs which look for secrets in a repository know one
-_PRIVATE: Final = 0o600
 _ID: Final = re.compile(r"[0-9a-f]{8}\Z")
-
-
-class BadTokens(NodeError):
-    """What holds the tokens can't be used; nobody gets in by a token that is kept there."""
-
-    status, title = 503, "The tokens can't be read"
 
 
 class Token(Struct, frozen=True, kw_only=True):
@@ -82,7 +73,7 @@ class TokenFolder:
         if len(self.all()) >= MAX_TOKENS:
             raise Conflict(f"there are {MAX_TOKENS} tokens, which is the most; revoke one first")
         id = secrets.token_hex(4)
-        text = f"{_PREFIX}_{id}_{secrets.token_urlsafe(32)}"
+        text = f"{PREFIX}_{id}_{secrets.token_urlsafe(32)}"
         made = Token(
             id=id,
             digest=_digest(text.encode()),
@@ -93,7 +84,7 @@ class TokenFolder:
         )
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            _write_new(self._path(id), msgspec.json.encode(made))
+            write_new(self._path(id), msgspec.json.encode(made))
         except OSError as error:
             raise BadTokens(f"{self._folder} can't be written: {error.strerror}") from error
         return text
@@ -123,69 +114,11 @@ class Tokens:
         if self._first is not None and hmac.compare_digest(digest, self._first):
             return Grant(EVERYTHING.scopes, by_token=True)
         prefix, _, rest = shown.decode("utf-8", "replace").partition("_")
-        kept = self._folder.find(rest.partition("_")[0]) if self._folder is not None and prefix == _PREFIX else None
+        kept = self._folder.find(rest.partition("_")[0]) if self._folder is not None and prefix == PREFIX else None
         if kept is None or not hmac.compare_digest(digest, kept.digest):
             return None
         return Grant(frozenset(kept.scopes), kept.actors, by_token=True)
 
 
-def new_token() -> str:
-    """A token that may do everything, for a node whose store has no folder."""
-    return f"{_PREFIX}_{secrets.token_urlsafe(32)}"
-
-
-def first_token(folder: Path) -> str:
-    """The first token of a store, made if there is none. Raises BadTokens."""
-    try:
-        _write_new(folder / FIRST, f"{new_token()}\n".encode())
-    except FileExistsError:
-        # Somebody may have copied it without its mode.
-        os.chmod(folder / FIRST, _PRIVATE)
-    except OSError as error:
-        raise BadTokens(f"{folder / FIRST} can't be written: {error.strerror}") from error
-    found = find_first_token(folder)
-    if found is None:
-        raise BadTokens(f"{folder / FIRST} is empty; remove it, and the next start makes another")
-    return found
-
-
-def find_first_token(folder: Path) -> str | None:
-    """The first token of a store, None if there is none that this user may read. Raises BadTokens if it can't be one."""
-    try:
-        text = (folder / FIRST).read_text("utf-8").strip()
-    except (FileNotFoundError, PermissionError, NotADirectoryError):
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadTokens(f"{folder / FIRST} can't be read: {error}") from error
-    return check_token(text, str(folder / FIRST)) if text else None
-
-
-def check_token(text: str, where: str) -> str:
-    """The text, if it can stand in a header. Raises BadTokens that names `where`."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise BadTokens(f"{where} is not UTF-8") from error
-    if text != text.strip() or not text.isprintable():
-        raise BadTokens(f"{where} has spaces around it, a line break or another character that no header can have")
-    return text
-
-
-def authorization(token: str | None) -> dict[bytes, bytes]:
-    """The header that shows a token, in UTF-8; none without one."""
-    return {} if token is None else {b"Authorization": b"Bearer " + token.encode()}
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    with open(path, "xb", opener=_private) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _digest(text: bytes) -> str:
     return sha256(text).hexdigest()
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, _PRIVATE)

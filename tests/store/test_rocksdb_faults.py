@@ -18,14 +18,14 @@ from tests.node.living import Living
 from understudy.node.errors import NodeFailed
 from understudy.objects.codec import raw_block
 from understudy.objects.ids import StepId
-from understudy.store import rocksdb
 from understudy.store.errors import Corrupt, StoreClosed, StoreError, StoreFormat, StoreFull, StoreInUse, StoreLost
 from understudy.store.fsck import fsck
 from understudy.store.keys import FEED, feed_row
 from understudy.store.meta import FORMAT_ROW
 from understudy.store.port import Move, Row, Unit
-from understudy.store.rocksdb import RocksBackend, find_loss, options
-from understudy.store.rocksdb_log import check_logs
+from understudy.store.rocksdb import backend
+from understudy.store.rocksdb.backend import RocksBackend, find_loss, options
+from understudy.store.rocksdb.log import check_logs
 
 
 def unit(number, size=100):
@@ -347,16 +347,16 @@ ROTATING = """
 import os, random, sys
 from pathlib import Path
 from understudy.objects.codec import raw_block
-from understudy.store import rocksdb
+from understudy.store.rocksdb import backend
 from understudy.store.port import Unit
 
-made = rocksdb.options
+made = backend.options
 def small():
     options = made()
     options.set_write_buffer_size(65536)
     return options
-rocksdb.options = small
-store = rocksdb.RocksBackend(Path(sys.argv[1]))
+backend.options = small
+store = backend.RocksBackend(Path(sys.argv[1]))
 chance = random.Random(int(sys.argv[2]))
 for _ in range(chance.randrange(60)):
     block = raw_block(chance.randbytes(20_000))
@@ -384,7 +384,7 @@ def test_a_view_beside_a_living_store_and_a_second_writer_see_no_loss(tmp_path):
     script = """
 import sys
 from pathlib import Path
-from understudy.store.rocksdb import find_loss
+from understudy.store.rocksdb.backend import find_loss
 print(find_loss(Path(sys.argv[1])))
 """
     (log,) = (path for path in (tmp_path / "store").glob("*.log") if path.stat().st_size)
@@ -449,7 +449,7 @@ import sys
 from pathlib import Path
 from understudy.objects.codec import raw_block
 from understudy.store.port import Move, Row, Unit
-from understudy.store.rocksdb import RocksBackend
+from understudy.store.rocksdb.backend import RocksBackend
 
 store = RocksBackend(Path(sys.argv[1]))
 number = int(sys.argv[2])
@@ -496,7 +496,7 @@ from pathlib import Path
 from understudy.objects.codec import raw_block
 from understudy.store.errors import StoreFull
 from understudy.store.port import Move, Unit
-from understudy.store.rocksdb import RocksBackend
+from understudy.store.rocksdb.backend import RocksBackend
 
 store = RocksBackend(Path(sys.argv[1]))
 # A file that may not grow stands for a disk that is full: both refuse the write.
@@ -581,7 +581,7 @@ def test_what_was_acknowledged_survives_a_disk_that_forgets_what_was_not_synced(
 def test_no_receipt_is_given_before_a_sync_of_the_log(tmp_path, monkeypatch):
     counted = options()
     counted.enable_statistics()
-    monkeypatch.setattr(rocksdb, "options", lambda: counted)
+    monkeypatch.setattr(backend, "options", lambda: counted)
     store = RocksBackend(tmp_path / "store")
 
     def syncs():
@@ -704,7 +704,7 @@ def test_a_store_is_open_for_writing_once(tmp_path):
 import sys
 from pathlib import Path
 from understudy.store.errors import StoreInUse
-from understudy.store.rocksdb import RocksBackend
+from understudy.store.rocksdb.backend import RocksBackend
 try:
     RocksBackend(Path(sys.argv[1]))
 except StoreInUse as error:
@@ -787,7 +787,7 @@ def test_a_directory_that_cannot_be_written_says_what_to_do(tmp_path):
 import os, sys
 from pathlib import Path
 from understudy.store.errors import StoreError
-from understudy.store.rocksdb import RocksBackend
+from understudy.store.rocksdb.backend import RocksBackend
 # What Python and its libraries load at the first use they load here, while they may read it.
 RocksBackend(Path(sys.argv[2])).close()
 if os.geteuid() == 0:

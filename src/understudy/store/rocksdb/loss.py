@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from understudy.store.high_water import Mark, read_mark
-from understudy.store.rocksdb_ends import Ends
-from understudy.store.rocksdb_log import check_logs
+from understudy.store.rocksdb.ends import Ends
+from understudy.store.rocksdb.log import check_logs
 
 _SHOWN: Final = 8  # ranges of feed numbers in a message
 CURE: Final = "Nothing was changed. Bring back a copy of the store, or go on without what is gone: `understudy fsck --accept-loss`"

@@ -19,7 +19,7 @@ from typing import Final
 import google_crc32c
 
 from understudy.store.errors import Corrupt
-from understudy.store.rocksdb_ends import Ends, find_ends
+from understudy.store.rocksdb.ends import Ends, find_ends
 
 _BLOCK: Final = 32 * 1024
 _HEADER: Final = Struct("<IHB")
@@ -28,7 +28,7 @@ _HEADER: Final = Struct("<IHB")
 _TYPES: Final = frozenset({1, 2, 3, 4})
 _BEGIN: Final = frozenset({1, 2})
 _END: Final = frozenset({1, 4})
-_HEAD: Final = 128  # bytes of each record that are kept: what `rocksdb_ends` needs, twice over
+_HEAD: Final = 128  # bytes of each record that are kept: what `ends` needs, twice over
 _CURRENT = re.compile(rb"MANIFEST-[0-9]{6,}\n\Z")
 
 

@@ -46,8 +46,8 @@ from understudy.store.high_water import HighWater, Mark, read_mark
 from understudy.store.keys import FEED, feed_row
 from understudy.store.meta import FORMAT_ROW, check_format, new_meta
 from understudy.store.port import Receipt, Unit
-from understudy.store.rocksdb_log import check_logs
-from understudy.store.rocksdb_loss import CURE, describe_loss, is_short, is_short_for_sure
+from understudy.store.rocksdb.log import check_logs
+from understudy.store.rocksdb.loss import CURE, describe_loss, is_short, is_short_for_sure
 
 _TRIES: Final = 8  # to open beside processes that close: each of them can be in the way once
 _OLD_LOG_GONE: Final = re.compile(r"No such file or directory: .*/LOG\.old\.")

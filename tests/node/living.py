@@ -151,7 +151,7 @@ class Living:
 
     def ahead(self, actor: ActorId) -> int:
         """How many steps of an actor are made and not durable. Only within `until`."""
-        return next((cell.ahead for cell in self.scheduler.cells() if cell.actor.id == actor), 0)
+        return next((entry.ahead for entry in self.scheduler.entries() if entry.actor.id == actor), 0)
 
     def party(self, caller: str = "local") -> str:
         """A caller as messages name it."""

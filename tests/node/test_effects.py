@@ -13,7 +13,7 @@ import pytest
 
 from understudy.actors.errors import CallFailed
 from understudy.kernel.actor import unborn
-from understudy.node.running import cells
+from understudy.node.running import table
 from understudy.node.running.calls import LiveCalls
 from understudy.objects.codec import raw_block
 from understudy.objects.ids import ActorId, StepId, TreeId, node_id
@@ -153,7 +153,7 @@ def test_an_effect_of_a_wit_whose_head_was_lost_never_starts() -> None:
 
 
 def test_a_message_taken_by_a_step_that_is_not_durable_yet_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cells, "MAX_WAITING", 1)
+    monkeypatch.setattr(table, "MAX_WAITING", 1)
     simulator, actor = make(World())
     # Of two senders: of one, the second message would lead back to the first.
     for number, caller in ((1, "ann"), (2, "bob")):

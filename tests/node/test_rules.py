@@ -17,7 +17,7 @@ from understudy.engines.python.engine import PythonEngine
 from understudy.engines.python.program import PythonProgram
 from understudy.kernel.seal import waiting_row_for
 from understudy.node.errors import Conflict, KeyReused, NodeFailed, Rejected
-from understudy.node.running import cells
+from understudy.node.running import table
 from understudy.objects.codec import node_block, raw_block
 from understudy.objects.errors import BadName
 from understudy.objects.ids import ActorId, Id, MessageId, TreeId
@@ -728,7 +728,7 @@ def test_code_that_takes_for_ever_to_import_holds_up_nobody_but_its_actor(living
 
 
 def test_more_mail_than_an_actor_holds_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cells, "MAX_WAITING", 3)
+    monkeypatch.setattr(table, "MAX_WAITING", 3)
     with Living() as living:
         actor, other = living.create(), living.create(nonce="other")
         living.send(actor, "hold", "overflow")
@@ -750,7 +750,7 @@ def test_more_mail_than_an_actor_holds_is_not_lost(monkeypatch: pytest.MonkeyPat
 def test_mail_beyond_the_bound_waits_without_work_while_all_within_it_waits_for_a_retry(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cells, "MAX_WAITING", 2)
+    monkeypatch.setattr(table, "MAX_WAITING", 2)
     with Living() as living:
         actor = living.create(policy=policy(retry={"first_ms": 600_000}))
         for number in range(4):
@@ -764,7 +764,7 @@ def test_mail_beyond_the_bound_waits_without_work_while_all_within_it_waits_for_
 def test_mail_that_waits_in_the_store_beyond_the_bound_is_found_after_a_restart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cells, "MAX_WAITING", 3)
+    monkeypatch.setattr(table, "MAX_WAITING", 3)
     with Living() as living:
         actor = living.create(policy=policy(retry={"first_ms": 600_000}))
         troubles["bound"] = 1
@@ -779,7 +779,7 @@ def test_mail_that_waits_in_the_store_beyond_the_bound_is_found_after_a_restart(
 
 
 def test_actors_that_were_forgotten_go_on_where_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cells, "MAX_CELLS", 4)
+    monkeypatch.setattr(table, "MAX_ACTORS", 4)
     with Living() as living:
         actors = [living.create(nonce=str(number)) for number in range(12)]
         for number in range(4):

@@ -6,7 +6,7 @@ import pytest
 
 from tests.node.living import Living
 from tests.node.stage import PATIENCE, ClogStore
-from understudy.node.running import cells, floods
+from understudy.node.running import floods, table
 from understudy.objects.ids import ActorId
 from understudy.objects.mailbox import UPDATE
 
@@ -31,8 +31,8 @@ CALM = STORM.replace("range(count)", "range(0)")
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(floods, "FLOOD", 50)
-    monkeypatch.setattr(cells, "MAX_WAITING", 200)
-    monkeypatch.setattr(cells, "MAX_REFILL", 40)
+    monkeypatch.setattr(table, "MAX_WAITING", 200)
+    monkeypatch.setattr(table, "MAX_REFILL", 40)
 
 
 def waiting_for(living: Living, actor: ActorId) -> int:

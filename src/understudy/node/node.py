@@ -174,23 +174,23 @@ class Node(Look):
     def actor(self, actor: ActorId) -> ActorInfo:
         """See Lookup.actor; on a living node with what keeps it from working at this moment."""
         info = self.lookup.actor(actor)
-        return self._scheduler.troubles(actor).about(info) if self._live else info
+        return self._scheduler.delays(actor).about(info) if self._live else info
 
     def actors(self, *, after: str | None = None, limit: int = 100) -> Page[ActorInfo]:
         """See Lookup.actors; with what keeps them from working, as `actor`."""
         page = self.lookup.actors(after=after, limit=limit)
         if not self._live:
             return page
-        troubles = self._scheduler.troubles()
-        return Page([troubles.about(info) for info in page.items], page.next)
+        delays = self._scheduler.delays()
+        return Page([delays.about(info) for info in page.items], page.next)
 
     def pending(self, actor: ActorId | None = None, *, limit: int = 1000) -> list[Pending]:
         """Messages that wait; on a living node with what holds them up."""
         found = self.lookup.pending(actor, limit=limit)
         if not self._live:
             return found
-        troubles = self._scheduler.troubles()
-        return [troubles.explain(pending) for pending in found]
+        delays = self._scheduler.delays()
+        return [delays.explain(pending) for pending in found]
 
     def events(self, *, actor: ActorId | None = None, after: int | None = None) -> AsyncIterator[Event]:
         """See Feed.follow."""
@@ -212,7 +212,7 @@ class Node(Look):
             for (actor, _), hold in islice(read_holds(self.backend).items(), limit)
         ]
         if self._live:
-            for text, reason in islice(self._scheduler.troubles().stuck.items(), limit - len(found)):
+            for text, reason in islice(self._scheduler.delays().stuck.items(), limit - len(found)):
                 found.append({"actor": text, "name": None, "state": "stuck", "reason": reason})
         return found
 

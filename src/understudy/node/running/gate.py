@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 
-from understudy.node.running.cell import Cell
+from understudy.node.running.entry import ActorEntry
 from understudy.objects.ids import ActorId
 
 ALONE_SECONDS: Final = 2.0  # how long the others wait for a message that may end the process
@@ -34,11 +34,11 @@ class Gate:
     def __init__(self) -> None:
         self.is_closed = False
         self._suspects: deque[ActorId] = deque()
-        self._alone: Cell | None = None
+        self._alone: ActorEntry | None = None
         self._until = 0.0
 
     @property
-    def alone(self) -> Cell | None:
+    def alone(self) -> ActorEntry | None:
         """The actor that is being tried, while nothing else begins."""
         return self._alone
 
@@ -60,9 +60,9 @@ class Gate:
         """The one to be tried next."""
         return self._suspects.popleft()
 
-    def begin(self, cell: Cell, now: float) -> None:
+    def begin(self, entry: ActorEntry, now: float) -> None:
         """From here on nothing but this actor steps."""
-        self._alone, self._until = cell, now + ALONE_SECONDS
+        self._alone, self._until = entry, now + ALONE_SECONDS
 
     def end(self) -> None:
         """The trial is over, or has taken too long."""
@@ -72,17 +72,17 @@ class Gate:
         """True if the others have waited long enough for a trial."""
         return self._alone is not None and now >= self._until
 
-    def allows(self, cell: Cell) -> Allowed:
+    def allows(self, entry: ActorEntry) -> Allowed:
         """What may be given to an actor now."""
         if self._alone is not None:
-            return Allowed.ALL if cell is self._alone else Allowed.NOTHING
+            return Allowed.ALL if entry is self._alone else Allowed.NOTHING
         if (
-            cell.held is None
-            and cell.slowed is None
+            entry.held is None
+            and entry.slowed is None
             and not self.is_closed
-            and (not cell.suspect or cell.actor.id not in self._suspects)
+            and (not entry.suspect or entry.actor.id not in self._suspects)
         ):
             return Allowed.ALL
-        if cell.held is None and not cell.suspect and cell.actor.step is None:
+        if entry.held is None and not entry.suspect and entry.actor.step is None:
             return Allowed.BIRTH
         return Allowed.UPDATES

@@ -30,16 +30,16 @@ from understudy.kernel.seeds import Seeds
 from understudy.node.holds import Holds, Kind, rows_without
 from understudy.node.running.async_wits import AsyncWits
 from understudy.node.running.calls import CapabilityTable, LiveCalls
-from understudy.node.running.cell import Cell, Stand
-from understudy.node.running.cells import Cells
 from understudy.node.running.committer import MAX_QUEUED, Committer, Done
+from understudy.node.running.delays import Delays
+from understudy.node.running.entry import ActorEntry, Status
 from understudy.node.running.floods import seconds_to_rest
 from understudy.node.running.forks import end_copy
 from understudy.node.running.gate import Allowed, Gate
 from understudy.node.running.marks import NO_SLOT, Flag, Mark, Marks, What
 from understudy.node.running.pace import STEP_SECONDS, Paces
 from understudy.node.running.slow_wits import Run, SlowWits
-from understudy.node.running.troubles import Troubles
+from understudy.node.running.table import ActorTable
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId
 from understudy.objects.mailbox import UPDATE, Mailbox
@@ -80,7 +80,7 @@ class Committed(Struct, frozen=True):
 class Finished(Struct, frozen=True):
     """What became of taken messages: a result, a wit that must be awaited, or what the host failed of (perhaps without a plan)."""
 
-    cell: Cell
+    entry: ActorEntry
     taken: list[Delivery]
     plan: Plan | None
     result: StepResult | Awaitable[StepResult] | Exception
@@ -125,11 +125,11 @@ class Scheduler:
         self._monotonic = monotonic
         self._holds = holds or Holds(backend)
         self._marks = marks or Marks()
-        self._cells = Cells(backend, reader, self._holds, lambda unit: self._units.append((None, unit)))
+        self._table = ActorTable(backend, reader, self._holds, lambda unit: self._units.append((None, unit)))
         self._gate = Gate()
-        self._ready: deque[Cell] = deque()
+        self._ready: deque[ActorEntry] = deque()
         self._units: list[tuple[Tag, Unit]] = []
-        self._parked: list[tuple[float, int, Cell, str | None]] = []  # a key of its mail, or all but its updates
+        self._parked: list[tuple[float, int, ActorEntry, str | None]] = []  # a key of its mail, or all but its updates
         self._parkings = count()
         self._awaited: dict[ActorId, list[Callable[[], None]]] = {}
         self._mail: deque[Committed | Finished | Callable[[], None]] = deque()
@@ -137,8 +137,8 @@ class Scheduler:
         self._token = threading.Lock()
         self._epoch = 0
         self._threads = 0
-        self._running: tuple[Cell, float, int] | None = None  # since when, on which thread
-        self._left: list[tuple[Cell, float, int]] = []  # those that lost the token and still run
+        self._running: tuple[ActorEntry, float, int] | None = None  # since when, on which thread
+        self._left: list[tuple[ActorEntry, float, int]] = []  # those that lost the token and still run
         self._slow_wits = SlowWits()
         self._paces = Paces()
         self._awaiting: set[ActorId] = set()  # whose asynchronous wit is under way
@@ -182,7 +182,7 @@ class Scheduler:
                 self._on_durable(item.done)
 
     def call(self, action: Callable[[], None]) -> None:
-        """Run something on the token-holder's thread, where cells may be looked at."""
+        """Run something on the token-holder's thread, where entries may be looked at."""
         self._post(action)
 
     def let_all_step(self) -> None:
@@ -198,36 +198,40 @@ class Scheduler:
         """Heed a change of the holds on an actor. From any thread."""
 
         def look() -> None:
-            cell = self._cells.get(actor)
-            if cell.stand is Stand.STUCK and not cell.ahead:
-                cell = self._cells.reload(actor)
-            self._cells.look_at_holds(cell)
-            self._make_ready(cell)
+            entry = self._table.get(actor)
+            if entry.status is Status.STUCK and not entry.ahead:
+                entry = self._table.reload(actor)
+            self._table.look_at_holds(entry)
+            self._make_ready(entry)
 
         self.call(look)
 
-    def cells(self) -> Iterable[Cell]:
+    def entries(self) -> Iterable[ActorEntry]:
         """The living actors. Only within `call`."""
-        return self._cells.all()
+        return self._table.all()
 
     @property
     def busy(self) -> bool:
         """True if a turn has something to do, now or after a while."""
-        if self._cells.is_recovering or self._gate.wants_suspect:
+        if self._table.is_recovering or self._gate.wants_suspect:
             return True
         return bool(self._mail or self._ready or self._units or self._parked)
 
-    def troubles(self, actor: ActorId | None = None) -> Troubles:
+    def delays(self, actor: ActorId | None = None) -> Delays:
         """What holds actors up at this moment, or one of them. From any thread."""
-        cells = list(self._cells.all()) if actor is None else [cell for cell in [self._cells.known(actor)] if cell]
+        entries = list(self._table.all()) if actor is None else [entry for entry in [self._table.known(actor)] if entry]
         holder = None if (running := self._running) is None else running[0]
-        return Troubles(
-            stuck={cell.actor.text: cell.trouble for cell in cells if cell.trouble is not None},
-            slowed={cell.actor.text: cell.slowed for cell in cells if cell.slowed is not None},
-            host={(cell.actor.text, key): why for cell in cells for key, why in list(cell.host_troubles.items())},
-            # One that runs with the token has no stand of its own yet.
-            running=frozenset(cell.actor.text for cell in cells if cell.stand is Stand.RUNNING or cell is holder),
-            attempts={(cell.actor.text, key): count for cell in cells for key, count in list(cell.attempts.items())},
+        return Delays(
+            stuck={entry.actor.text: entry.error for entry in entries if entry.error is not None},
+            slowed={entry.actor.text: entry.slowed for entry in entries if entry.slowed is not None},
+            host={(entry.actor.text, key): why for entry in entries for key, why in list(entry.host_errors.items())},
+            # One that runs with the token has no status of its own yet.
+            running=frozenset(
+                entry.actor.text for entry in entries if entry.status is Status.RUNNING or entry is holder
+            ),
+            attempts={
+                (entry.actor.text, key): count for entry in entries for key, count in list(entry.attempts.items())
+            },
         )
 
     # Inside: the token-holder's thread alone.
@@ -243,8 +247,8 @@ class Scheduler:
         self._submit()
         self._take_mail(wait=wait)
         self._unpark_due()
-        for cell in self._cells.recover(MAX_FOUND):
-            self._make_ready(cell)
+        for entry in self._table.recover(MAX_FOUND):
+            self._make_ready(entry)
         self._try_suspects()
         self._burst(epoch, burst)
 
@@ -310,7 +314,7 @@ class Scheduler:
                 item()
 
     def _may_step(self) -> bool:
-        if self._cells.is_recovering or self._gate.wants_suspect:
+        if self._table.is_recovering or self._gate.wants_suspect:
             return True
         return bool(self._ready) and self.committer.queued < MAX_QUEUED
 
@@ -326,49 +330,49 @@ class Scheduler:
         for _ in range(most):
             if not self._ready or self._stopping or self.committer.queued >= MAX_QUEUED or self._monotonic() > until:
                 return
-            cell = self._ready.popleft()
-            if cell.stand is not Stand.READY:
+            entry = self._ready.popleft()
+            if entry.status is not Status.READY:
                 # It lost its head while it was in line.
                 continue
-            cell.stand = Stand.IDLE
+            entry.status = Status.IDLE
             try:
-                self._step(cell, epoch)
+                self._step(entry, epoch)
             except _TokenLost:
                 raise
             except Exception as error:
-                self._cells.stick(cell, error)
+                self._table.mark_stuck(entry, error)
 
     def _submit(self) -> None:
         if self._units:
             units, self._units = self._units, []
             self.committer.submit(units)
 
-    def _step(self, cell: Cell, epoch: int) -> None:
-        allowed = self._gate.allows(cell)
+    def _step(self, entry: ActorEntry, epoch: int) -> None:
+        allowed = self._gate.allows(entry)
         if allowed is Allowed.NOTHING:
             return
-        taken = self._take(cell, allowed)
+        taken = self._take(entry, allowed)
         if not taken:
-            if cell.has_more and self._cells.refill(cell):
-                self._make_ready(cell)
-            elif cell is self._gate.alone and cell.stand is not Stand.STUCK:
-                self._trust(cell)
+            if entry.has_more and self._table.refill(entry):
+                self._make_ready(entry)
+            elif entry is self._gate.alone and entry.status is not Status.STUCK:
+                self._trust(entry)
             return
-        running = (cell, self._monotonic(), threading.get_ident())
-        cell.began = running[1]
+        running = (entry, self._monotonic(), threading.get_ident())
+        entry.began = running[1]
         self._running = running
         self._wake_watch()
-        if cell.slow:
+        if entry.slow:
             self._leave(running)
-        slot = self._marks.enter(self._mark(cell, taken))
-        finished = self._run(cell, taken)
+        slot = self._marks.enter(self._mark(entry, taken))
+        finished = self._run(entry, taken)
         end_copy()
         if isinstance(finished.result, Awaitable):
-            cell.slot = slot
+            entry.slot = slot
             self._marks.change(slot, Flag.WAITING)
         else:
             self._marks.leave(slot)
-        cell.slow = self._monotonic() - running[1] >= TOKEN_SECONDS
+        entry.slow = self._monotonic() - running[1] >= TOKEN_SECONDS
         with self._token:
             lost = self._epoch != epoch
             if not lost:
@@ -381,32 +385,32 @@ class Scheduler:
             raise _TokenLost
         self._settle(finished)
 
-    def _mark(self, cell: Cell, taken: list[Delivery]) -> Mark:
-        is_alone = cell is self._gate.alone and not self._left and not self._awaiting
+    def _mark(self, entry: ActorEntry, taken: list[Delivery]) -> Mark:
+        is_alone = entry is self._gate.alone and not self._left and not self._awaiting
         name = UPDATE if taken[0].message.lane == UPDATE else ""
-        return Mark(cell.actor.id, What.STEP, Flag.ALONE if is_alone else Flag.RUNNING, name, len(taken))
+        return Mark(entry.actor.id, What.STEP, Flag.ALONE if is_alone else Flag.RUNNING, name, len(taken))
 
-    def _run(self, cell: Cell, taken: list[Delivery]) -> Finished:
+    def _run(self, entry: ActorEntry, taken: list[Delivery]) -> Finished:
         """Load the wit, which runs its modules, and run it: all of this may take for ever, so it is watched."""
         plan: Plan | None = None
         try:
-            plan = self._plan(cell, taken)
+            plan = self._plan(entry, taken)
             if plan.program is None:
                 assert plan.result is not None
-                return Finished(cell, taken, plan, plan.result)
-            return Finished(cell, taken, plan, plan.program.run(plan.given))
+                return Finished(entry, taken, plan, plan.result)
+            return Finished(entry, taken, plan, plan.program.run(plan.given))
         except Exception as error:
-            return Finished(cell, taken, plan, error)
+            return Finished(entry, taken, plan, error)
 
-    def _plan(self, cell: Cell, taken: list[Delivery]) -> Plan:
+    def _plan(self, entry: ActorEntry, taken: list[Delivery]) -> Plan:
         staging = Staging(self._reader)
-        actor = cell.actor
+        actor = entry.actor
         calls = LiveCalls(
             self._capabilities,
             actor,
             taken,
-            when_durable=lambda action: self._when_durable(cell, action),
-            leave=lambda: self._leave_to_wait(cell),
+            when_durable=lambda action: self._when_durable(entry, action),
+            leave=lambda: self._leave_to_wait(entry),
         )
         return prepare(
             actor,
@@ -416,14 +420,14 @@ class Scheduler:
             staging=staging,
             calls=calls,
             engines=self._engines,
-            owner=lambda: self._cells.owner(cell),
-            cut=_cut(cell, taken),
+            owner=lambda: self._table.owner(entry),
+            cut=_cut(entry, taken),
         )
 
-    def _run_async(self, cell: Cell, plan: Plan, awaitable: Awaitable[StepResult]) -> None:
-        deadline_ms = self._cells.policy(cell).deadline_ms
+    def _run_async(self, entry: ActorEntry, plan: Plan, awaitable: Awaitable[StepResult]) -> None:
+        deadline_ms = self._table.policy(entry).deadline_ms
         taken = list(plan.given.messages)
-        slot, cell.slot = cell.slot, NO_SLOT
+        slot, entry.slot = entry.slot, NO_SLOT
         is_over = False
 
         def control(has_it: bool) -> None:
@@ -440,124 +444,124 @@ class Scheduler:
                 assert plan.program is not None
                 outcome = Outcome(CUT, "Deadline", f"the wit was stopped after {deadline_ms:,} ms")
                 result = StepResult(engine=plan.program.engine, core=plan.actor.core, outcome=outcome)
-            self._post(Finished(cell, taken, plan, result))
+            self._post(Finished(entry, taken, plan, result))
 
-        cell.stand = Stand.RUNNING
-        self._awaiting.add(cell.actor.id)
+        entry.status = Status.RUNNING
+        self._awaiting.add(entry.actor.id)
         seconds = None if deadline_ms is None else deadline_ms / 1000
-        self._async_wits.run(awaitable, actor=cell.actor.text, seconds=seconds, control=control, done=done)
+        self._async_wits.run(awaitable, actor=entry.actor.text, seconds=seconds, control=control, done=done)
         self._wake_watch()
 
     def _finished(self, item: Finished) -> None:
-        if item.cell.stand is not Stand.RUNNING:
-            # It ran on a head that was lost; its messages were taken in again by the cell that came after.
+        if item.entry.status is not Status.RUNNING:
+            # It ran on a head that was lost; its messages were taken in again by the entry that came after.
             return
-        item.cell.stand = Stand.IDLE
+        item.entry.status = Status.IDLE
         try:
             self._settle(item)
         except Exception as error:
-            self._cells.stick(item.cell, error)
+            self._table.mark_stuck(item.entry, error)
 
     def _settle(self, item: Finished) -> None:
-        cell, plan, result = item.cell, item.plan, item.result
-        self._awaiting.discard(cell.actor.id)
+        entry, plan, result = item.entry, item.plan, item.result
+        self._awaiting.discard(entry.actor.id)
         if isinstance(result, HostFailed):
-            self._try_again(cell, item.taken, result)
+            self._try_again(entry, item.taken, result)
             return
         if isinstance(result, Exception):
-            cell.waiting.put_back(item.taken)
-            if cell is self._gate.alone:
-                self._trust(cell)
+            entry.waiting.put_back(item.taken)
+            if entry is self._gate.alone:
+                self._trust(entry)
             raise result
         assert plan is not None
         if isinstance(result, StepResult):
-            self._finish(cell, plan, result)
+            self._finish(entry, plan, result)
         else:
-            self._run_async(cell, plan, result)
+            self._run_async(entry, plan, result)
 
-    def _try_again(self, cell: Cell, taken: list[Delivery], error: HostFailed) -> None:
+    def _try_again(self, entry: ActorEntry, taken: list[Delivery], error: HostFailed) -> None:
         """The machine had no room for this step: nothing is consumed, and it is tried until there is."""
         if len(taken) > 1:
             # One of them may fit where all of them do not.
-            cell.waiting.put_back(taken)
-            cell.singles = len(taken)
-            self._make_ready(cell)
+            entry.waiting.put_back(taken)
+            entry.singles = len(taken)
+            self._make_ready(entry)
             return
         key = sender_key(taken[0].message)
-        cell.attempts[key] = attempt = cell.attempts.get(key, 0) + 1
-        cell.host_troubles[key] = str(error)
-        _log.warning("actor %s: %s; it is tried again", cell.actor.text, error)
-        self._park(cell, taken, key, HOST_RETRY.delay_ms(attempt))
+        entry.attempts[key] = attempt = entry.attempts.get(key, 0) + 1
+        entry.host_errors[key] = str(error)
+        _log.warning("actor %s: %s; it is tried again", entry.actor.text, error)
+        self._park(entry, taken, key, HOST_RETRY.delay_ms(attempt))
 
-    def _finish(self, cell: Cell, plan: Plan, result: StepResult) -> None:
+    def _finish(self, entry: ActorEntry, plan: Plan, result: StepResult) -> None:
         taken = list(plan.given.messages)
         if len(taken) > 1 and (result.retry is not None or recordable(plan, result).outcome is not None):
             # One of them is to blame: run them again one at a time, so that the others are not lost with it.
-            cell.waiting.put_back(taken)
-            cell.singles = len(taken)
-            self._make_ready(cell)
+            entry.waiting.put_back(taken)
+            entry.singles = len(taken)
+            self._make_ready(entry)
             return
         key = sender_key(taken[0].message)
         if result.retry is not None:
-            cell.attempts[key] = attempt = cell.attempts.get(key, 0) + 1
-            cell.host_troubles.pop(key, None)
-            retry = self._cells.policy(cell).retry
+            entry.attempts[key] = attempt = entry.attempts.get(key, 0) + 1
+            entry.host_errors.pop(key, None)
+            retry = self._table.policy(entry).retry
             if attempt < retry.attempts:
-                self._park(cell, taken, key, retry.delay_ms(attempt))
+                self._park(entry, taken, key, retry.delay_ms(attempt))
                 return
             result = exhausted(result)
         for delivery in taken:
             # Several that were tried again may end in one step.
-            cell.attempts.pop(sender_key(delivery.message), None)
-            cell.host_troubles.pop(sender_key(delivery.message), None)
-        cell.singles = max(0, cell.singles - 1)
-        self._seal(cell, plan, result)
-        self._make_ready(cell)
+            entry.attempts.pop(sender_key(delivery.message), None)
+            entry.host_errors.pop(sender_key(delivery.message), None)
+        entry.singles = max(0, entry.singles - 1)
+        self._seal(entry, plan, result)
+        self._make_ready(entry)
 
-    def _seal(self, cell: Cell, plan: Plan, result: StepResult) -> None:
-        sealed = seal(plan, result, known=lambda _, draft: self._cells.exists(actor_of(draft.to)))
-        unit = self._without_holds(cell, sealed)
-        cell.waiting.forget(list(sealed.consumed))
-        cell.actor = sealed.actor
-        cell.ahead += 1
+    def _seal(self, entry: ActorEntry, plan: Plan, result: StepResult) -> None:
+        sealed = seal(plan, result, known=lambda _, draft: self._table.exists(actor_of(draft.to)))
+        unit = self._without_holds(entry, sealed)
+        entry.waiting.forget(list(sealed.consumed))
+        entry.actor = sealed.actor
+        entry.ahead += 1
         self._reader.add(sealed.unit.blocks, plan.given.store.nodes)
         self._units.append((sealed, unit))
         if sealed.consumed[0].message.lane == UPDATE:
             # Other code may cost otherwise.
-            cell.pace = cell.slowed = None
-        elif cell.pace is not None:
-            cell.pace.learn(sealed.consumed, self._monotonic() - cell.began)
+            entry.pace = entry.slowed = None
+        elif entry.pace is not None:
+            entry.pace.learn(sealed.consumed, self._monotonic() - entry.began)
 
-        self._slow_down(cell, sealed)
+        self._slow_down(entry, sealed)
 
-    def _slow_down(self, cell: Cell, sealed: Sealed) -> None:
+    def _slow_down(self, entry: ActorEntry, sealed: Sealed) -> None:
         def inbox_of(actor: ActorId) -> Mailbox | None:
-            known = self._cells.known(actor)
+            known = self._table.known(actor)
             return None if known is None else known.actor.inbox
 
         seconds = seconds_to_rest(sealed, self._reader, inbox_of)
         if seconds:
-            cell.slowed = "it sends more than its recipients take, which still wait: it rests between its steps"
-            heappush(self._parked, (self._monotonic() + seconds, next(self._parkings), cell, None))
+            entry.slowed = "it sends more than its recipients take, which still wait: it rests between its steps"
+            heappush(self._parked, (self._monotonic() + seconds, next(self._parkings), entry, None))
 
-    def _without_holds(self, cell: Cell, sealed: Sealed) -> Unit:
+    def _without_holds(self, entry: ActorEntry, sealed: Sealed) -> Unit:
         """The unit of a step, which also removes the holds that end with it: what was tried is trusted, an update cures."""
-        if cell.held is None and not cell.suspect and self._holds.get(cell.actor.id, Kind.QUERIES) is None:
+        if entry.held is None and not entry.suspect and self._holds.get(entry.actor.id, Kind.QUERIES) is None:
             return sealed.unit
         ended: list[Kind] = []
         is_update = sealed.consumed[0].message.lane == UPDATE
         if is_update and (sealed.step.outcome is None or _is_cut(sealed)):
             ended = [Kind.STEPS, Kind.QUERIES]
-        elif cell.suspect:
-            cell.suspect -= len(sealed.consumed)
-            ended = [Kind.STEPS] if cell.suspect <= 0 else []
+        elif entry.suspect:
+            entry.suspect -= len(sealed.consumed)
+            ended = [Kind.STEPS] if entry.suspect <= 0 else []
         if not ended:
             return sealed.unit
-        self._holds.forget(cell.actor.id, ended)
-        self._cells.look_at_holds(cell)
-        if cell is self._gate.alone:
+        self._holds.forget(entry.actor.id, ended)
+        self._table.look_at_holds(entry)
+        if entry is self._gate.alone:
             self._end_trial()
-        return msgspec.structs.replace(sealed.unit, rows=[*sealed.unit.rows, *rows_without(cell.actor.id, ended)])
+        return msgspec.structs.replace(sealed.unit, rows=[*sealed.unit.rows, *rows_without(entry.actor.id, ended)])
 
     # Trials of those that may have ended the process.
 
@@ -566,29 +570,29 @@ class Scheduler:
         if self._gate.is_overdue(now):
             self._end_trial()
         while self._gate.wants_suspect:
-            cell = self._cells.get(self._gate.next_suspect())
-            if not cell.suspect:
+            entry = self._table.get(self._gate.next_suspect())
+            if not entry.suspect:
                 continue
-            if not len(cell.waiting):
-                cell.overflow = cell.more_updates = True
-            _log.warning("actor %s may have ended the process: it is tried alone now", cell.actor.text)
-            self._gate.begin(cell, now)
-            self._make_ready(cell)
+            if not len(entry.waiting):
+                entry.overflow = entry.more_updates = True
+            _log.warning("actor %s may have ended the process: it is tried alone now", entry.actor.text)
+            self._gate.begin(entry, now)
+            self._make_ready(entry)
 
     def _end_trial(self) -> None:
         self._gate.end()
         self._ready_all()
 
-    def _trust(self, cell: Cell) -> None:
+    def _trust(self, entry: ActorEntry) -> None:
         """The one that is tried did not end the process."""
-        self._holds.forget(cell.actor.id, [Kind.STEPS])
-        self._units.append((None, Unit(rows=rows_without(cell.actor.id, [Kind.STEPS]))))
-        self._cells.look_at_holds(cell)
+        self._holds.forget(entry.actor.id, [Kind.STEPS])
+        self._units.append((None, Unit(rows=rows_without(entry.actor.id, [Kind.STEPS]))))
+        self._table.look_at_holds(entry)
         self._end_trial()
 
     def _ready_all(self) -> None:
-        for cell in list(self._cells.all()):
-            self._make_ready(cell)
+        for entry in list(self._table.all()):
+            self._make_ready(entry)
 
     def _committed(self, done: Sequence[Done[Tag]]) -> None:
         for tag, unit, receipt in done:
@@ -598,111 +602,111 @@ class Scheduler:
             if not isinstance(tag, Sealed):
                 continue
             self._reader.remove(unit.blocks, durable=receipt.conflict is None)
-            cell = self._cells.get(tag.actor.id)
-            cell.ahead -= 1
+            entry = self._table.get(tag.actor.id)
+            entry.ahead -= 1
             if receipt.conflict is not None:
-                self._lose_head(cell)
+                self._lose_head(entry)
                 continue
-            if cell.ahead == 0:
+            if entry.ahead == 0:
                 for action in self._awaited.pop(tag.actor.id, ()):
                     action()
             for delivery in tag.sent:
                 if not is_outside(delivery.message.to):
                     self._deliver(delivery)
-            self._make_ready(cell)
+            self._make_ready(entry)
         self._on_durable(done)
-        self._cells.forget_idle()
+        self._table.forget_idle()
 
-    def _lose_head(self, cell: Cell) -> None:
+    def _lose_head(self, entry: ActorEntry) -> None:
         """Somebody else moved the head: begin again from what the store says, once nothing of ours is under way."""
-        _log.warning("the head of %s was moved by somebody else; starting again from it", cell.actor.text)
-        cell.stand = Stand.STUCK
-        if cell.ahead == 0:
+        _log.warning("the head of %s was moved by somebody else; starting again from it", entry.actor.text)
+        entry.status = Status.STUCK
+        if entry.ahead == 0:
             # The effects of a wit that still runs wait for a parent that will never be durable.
-            self._awaited.pop(cell.actor.id, None)
-            self._begin_again(cell)
+            self._awaited.pop(entry.actor.id, None)
+            self._begin_again(entry)
 
-    def _begin_again(self, cell: Cell) -> None:
+    def _begin_again(self, entry: ActorEntry) -> None:
         """Forget what we know of an actor, and take it in from the store."""
         self._holds.load()
-        self._make_ready(self._cells.reload(cell.actor.id))
+        self._make_ready(self._table.reload(entry.actor.id))
 
     def _deliver(self, delivery: Delivery) -> None:
-        cell = self._cells.get(actor_of(delivery.message.to))
-        if cell.stand is Stand.STUCK and delivery.message.lane == UPDATE and not cell.ahead:
-            self._begin_again(cell)
+        entry = self._table.get(actor_of(delivery.message.to))
+        if entry.status is Status.STUCK and delivery.message.lane == UPDATE and not entry.ahead:
+            self._begin_again(entry)
             return
         try:
-            self._cells.offer(cell, delivery)
+            self._table.offer(entry, delivery)
         except (StoreError, ObjectError) as error:
-            self._cells.stick(cell, error)
-        self._make_ready(cell)
+            self._table.mark_stuck(entry, error)
+        self._make_ready(entry)
 
-    def _make_ready(self, cell: Cell) -> None:
-        if cell.stand is Stand.IDLE and cell.ahead < self._run_ahead and self._has_work(cell):
-            cell.stand = Stand.READY
-            self._ready.append(cell)
+    def _make_ready(self, entry: ActorEntry) -> None:
+        if entry.status is Status.IDLE and entry.ahead < self._run_ahead and self._has_work(entry):
+            entry.status = Status.READY
+            self._ready.append(entry)
 
-    def _has_work(self, cell: Cell) -> bool:
-        match self._gate.allows(cell):
+    def _has_work(self, entry: ActorEntry) -> bool:
+        match self._gate.allows(entry):
             case Allowed.NOTHING:
                 return False
             case Allowed.UPDATES:
-                return bool(cell.waiting.updates or cell.more_updates)
-        return bool(len(cell.waiting) or cell.has_more or cell is self._gate.alone)
+                return bool(entry.waiting.updates or entry.more_updates)
+        return bool(len(entry.waiting) or entry.has_more or entry is self._gate.alone)
 
-    def _park(self, cell: Cell, taken: list[Delivery], key: str, delay_ms: int) -> None:
-        cell.waiting.put_back(taken)
-        cell.waiting.park(key)
-        heappush(self._parked, (self._monotonic() + delay_ms / 1000, next(self._parkings), cell, key))
-        if cell is self._gate.alone:
+    def _park(self, entry: ActorEntry, taken: list[Delivery], key: str, delay_ms: int) -> None:
+        entry.waiting.put_back(taken)
+        entry.waiting.park(key)
+        heappush(self._parked, (self._monotonic() + delay_ms / 1000, next(self._parkings), entry, key))
+        if entry is self._gate.alone:
             # It ran, and the process goes on.
-            self._trust(cell)
-        self._make_ready(cell)
+            self._trust(entry)
+        self._make_ready(entry)
 
     def _unpark_due(self) -> None:
         now = self._monotonic()
         while self._parked and self._parked[0][0] <= now:
-            _, _, cell, key = heappop(self._parked)
+            _, _, entry, key = heappop(self._parked)
             if key is None:
-                cell.slowed = None
+                entry.slowed = None
             else:
-                cell.waiting.unpark(key)
-            self._make_ready(cell)
+                entry.waiting.unpark(key)
+            self._make_ready(entry)
 
-    def _take(self, cell: Cell, allowed: Allowed) -> list[Delivery]:
+    def _take(self, entry: ActorEntry, allowed: Allowed) -> list[Delivery]:
         """The messages of the next step: as many as /policy asks for, else as many as take milliseconds."""
-        born = cell.actor.step is not None
+        born = entry.actor.step is not None
         if born and allowed is not Allowed.ALL:
-            return cell.waiting.take_update()
-        if cell.suspect or cell.singles or len(cell.waiting) < 2:
-            return cell.waiting.take(born=born, limit=1)
-        asked = self._cells.policy(cell).batch
+            return entry.waiting.take_update()
+        if entry.suspect or entry.singles or len(entry.waiting) < 2:
+            return entry.waiting.take(born=born, limit=1)
+        asked = self._table.policy(entry).batch
         if asked is not None:
-            return cell.waiting.take(born=born, limit=asked)
-        core = cell.actor.core
+            return entry.waiting.take(born=born, limit=asked)
+        core = entry.actor.core
         try:
             engine = self._engines[runtime_of(self._reader, core)]
-            if engine.batch > 1 and cell.pace is None:
-                cell.pace = self._paces.new(engine.version(core, WIT, self._reader))
+            if engine.batch > 1 and entry.pace is None:
+                entry.pace = self._paces.new(engine.version(core, WIT, self._reader))
         except (WitError, ObjectError, Missing, KeyError):
             # The step will fail of this core, and each message with a step of its own.
-            return cell.waiting.take(born=born, limit=1)
-        if cell.pace is None:
-            return cell.waiting.take(born=born, limit=engine.batch)
-        return cell.waiting.take(born=born, limit=engine.batch, cost=cell.pace.seconds, budget=STEP_SECONDS)
+            return entry.waiting.take(born=born, limit=1)
+        if entry.pace is None:
+            return entry.waiting.take(born=born, limit=engine.batch)
+        return entry.waiting.take(born=born, limit=engine.batch, cost=entry.pace.seconds, budget=STEP_SECONDS)
 
-    def _when_durable(self, cell: Cell, action: Callable[[], None]) -> None:
+    def _when_durable(self, entry: ActorEntry, action: Callable[[], None]) -> None:
         """Run the action once every step of the actor is durable; a running wit's parent is the last of them. From any thread."""
 
         def look() -> None:
-            if self._cells.known(cell.actor.id) is not cell:
+            if self._table.known(entry.actor.id) is not entry:
                 # The head it runs on was lost: its effects must never start.
                 return
-            if cell.ahead == 0:
+            if entry.ahead == 0:
                 action()
             else:
-                self._awaited.setdefault(cell.actor.id, []).append(action)
+                self._awaited.setdefault(entry.actor.id, []).append(action)
 
         self.call(look)
 
@@ -735,41 +739,41 @@ class Scheduler:
             return
         self._leave(running)
 
-    def _leave(self, running: tuple[Cell, float, int], most: int = MAX_THREADS) -> None:
+    def _leave(self, running: tuple[ActorEntry, float, int], most: int = MAX_THREADS) -> None:
         """Let a wit run on without the token, which a fresh thread gets; not if it is done, or if there are too many such."""
         with self._token:
             if self._running is not running or self._threads >= most:
                 return
-            stand = running[0].stand
+            status = running[0].status
             self._running = None
             self._left.append(running)
-            running[0].stand = Stand.RUNNING
+            running[0].status = Status.RUNNING
             try:
                 self._hand_token_over()
             except RuntimeError:
                 # The machine gives no thread: better one wit that holds up the others than nobody who steps.
                 self._running = running
                 self._left.remove(running)
-                running[0].stand = stand
+                running[0].status = status
 
-    def _leave_to_wait(self, cell: Cell) -> bool:
+    def _leave_to_wait(self, entry: ActorEntry) -> bool:
         """The same for a wit that is about to wait for an answer. True if others step meanwhile; from any thread."""
         running = self._running
-        if running is not None and running[0] is cell:
+        if running is not None and running[0] is entry:
             self._leave(running, most=MAX_WAITING_THREADS)
         running = self._running
-        return running is None or running[0] is not cell
+        return running is None or running[0] is not entry
 
     def _runs(self) -> list[Run]:
         with self._token:
             runs = [*self._left, *([] if self._running is None else [self._running])]
-        found = [Run(cell.actor.text, since, thread) for cell, since, thread in runs]
+        found = [Run(entry.actor.text, since, thread) for entry, since, thread in runs]
         return found + self._async_wits.computing()
 
 
-def _cut(cell: Cell, taken: list[Delivery]) -> Outcome | None:
+def _cut(entry: ActorEntry, taken: list[Delivery]) -> Outcome | None:
     """How a step ends without being run: an update that ended the process again and again must not stand before its cure."""
-    held = cell.held
+    held = entry.held
     if held is None or not held.is_update or taken[0].message.lane != UPDATE:
         return None
     return Outcome(CUT, PROCESS_ENDED, f"this update was not applied: {held.reason}")

@@ -1,6 +1,6 @@
 """The living actors in memory, and what the store holds for them: loaded, filled up with mail, forgotten again.
 
-The law: what is not in memory is in the store, and a cell says so (`overflow`, `more_updates`). The update lane has room
+The law: what is not in memory is in the store, and an entry says so (`overflow`, `more_updates`). The update lane has room
 of its own, so no amount of other mail keeps a cure away. The token-holder's thread alone touches this.
 """
 
@@ -19,7 +19,7 @@ from understudy.kernel.deliver import MAX_WAITING, Judgement, judge, sender_key,
 from understudy.kernel.evidence import evidence_unit
 from understudy.kernel.policy import DEFAULT, Policy, read_policy
 from understudy.node.holds import SUSPECT, Holds, Kind
-from understudy.node.running.cell import Cell, Stand
+from understudy.node.running.entry import ActorEntry, Status
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.mailbox import QUEUE, SIGNAL, UPDATE, Cursor
@@ -30,14 +30,14 @@ from understudy.store.maps import mailbox_get, tree_entry
 from understudy.store.port import Backend, Row, Unit
 from understudy.store.verified import InFlight
 
-MAX_CELLS: Final = 50_000  # an idle actor kept decoded costs about 1.4 KB
+MAX_ACTORS: Final = 50_000  # an idle actor kept decoded costs about 1.4 KB
 MAX_UPDATES: Final = 1024  # that wait in memory for one actor, besides its other mail: more than anybody sends by hand
 MAX_REFILL: Final = 4096  # messages that are taken in at once, some 0.1 s: others have their turn between
 
 _log = logging.getLogger("understudy.scheduler")
 
 
-class Cells:
+class ActorTable:
     """`emit` takes units that nobody waits for."""
 
     def __init__(self, backend: Backend, reader: InFlight, holds: Holds, emit: Callable[[Unit], None]) -> None:
@@ -45,69 +45,69 @@ class Cells:
         self._reader = reader
         self._holds = holds
         self._emit = emit
-        self._cells: dict[ActorId, Cell] = {}
+        self._entries: dict[ActorId, ActorEntry] = {}
         self._next: bytes | None = WAITING  # where the search for mail of an earlier life goes on
 
     def __len__(self) -> int:
-        return len(self._cells)
+        return len(self._entries)
 
-    def all(self) -> Iterable[Cell]:
+    def all(self) -> Iterable[ActorEntry]:
         """Those in memory."""
-        return self._cells.values()
+        return self._entries.values()
 
-    def known(self, actor: ActorId) -> Cell | None:
-        """The cell of an actor, if it is in memory."""
-        return self._cells.get(actor)
+    def known(self, actor: ActorId) -> ActorEntry | None:
+        """The entry of an actor, if it is in memory."""
+        return self._entries.get(actor)
 
-    def get(self, actor: ActorId) -> Cell:
-        """The cell of an actor, loaded if need be. One that can't be loaded is stuck."""
-        cell = self._cells.get(actor)
-        if cell is None:
+    def get(self, actor: ActorId) -> ActorEntry:
+        """The entry of an actor, loaded if need be. One that can't be loaded is stuck."""
+        entry = self._entries.get(actor)
+        if entry is None:
             head = self._backend.ref(head_ref(actor))
             try:
-                cell = Cell(load_actor(self._reader, actor, None if head is None else StepId(Id(head))))
+                entry = ActorEntry(load_actor(self._reader, actor, None if head is None else StepId(Id(head))))
             except (StoreError, ObjectError) as error:
                 # One damaged head must not keep the others from their mail.
-                cell = Cell(unborn(actor))
-                self.stick(cell, error)
+                entry = ActorEntry(unborn(actor))
+                self.mark_stuck(entry, error)
             if self.is_recovering:
-                cell.overflow = cell.more_updates = True
-            self.look_at_holds(cell)
-            self._cells[actor] = cell
-        return cell
+                entry.overflow = entry.more_updates = True
+            self.look_at_holds(entry)
+            self._entries[actor] = entry
+        return entry
 
-    def look_at_holds(self, cell: Cell) -> None:
+    def look_at_holds(self, entry: ActorEntry) -> None:
         """Take over what holds the actor."""
-        steps = self._holds.get(cell.actor.id, Kind.STEPS)
-        pause = self._holds.get(cell.actor.id, Kind.PAUSE)
+        steps = self._holds.get(entry.actor.id, Kind.STEPS)
+        pause = self._holds.get(entry.actor.id, Kind.PAUSE)
         is_suspect = steps is not None and steps.state == SUSPECT
-        cell.suspect = steps.messages if steps is not None and is_suspect else 0
-        cell.held = pause if steps is None or is_suspect else steps
+        entry.suspect = steps.messages if steps is not None and is_suspect else 0
+        entry.held = pause if steps is None or is_suspect else steps
 
-    def stick(self, cell: Cell, error: Exception) -> None:
+    def mark_stuck(self, entry: ActorEntry, error: Exception) -> None:
         """The host failed this actor, not its wit: nothing is consumed, and it stands still until a restart or an update."""
-        cell.stand = Stand.STUCK
-        cell.trouble = f"{type(error).__name__}: {error}"
+        entry.status = Status.STUCK
+        entry.error = f"{type(error).__name__}: {error}"
         # What is delivered from now on is read from the store once the actor begins again.
-        cell.overflow = cell.more_updates = True
+        entry.overflow = entry.more_updates = True
         level = logging.ERROR if isinstance(error, StoreError) else logging.CRITICAL
         text = "".join(traceback.format_exception(error))
-        _log.log(level, "actor %s stands still: %s\n%s", cell.actor.text, cell.trouble, text)
+        _log.log(level, "actor %s stands still: %s\n%s", entry.actor.text, entry.error, text)
 
-    def reload(self, actor: ActorId) -> Cell:
+    def reload(self, actor: ActorId) -> ActorEntry:
         """Forget what is known of an actor, and take it in from the store."""
-        self._cells.pop(actor, None)
-        cell = self.get(actor)
-        cell.overflow = cell.more_updates = True
-        self.refill(cell)
-        return cell
+        self._entries.pop(actor, None)
+        entry = self.get(actor)
+        entry.overflow = entry.more_updates = True
+        self.refill(entry)
+        return entry
 
     def forget_idle(self) -> None:
         """Forget some of those that have nothing to do, if there are too many."""
-        if len(self._cells) > MAX_CELLS:
-            idle = (actor for actor, cell in self._cells.items() if cell.forgettable)
-            for actor in list(islice(idle, len(self._cells) - MAX_CELLS * 9 // 10)):
-                del self._cells[actor]
+        if len(self._entries) > MAX_ACTORS:
+            idle = (actor for actor, entry in self._entries.items() if entry.forgettable)
+            for actor in list(islice(idle, len(self._entries) - MAX_ACTORS * 9 // 10)):
+                del self._entries[actor]
 
     # Mail.
 
@@ -116,9 +116,9 @@ class Cells:
         """True until everybody who has mail in the store since an earlier life was found."""
         return self._next is not None
 
-    def recover(self, most: int) -> list[Cell]:
+    def recover(self, most: int) -> list[ActorEntry]:
         """Find the next actors that have mail in the store. It is taken in when they get their turn."""
-        found: list[Cell] = []
+        found: list[ActorEntry] = []
         while self._next is not None and len(found) < most:
             row = next(iter(self._backend.rows(WAITING, self._next)), None)
             if row is None:
@@ -127,117 +127,117 @@ class Cells:
             actor = read_waiting_row(row[0]).actor
             # No lane has this number: behind all mail of this actor.
             self._next = waiting_of(actor) + b"\xff"
-            cell = self.get(actor)
-            cell.overflow = cell.more_updates = True
-            found.append(cell)
+            entry = self.get(actor)
+            entry.overflow = entry.more_updates = True
+            found.append(entry)
         return found
 
-    def offer(self, cell: Cell, delivery: Delivery) -> None:
+    def offer(self, entry: ActorEntry, delivery: Delivery) -> None:
         """Take a durable message in, if it is the next of its sender. Past the bounds it stays in the store for later."""
         if delivery.message.lane == UPDATE:
-            cell.more_updates = is_full = cell.more_updates or cell.waiting.updates >= MAX_UPDATES
+            entry.more_updates = is_full = entry.more_updates or entry.waiting.updates >= MAX_UPDATES
         else:
-            cell.overflow = is_full = cell.overflow or len(cell.waiting) >= MAX_WAITING
+            entry.overflow = is_full = entry.overflow or len(entry.waiting) >= MAX_WAITING
         if not is_full:
-            self._judge(cell, delivery)
+            self._judge(entry, delivery)
 
-    def _judge(self, cell: Cell, delivery: Delivery) -> None:
+    def _judge(self, entry: ActorEntry, delivery: Delivery) -> None:
         id, message, _ = delivery
         key = sender_key(message)
-        cursor = self._cursor(cell, key)
+        cursor = self._cursor(entry, key)
         judgement = judge(id, message, cursor)
         if judgement is Judgement.NEXT:
-            cell.waiting.add(delivery)
+            entry.waiting.add(delivery)
         elif judgement is Judgement.EVIDENCE:
-            _log.warning("%s sent %s two messages with one number", message.sender, cell.actor.text)
+            _log.warning("%s sent %s two messages with one number", message.sender, entry.actor.text)
             self._emit(evidence_unit(delivery, kept=cursor))
-        elif judgement is Judgement.DUPLICATE and delivery.row and not cell.ahead and key not in cell.waiting.tails:
+        elif judgement is Judgement.DUPLICATE and delivery.row and not entry.ahead and key not in entry.waiting.tails:
             # A durable step consumed it, or skipped it if it is a signal: nothing else would ever take its row away.
             self._emit(Unit(rows=[Row(delivery.row, None)]))
 
-    def refill(self, cell: Cell) -> bool:
+    def refill(self, entry: ActorEntry) -> bool:
         """Take in what waits in the store, updates first, up to the bounds. True if something came in.
 
-        Sticks the cell if the store can't be read.
+        Sticks the entry if the store can't be read.
         """
-        before = len(cell.waiting)
+        before = len(entry.waiting)
         try:
-            if cell.more_updates:
-                cell.more_updates = False
-                cell.more_updates = self._take_rows(cell, UPDATE, MAX_UPDATES)
-            if cell.overflow:
-                cell.overflow = False
+            if entry.more_updates:
+                entry.more_updates = False
+                entry.more_updates = self._take_rows(entry, UPDATE, MAX_UPDATES)
+            if entry.overflow:
+                entry.overflow = False
                 lanes = (SIGNAL, QUEUE)
-                cell.overflow = any([self._take_rows(cell, lane, MAX_REFILL) for lane in lanes]) or cell.overflow
+                entry.overflow = any([self._take_rows(entry, lane, MAX_REFILL) for lane in lanes]) or entry.overflow
         except (StoreError, ObjectError) as error:
-            self.stick(cell, error)
-        return len(cell.waiting) > before
+            self.mark_stuck(entry, error)
+        return len(entry.waiting) > before
 
-    def _take_rows(self, cell: Cell, lane: str, most: int) -> bool:
+    def _take_rows(self, entry: ActorEntry, lane: str, most: int) -> bool:
         """Take in mail of a lane; True if there is more."""
-        enough = len(cell.waiting) + most
-        for key, value in self._backend.rows(waiting_lane(cell.actor.id, lane)):
-            if len(cell.waiting) >= enough:
+        enough = len(entry.waiting) + most
+        for key, value in self._backend.rows(waiting_lane(entry.actor.id, lane)):
+            if len(entry.waiting) >= enough:
                 return True
-            self._offer_row(cell, key, value)
-            if cell.more_updates if lane == UPDATE else cell.overflow:
+            self._offer_row(entry, key, value)
+            if entry.more_updates if lane == UPDATE else entry.overflow:
                 return True
         return False
 
-    def _offer_row(self, cell: Cell, row: bytes, value: bytes) -> None:
+    def _offer_row(self, entry: ActorEntry, row: bytes, value: bytes) -> None:
         id = MessageId(Id(value))
-        cursor = self._cursor(cell, sender_key(self._reader.message(id)))
+        cursor = self._cursor(entry, sender_key(self._reader.message(id)))
         for delivery in unpack_row(self._reader, row, id, after=0 if cursor is None else cursor.seq):
-            self.offer(cell, delivery)
+            self.offer(entry, delivery)
 
-    def _cursor(self, cell: Cell, key: str) -> Cursor | None:
+    def _cursor(self, entry: ActorEntry, key: str) -> Cursor | None:
         """The last message from a sender that was taken in, consumed or not."""
-        return cell.waiting.tails.get(key) or mailbox_get(self._reader, cell.actor.inbox, key)
+        return entry.waiting.tails.get(key) or mailbox_get(self._reader, entry.actor.inbox, key)
 
     # About an actor.
 
     def exists(self, actor: ActorId) -> bool:
         """True if somebody is there to get a message: alive, or with its genesis on the way."""
-        cell = self._cells.get(actor)
-        if cell is not None and (cell.actor.step is not None or cell.stand is Stand.RUNNING):
+        entry = self._entries.get(actor)
+        if entry is not None and (entry.actor.step is not None or entry.status is Status.RUNNING):
             # Before its first step, what an actor runs is its genesis.
             return True
         if self._backend.ref(head_ref(actor)) is not None:
             return True
-        if cell is None and next(iter(self._backend.rows(waiting_of(actor))), None) is None:
+        if entry is None and next(iter(self._backend.rows(waiting_of(actor))), None) is None:
             return False
-        cell = self.get(actor)
-        if cell.overflow:
-            self.refill(cell)
-        return any(is_genesis(delivery.message) for delivery in cell.waiting.all())
+        entry = self.get(actor)
+        if entry.overflow:
+            self.refill(entry)
+        return any(is_genesis(delivery.message) for delivery in entry.waiting.all())
 
-    def policy(self, cell: Cell) -> Policy:
+    def policy(self, entry: ActorEntry) -> Policy:
         """The policy of an actor, read again when it changed."""
         try:
-            id = tree_entry(self._reader, cell.actor.core, "policy")
+            id = tree_entry(self._reader, entry.actor.core, "policy")
         except (ObjectError, Missing):
             # The core of an actor whose genesis is still to come, or was refused.
             id = None
-        if cell.policy is None or cell.policy_id != id:
-            cell.policy_id = id
+        if entry.policy is None or entry.policy_id != id:
+            entry.policy_id = id
             try:
-                cell.policy = DEFAULT if id is None else read_policy(self._reader, cell.actor.core)
+                entry.policy = DEFAULT if id is None else read_policy(self._reader, entry.actor.core)
             except WitError as error:
                 # Only a genesis that will be refused and a wit that writes its own /policy get here.
-                _log.warning("actor %s: %s", cell.actor.text, error)
-                cell.policy = DEFAULT
-        return cell.policy
+                _log.warning("actor %s: %s", entry.actor.text, error)
+                entry.policy = DEFAULT
+        return entry.policy
 
-    def owner(self, cell: Cell) -> str:
+    def owner(self, entry: ActorEntry) -> str:
         """Who sent the genesis of an actor."""
-        if cell.owner is None:
-            step = cell.actor.step
+        if entry.owner is None:
+            step = entry.actor.step
             if step is not None and step.height > 0:
-                first = self._backend.row(height_row(cell.actor.id, 0))
+                first = self._backend.row(height_row(entry.actor.id, 0))
                 step = None if first is None else self._reader.step(first)
             if step is None:
                 raise StoreError(
-                    f"the first step of {cell.actor.text} is not in the store's index; run: understudy fsck"
+                    f"the first step of {entry.actor.text} is not in the store's index; run: understudy fsck"
                 )
-            cell.owner = self._reader.message(step.consumed[0]).sender
-        return cell.owner
+            entry.owner = self._reader.message(step.consumed[0]).sender
+        return entry.owner

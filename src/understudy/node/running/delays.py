@@ -1,4 +1,4 @@
-"""Troubles: why messages wait longer than their turn."""
+"""Delays: why messages wait longer than usual."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from understudy.node.looking.lookup import READY, WAITS, ActorInfo, Pending
 from understudy.objects.mailbox import mailbox_key
 
 
-class Troubles(Struct, frozen=True, kw_only=True):
-    """Actors that stand still or flood, with the reason; per actor and inbox key what the machine lacked, and the tries."""
+class Delays(Struct, frozen=True, kw_only=True):
+    """Actors that are stuck or slowed down, with the reason; per actor and inbox key what the machine lacked, and the attempts."""
 
     stuck: Mapping[str, str]
     host: Mapping[tuple[str, str], str]

@@ -1,6 +1,6 @@
-"""A cell: one living actor in the scheduler, with what waits for it and where it stands.
+"""An actor's entry in the scheduler's table: its last step, what waits for it, and its status.
 
-The scheduler's token-holder alone touches it, so nothing here is locked.
+The thread that holds the token alone touches it, so nothing here is locked.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from understudy.node.running.pace import Pace
 from understudy.objects.ids import Id
 
 
-class Stand(Enum):
-    """What the scheduler does with a cell."""
+class Status(Enum):
+    """What the scheduler does with an actor: nothing, it is in line, it runs, or it waits for an update or a restart."""
 
     IDLE = "idle"
     READY = "ready"
@@ -25,7 +25,7 @@ class Stand(Enum):
     STUCK = "stuck"
 
 
-class Cell:
+class ActorEntry:
     """An actor at its newest step, which may not be durable yet.
 
     `ahead` counts steps submitted and not yet durable, `singles` how many messages still run alone after a batch failed.
@@ -34,7 +34,8 @@ class Cell:
     `attempts` counts tries per inbox key. `overflow` says that the store holds waiting messages that `waiting` does not,
     `more_updates` the same of the update lane. `held` is why it takes only updates. `suspect` counts the messages that are
     tried alone, because the process ended while one of them ran. `slot` is the mark of the step that runs,
-    `slowed` is why it rests before it takes more than updates, `host_troubles` what the machine lacked, per inbox key.
+    `slowed` is why it rests before it takes more than updates, `host_errors` what the machine lacked, per inbox key.
+    `error` is why it is stuck.
     """
 
     __slots__ = (
@@ -42,8 +43,9 @@ class Cell:
         "ahead",
         "attempts",
         "began",
+        "error",
         "held",
-        "host_troubles",
+        "host_errors",
         "more_updates",
         "overflow",
         "owner",
@@ -54,16 +56,15 @@ class Cell:
         "slot",
         "slow",
         "slowed",
-        "stand",
+        "status",
         "suspect",
-        "trouble",
         "waiting",
     )
 
     def __init__(self, actor: Actor) -> None:
         self.actor = actor
         self.ahead = 0
-        self.stand = Stand.IDLE
+        self.status = Status.IDLE
         self.waiting = Waiting()
         self.singles = 0
         self.slow = False
@@ -74,19 +75,19 @@ class Cell:
         self.more_updates = False
         self.held: Hold | None = None
         self.suspect = 0
-        self.host_troubles: dict[str, str] = {}
+        self.host_errors: dict[str, str] = {}
         self.slot = NO_SLOT
         self.slowed: str | None = None
         self.owner: str | None = None
         self.policy: Policy | None = None
         self.policy_id: Id | None = None
-        self.trouble: str | None = None
+        self.error: str | None = None
 
     @property
     def forgettable(self) -> bool:
         """True if nothing would be lost by loading it again from the store when it is needed."""
         return not (
-            self.stand is not Stand.IDLE
+            self.status is not Status.IDLE
             or self.slowed
             or self.ahead
             or len(self.waiting)

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Shell, environment
+from understudy.cli import turns
+from understudy.store.open import open_store
 
 ROOT = Path(__file__).parents[2]
 SEND = ("send", "greeter", '{"name": "Ada"}', "--type", "greet")
@@ -72,6 +74,28 @@ def test_commands_started_at_once_on_a_store_that_is_there_all_end_well(many: Ma
             said, _ = process.communicate(timeout=120)
             assert process.returncode == 0, (command, said)
     assert project.json("actors")["actors"][0]["height"] == 2
+
+
+def test_a_store_that_is_made_between_two_looks_is_not_looked_at_before_its_maker_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, note = f"rocksdb:{tmp_path / 'store'}", tmp_path / "store.starting"
+    looks: list[turns.Starting | None] = []
+    look = turns.other_that_starts
+
+    def look_while_another_process_makes_it(url: str) -> turns.Starting | None:
+        found = look(url)
+        looks.append(found)
+        if len(looks) == 1:
+            note.write_text(f'{{"pid": {os.getppid()}, "makes_store": true}}')
+            open_store(url).close()
+        elif len(looks) == 3:
+            note.unlink()
+        return found
+
+    monkeypatch.setattr(turns, "other_that_starts", look_while_another_process_makes_it)
+    turns.wait_until_made(url)
+    assert len(looks) == 4
 
 
 def test_of_two_nodes_started_at_once_one_serves_and_the_other_says_so(many: Many) -> None:

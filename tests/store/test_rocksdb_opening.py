@@ -15,15 +15,23 @@ OPENINGS = 25
 
 OPENER = """
 import sys
+from understudy.objects.codec import raw_block
 from understudy.store.errors import StoreInUse
 from understudy.store.open import open_store
+from understudy.store.port import Unit
 
 url, openings, reads = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "reads"
-for _ in range(openings):
+for number in range(openings):
     try:
-        open_store(url, read_only=reads).close()
+        store = open_store(url, read_only=reads)
     except StoreInUse:
-        pass
+        continue
+    if reads:
+        assert store.get([raw_block(b"here before").id]) == [b"here before"]
+    else:
+        # What is written becomes a log, and a table when the store is closed; both are removed later.
+        store.commit([Unit(blocks=[raw_block(number.to_bytes(4096, "big"))])])
+    store.close()
 """
 
 

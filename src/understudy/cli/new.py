@@ -62,5 +62,5 @@ def _component_files(template: str) -> dict[str, str]:
         **dict(sorted(sources.items())),
         "core/wit": "/code:counter:handle\n",
         "core/runtime": "wasm\n",
-        ".gitignore": ".understudy/\n.understudy.starting\n.build/\n__pycache__/\n",
+        ".gitignore": ".understudy/\n.understudy.starting*\n.build/\n__pycache__/\n",
     }

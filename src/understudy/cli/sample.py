@@ -87,5 +87,5 @@ SAMPLE: Final = {
     "tests/test_greeter.py": _TEST,
     "pytest.ini": _PYTEST,
     "pyrightconfig.json": _PYRIGHT,
-    ".gitignore": ".understudy/\n.understudy.starting\n__pycache__/\n",
+    ".gitignore": ".understudy/\n.understudy.starting*\n__pycache__/\n",
 }

@@ -46,7 +46,10 @@ def announce(url: str) -> Iterator[Callable[[], None]]:
         # Beside the store's directory, since only the store itself makes that, and syncs it. Where this can't be
         # written, opening the store fails with a better message.
         with contextlib.suppress(OSError):
-            path.write_bytes(msgspec.json.encode(note))
+            fresh = path.with_name(f"{path.name}.{note.pid}")
+            fresh.write_bytes(msgspec.json.encode(note))
+            # Renamed into place: a reader that sees half a note would take it for none.
+            fresh.replace(path)
 
     def done() -> None:
         if path is not None and _read(path) == note:
@@ -62,10 +65,11 @@ def wait_until_made(url: str) -> None:
     """Wait until there is a store to look at, and no longer the one that a process is just making. Raises CommandError."""
     patience = Patience()
     while True:
-        other = other_that_starts(url)
+        # The store first: who makes it says so before, so the process that has made it since the last look is seen.
+        made, other = is_made(url), other_that_starts(url)
         if other is not None and other.makes_store:
             time.sleep(patience.pause(TURN_SECONDS, "a process that makes this store"))
-        elif is_made(url):
+        elif made:
             return
         else:
             time.sleep(pause_for_store(patience, url))

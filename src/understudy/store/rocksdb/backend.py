@@ -49,8 +49,8 @@ from understudy.store.port import Receipt, Unit
 from understudy.store.rocksdb.log import check_logs
 from understudy.store.rocksdb.loss import CURE, describe_loss, is_short, is_short_for_sure
 
-_TRIES: Final = 8  # to open beside processes that close: each of them can be in the way once
-_OLD_LOG_GONE: Final = re.compile(r"No such file or directory: .*/LOG\.old\.")
+_TRIES: Final = 8  # to open beside processes that open and close: each of them can be in the way once
+_FILE_GONE: Final = re.compile(r"No such file or directory: .*")  # RocksDB's words; the rest names the file
 _CURRENT: Final = "CURRENT"  # the file that every RocksDB database has, once it was made
 _OPEN_HERE: Final[set[Path]] = set()  # stores that this process writes to
 
@@ -450,13 +450,26 @@ def _open(path: Path, *, read_only: bool, accept_loss: bool) -> Rdict:
         _keep_private(path)
     access = AccessType.read_only() if read_only else AccessType.read_write()
     with _one_opens(path):
-        for _ in range(_TRIES):
-            try:
-                return Rdict(str(path), options=options(), access_type=access)
-            except Exception as error:
-                if not _OLD_LOG_GONE.search(str(error)):
-                    raise
-        return Rdict(str(path), options=options(), access_type=access)
+        return _open_beside_others(path, access)
+
+
+def _open_beside_others(path: Path, access: AccessType) -> Rdict:
+    """Open again where another process has just removed a file that RocksDB was about to open.
+
+    A writer removes logs and tables that it no longer needs while it opens, works and closes. A view that read the list
+    of files before that finds one gone. The list that it reads next does not name that file: one that is missing twice
+    in a row is damage.
+    """
+    gone = ""
+    for _ in range(_TRIES):
+        try:
+            return Rdict(str(path), options=options(), access_type=access)
+        except Exception as error:
+            found = _FILE_GONE.search(str(error))
+            if found is None or found[0] == gone:
+                raise
+            gone = found[0]
+    return Rdict(str(path), options=options(), access_type=access)
 
 
 @contextmanager
@@ -465,7 +478,7 @@ def _one_opens(path: Path) -> Iterator[None]:
 
     RocksDB moves the text log of its last run away before it takes its own lock, and removes the oldest of such logs.
     Two processes that do so at once find each other's files gone, and one of them fails. A process that closes the
-    store removes such logs too, and is not kept out here: who runs into that opens again.
+    store removes such logs too, and is not kept out here: see `_open_beside_others`.
     """
     folder = os.open(path, os.O_RDONLY)
     try:

@@ -16,7 +16,7 @@ from rocksdict import Rdict, WriteBatch
 from bench.result import Params, Result, scratch
 from understudy.objects.codec import raw_block
 from understudy.store.keys import feed_row, head_ref, height_row
-from understudy.store.rocksdb.backend import options
+from understudy.store.rocksdb.options import options
 
 OBJECTS = 5
 OBJECT_BYTES = 240

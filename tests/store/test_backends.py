@@ -11,7 +11,7 @@ from understudy.store import open as open_module
 from understudy.store.errors import StoreError
 from understudy.store.memory import MemoryBackend
 from understudy.store.open import KINDS, is_made, open_store, store_seen_from
-from understudy.store.rocksdb.backend import RocksKind
+from understudy.store.rocksdb.kind import RocksKind
 from understudy.testing.backend_suite import BackendSuite, Place
 
 

@@ -23,9 +23,10 @@ from understudy.store.fsck import fsck
 from understudy.store.keys import FEED, feed_row
 from understudy.store.meta import FORMAT_ROW
 from understudy.store.port import Move, Row, Unit
-from understudy.store.rocksdb import backend
-from understudy.store.rocksdb.backend import RocksBackend, find_loss, options
+from understudy.store.rocksdb import database
+from understudy.store.rocksdb.backend import RocksBackend, find_loss
 from understudy.store.rocksdb.log import check_logs
+from understudy.store.rocksdb.options import options
 
 
 def unit(number, size=100):
@@ -347,15 +348,15 @@ ROTATING = """
 import os, random, sys
 from pathlib import Path
 from understudy.objects.codec import raw_block
-from understudy.store.rocksdb import backend
+from understudy.store.rocksdb import backend, database
 from understudy.store.port import Unit
 
-made = backend.options
+made = database.options
 def small():
     options = made()
     options.set_write_buffer_size(65536)
     return options
-backend.options = small
+database.options = small
 store = backend.RocksBackend(Path(sys.argv[1]))
 chance = random.Random(int(sys.argv[2]))
 for _ in range(chance.randrange(60)):
@@ -581,7 +582,7 @@ def test_what_was_acknowledged_survives_a_disk_that_forgets_what_was_not_synced(
 def test_no_receipt_is_given_before_a_sync_of_the_log(tmp_path, monkeypatch):
     counted = options()
     counted.enable_statistics()
-    monkeypatch.setattr(backend, "options", lambda: counted)
+    monkeypatch.setattr(database, "options", lambda: counted)
     store = RocksBackend(tmp_path / "store")
 
     def syncs():

@@ -8,7 +8,7 @@ from typing import Final
 from understudy.store.errors import StoreError
 from understudy.store.memory import MemoryKind
 from understudy.store.port import Backend, Kind
-from understudy.store.rocksdb.backend import RocksKind
+from understudy.store.rocksdb.kind import RocksKind
 
 KINDS: Final[tuple[Kind, ...]] = (
     RocksKind(),

@@ -6,72 +6,40 @@ a snapshot that moves on after the sync; what the commit under way has touched i
 
 from __future__ import annotations
 
-import fcntl
-import os
-import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from threading import Lock
-from time import sleep
-from traceback import clear_frames
 from typing import Final, NamedTuple, NoReturn
 
-try:
-    import resource
-except ImportError:  # Windows has no such limit.
-    resource = None  # type: ignore[assignment]
-
 from rocksdict import (
-    AccessType,
-    BlockBasedIndexType,
-    BlockBasedOptions,
-    Cache,
-    DbClosedError,
-    DBCompressionType,
-    DBRecoveryMode,
-    Options,
     Rdict,
-    ReadOptions,
     Snapshot,
     WriteBatch,
 )
 
 from understudy.objects.ids import Id
-from understudy.store.errors import Corrupt, StoreClosed, StoreError, StoreFormat, StoreFull, StoreInUse, StoreLost
-from understudy.store.high_water import NAME as HIGH_WATER
+from understudy.store.errors import StoreClosed, StoreError, StoreFormat, StoreLost
 from understudy.store.high_water import HighWater, Mark, read_mark
 from understudy.store.keys import FEED, feed_row
 from understudy.store.meta import FORMAT_ROW, check_format, new_meta
 from understudy.store.port import Receipt, Unit
+from understudy.store.rocksdb.database import close_database, holds_nothing, open_database
+from understudy.store.rocksdb.errors import named, raise_named
+from understudy.store.rocksdb.folder import CURRENT, holds_database, keep_private, make_directory
 from understudy.store.rocksdb.log import check_logs
 from understudy.store.rocksdb.loss import CURE, describe_loss, is_short, is_short_for_sure
+from understudy.store.rocksdb.scan import Span, after, read_page
 
-_TRIES: Final = 8  # to open beside processes that open and close: each of them can be in the way once
-_FILE_GONE: Final = re.compile(r"No such file or directory: .*")  # RocksDB's words; the rest names the file
-_CURRENT: Final = "CURRENT"  # the file that every RocksDB database has, once it was made
 _OPEN_HERE: Final[set[Path]] = set()  # stores that this process writes to
 
 _OBJECTS: Final = b"o"
 _REFS: Final = b"r"
 _ROWS: Final = b"w"
 
-_MIB: Final = 1024 * 1024
-_MEMTABLE: Final = 16 * _MIB  # measured: 1.24 times the throughput of 64 MiB
-_MEMTABLES: Final = 3  # so a crash leaves at most 48 MiB of log to read again: well under a second
-_BLOCK_CACHE: Final = 16 * _MIB  # full after some 300,000 steps; what is read often is in the cache of the door
-_INDEX_BLOCK: Final = 4096
-_OPEN_FILES: Final = 512  # half of the usual limit of 1,024; the rest is for connections. Half of any smaller one too
 _CACHED_REFS: Final = 65_536  # some 16 MB: the heads of the actors that moved last
 _PAGES: Final = (64, 1024)  # keys of the first page of a scan, and of every further one
-
-# What is in a directory when its creation was cut short. Without a CURRENT file, anything else in it is either
-# not ours or what is left of a damaged store.
-_BIRTH = re.compile(r"(LOCK|LOG.*|IDENTITY|MANIFEST-000001|OPTIONS-.*|.*\.dbtmp|rocksdict-config.json|lost\+found)\Z")
-
-_MANIFEST_BLAMED = re.compile(r"The file \S.*MANIFEST-[0-9]+ may be corrupted\.")
 
 
 class RocksBackend:
@@ -108,7 +76,7 @@ class RocksBackend:
             self._db = _open(path, read_only=read_only, accept_loss=accept_loss)
             self._durable: Snapshot | None = self._db.snapshot()
         except BaseException as error:
-            _raise_named(error, path)
+            raise_named(error, path)
         try:
             self._describe(entropy, may_be_new=not (read_only or accept_loss))
             self._feed = self._last_feed_number()
@@ -131,7 +99,7 @@ class RocksBackend:
                 return [self._db.get(_OBJECTS + ids[0])]
             return self._values([_OBJECTS + id for id in ids])
         except BaseException as error:
-            _raise_named(error, self._path)
+            raise_named(error, self._path)
 
     def commit(self, units: Sequence[Unit]) -> list[Receipt]:
         with self._lock:
@@ -142,7 +110,7 @@ class RocksBackend:
             try:
                 ready = self._prepare(units)
             except BaseException as error:
-                _raise_named(error, self._path)
+                raise_named(error, self._path)
             if not ready.batch.is_empty():
                 self._under_way = _Commit(units, range(self._feed + 1, ready.feed + 1))
                 try:
@@ -152,8 +120,8 @@ class RocksBackend:
                     self._durable = self._db.snapshot()
                 except BaseException as error:
                     # RocksDB may now hold in memory what is not on the disk: nobody shall see it.
-                    self._stop(*_named(error, self._path))
-                    _raise_named(error, self._path)
+                    self._stop(*named(error, self._path))
+                    raise_named(error, self._path)
                 self._under_way = _Commit((), range(0))
                 self._feed = ready.feed
                 self._remember(ready.moved)
@@ -185,11 +153,11 @@ class RocksBackend:
                 return
             self._stop(*closed)
             try:
-                _close(self._db)
+                close_database(self._db)
             except BaseException as error:
                 # Whoever saw a commit fail knows already that this store is not well.
                 if before is None:
-                    _raise_named(error, self._path)
+                    raise_named(error, self._path)
             finally:
                 _OPEN_HERE.discard(self._path.resolve())
                 if self._high_water is not None:
@@ -268,28 +236,28 @@ class RocksBackend:
         except BaseException as error:
             if type(error) is Exception and error.args == ("key not found",):
                 return None
-            _raise_named(error, self._path)
+            raise_named(error, self._path)
 
     def _scan(self, table: bytes, prefix: bytes, start: bytes, *, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
         # In pages: an iterator of RocksDB that somebody forgot would keep the database open after `close`.
         low = table + prefix
-        span = _Span(low, table + start if start else _after(low) if reverse else low, b"", reverse)
+        span = Span(low, table + start if start else after(low) if reverse else low, b"", reverse)
         size = _PAGES[0]
         while True:
             if self._stopped is not None:
                 self._refuse()
             try:
-                page = _read_page(self._db, span, size)
+                page = read_page(self._db, span, size)
             except BaseException as error:
-                _raise_named(error, self._path)
+                raise_named(error, self._path)
             last = page[-1][0] if len(page) == size else None
             for key, value in page if table == _OBJECTS else self._settled(page, span, last):
                 yield key[1:], value
             if last is None:
                 return
-            span, size = _Span(low, last, last, reverse), _PAGES[1]
+            span, size = Span(low, last, last, reverse), _PAGES[1]
 
-    def _settled(self, page: list[tuple[bytes, bytes]], span: _Span, last: bytes | None) -> list[tuple[bytes, bytes]]:
+    def _settled(self, page: list[tuple[bytes, bytes]], span: Span, last: bytes | None) -> list[tuple[bytes, bytes]]:
         # An iterator sees what is written and not yet synced, and rocksdict 0.3.29 has none over a snapshot. Only
         # one commit is under way at a time, so what it does not touch was durable when the page was read.
         touched = [key for key in self._under_way.touched() if span.holds(key, last)]
@@ -313,9 +281,9 @@ class RocksBackend:
 
     def _is_empty(self) -> bool:
         try:
-            return _holds_nothing(self._db)
+            return holds_nothing(self._db)
         except BaseException as error:
-            _raise_named(error, self._path)
+            raise_named(error, self._path)
 
     def _last_feed_number(self) -> int:
         return next(self._feed_numbers(reverse=True), 0)
@@ -350,32 +318,6 @@ class RocksBackend:
         raise kind(text)
 
 
-class RocksKind:
-    """`rocksdb:DIRECTORY`."""
-
-    scheme = "rocksdb"
-    place = "DIRECTORY"
-    lasting = True
-    exclusive = True
-
-    def open(self, place: str, *, read_only: bool = False, accept_loss: bool = False) -> RocksBackend:
-        return RocksBackend(self.folder(place), read_only=read_only, accept_loss=accept_loss)
-
-    def is_made(self, place: str) -> bool:
-        return (self.folder(place) / _CURRENT).exists()
-
-    def folder(self, place: str) -> Path:
-        if not place:
-            raise StoreError("'rocksdb:' wants a directory, as in rocksdb:.understudy")
-        return Path(place)
-
-    def seen_from(self, folder: Path, place: str) -> str:
-        return str(folder / self.folder(place))
-
-    def find_loss(self, place: str) -> str | None:
-        return find_loss(self.folder(place))
-
-
 class _Ready(NamedTuple):
     batch: WriteBatch
     moved: dict[bytes, bytes | None]
@@ -398,28 +340,12 @@ class _Commit(NamedTuple):
             yield _ROWS + feed_row(number)
 
 
-class _Span(NamedTuple):
-    """The keys that begin with `low`, from `at` on or back from it, without the key `skip`."""
-
-    low: bytes
-    at: bytes
-    skip: bytes
-    reverse: bool
-
-    def holds(self, key: bytes, last: bytes | None) -> bool:
-        if not key.startswith(self.low) or key == self.skip:
-            return False
-        if self.reverse:
-            return key <= self.at and (last is None or key >= last)
-        return key >= self.at and (last is None or key <= last)
-
-
 def find_loss(path: Path) -> str | None:
     """What the store in a directory lost that it had acknowledged, as a sentence; None if it has all that is known of.
 
     Changes nothing. A store that another process has open is not looked at: it was when that opened it.
     """
-    if path.resolve() in _OPEN_HERE or not (path / _CURRENT).exists():
+    if path.resolve() in _OPEN_HERE or not (path / CURRENT).exists():
         return None
     mark = read_mark(path)
     if not is_short(check_logs(path), mark) or not is_short_for_sure(path):
@@ -439,233 +365,13 @@ def _open(path: Path, *, read_only: bool, accept_loss: bool) -> Rdict:
     if read_only and not path.is_dir():
         raise StoreError(f"there is no store at {path}")
     if not read_only:
-        _make_directory(path)
-    if _holds_database(path):
+        make_directory(path)
+    if holds_database(path):
         ends = check_logs(path)
         if not read_only and not accept_loss and is_short(ends, read_mark(path)) and (loss := find_loss(path)):
             raise StoreLost(loss)
     elif read_only:
         raise StoreError(f"there is no store at {path}")
     if not read_only:
-        _keep_private(path)
-    access = AccessType.read_only() if read_only else AccessType.read_write()
-    with _one_opens(path):
-        return _open_beside_others(path, access)
-
-
-def _open_beside_others(path: Path, access: AccessType) -> Rdict:
-    """Open again where another process has just removed a file that RocksDB was about to open.
-
-    A writer removes logs and tables that it no longer needs while it opens, works and closes. A view that read the list
-    of files before that finds one gone. The list that it reads next does not name that file: one that is missing twice
-    in a row is damage.
-    """
-    gone = ""
-    for _ in range(_TRIES):
-        try:
-            return Rdict(str(path), options=options(), access_type=access)
-        except Exception as error:
-            found = _FILE_GONE.search(str(error))
-            if found is None or found[0] == gone:
-                raise
-            gone = found[0]
-    return Rdict(str(path), options=options(), access_type=access)
-
-
-@contextmanager
-def _one_opens(path: Path) -> Iterator[None]:
-    """Keep other processes from opening the store meanwhile, for reading too.
-
-    RocksDB moves the text log of its last run away before it takes its own lock, and removes the oldest of such logs.
-    Two processes that do so at once find each other's files gone, and one of them fails. A process that closes the
-    store removes such logs too, and is not kept out here: see `_open_beside_others`.
-    """
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
-
-
-def _make_directory(path: Path) -> None:
-    new = [level for level in (path, *path.parents) if not level.exists()]
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for level in new:
-        # RocksDB syncs its own directory only: after a power cut, the entry that leads to it could be missing.
-        handle = os.open(level.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _open_files() -> int:
-    limit = -1 if resource is None else resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return _OPEN_FILES if limit < 0 else min(_OPEN_FILES, limit // 2)
-
-
-def _keep_private(path: Path) -> None:
-    """Take from others what an older store, or RocksDB, lets them read: the node's secret is in it.
-
-    RocksDB goes on making files that everybody may read, as far as the umask lets it; the folder shuts them in.
-    """
-    for entry, mode in ((path, 0o700), *((entry, 0o600) for entry in path.iterdir() if entry.is_file())):
-        # Whoever may write here without owning it has to leave the mode to the owner; a process that is just closing
-        # the store takes files of its own away.
-        with suppress(PermissionError, FileNotFoundError):
-            if entry.stat().st_mode & 0o077:
-                entry.chmod(mode)
-
-
-def _holds_database(path: Path) -> bool:
-    names = sorted(entry.name for entry in path.iterdir())
-    if _CURRENT in names:
-        _check_mode(path / "rocksdict-config.json")
-        return True
-    strange = [name for name in names if not _BIRTH.match(name)]
-    if any(name.endswith((".sst", ".log")) or name == HIGH_WATER for name in strange):
-        # RocksDB would make a new, empty database over the old one.
-        raise Corrupt(f"{path / _CURRENT} is missing, and there is data beside it: restore the file from a copy")
-    if strange:
-        raise StoreFormat(
-            f"{path} is not empty (there is {strange[0]!r}) and holds no Understudy store: choose a new directory"
-        )
-    return False
-
-
-def _check_mode(config: Path) -> None:
-    # rocksdict would open the database all the same, after it has overwritten what says how to read it.
-    if config.exists() and b'"raw_mode":false' in config.read_bytes():
-        raise StoreFormat(f"{config.parent} holds a rocksdict database, but no Understudy store: choose another place")
-
-
-def _read_page(db: Rdict, span: _Span, size: int) -> list[tuple[bytes, bytes]]:
-    low, at, skip, reverse = span
-    found: list[tuple[bytes, bytes]] = []
-    # Without this bound, a scan that finds little would walk over everything that was deleted behind it.
-    # A lower bound would be as good backwards, but rocksdict 0.3.29 sets the upper one instead.
-    bounds = ReadOptions()
-    bounds.set_iterate_upper_bound(_after(low))
-    cursor = db.iter(bounds)
-    if reverse:
-        cursor.seek_for_prev(at)
-    else:
-        cursor.seek(max(at, low))
-    step = cursor.prev if reverse else cursor.next
-    while len(found) < size and cursor.valid():
-        key = cursor.key()
-        if not key.startswith(low):
-            break
-        if key != skip:
-            found.append((key, cursor.value()))
-        step()
-    # A cursor ends in the same way after the last key and at a block that it could not read.
-    cursor.status()
-    return found
-
-
-def _holds_nothing(db: Rdict) -> bool:
-    cursor = db.iter()
-    cursor.seek_to_first()
-    cursor.status()
-    return not cursor.valid()
-
-
-def _close(db: Rdict) -> None:
-    while True:
-        try:
-            return db.close()
-        except RuntimeError as error:
-            # A thread is in the middle of a read. It is the last one: nobody begins another.
-            if "borrowed" not in str(error):
-                raise
-            sleep(0.0005)
-
-
-def options() -> Options:
-    """What a store is opened with; also for a measurement of RocksDB alone, with the same settings."""
-    table = BlockBasedOptions()
-    table.set_format_version(6)  # from 6 on, footers and the place of a block are under a checksum too
-    table.set_bloom_filter(10, False)
-    table.set_block_cache(Cache(_BLOCK_CACHE))
-    table.set_cache_index_and_filter_blocks(True)
-    table.set_pin_l0_filter_and_index_blocks_in_cache(True)
-    # In pieces: a whole index and filter of a file is a megabyte, and a look far back would push out all others.
-    table.set_index_type(BlockBasedIndexType.two_level_index_search())
-    table.set_partition_filters(True)
-    table.set_metadata_block_size(_INDEX_BLOCK)
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_block_based_table_factory(table)
-    options.set_compression_type(DBCompressionType.lz4())
-    options.set_paranoid_checks(True)
-    # The default mode drops all that follows a flipped bit, silently; this one refuses it, and forgives a record
-    # that was never finished. What it cannot tell apart, check_logs does.
-    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
-    options.set_write_buffer_size(_MEMTABLE)
-    options.set_max_write_buffer_number(_MEMTABLES)
-    options.set_max_total_wal_size(_MEMTABLES * _MEMTABLE)
-    options.set_max_manifest_file_size(4 * _MIB)
-    options.set_max_open_files(_open_files())
-    options.set_keep_log_file_num(4)
-    options.set_max_log_file_size(_MIB)
-    options.set_stats_dump_period_sec(0)
-    options.set_stats_persist_period_sec(0)
-    return options
-
-
-def _after(prefix: bytes) -> bytes:
-    """The first key behind all that begin with the prefix, which begins with a letter of a table."""
-    head = prefix.rstrip(b"\xff")
-    return head[:-1] + bytes([head[-1] + 1])
-
-
-def _raise_named(error: BaseException, path: Path) -> NoReturn:
-    """Raise what rocksdict or the system raised as an error of ours; what is neither passes as it is."""
-    if _is_foreign(error):
-        # Whoever keeps the error would keep a cursor in one of its frames, and with it the database open.
-        clear_frames(error.__traceback__)
-        kind, text = _named(error, path)
-        raise kind(text) from error
-    raise error
-
-
-def _is_foreign(error: BaseException) -> bool:
-    # rocksdict raises plain Exceptions with RocksDB's text; a panic of its Rust code is a BaseException.
-    if isinstance(error, RuntimeError):
-        return "borrowed" in str(error)
-    return type(error) is Exception or isinstance(error, OSError | DbClosedError) or _is_panic(error)
-
-
-def _is_panic(error: BaseException) -> bool:
-    return type(error).__name__ == "PanicException"
-
-
-def _beside_the_manifest(text: str) -> str:
-    # RocksDB blames the manifest for all that goes wrong while it loads what the manifest lists: for the properties
-    # of a table too, which it parses before it looks at their checksum. We have checked the manifest's records.
-    if ".sst" in text or not _MANIFEST_BLAMED.search(text):
-        return ""
-    return " Its records match their checksums: it was cut short, or the damage is in a table beside it (*.sst)"
-
-
-def _named(error: BaseException, path: Path) -> tuple[type[StoreError], str]:
-    text = str(error)
-    if isinstance(error, DbClosedError | RuntimeError):
-        return StoreClosed, f"{path} was closed"
-    if "lock hold by current process" in text or ("While lock file" in text and "temporarily unavailable" in text):
-        return StoreInUse, f"{path} is in use by another process: stop it, or talk to it instead"
-    if any(sign in text for sign in ("No space left on device", "File too large", "Disk quota exceeded")):
-        return StoreFull, f"{path}: the disk is full. Nothing that was acknowledged is lost: free space and start again"
-    if any(sign in text for sign in ("Permission denied", "Read-only file system", "Operation not permitted")):
-        return StoreError, f"{path} cannot be written ({text}): make it writable, or choose another --store"
-    if isinstance(error, FileExistsError | NotADirectoryError):
-        return StoreError, f"{path} is no directory and cannot become one ({text}): choose another --store"
-    if "Corruption" in text or ("No such file or directory" in text and ".sst" in text):
-        return Corrupt, f"{path} is damaged: {text}{_beside_the_manifest(text)}"
-    if text.startswith("Invalid argument"):
-        return StoreFormat, f"{path} holds a RocksDB database, but no Understudy store: {text}"
-    if _is_panic(error):
-        return StoreError, f"{path}: RocksDB's library failed: {text}"
-    return StoreError, f"{path}: {text or type(error).__name__}"
+        keep_private(path)
+    return open_database(path, read_only=read_only)

@@ -1,0 +1,64 @@
+"""The folder that a RocksDB store is in: made, kept private, and checked before RocksDB opens it."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from understudy.store.errors import Corrupt, StoreFormat
+from understudy.store.high_water import NAME as HIGH_WATER
+
+CURRENT: Final = "CURRENT"  # the file that every RocksDB database has, once it was made
+# What is in a directory when its creation was cut short. Without a CURRENT file, anything else in it is either
+# not ours or what is left of a damaged store.
+_BIRTH = re.compile(r"(LOCK|LOG.*|IDENTITY|MANIFEST-000001|OPTIONS-.*|.*\.dbtmp|rocksdict-config.json|lost\+found)\Z")
+
+
+def make_directory(path: Path) -> None:
+    new = [level for level in (path, *path.parents) if not level.exists()]
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for level in new:
+        # RocksDB syncs its own directory only: after a power cut, the entry that leads to it could be missing.
+        handle = os.open(level.parent, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def keep_private(path: Path) -> None:
+    """Take from others what an older store, or RocksDB, lets them read: the node's secret is in it.
+
+    RocksDB goes on making files that everybody may read, as far as the umask lets it; the folder shuts them in.
+    """
+    for entry, mode in ((path, 0o700), *((entry, 0o600) for entry in path.iterdir() if entry.is_file())):
+        # Whoever may write here without owning it has to leave the mode to the owner; a process that is just closing
+        # the store takes files of its own away.
+        with suppress(PermissionError, FileNotFoundError):
+            if entry.stat().st_mode & 0o077:
+                entry.chmod(mode)
+
+
+def holds_database(path: Path) -> bool:
+    names = sorted(entry.name for entry in path.iterdir())
+    if CURRENT in names:
+        _check_mode(path / "rocksdict-config.json")
+        return True
+    strange = [name for name in names if not _BIRTH.match(name)]
+    if any(name.endswith((".sst", ".log")) or name == HIGH_WATER for name in strange):
+        # RocksDB would make a new, empty database over the old one.
+        raise Corrupt(f"{path / CURRENT} is missing, and there is data beside it: restore the file from a copy")
+    if strange:
+        raise StoreFormat(
+            f"{path} is not empty (there is {strange[0]!r}) and holds no Understudy store: choose a new directory"
+        )
+    return False
+
+
+def _check_mode(config: Path) -> None:
+    # rocksdict would open the database all the same, after it has overwritten what says how to read it.
+    if config.exists() and b'"raw_mode":false' in config.read_bytes():
+        raise StoreFormat(f"{config.parent} holds a rocksdict database, but no Understudy store: choose another place")

@@ -12,7 +12,7 @@ import pytest
 from tests.node.living import Living
 from tests.node.stage import PATIENCE
 from understudy import Blob
-from understudy.kernel.verify import MATCH
+from understudy.kernel.verdict import MATCH
 from understudy.node.errors import QueryRefused
 from understudy.objects.ids import ActorId, StepId
 

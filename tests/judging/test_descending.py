@@ -15,7 +15,7 @@ from tests.node.troupe import OWNER, Troupe, chain
 from understudy.judging import case
 from understudy.judging.verification import verify_targets
 from understudy.kernel.own_messages import OwnMessages
-from understudy.kernel.verify import Verdict
+from understudy.kernel.verdict import Verdict
 from understudy.objects.ids import ActorId, MessageId
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.node.troupe import Troupe
 from understudy.judging.verification import verify_targets
-from understudy.kernel.verify import Verdict
+from understudy.kernel.verdict import Verdict
 from understudy.objects.ids import ActorId
 from understudy.objects.step import Outcome
 

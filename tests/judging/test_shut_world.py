@@ -17,7 +17,7 @@ import pytest
 
 from tests.node.troupe import Troupe
 from understudy.judging.verification import verify_targets
-from understudy.kernel.verify import Verdict
+from understudy.kernel.verdict import Verdict
 from understudy.objects.ids import ActorId
 
 MODULES = (

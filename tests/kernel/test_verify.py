@@ -15,16 +15,8 @@ from understudy.kernel.compare import Difference
 from understudy.kernel.deliver import sender_key
 from understudy.kernel.replay import Record, read_record
 from understudy.kernel.seal import Sealed
-from understudy.kernel.verify import (
-    JOURNAL,
-    MISMATCH,
-    UNVERIFIABLE,
-    Problem,
-    check_record,
-    judge_replay,
-    reading_problem,
-    worse,
-)
+from understudy.kernel.verdict import JOURNAL, MISMATCH, UNVERIFIABLE, Problem, reading_problem, worse
+from understudy.kernel.verify import check_record, judge_replay
 from understudy.objects.codec import Block, node_block, raw_block
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, raw_id
 from understudy.objects.mailbox import Cursor

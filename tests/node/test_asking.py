@@ -19,7 +19,7 @@ from understudy.actors.errors import CallFailed
 from understudy.actors.query import read_result, result_bytes
 from understudy.judging.foreign import verify_car
 from understudy.judging.verification import Target, verify_targets
-from understudy.kernel.verify import (
+from understudy.kernel.verdict import (
     ANSWER,
     CLOCK,
     INTEGRITY,

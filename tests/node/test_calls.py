@@ -15,7 +15,7 @@ from tests.node.troupe import Troupe
 from understudy.actors.errors import NEEDS_WORLD, STUCK, Retry
 from understudy.judging.replayer import MAX_TIMERS_FIRST
 from understudy.judging.verification import Target, verify_targets
-from understudy.kernel.verify import Verdict
+from understudy.kernel.verdict import Verdict
 from understudy.objects.ids import ActorId
 from understudy.objects.journal import journal_block
 from understudy.objects.step import Outcome

@@ -14,7 +14,7 @@ from tests.node.troupe import OWNER, Troupe, chain
 from understudy.actors.errors import CallFailed, Retry
 from understudy.judging.foreign import verify_car
 from understudy.judging.verification import verify_targets
-from understudy.kernel.verify import Verdict
+from understudy.kernel.verdict import Verdict
 from understudy.objects.ids import ActorId, MessageId
 from understudy.objects.journal import CallError, Entry, journal_block
 from understudy.objects.message import message_block

@@ -15,7 +15,7 @@ from tests.node.hostile import History
 from tests.node.test_older_copies import GOSSIP
 from tests.node.troupe import Troupe
 from understudy.judging.foreign import verify_car
-from understudy.kernel.verify import INTACT, MATCH, MISMATCH, UNVERIFIABLE, Verdict
+from understudy.kernel.verdict import INTACT, MATCH, MISMATCH, UNVERIFIABLE, Verdict
 from understudy.objects.codec import Block, decode
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, raw_id

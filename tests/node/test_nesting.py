@@ -8,7 +8,7 @@ from tests.node.troupe import OWNER, Troupe
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.wasm.engine import WasmEngine
 from understudy.judging.verification import verify_targets
-from understudy.kernel.verify import MATCH
+from understudy.kernel.verdict import MATCH
 from understudy.objects.ids import ActorId, Id, TreeId
 from understudy.objects.message import GENESIS
 from understudy.objects.patch import patch_block

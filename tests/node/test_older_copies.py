@@ -13,7 +13,8 @@ from understudy.judging.chains import StoredChains
 from understudy.judging.foreign import verify_car
 from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.own_messages import OwnMessages
-from understudy.kernel.verify import MISMATCH, check_senders
+from understudy.kernel.verdict import MISMATCH
+from understudy.kernel.verify import check_senders
 from understudy.node.importing import import_car
 from understudy.node.node import Node
 from understudy.objects.ids import ActorId, StepId

@@ -15,7 +15,7 @@ from understudy.capabilities.verify import VerifyCapability
 from understudy.judging import virtual_loop
 from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.virtual_loop import Stuck, run_virtually
-from understudy.kernel.verify import Verdict
+from understudy.kernel.verdict import Verdict
 from understudy.objects.ids import ActorId, Id, TreeId, raw_id
 from understudy.objects.journal import CallError, Entry
 from understudy.store.errors import StoreFull

@@ -14,7 +14,7 @@ from tests.node.troupe import OWNER, Troupe
 from understudy.actors.errors import CallFailed
 from understudy.judging import case
 from understudy.judging.verification import Target, verify_targets
-from understudy.kernel.verify import Verdict
+from understudy.kernel.verdict import Verdict
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.journal import Entry, journal_block
 from understudy.objects.mailbox import SIGNAL, Cursor

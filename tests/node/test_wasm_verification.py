@@ -16,7 +16,7 @@ from understudy.engines.python.engine import PythonEngine
 from understudy.engines.wasm.engine import WasmEngine
 from understudy.engines.wasm.settings import CONFIG, ENGINE_TEXT
 from understudy.judging.verification import verify_targets
-from understudy.kernel.verify import Verdict
+from understudy.kernel.verdict import Verdict
 from understudy.objects.ids import ActorId, MessageId
 from understudy.objects.mailbox import Cursor
 from understudy.objects.message import message_block

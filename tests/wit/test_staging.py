@@ -8,7 +8,7 @@ from tests.node.troupe import Troupe
 from tests.store.forged_maps import FORGED, good_map, owner
 from tests.store.shelf import Shelf
 from understudy.judging.verification import verify_targets
-from understudy.kernel.verify import MATCH
+from understudy.kernel.verdict import MATCH
 from understudy.objects.codec import Block, node_block, raw_block
 from understudy.objects.errors import NotCanonical, ObjectError, WrongKind
 from understudy.objects.ids import Id, node_id, raw_id

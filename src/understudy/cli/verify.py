@@ -18,7 +18,7 @@ from understudy.cli.screen import Advance, print_json, print_table, progress, sa
 from understudy.judging.foreign import verify_car
 from understudy.judging.held import check_held
 from understudy.judging.verification import Target, verify_targets
-from understudy.kernel.verify import FILE, INTACT, MATCH, UNVERIFIABLE, Verdict
+from understudy.kernel.verdict import FILE, INTACT, MATCH, UNVERIFIABLE, Verdict
 from understudy.node.errors import NotFound
 from understudy.node.looking.look import Look
 from understudy.objects import ids

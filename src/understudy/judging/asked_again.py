@@ -18,7 +18,7 @@ from understudy.kernel.query import check_result, prepare_query
 from understudy.kernel.replay import Record
 from understudy.kernel.retries import RETRIES_EXHAUSTED
 from understudy.kernel.seal import NO_SUCH_ACTOR
-from understudy.kernel.verify import (
+from understudy.kernel.verdict import (
     ANSWER,
     CLOCK,
     CUT,
@@ -29,12 +29,11 @@ from understudy.kernel.verify import (
     SOURCE,
     TIMEOUT,
     UNVERIFIABLE,
-    Chains,
     Problem,
-    knows_of,
     reading_problem,
     worse,
 )
+from understudy.kernel.verify import Chains, knows_of
 from understudy.objects import ids
 from understudy.objects.errors import BadId, ObjectError, WrongKind
 from understudy.objects.ids import ActorId, StepId, TreeId

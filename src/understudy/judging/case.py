@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from understudy.judging.wire import Done, Span
-from understudy.kernel.verify import INTEGRITY, MISMATCH, Problem, Verdict, reading_problem, worse
+from understudy.kernel.verdict import INTEGRITY, MISMATCH, Problem, Verdict, reading_problem, worse
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, StepId
 from understudy.store.errors import StoreError

@@ -13,7 +13,7 @@ from typing import Final
 from understudy.engines.python.aliases import Alias
 from understudy.engines.python.names import is_of_core
 from understudy.judging.wire import Noted
-from understudy.kernel.verify import CLOCK, GLOBAL, HASH
+from understudy.kernel.verdict import CLOCK, GLOBAL, HASH
 
 MAX_CLUES: Final = 3  # the first is what to mend; more only to show that there are more
 _MAX_COMPARED: Final = 10_000  # entries of a container that is compared with what it was

@@ -10,7 +10,7 @@ from understudy.engines.wasm.settings import NAME
 from understudy.kernel.compare import JSON
 from understudy.kernel.core import runtime_of
 from understudy.kernel.replay import Record
-from understudy.kernel.verify import INTEGRITY, MISMATCH, Problem
+from understudy.kernel.verdict import INTEGRITY, MISMATCH, Problem
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id, TreeId
 from understudy.objects.mailbox import UPDATE

@@ -13,7 +13,7 @@ from understudy.judging.case import Case
 from understudy.judging.fork_server import ForkServer
 from understudy.judging.judge_process import JudgeLost, JudgeProcess
 from understudy.judging.wire import Blocks, Done, GetBlocks, GetRef, Question, Setup, Span, Value, Values
-from understudy.kernel.verify import MISMATCH, UNVERIFIABLE, Problem
+from understudy.kernel.verdict import MISMATCH, UNVERIFIABLE, Problem
 from understudy.store.errors import StoreClosed, StoreError
 from understudy.store.keys import height_row, heights_of
 from understudy.store.port import Backend

@@ -13,7 +13,7 @@ from understudy.judging.replays import Engines, Owner, Replay, Replays
 from understudy.judging.stage import Stage
 from understudy.judging.wire import Noted
 from understudy.kernel.replay import Record, read_record
-from understudy.kernel.verify import CLOCK, GLOBAL, HASH, THREADS, WORLD, Problem
+from understudy.kernel.verdict import CLOCK, GLOBAL, HASH, THREADS, WORLD, Problem
 from understudy.store.reader import Reader
 
 OTHER_SEEDS: Final = (1, 2, 3)  # of hashes: three items of a set stand alike in one of six

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from understudy.judging.held import check_held
 from understudy.judging.together import check_against
 from understudy.judging.verification import Target, verify_targets
-from understudy.kernel.verify import INTEGRITY, MISMATCH, UNVERIFIABLE, Verdict
+from understudy.kernel.verdict import INTEGRITY, MISMATCH, UNVERIFIABLE, Verdict
 from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.ids import Id, StepId
 from understudy.store.car import store_blocks

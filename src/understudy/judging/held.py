@@ -10,7 +10,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from understudy.judging.verification import Target
-from understudy.kernel.verify import MISMATCH, Verdict
+from understudy.kernel.verdict import MISMATCH, Verdict
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import StepId
 from understudy.store.errors import StoreError

@@ -11,7 +11,7 @@ from understudy.judging.pipe_store import PipeStore
 from understudy.judging.wire import Span
 from understudy.kernel.actor import Actor, actor_at, unborn
 from understudy.kernel.replay import Record, read_record
-from understudy.kernel.verify import INTEGRITY, MISMATCH, Problem, reading_problem
+from understudy.kernel.verdict import INTEGRITY, MISMATCH, Problem, reading_problem
 from understudy.objects import ids
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, StepId, TreeId

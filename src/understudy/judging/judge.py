@@ -25,7 +25,7 @@ from understudy.judging.replayer import Replayer
 from understudy.judging.wire import At, Broken, Done, HungUp, Pipe, Preparing, Setup, Span, ToJudge, said_by
 from understudy.kernel.own_messages import OwnMessages
 from understudy.kernel.replay import Record
-from understudy.kernel.verify import (
+from understudy.kernel.verdict import (
     DIED,
     GLOBAL,
     MISMATCH,
@@ -34,12 +34,10 @@ from understudy.kernel.verify import (
     TIMEOUT,
     UNVERIFIABLE,
     Problem,
-    check_clock,
-    check_record,
-    check_senders,
     reading_problem,
     worse,
 )
+from understudy.kernel.verify import check_clock, check_record, check_senders
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id, StepId
 from understudy.store.closure import Closure

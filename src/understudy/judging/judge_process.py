@@ -24,7 +24,7 @@ from understudy.judging.wire import (
     Value,
     Values,
 )
-from understudy.kernel.verify import DIED, TIMEOUT
+from understudy.kernel.verdict import DIED, TIMEOUT
 
 _log = logging.getLogger("understudy.judging")
 

@@ -39,7 +39,7 @@ from understudy.judging.wire import (
     Staged,
     Unreadable,
 )
-from understudy.kernel.verify import WORLD
+from understudy.kernel.verdict import WORLD
 from understudy.objects import ids
 from understudy.objects.codec import decode
 from understudy.objects.errors import ObjectError

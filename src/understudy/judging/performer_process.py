@@ -24,7 +24,7 @@ from understudy.judging.wire import (
     ToPerformer,
     Unreadable,
 )
-from understudy.kernel.verify import DIED, TIMEOUT
+from understudy.kernel.verdict import DIED, TIMEOUT
 from understudy.objects import ids
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id

@@ -21,17 +21,7 @@ from understudy.judging.replays import Engines, Owner, Planned, Replay, Replays
 from understudy.judging.stage import Stage, Work, perform
 from understudy.kernel.advance import KERNEL_ENGINE
 from understudy.kernel.replay import Record, cut_again, engine_name, engine_rules, finish_replay, prepare_replay
-from understudy.kernel.verify import (
-    CUT,
-    ENGINE,
-    HOST,
-    JOURNAL,
-    OUTPUT,
-    THREADS,
-    UNVERIFIABLE,
-    WORLD,
-    Problem,
-)
+from understudy.kernel.verdict import CUT, ENGINE, HOST, JOURNAL, OUTPUT, THREADS, UNVERIFIABLE, WORLD, Problem
 from understudy.objects import step as steps
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import StepId

@@ -16,7 +16,8 @@ from understudy.kernel.compare import Difference
 from understudy.kernel.replay import Record, finish_replay, prepare_replay
 from understudy.kernel.retries import RETRIES_EXHAUSTED
 from understudy.kernel.seal import Sealed
-from understudy.kernel.verify import Problem, judge_replay
+from understudy.kernel.verdict import Problem
+from understudy.kernel.verify import judge_replay
 from understudy.objects.ids import TreeId
 from understudy.store.reader import Reader, Staging
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from understudy.judging.chains import StoredChains
 from understudy.judging.verification import Target
-from understudy.kernel.verify import MISMATCH, UNSENT, Verdict
+from understudy.kernel.verdict import MISMATCH, UNSENT, Verdict
 from understudy.objects.ids import ActorId, StepId
 from understudy.objects.names import actor_of, is_outside
 from understudy.store.reader import Reader

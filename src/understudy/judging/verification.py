@@ -15,7 +15,7 @@ from understudy.engines.wasm.cache import default_folder
 from understudy.judging.case import Case, Target
 from understudy.judging.court import Court, Progress
 from understudy.judging.wire import Setup
-from understudy.kernel.verify import INTACT, MATCH, Verdict
+from understudy.kernel.verdict import INTACT, MATCH, Verdict
 from understudy.store.port import Backend
 from understudy.store.verified import Grit
 

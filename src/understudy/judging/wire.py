@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from understudy.actors.contract import StepResult
-from understudy.kernel.verify import Problem
+from understudy.kernel.verdict import Problem
 from understudy.objects import ids
 from understudy.objects.journal import CallError
 

@@ -17,7 +17,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final
 
 from understudy.judging.wire import Noted
-from understudy.kernel.verify import CLOCK, HASH, WORLD
+from understudy.kernel.verdict import CLOCK, HASH, WORLD
 
 Belongs = Callable[[FrameType], str | None]
 

@@ -1,13 +1,8 @@
-"""Verification: what can be wrong with a recorded step, found without trusting who made it.
-
-The law: what can't be judged is UNVERIFIABLE with its reason, and never MATCH.
-"""
+"""Verification: what can be wrong with a recorded step, found without trusting who made it."""
 
 from __future__ import annotations
 
 from typing import Final, Protocol
-
-from msgspec import Struct
 
 from understudy.actors.contract import Delivery
 from understudy.kernel.compare import JSON, Difference, first_difference
@@ -16,7 +11,19 @@ from understudy.kernel.engine_check import engine_fault
 from understudy.kernel.own_messages import OwnMessages
 from understudy.kernel.replay import Record, engine_name, engine_rules, engine_source
 from understudy.kernel.seal import Sealed
-from understudy.objects.errors import ObjectError
+from understudy.kernel.verdict import (
+    CLOCK,
+    ENGINE,
+    INTEGRITY,
+    JOURNAL,
+    MISMATCH,
+    ORDER,
+    OUTPUT,
+    SOURCE,
+    UNSENT,
+    UNVERIFIABLE,
+    Problem,
+)
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.journal import lacks_step
 from understudy.objects.kinds import ANY, BLOB, MAILBOX, TREE
@@ -26,81 +33,14 @@ from understudy.objects.message import Message, is_genesis
 from understudy.objects.names import actor_of, is_outside
 from understudy.objects.step import FAILED, Step
 from understudy.store.closure import Closure
-from understudy.store.errors import Corrupt, Missing, StoreError
 from understudy.store.maps import mailbox_get, mailbox_set
 from understudy.store.reader import Reader, Staging
-
-MATCH: Final = "MATCH"
-INTACT: Final = "INTACT"  # hashes, links, order and engine are right; whether the code gives that was not asked
-MISMATCH: Final = "MISMATCH"
-UNVERIFIABLE: Final = "UNVERIFIABLE"
-
-INTEGRITY: Final = "integrity"  # a block is damaged or gone, or the chain breaks its own rules
-ORDER: Final = "order"  # a message was dropped, moved, doubled or redirected
-UNSENT: Final = "unsent"  # the sender's history does not hold a message that was consumed
-OUTPUT: Final = "output"  # the code does not give what is recorded: one of the two was changed
-CLOCK: Final = "clock"  # the code asks the clock or chance behind our back, or times contradict each other
-WORLD: Final = "world"  # the code reaches for the world behind our back: files, network, processes, the environment
-HASH: Final = "hash"  # the code depends on hash() or on the order of a set, which differ from process to process
-THREADS: Final = "threads"  # the code depends on when its own threads go on, which nothing records
-GLOBAL: Final = "global"  # the code keeps something between steps outside its core
-JOURNAL: Final = "journal"  # the code makes other calls than are recorded
-ANSWER: Final = "answer"  # another actor, asked again at the step that the journal names, answers something else
-SOURCE: Final = "source"  # code behind `external:` is not here, or is another
-ENGINE: Final = "engine"  # no such engine here, or another version of it; or the engine text is false
-CUT: Final = "cut"  # stopped by the host
-MISSING: Final = "missing"  # a block is not in what we were given
-TIMEOUT: Final = "timeout"  # the replay took too long
-FILE: Final = "file"  # the file can't be read at all
-DIED: Final = "died"  # the code took the process of the replay down
-HOST: Final = "host"  # the machine that judges could not run the code
 
 MAX_AHEAD_US: Final = 300_000_000  # five minutes: what two honest clocks may differ by
 
 _NO_SOURCE: Final = "none"
 _CONFIGURED: Final = "wasm"  # the engine whose text names a configuration
 _BY_CONFIGURATION: Final = ("BadComponent", "WrongWorld")  # what a component is depends on the engine's configuration
-
-
-class Verdict(Struct, frozen=True, kw_only=True):
-    """What was found about one history, relative to `head`.
-
-    `height` is that of the head (-1 if it could not be read), `steps` counts those replayed. If the verdict is not
-    MATCH: `step` and `at_height` of the first bad one, the cause (a constant of this module), the first differing path
-    with both values, and the reason for a person. `file` is where it was read. A MISMATCH anywhere goes before what is UNVERIFIABLE.
-    """
-
-    verdict: str
-    actor: str
-    head: str
-    height: int
-    steps: int = 0
-    step: str | None = None
-    at_height: int | None = None
-    cause: str | None = None
-    path: str | None = None
-    recorded: JSON = None
-    replayed: JSON = None
-    reason: str | None = None
-    file: str | None = None
-
-    @property
-    def ok(self) -> bool:
-        """True for MATCH, and for INTACT where nothing was to be run."""
-        return self.verdict in (MATCH, INTACT)
-
-
-class Problem(Struct, frozen=True, kw_only=True):
-    """Why a step is not a match."""
-
-    verdict: str
-    cause: str
-    reason: str
-    step: str | None = None
-    height: int | None = None
-    path: str | None = None
-    recorded: JSON = None
-    replayed: JSON = None
 
 
 class Chains(Protocol):
@@ -256,21 +196,6 @@ def refused_by_configuration(record: Record) -> bool:
         return False
     ran = before is not None and before.outcome is None and engine_name(before.engine) != "kernel"
     return not ran or record.consumed[0].message.lane == UPDATE
-
-
-def reading_problem(error: StoreError | ObjectError, *, whole: bool) -> Problem:
-    """What it means that an object could not be read. `whole` says that the store claims to hold all of the history."""
-    if isinstance(error, Missing) and not whole:
-        return Problem(verdict=UNVERIFIABLE, cause=MISSING, path=str(error.id), reason=str(error))
-    id = error.id if isinstance(error, Missing | Corrupt) else None
-    return Problem(verdict=MISMATCH, cause=INTEGRITY, path=None if id is None else str(id), reason=str(error))
-
-
-def worse(a: Problem | None, b: Problem | None) -> Problem | None:
-    """The one that a verdict names: a MISMATCH before what is UNVERIFIABLE, then the lower step."""
-    if a is None or b is None:
-        return a or b
-    return min(a, b, key=lambda each: (each.verdict != MISMATCH, -1 if each.height is None else each.height))
 
 
 def _check_chain(record: Record) -> Problem | None:

@@ -27,7 +27,7 @@ from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.advance import WIT
 from understudy.kernel.core import check_core, runtime_of
 from understudy.kernel.seal import Sealed
-from understudy.kernel.verify import Verdict
+from understudy.kernel.verdict import Verdict
 from understudy.node.asking.queries import QUERY_SECONDS, Queried, Queries
 from understudy.node.asking.watch import QueryWatch
 from understudy.node.errors import BadRequest, Busy, Conflict, Held, NodeFailed, NotFound, Rejected

@@ -5,6 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.conftest import GREETER, Shell
+from understudy.cli.diff import _differences
+from understudy.cli.errors import CommandError
+from understudy.store.maps import build_tree
+from understudy.store.memory import MemoryBackend
+from understudy.store.reader import Staging
+from understudy.store.verified import Grit
 
 ADA = '{"name": "Ada"}'
 
@@ -85,3 +91,15 @@ def test_what_is_no_step_is_named(changed: Shell) -> None:
     core = changed.json("diff", "greeter", "greeter")["before"]["core"]
     assert "is a tree, not a step" in changed.run("diff", core, "greeter", code=2)
     assert "understudy actors" in changed.run("diff", "nobody", "greeter", code=1)
+
+
+def test_trees_with_more_paths_than_can_be_listed_are_refused() -> None:
+    staging = Staging(Grit(MemoryBackend()))
+    empty = build_tree(staging, {})
+    before, after = empty, build_tree(staging, {"file": staging.put_blob(b"x")})
+    for _ in range(60):
+        before, after = (build_tree(staging, {"a": tree, "b": tree}) for tree in (before, after))
+    for pair in ((before, after), (after, before), (empty, after), (empty, build_tree(staging, {"a": before}))):
+        with pytest.raises(CommandError, match="paths differ: look at parts"):
+            for _ in _differences(staging, *pair):
+                pass

@@ -130,8 +130,13 @@ class Troupe:
     def _put_head(self, actor: ActorId, id: StepId, blocks: list[Any], height: int | None = None) -> StepId:
         rows = [Row(height_row(actor, self.step(actor).height if height is None else height), id)]
         unit = Unit(blocks=blocks, moves=[Move(head_ref(actor), self.head(actor), id)], rows=rows)
-        assert self.backend.commit([unit])[0].conflict is None
+        self._commit(unit)
         return id
+
+    def _commit(self, unit: Unit) -> None:
+        # Not in the assert itself: with -O there would be no commit, and `play` would never end.
+        [receipt] = self.backend.commit([unit])
+        assert receipt.conflict is None
 
     def _accept(
         self, to: str, type: str, content: Id, staging: Staging, lane: str = QUEUE, sender: str = OWNER
@@ -167,7 +172,7 @@ class Troupe:
         if not taken:
             return False
         sealed = self._make(actor, taken)
-        assert self.backend.commit([sealed.unit])[0].conflict is None
+        self._commit(sealed.unit)
         return True
 
     def _make(self, actor: Actor, taken: list[Delivery]) -> Sealed:

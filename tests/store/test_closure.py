@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.store.forged_maps import FORGED, good_map, owner
 from tests.store.shelf import Shelf
 from understudy.objects.errors import WrongKind
-from understudy.objects.ids import ActorId, Id, MessageId, TreeId
+from understudy.objects.ids import ActorId, Id, MessageId
 from understudy.objects.kinds import ANY, BLOB, JOURNAL, MAILBOX, MESSAGE, STEP, TREE
 from understudy.objects.message import Message, message_node
 from understudy.objects.step import Step, step_node
@@ -20,6 +20,7 @@ from understudy.store import hamt
 from understudy.store.closure import Closure
 from understudy.store.errors import Corrupt, Missing
 from understudy.store.maps import build_tree, check_map, edit_tree
+from understudy.store.nesting import check_nesting
 
 KINDS = {"bigtree": TREE, "bigmailbox": MAILBOX}
 
@@ -101,9 +102,9 @@ def test_a_flat_tree_that_becomes_large_is_compared_by_name():
     closure.check(before, old=after)
 
 
-def nested(shelf: Shelf, depth: int) -> TreeId:
+def nested(shelf: Shelf, depth: int) -> Id:
     """Trees in trees, so many."""
-    tree = build_tree(shelf, {})
+    tree: Id = build_tree(shelf, {})
     for _ in range(depth - 1):
         tree = build_tree(shelf, {"in": tree})
     return tree
@@ -130,6 +131,63 @@ def test_what_is_good_in_one_place_may_be_too_deep_in_another(large: bool):
         with pytest.raises(Corrupt, match="nested more"):
             closure.check(below, old=old)
     closure.check(good)
+
+
+def doubled(shelf: Shelf, tree: Id, levels: int) -> Id:
+    """A tree that holds the tree below it twice on each level, and so has 2^levels paths."""
+    for _ in range(levels):
+        tree = build_tree(shelf, {"a": tree, "b": tree})
+    return tree
+
+
+def test_a_tree_that_stands_in_many_places_is_read_once(monkeypatch: pytest.MonkeyPatch):
+    shelf = Shelf()
+    blobs = {f"{number}": shelf.put_blob(b"%d" % number) for number in range(100)}
+    before, after = (
+        doubled(shelf, build_tree(shelf, {**blobs, "new": shelf.put_blob(new)}), 15) for new in (b"a", b"b")
+    )
+    # More than is remembered from one check to the next.
+    monkeypatch.setattr("understudy.store.closure.MAX_KNOWN", 50)
+    closure = Closure(shelf)
+    for old in (None, before):
+        shelf.reads = 0
+        check_nesting(shelf, after, old)
+        closure.check(after, old=old)
+        Closure(shelf).check(after, old=old)
+        assert shelf.reads < 1_000
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_how_deep_trees_are_does_not_depend_on_how_they_share(data: st.DataObject):
+    shelf = Shelf()
+    depth: dict[Id, int] = {build_tree(shelf, {}): 1}
+
+    def grow(below: Id) -> Id:
+        names = data.draw(st.lists(st.sampled_from("abc"), min_size=1, unique=True))
+        entries = {name: data.draw(st.sampled_from([below, *depth])) for name in names}
+        tree = build_tree(shelf, entries)
+        depth[tree] = 1 + max(depth[id] for id in entries.values())
+        return tree
+
+    base = nested(shelf, MAX_NESTED - 4)
+    depth[base] = MAX_NESTED - 4
+    tree = base
+    for _ in range(data.draw(st.integers(1, 6))):
+        tree = grow(tree)
+    good = [id for id in depth if depth[id] <= MAX_NESTED]
+    closure = Closure(shelf)
+    for old in (None, data.draw(st.sampled_from(good))):
+        if old is not None:
+            closure.check(old)
+        if depth[tree] <= MAX_NESTED:
+            check_nesting(shelf, tree, old)
+            closure.check(tree, old=old)
+        else:
+            with pytest.raises(WrongKind, match="nested more"):
+                check_nesting(shelf, tree, old)
+            with pytest.raises(Corrupt, match="nested more"):
+                closure.check(tree, old=old)
 
 
 def samples(shelf: Shelf) -> dict[str, Id]:

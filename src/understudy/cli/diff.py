@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from itertools import count
 from typing import Annotated, Any, Final
 
 import typer
 from msgspec import Struct
 
+from understudy.cli.errors import CommandError
 from understudy.cli.lines import STYLES, compare_lines, show_lines
 from understudy.cli.looking import looking
 from understudy.cli.options import AsJson, Store
@@ -24,6 +26,8 @@ from understudy.store.reader import Reader
 
 _MAX_TEXT_BYTES: Final = 128 * 1024  # of a blob that is compared line by line, which takes the square of its length
 _MAX_LINES: Final = 200  # shown of one path; --json has all
+# Looked at: a tree may hold the same tree many times over, and so have more paths than anybody could list.
+_MAX_PATHS: Final = 20_000
 _NOTHING: Final = object()
 
 Place = Annotated[
@@ -68,21 +72,26 @@ def _view(id: StepId, step: Step) -> dict[str, Any]:
 
 
 def _differences(reader: Reader, before: Id, after: Id) -> Iterator[Difference]:
+    seen = count()
     for path, one, other in diff_trees(reader, before, after):
         # A folder that only one side has, or that a file became, is shown file by file.
-        ours, theirs = dict(_files(reader, path, one)), dict(_files(reader, path, other))
+        ours, theirs = dict(_files(reader, path, one, seen)), dict(_files(reader, path, other, seen))
         for file in sorted({*ours, *theirs}):
             yield _describe(reader, file, ours.get(file), theirs.get(file))
 
 
-def _files(reader: Reader, path: str, id: Id | None) -> Iterator[tuple[str, Id]]:
+def _files(reader: Reader, path: str, id: Id | None, seen: Iterator[int]) -> Iterator[tuple[str, Id]]:
     if id is None:
         return
+    if next(seen) >= _MAX_PATHS:
+        raise CommandError(
+            f"more than {_MAX_PATHS:,} paths differ: look at parts with `understudy show STEP/core/PATH`"
+        )
     if ids.is_raw(id) or not is_tree_node(reader.node(id)):
         yield path, id
         return
     for name, entry in reader.tree(id).items():
-        yield from _files(reader, f"{path}/{name}" if path else name, entry)
+        yield from _files(reader, f"{path}/{name}" if path else name, entry, seen)
 
 
 def _describe(reader: Reader, path: str, before: Id | None, after: Id | None) -> Difference:

@@ -17,10 +17,11 @@ from understudy.objects.tree import MAX_NESTED
 from understudy.store.errors import Corrupt, Missing
 from understudy.store.hamt import MapCheck
 from understudy.store.maps import mailbox_changes, tree_changes
+from understudy.store.nesting import check_nesting
 from understudy.store.reader import Reader
 from understudy.store.walk import typed_links
 
-MAX_KNOWN: Final = 200_000  # ids kept to save reading again: some 40 MB
+MAX_KNOWN: Final = 200_000  # ids kept from one check to the next, to save reading again: some 40 MB
 _ANYWHERE: Final = MAX_NESTED + 1  # a level that none goes beyond: only trees care where they stand
 
 
@@ -39,14 +40,19 @@ class Closure:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self._is_deeper: bool = False  # a known tree was found deeper in trees than before
         self._forget()
 
     def check(self, id: bytes, kind: str = ANY, *, old: bytes | None = None, owner: bytes | None = None) -> None:
         """Read an object, which must be of a kind, and all below it that `old` does not hold at the same place.
 
         `old` is an object that was checked as this one is now. Raises Missing, which names who links to it, and Corrupt,
-        which names the block that is wrong. Large maps are read as they are checked: in memory is one path through them.
+        which names the block that is wrong. Large maps are read as they are checked: in memory is one path through them,
+        and the ids of all nodes. Those can't be forgotten before the end: what holds the same tree twice on each level
+        would be read 2^levels times.
         """
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
         waiting = [iter([_Visit(id, kind, 1, owner, old)])]
         try:
             while waiting:
@@ -64,8 +70,10 @@ class Closure:
         """Check one object, and give what is below it and has to be looked at."""
         known = self._known.get(visit.id)
         try:
-            if known is not None and visit.level <= known[1]:
+            if known is not None:
                 _check_kind(visit, known[0])
+                # It is not read again to see how deep it goes: whoever holds it all is measured once.
+                self._is_deeper |= visit.level > known[1]
                 return
             node = self._read(visit)
             kind = BLOB if node is None else kind_of(node)
@@ -73,13 +81,23 @@ class Closure:
             if kind == TREE and visit.level > MAX_NESTED:
                 raise WrongKind(f"trees are nested more than {MAX_NESTED} deep")
             self._remember(visit.id, kind, visit.level if kind == TREE else _ANYWHERE)
-            if kind != BLOB:
+            if kind == TREE and visit.level == 1:
+                yield from self._outermost(visit, node)
+            elif kind != BLOB:
                 yield from self._below(visit, kind, node)
         except ObjectError as error:
             raise Corrupt(f"{Id(visit.id)}: {error}", Id(visit.id)) from error
         except Missing as error:
             owner = Id(visit.id) if error.owner is None and error.id != visit.id else error.owner
             raise Missing(error.id, owner) from error
+
+    def _outermost(self, visit: _Visit, node: Any) -> Iterator[_Visit]:
+        """What is below a tree that stands in no other, and then how deep it is, where the walk could not tell."""
+        outside, self._is_deeper = self._is_deeper, False
+        yield from self._below(visit, TREE, node)
+        if self._is_deeper:
+            check_nesting(self._reader, visit.id, self._before(visit, TREE))
+        self._is_deeper = outside
 
     def _read(self, visit: _Visit) -> Any:
         """The node, None for a raw block."""
@@ -116,13 +134,14 @@ class Closure:
         return old if old is not None and not ids.is_raw(old) and kind_of(self._reader.node(old)) == kind else None
 
     def _forget(self) -> None:
+        self._is_deeper = False
         self._known: dict[bytes, tuple[str, int]] = {}  # the kind, and how deep in trees of trees it was good
         self._maps = MapCheck(self._reader)
 
     def _remember(self, id: bytes, kind: str, level: int) -> None:
-        if len(self._known) >= MAX_KNOWN:
-            self._known.clear()
-        self._known[id] = kind, level
+        # A block that links to nothing may be read again.
+        if not ids.is_raw(id) or len(self._known) < MAX_KNOWN:
+            self._known[id] = kind, level
 
 
 def _check_kind(visit: _Visit, kind: str) -> None:

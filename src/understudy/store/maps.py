@@ -5,9 +5,9 @@ The law: the same entries have the same id, whatever the order and the history i
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import Any, NamedTuple
 
 from understudy.objects import ids
 from understudy.objects.errors import BadName, WrongKind
@@ -30,89 +30,25 @@ from understudy.objects.tree import FLAT, big_tree_node, describe_kind, flat_tre
 from understudy.store import hamt
 from understudy.store.hamt import MapCheck, Nodes, Staged
 
-_T = TypeVar("_T")
-
-
-class TreeView(Mapping[str, Id]):
-    """A tree as a mapping of names to ids. A large one loads only what is touched.
-
-    A flat tree lists its entries by name. A large one lists them in the order of its HAMT, along the sha256 of the
-    names: just as fixed, and without loading all of it first.
-    """
-
-    __slots__ = ("_entries", "_nodes")
-
-    def __init__(self, nodes: Nodes, entries: dict[str, Id] | BigMap) -> None:
-        self._nodes = nodes
-        self._entries = entries
-
-    def __getitem__(self, name: str) -> Id:
-        found = self._find(name)
-        if found is None:
-            raise KeyError(name)
-        return found
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._find(name) is not None
-
-    def __len__(self) -> int:
-        return len(self._entries) if isinstance(self._entries, dict) else self._entries.count
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name, _ in self._pairs())
-
-    @overload
-    def get(self, name: str, /) -> Id | None: ...
-    @overload
-    def get(self, name: str, default: Id | _T, /) -> Id | _T: ...
-    def get(self, name: str, default: Any = None, /) -> Any:
-        """The id of an entry, or the default."""
-        found = self._find(name)
-        return default if found is None else found
-
-    def items(self) -> ItemsView[str, Id]:
-        """Names and ids, in the order of iteration; one pass over a large tree."""
-        return _Items(self)
-
-    def values(self) -> ValuesView[Id]:
-        """The ids, in the order of iteration."""
-        return _Values(self)
-
-    def __repr__(self) -> str:
-        return f"<TreeView of {len(self):,} entries>"
-
-    def _find(self, name: str) -> Id | None:
-        if isinstance(self._entries, dict):
-            return self._entries.get(name)
-        return _find_big(self._nodes, self._entries, name)
-
-    def _pairs(self) -> Iterator[tuple[str, Id]]:
-        if isinstance(self._entries, dict):
-            return iter(sorted(self._entries.items()))
-        return _big_tree_items(self._nodes, self._entries)
-
-
-class _Items(ItemsView[str, Id]):
-    _mapping: TreeView
-
-    def __iter__(self) -> Iterator[tuple[str, Id]]:
-        return self._mapping._pairs()
-
-
-class _Values(ValuesView[Id]):
-    _mapping: TreeView
-
-    def __iter__(self) -> Iterator[Id]:
-        return (id for _, id in self._mapping._pairs())
-
 
 def tree_entry(nodes: Nodes, tree: bytes, name: str) -> Id | None:
     """One entry of a tree, None if it is not there; looks at nothing else. Raises WrongKind if `tree` is none."""
     entries = _entries(nodes, tree)
     if isinstance(entries, BigMap):
-        return _find_big(nodes, entries, name)
+        return find_big(nodes, entries, name)
     found = entries.get(name)
     return found if found is None or type(found) is Id else ids.from_bytes(found)
+
+
+def find_big(nodes: Nodes, big: BigMap, name: str) -> Id | None:
+    """One entry of a large tree, None if it is not there."""
+    found = hamt.get(nodes, big.root, _key(name))
+    return None if found is None else _link(found)
+
+
+def tree_pairs(nodes: Nodes, entries: dict[str, Id] | BigMap) -> Iterator[tuple[str, Id]]:
+    """All entries of what a tree's node holds: by name when flat, along the sha256 of the names when large."""
+    return iter(sorted(entries.items())) if isinstance(entries, dict) else _big_tree_items(nodes, entries)
 
 
 def same_entries(nodes: Nodes, a: bytes, b: bytes, names: Sequence[str]) -> bool:
@@ -129,7 +65,7 @@ def new_nodes(nodes: Nodes, tree: bytes, before: bytes | None) -> Iterator[tuple
     if isinstance(new, BigMap):
         pairs = hamt.new_values(nodes, new.root, old.root if isinstance(old, BigMap) else hamt.EMPTY)
     else:
-        find = old.get if isinstance(old, dict) else partial(_find_big, nodes, old)
+        find = old.get if isinstance(old, dict) else partial(find_big, nodes, old)
         pairs = ((id, was) for name, id in new.items() if (was := find(name)) != id)
     for id, was in pairs:
         if not ids.is_raw(_link(id)):
@@ -256,7 +192,7 @@ def tree_changes(
         if isinstance(old, dict):
             was = old.get(name)
         elif isinstance(new, dict):
-            was = _find_big(nodes, old, name)
+            was = find_big(nodes, old, name)
         if was != id:
             yield name, id, None if was is None else _link(was)
 
@@ -309,11 +245,6 @@ def _edit_big_tree(staged: Staged, tree: bytes, big: BigMap, changes: Mapping[st
     if new.count > FLAT:
         return TreeId(staged.put_node(big_tree_node(new)))
     return _stage_tree(staged, dict(_big_tree_items(staged, new)))
-
-
-def _find_big(nodes: Nodes, big: BigMap, name: str) -> Id | None:
-    found = hamt.get(nodes, big.root, _key(name))
-    return None if found is None else _link(found)
 
 
 def _big_tree_items(nodes: Nodes, big: BigMap) -> Iterator[tuple[str, Id]]:
@@ -399,7 +330,7 @@ def _differences(nodes: Nodes, a: Id, b: Id) -> Iterator[tuple[str, Id | None, I
         for key, left, right in hamt.differences(nodes, ours.root, theirs.root):
             yield _tree_name(key), None if left is None else _link(left), None if right is None else _link(right)
         return
-    left_all, right_all = dict(TreeView(nodes, ours).items()), dict(TreeView(nodes, theirs).items())
+    left_all, right_all = dict(tree_pairs(nodes, ours)), dict(tree_pairs(nodes, theirs))
     for name in sorted({*left_all, *right_all}):
         left, right = left_all.get(name), right_all.get(name)
         if left != right:

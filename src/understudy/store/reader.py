@@ -21,7 +21,8 @@ from understudy.objects.patch import Patch, read_patch
 from understudy.objects.step import Step, read_step
 from understudy.objects.tree import describe_kind, is_tree_node, read_tree_node
 from understudy.store.errors import Missing
-from understudy.store.maps import TreeView, build_tree, tree_entry
+from understudy.store.maps import build_tree, tree_entry
+from understudy.store.tree_view import TreeView
 
 
 class Reader:

@@ -12,7 +12,8 @@ from understudy.store.errors import StoreError
 from understudy.store.memory import MemoryBackend
 from understudy.store.open import KINDS, is_made, open_store, store_seen_from
 from understudy.store.rocksdb.kind import RocksKind
-from understudy.testing.backend_suite import BackendSuite, Place
+from understudy.testing.backend_suite import BackendSuite
+from understudy.testing.place import Place
 
 
 class TestBackends(BackendSuite):

@@ -10,76 +10,23 @@ Take `BackendSuite` into a test module as a base class, and give it a fixture `p
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import run_state_machine_as_test
 
 from understudy.objects.codec import Block, raw_block
-from understudy.objects.ids import StepId, node_id
 from understudy.store.errors import StoreClosed, StoreError, StoreInUse
 from understudy.store.keys import FEED, META, feed_row, head_ref
 from understudy.store.meta import FORMAT, FORMAT_ROW, NODE_ROW, SECRET_ROW
-from understudy.store.port import Backend, Kind, Move, Row, Unit
+from understudy.store.port import Backend, Move, Row, Unit
+from understudy.testing.backend_model import BackendModel
 from understudy.testing.faults import MOMENTS, Crash, CrashingStore, Moment
-
-
-class Place:
-    """Where a backend under test keeps its stores: `open(name)` makes one, or opens again the one that was closed."""
-
-    def __init__(self, kind: Kind, root: Path) -> None:
-        self.kind = kind
-        self._root = root
-        self._opened: list[Backend] = []
-
-    @property
-    def lasting(self) -> bool:
-        """False when nothing is left after `close`."""
-        return self.kind.lasting
-
-    def of(self, name: str = "store") -> str:
-        """What stands behind the colon of a store's URL."""
-        return self.kind.seen_from(self._root, name) if self.lasting else ""
-
-    def open(self, name: str = "store", *, read_only: bool = False) -> Backend:
-        """Open a store."""
-        backend = self.kind.open(self.of(name), read_only=read_only)
-        self._opened.append(backend)
-        return backend
-
-    def elsewhere(self, what: str, name: str = "store") -> str:
-        """What another process prints that does `what` with `kind` and `place`, and is killed at its end."""
-        kind = type(self.kind)
-        script = _ELSEWHERE.format(module=kind.__module__, kind=kind.__qualname__, place=self.of(name), what=what)
-        return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False).stdout
-
-    def close(self) -> None:
-        """Close whatever a test left open."""
-        for backend in self._opened:
-            backend.close()
-        self._opened.clear()
-
-
-_ELSEWHERE = """
-import os
-from understudy.store.errors import StoreInUse
-from understudy.store.port import Move, Row, Unit
-from {module} import {kind}
-kind, place = {kind}(), {place!r}
-try:
-    {what}
-except StoreInUse:
-    print("in use", flush=True)
-os._exit(9)
-"""
+from understudy.testing.place import Place, named_step
 
 
 class BackendSuite:
@@ -91,7 +38,7 @@ class BackendSuite:
         place.close()
 
     def test_an_empty_store_holds_nothing_but_its_own_description(self, store: Backend) -> None:
-        assert store.get([_id("a")]) == [None]
+        assert store.get([named_step("a")]) == [None]
         assert store.get([]) == []
         assert store.ref(b"head/x") is None
         assert store.row(b"x") is None
@@ -107,7 +54,7 @@ class BackendSuite:
     def test_blocks_come_back_in_the_order_of_the_question(self, store: Backend) -> None:
         one, two, empty, large = map(raw_block, (b"one", b"two", b"", b"x" * 1_000_000))
         store.commit([Unit(blocks=[one, two]), Unit(blocks=[empty, large])])
-        asked = [two.id, _id("absent"), one.id, large.id, empty.id, two.id]
+        asked = [two.id, named_step("absent"), one.id, large.id, empty.id, two.id]
         assert store.get(asked) == [b"two", None, b"one", large.data, b"", b"two"]
         assert list(store.ids()) == sorted(block.id for block in (one, two, empty, large))
 
@@ -123,12 +70,12 @@ class BackendSuite:
         assert (receipt.feed, receipt.conflict, receipt.found) == (0, None, None)
 
     def test_a_move_from_the_expected_value_moves(self, store: Backend) -> None:
-        ref = head_ref(_id("actor"))
-        store.commit([Unit(moves=[Move(ref, None, _id("1"))])])
-        assert store.ref(ref) == _id("1")
-        store.commit([Unit(moves=[Move(ref, _id("1"), _id("2"))])])
-        assert store.ref(ref) == _id("2")
-        store.commit([Unit(moves=[Move(ref, _id("2"), None)])])
+        ref = head_ref(named_step("actor"))
+        store.commit([Unit(moves=[Move(ref, None, named_step("1"))])])
+        assert store.ref(ref) == named_step("1")
+        store.commit([Unit(moves=[Move(ref, named_step("1"), named_step("2"))])])
+        assert store.ref(ref) == named_step("2")
+        store.commit([Unit(moves=[Move(ref, named_step("2"), None)])])
         assert store.ref(ref) is None
         assert store.commit([Unit(moves=[Move(ref, None, None)])])[0].conflict is None
 
@@ -142,7 +89,7 @@ class BackendSuite:
                     blocks=[raw_block(b"lost")],
                     moves=[Move(b"name/b", None, b"b"), bad],
                     rows=[Row(b"i1", b"lost")],
-                    feed=[_id("lost")],
+                    feed=[named_step("lost")],
                 )
             ]
         )
@@ -155,9 +102,9 @@ class BackendSuite:
     def test_a_unit_that_fails_does_not_fail_its_neighbours(self, store: Backend) -> None:
         receipts = store.commit(
             [
-                Unit(moves=[Move(b"name/a", None, b"1")], feed=[_id("1")]),
-                Unit(moves=[Move(b"name/a", None, b"2")], rows=[Row(b"i2", b"lost")], feed=[_id("2")]),
-                Unit(moves=[Move(b"name/a", b"1", b"3")], rows=[Row(b"i3", b"kept")], feed=[_id("3")]),
+                Unit(moves=[Move(b"name/a", None, b"1")], feed=[named_step("1")]),
+                Unit(moves=[Move(b"name/a", None, b"2")], rows=[Row(b"i2", b"lost")], feed=[named_step("2")]),
+                Unit(moves=[Move(b"name/a", b"1", b"3")], rows=[Row(b"i3", b"kept")], feed=[named_step("3")]),
             ]
         )
         assert [receipt.feed for receipt in receipts] == [1, 0, 2]
@@ -171,16 +118,16 @@ class BackendSuite:
         assert store.ref(b"name/a") == b"2"
 
     def test_feed_numbers_begin_at_one_and_have_no_gaps(self, store: Backend) -> None:
-        receipts = store.commit([Unit(feed=[_id("1"), _id("2")]), Unit(), Unit(feed=[_id("3")])])
+        receipts = store.commit([Unit(feed=[named_step("1"), named_step("2")]), Unit(), Unit(feed=[named_step("3")])])
         assert [receipt.feed for receipt in receipts] == [1, 0, 3]
-        assert store.commit([Unit(feed=[_id("4")])])[0].feed == 4
-        assert list(store.rows(FEED)) == [(feed_row(number), _id(str(number))) for number in range(1, 5)]
+        assert store.commit([Unit(feed=[named_step("4")])])[0].feed == 4
+        assert list(store.rows(FEED)) == [(feed_row(number), named_step(str(number))) for number in range(1, 5)]
 
     def test_the_feed_goes_on_where_it_was_after_opening_again(self, place: Place) -> None:
         _want_lasting(place)
         for number in range(1, 4):
             store = place.open()
-            assert store.commit([Unit(feed=[_id(str(number))])])[0].feed == number
+            assert store.commit([Unit(feed=[named_step(str(number))])])[0].feed == number
             store.close()
         assert [key for key, _ in place.open().rows(FEED)] == [feed_row(number) for number in range(1, 4)]
         place.close()
@@ -256,8 +203,8 @@ class BackendSuite:
         store.close()
         store.close()
         uses: list[Callable[[], Any]] = [
-            lambda: store.get([_id("a")]),
-            lambda: store.get([_id("a"), _id("b")]),
+            lambda: store.get([named_step("a")]),
+            lambda: store.get([named_step("a"), named_step("b")]),
             lambda: store.ref(b"name/a"),
             lambda: store.row(b"i"),
             lambda: list(store.rows(b"")),
@@ -339,7 +286,7 @@ class BackendSuite:
         def race(me: bytes) -> None:
             for number in range(rounds):
                 ref = b"name/" + str(number).encode()
-                (receipt,) = store.commit([Unit(moves=[Move(ref, None, me)], feed=[_id(f"{me!r}{number}")])])
+                (receipt,) = store.commit([Unit(moves=[Move(ref, None, me)], feed=[named_step(f"{me!r}{number}")])])
                 if receipt.conflict is None:
                     won.append(number)
                     assert store.ref(ref) == me
@@ -371,7 +318,7 @@ class BackendSuite:
             dying.row(b"i")
 
     def test_any_sequence_of_commits_agrees_with_a_dictionary(self, place: Place) -> None:
-        class Against(_Against):
+        class Against(BackendModel):
             place_of_all = place
 
         run_state_machine_as_test(
@@ -383,106 +330,12 @@ class BackendSuite:
         place.close()
 
 
-_KEYS = st.binary(min_size=0, max_size=3).map(lambda tail: b"i" + tail)
-_NAMES = st.sampled_from([b"name/a", b"name/b", b"head/\xff\xff"])
-_VALUES = st.sampled_from([b"1", b"2"])
-_UNITS = st.builds(
-    lambda blocks, moves, rows, feed: Unit(
-        blocks=[raw_block(data) for data in blocks], moves=moves, rows=rows, feed=[_id(text) for text in feed]
-    ),
-    st.lists(st.binary(max_size=2), max_size=2),
-    st.lists(st.builds(Move, _NAMES, st.none() | _VALUES, st.none() | _VALUES), max_size=2),
-    st.lists(st.builds(Row, _KEYS, st.none() | _VALUES), max_size=3),
-    st.lists(st.text("ab", max_size=1), max_size=2),
-)
-
-
-class _Against(RuleBasedStateMachine):
-    """A backend and three dictionaries that are told the same."""
-
-    place_of_all: Place
-    count = 0
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._place = place = self.place_of_all
-        type(self).count += 1
-        self._name = f"model-{self.count}"
-        self._store = place.open(self._name)
-        self._blocks: dict[bytes, bytes] = {}
-        self._refs: dict[bytes, bytes] = {}
-        self._rows: dict[bytes, bytes] = dict(self._store.rows(META))
-        self._feed = 0
-
-    @rule(units=st.lists(_UNITS, max_size=4))
-    def commit(self, units: list[Unit]) -> None:
-        receipts = self._store.commit(units)
-        assert len(receipts) == len(units)
-        for unit, receipt in zip(units, receipts, strict=True):
-            refs = dict(self._refs)
-            for move in unit.moves:
-                if refs.get(move.ref) != move.expected:
-                    assert (receipt.conflict, receipt.found) == (move, refs.get(move.ref))
-                    break
-                _put(refs, move.ref, move.new)
-            else:
-                assert receipt.conflict is None
-                assert receipt.feed == (self._feed + 1 if unit.feed else 0)
-                self._refs = refs
-                self._blocks.update(unit.blocks)
-                for row in unit.rows:
-                    _put(self._rows, row.key, row.value)
-                for step in unit.feed:
-                    self._feed += 1
-                    self._rows[feed_row(self._feed)] = step
-
-    @precondition(lambda self: self._place.lasting)
-    @rule()
-    def open_again(self) -> None:
-        self._store.close()
-        self._store = self._place.open(self._name)
-
-    @rule(prefix=_KEYS, start=st.just(b"") | _KEYS, reverse=st.booleans())
-    def scan(self, prefix: bytes, start: bytes, reverse: bool) -> None:
-        expected = sorted(
-            (
-                (key, value)
-                for key, value in self._rows.items()
-                if key.startswith(prefix) and (not start or (key <= start if reverse else key >= start))
-            ),
-            reverse=reverse,
-        )
-        assert list(self._store.rows(prefix, start, reverse=reverse)) == expected
-
-    @invariant()
-    def they_agree(self) -> None:
-        assert list(self._store.ids()) == sorted(self._blocks)
-        assert self._store.get(list(self._blocks)) == list(self._blocks.values())
-        assert list(self._store.rows(b"")) == sorted(self._rows.items())
-        assert list(self._store.refs(b"")) == sorted(self._refs.items())
-        assert {ref: self._store.ref(ref) for ref in self._refs} == self._refs
-
-    def teardown(self) -> None:
-        self._store.close()
-
-
-def _put(table: dict[bytes, bytes], key: bytes, value: bytes | None) -> None:
-    if value is None:
-        table.pop(key, None)
-    else:
-        table[key] = value
-
-
-def _id(text: str) -> StepId:
-    return StepId(node_id(sha256(text.encode()).digest()))
-
-
 def _chained(number: int) -> Unit:
     return Unit(
         blocks=[_block(number, part) for part in range(3)],
-        moves=[Move(b"head/x", _id(str(number - 1)) if number else None, _id(str(number)))],
+        moves=[Move(b"head/x", named_step(str(number - 1)) if number else None, named_step(str(number)))],
         rows=[Row(b"i%d" % number, b"v"), Row(b"k%d" % number, b"v")],
-        feed=[_id(str(number))],
+        feed=[named_step(str(number))],
     )
 
 
@@ -492,7 +345,7 @@ def _is_whole(store: Backend, number: int) -> bool:
         *(data is not None for data in store.get([_block(number, part).id for part in range(3)])),
         store.row(b"i%d" % number) is not None,
         store.row(b"k%d" % number) is not None,
-        store.row(feed_row(number + 1)) == _id(str(number)),
+        store.row(feed_row(number + 1)) == named_step(str(number)),
     ]
     assert all(facts) or not any(facts)
     return facts[0]

@@ -90,6 +90,37 @@ def test_a_mistake_in_an_entry_of_the_project_file_is_named_with_the_entry(
     assert f"understudy.toml: {named}" in project.run("push", code=2)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "was"), [("", 'nonce = "2"\n', "there was none"), ('nonce = "2"\n', "", "it was '2'")]
+)
+def test_another_nonce_of_an_actor_that_is_there_is_not_sent_as_if_it_were_code(
+    project: Shell, before: str, after: str, was: str
+) -> None:
+    entry = '[actors.greeter]\npath = "greeter"\n'
+    project.write({"understudy.toml": entry + before})
+    project.run("push")
+    project.write({"understudy.toml": entry + after})
+    said = project.run("push", code=1)
+    assert f"'greeter' is an actor already, and keeps its id and its state whatever its nonce is ({was})" in said
+    assert project.json("actors")["actors"][0]["height"] == 0
+    project.run("push", "--force")
+    assert project.json("push")["actors"][0]["what"] == "unchanged"
+
+
+@pytest.mark.parametrize("more", ['files = { "nonce" = "other/nonce" }\n', ""])
+def test_two_sources_of_one_path_are_named_and_none_of_them_wins(project: Shell, more: str) -> None:
+    entry = '[actors.greeter]\npath = "greeter"\n'
+    files = {"greeter/nonce": "file", "other/nonce": "other"}
+    project.write({"understudy.toml": f'{entry}nonce = "2"\n{more}', **files})
+    said = project.run("push", code=1)
+    assert (
+        "greeter/nonce and other/nonce would both be 'nonce'" in said if more else "greeter/nonce is the file" in said
+    )
+    assert project.json("actors")["actors"] == []
+    project.write({"understudy.toml": f'{entry}nonce = "file"\n'})
+    assert project.json("push")["actors"][0]["what"] == "created"
+
+
 def test_an_entry_with_the_first_core_of_another_actor_is_named_with_the_cure(project: Shell) -> None:
     project.run("push")
     project.write({"greeter/code/greeter.py": GREETER.replace("Hello", "Hi")})

@@ -94,6 +94,7 @@ def test_an_unknown_actor_is_not_found(face: Face) -> None:
         (b'{"core": {"wit": "x"}, "name": 7}', 422, "'name' is a number"),
         (b'{"core": {"wit": "x"}, "nonce": {}}', 422, "'nonce' is an object"),
         (b'{"core": {"wit": "x"}, "nonce": "\\ud800"}', 422, "'nonce'"),
+        (b'{"core": {"wit": "x", "/nonce": "a"}, "nonce": "b"}', 422, "another file 'nonce'"),
         (b'{"core": {"wit": 7}}', 422, "core['wit'] is a number"),
         (b'{"core": {"wit": {"base64": "?"}}}', 422, "core['wit']"),
         (b'{"core": {"wit": {"base65": ""}}}', 422, "core['wit']"),

@@ -20,6 +20,7 @@ from understudy.objects.errors import ObjectError
 from understudy.objects.names import check_name, split_path
 
 PROJECT_FILE: Final = "understudy.toml"
+NONCE: Final = "nonce"  # where in a core the nonce is that makes it another actor's
 _MAX_PROBLEMS: Final = 10  # of an actor's files that are named
 
 
@@ -87,11 +88,18 @@ class Project(Struct, frozen=True):
                 problems.append(str(error))
         if problems:
             raise CommandError(_unreadable(name, problems))
-        return core if part.nonce is None else {**core, "nonce": part.nonce.encode()}
+        if part.nonce is None:
+            return core
+        if core.get(NONCE, part.nonce.encode()) != part.nonce.encode():
+            raise CommandError(
+                f"actors.{name} of {PROJECT_FILE} has a nonce, and {found.files[NONCE]} is the file {NONCE!r} of the same core: "
+                "remove one of them"
+            )
+        return {**core, NONCE: part.nonce.encode()}
 
     def paths_of(self, name: str) -> set[str]:
         """The paths in an actor's core, which are not read. Raises WrongUse."""
-        return self.files_of(name).keys() | ({"nonce"} if self.actors[name].nonce is not None else set())
+        return self.files_of(name).keys() | ({NONCE} if self.actors[name].nonce is not None else set())
 
     def files_of(self, name: str) -> dict[str, Path]:
         """Where the files of an actor's core are, by their path in it. Raises WrongUse."""
@@ -130,7 +138,8 @@ class Project(Struct, frozen=True):
             more = Found({"": place}, [])
             if place.is_dir():
                 more = find_files(place, project=self.folder, exclude=part.exclude)
-            found.files.update({f"{inside.strip('/')}/{path}".strip("/"): file for path, file in more.files.items()})
+            for path, file in more.files.items():
+                _add_file(found, f"{inside.strip('/')}/{path}".strip("/"), file)
             found.problems.extend(more.problems)
         return found
 
@@ -178,6 +187,12 @@ def open_project(folder: Path) -> Project:
     if project is None:
         raise WrongUse(f"{folder} has no {PROJECT_FILE}; `understudy init` makes a project")
     return project
+
+
+def _add_file(found: Found, path: str, file: Path) -> None:
+    there = found.files.setdefault(path, file)
+    if there != file and there.resolve() != file.resolve():
+        found.problems.append(f"{there} and {file} would both be {path!r}")
 
 
 def _import(module: str) -> CommandError | None:

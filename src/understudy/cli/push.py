@@ -16,7 +16,7 @@ from understudy.cli.changes import Change, find_changes, patches_of
 from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.lines import STYLES, show_lines
 from understudy.cli.options import AsJson, Store
-from understudy.cli.project import Project, open_project
+from understudy.cli.project import NONCE, PROJECT_FILE, Project, open_project
 from understudy.cli.screen import print_json, say
 from understudy.cli.store import store_url
 from understudy.cli.twins import refuse_twin
@@ -117,7 +117,7 @@ async def _update(access: Access, name: str, actor: ActorId, files: dict[str, by
     changes = find_changes(access.node, actor, files)
     if not changes:
         return Pushed(name, str(actor), "unchanged")
-    problem = await _problem(access, actor, patches_of(changes))
+    problem = _other_nonce(name, changes) or await _problem(access, actor, patches_of(changes))
     if problem is not None and not force:
         text = f"{problem}\nnothing was sent; `understudy push --force` sends it all the same"
         return Pushed(name, str(actor), "not sent", changes, text)
@@ -130,6 +130,19 @@ async def _update(access: Access, name: str, actor: ActorId, files: dict[str, by
             return Pushed(name, str(actor), answer.body["outcome"], changes, error, step)
     what = "updated" if step else _WAITS
     return Pushed(name, str(actor), what, changes, step=step, warning=problem)
+
+
+def _other_nonce(name: str, changes: Sequence[Change]) -> str | None:
+    """Why the nonce of an actor had better stay as it is, None if it does."""
+    change = next((change for change in changes if change.path == NONCE), None)
+    if change is None:
+        return None
+    before = "there was none" if change.before is None else f"it was {change.before.decode(errors='replace')!r}"
+    return (
+        f"{name!r} is an actor already, and keeps its id and its state whatever its nonce is ({before}). A nonce makes a "
+        f"separate actor when that is created: for a second one, add an entry of another name with this nonce to "
+        f"{PROJECT_FILE}, and leave the nonce of actors.{name} as it was"
+    )
 
 
 async def _problem(access: Access, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> str | None:

@@ -33,7 +33,9 @@ def stage_core(staging: Staging, files: Mapping[str, bytes], *, nonce: str | Non
         raise TooLarge(f"a core of {size:,} bytes: at most {MAX_CORE_BYTES:,} at once")
     paths: dict[str, Id | None] = {path: staging.put_blob(data) for path, data in _by_path(files).items()}
     if nonce is not None:
-        paths["nonce"] = staging.put_blob(nonce.encode())
+        given = staging.put_blob(nonce.encode())
+        if paths.setdefault("nonce", given) != given:
+            raise Rejected("this core has another file 'nonce' than the nonce that is given with it: leave one out")
     empty = build_tree(staging, {})
     if not paths:
         return empty

@@ -14,6 +14,7 @@ from understudy.actors.errors import WitError
 from understudy.engines.python import resolver
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.python.resolver import Resolver
+from understudy.engines.python.settings import SETTINGS
 from understudy.testing.engine_suite import Objects, delivery, run, step_input
 
 
@@ -121,7 +122,7 @@ def test_a_reloaded_module_runs_at_the_next_step_and_the_engine_text_tells(folde
 def source_of(**files):
     """The engine text of code in these files, as docs/FORMAT.md says."""
     lines = (f"{name} {sha256(file.read_bytes()).hexdigest()}\n" for name, file in sorted(files.items()))
-    return f"python/2;source={sha256(''.join(lines).encode()).hexdigest()}"
+    return f"python/2{SETTINGS};source={sha256(''.join(lines).encode()).hexdigest()}"
 
 
 def test_the_source_is_that_of_the_modules_that_name_and_define_the_function(folder):
@@ -178,7 +179,7 @@ def test_a_function_without_source_says_so():
     made: dict[str, Any] = {"__name__": "nowhere"}
     exec("def wit(): pass", made)
     table.register_wit("x", made["wit"])
-    assert step(PythonEngine(table), {"wit": "external:x"})[1].engine == "python/2;source=none"
+    assert step(PythonEngine(table), {"wit": "external:x"})[1].engine == f"python/2{SETTINGS};source=none"
 
 
 def test_a_failure_outside_shows_the_wits_own_lines_without_the_machines_paths(folder):

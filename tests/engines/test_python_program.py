@@ -10,6 +10,7 @@ import pytest
 from understudy.actors.contract import StepResult
 from understudy.actors.errors import WitError
 from understudy.engines.python.engine import PythonEngine
+from understudy.engines.python.settings import SETTINGS
 from understudy.objects.ids import raw_id
 from understudy.objects.step import Outcome
 from understudy.store.errors import Corrupt
@@ -99,7 +100,7 @@ def test_returning_nothing_keeps_what_was_changed_through_core_and_outbox():
 
 def test_a_wit_that_does_nothing_changes_nothing():
     given, result = step("def wit(): pass")
-    assert result == StepResult(engine="python/2", core=given.core, log=[])
+    assert result == StepResult(engine=f"python/2{SETTINGS}", core=given.core, log=[])
     assert not given.store.new
 
 
@@ -354,8 +355,8 @@ def test_a_log_entry_may_be_anything_and_a_flood_stops_at_one_mebibyte():
     assert [len(line) for line in result.log] == [1024 * 1024 + 1]
 
 
-def test_the_engine_text_of_code_in_the_core_names_the_abi_alone():
-    assert step("def wit(): pass")[1].engine == "python/2"
+def test_the_engine_text_of_code_in_the_core_names_the_abi_and_the_interpreter():
+    assert step("def wit(): pass")[1].engine == f"python/2{SETTINGS}"
 
 
 def test_wit_update_is_an_entry_like_wit():

@@ -19,6 +19,7 @@ from understudy.actors.errors import WitError
 from understudy.actors.query import Blob, QueryInput
 from understudy.engines.python.aliases import Alias
 from understudy.engines.python.engine import PythonEngine
+from understudy.engines.python.settings import SETTINGS
 from understudy.objects.ids import StepId
 from understudy.testing.engine_suite import Objects, delivery, run, step_input
 
@@ -188,7 +189,7 @@ def test_a_history_of_the_first_abi_with_pickles_of_then_matches_and_is_read_by_
     troupe.tell(actor, "x", 1)
     step = troupe.step(actor)
     read = troupe.reader.find(step.core, "read")
-    assert step.engine == "python/2" and read is not None and troupe.reader.blob(read) == b"two"
+    assert step.engine == f"python/2{SETTINGS}" and read is not None and troupe.reader.blob(read) == b"two"
     assert verify(troupe, actor).ok
 
 

@@ -11,6 +11,7 @@ from tests.node.test_verification import verify
 from tests.node.troupe import Troupe
 from understudy.actors.contract import StepInput
 from understudy.engines.python.engine import PythonEngine
+from understudy.engines.python.settings import SETTINGS
 
 CODE = """
 from msgspec import Struct
@@ -80,7 +81,7 @@ def test_what_comes_out_otherwise_under_the_rules_that_a_step_names_is_no_match(
     troupe = Troupe()
     actor = troupe.create({"wit": "/code:m:wit", "code/m.py": CODE})
     troupe.tell(actor, "move", 3)
-    assert troupe.step(actor).engine == "python/2"
+    assert troupe.step(actor).engine == f"python/2{SETTINGS}"
     assert verify(troupe, actor).ok
     troupe.forge(actor, engine="python/1")
     assert not verify(troupe, actor).ok

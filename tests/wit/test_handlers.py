@@ -12,6 +12,7 @@ import pytest
 
 from understudy.actors.errors import WitError
 from understudy.engines.python.engine import PythonEngine
+from understudy.engines.python.settings import SETTINGS
 from understudy.objects.ids import ActorId, node_id
 from understudy.testing.engine_suite import PARENT, Objects, WorldCalls, delivery, run, step_input
 
@@ -338,7 +339,7 @@ def test_a_step_of_the_first_abi_is_run_again_as_it_was_run_then():
         actor = Actor(code, {"state": state})
         result = actor.ok(("t", content), abi="python/1")
         assert (result.engine, actor.read(), actor.sent) == ("python/1", after, [])
-    assert Actor(adds).send(("t", "3"), abi="python/9").engine == "python/2"
+    assert Actor(adds).send(("t", "3"), abi="python/9").engine == f"python/2{SETTINGS}"
 
 
 def test_a_field_that_the_type_of_the_state_does_not_know_stops_the_step_and_is_named():

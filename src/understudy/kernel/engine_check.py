@@ -21,10 +21,13 @@ from understudy.store.reader import Reader
 _KERNEL: Final = read_engine_text(KERNEL_ENGINE)
 _SOURCE: Final = re.compile(r"none|[0-9a-f]{64}")
 _CONFIG: Final = re.compile(r"[0-9a-f]{16}")
+_OPTIMIZE: Final = re.compile(r"[12]")
+_VERSION: Final = re.compile(r"(?:0|[1-9][0-9]{0,3})\.(?:0|[1-9][0-9]{0,3})")
 # The parts that a text of an engine may have, and those that it must have.
 _MAY: Final = {"kernel": {}, "python": {"source": _SOURCE}, "wasm": {"config": _CONFIG}}
 _MUST: Final = {"kernel": set[str](), "python": set[str](), "wasm": {"config"}}
-_FIRST_ABI: Final = 1  # what later ones have for parts is not known here
+_FIRST_ABI: Final = 1  # what later ones have for parts is not known here, but for these
+_LATER: Final = {"python": {"optimize": _OPTIMIZE, "python": _VERSION}}
 
 
 def engine_fault(reader: Reader, record: Record) -> str | None:
@@ -38,9 +41,13 @@ def engine_fault(reader: Reader, record: Record) -> str | None:
 
 def _parts_fault(engine: EngineText) -> str | None:
     may = _MAY.get(engine.name)
-    if may is None or engine.abi > _FIRST_ABI:
+    if may is None:
         return None
     parts = dict(engine.parts)
+    if engine.abi > _FIRST_ABI:
+        later = _LATER.get(engine.name, {})
+        wrong = [key for key, form in later.items() if key in parts and not form.fullmatch(parts[key])]
+        return f"an engine text has no part {wrong[0]}={parts[wrong[0]]}" if wrong else None
     if engine.abi < _FIRST_ABI:
         return f"there never was an engine {engine.name}/{engine.abi}"
     for key, value in parts.items():

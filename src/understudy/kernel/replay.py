@@ -24,6 +24,7 @@ from understudy.store.reader import Reader, Staging
 
 _NOBODY_PATH = "send/"
 _SOURCE = "source="
+_INTERPRETER = ("optimize=", "python=")  # what runs the code, where the text says so
 
 
 class Record(Struct, frozen=True, kw_only=True):
@@ -129,7 +130,16 @@ def engine_name(engine: str) -> str:
 
 def engine_rules(engine: str) -> str:
     """What results depend on beside the code: `python/1` of `python/1;source=…`, all of `wasm/1;config=…`."""
-    return ";".join(part for part in engine.split(";") if not part.startswith(_SOURCE))
+    return ";".join(part for part in engine.split(";") if not part.startswith((_SOURCE, *_INTERPRETER)))
+
+
+def engine_interpreter(engine: str) -> Mapping[str, str]:
+    """What an engine text says of the interpreter that ran the code; nothing if it is silent, as it was in the beginning.
+
+    `python` is its version. `optimize` is the level of `python -O`, absent for none.
+    """
+    parts = [part.partition("=") for part in engine.split(";")[1:] if part.startswith(_INTERPRETER)]
+    return {key: value for key, _, value in parts}
 
 
 def engine_source(engine: str) -> str | None:

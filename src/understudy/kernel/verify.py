@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from understudy.actors.contract import Delivery
@@ -9,7 +10,7 @@ from understudy.kernel.compare import JSON, Difference, first_difference
 from understudy.kernel.deliver import Judgement, judge, sender_key
 from understudy.kernel.engine_check import engine_fault
 from understudy.kernel.own_messages import OwnMessages
-from understudy.kernel.replay import Record, engine_name, engine_rules, engine_source
+from understudy.kernel.replay import Record, engine_interpreter, engine_name, engine_rules, engine_source
 from understudy.kernel.seal import Sealed
 from understudy.kernel.verdict import (
     CLOCK,
@@ -168,6 +169,13 @@ def judge_replay(
     if same_engine and engine_rules(recorded) != engine_rules(engine) and excused:
         reason = (
             f"the step was made by {engine_rules(recorded)}; {engine_rules(engine)} is here and gives something else"
+        )
+        return _unverifiable(ENGINE, reason, difference)
+    ran, runs = engine_interpreter(recorded), engine_interpreter(engine)
+    if same_engine and ran and ran != runs:
+        reason = (
+            f"the step was made by {_interpreter(ran)}; {_interpreter(runs)} is here, where code and libraries "
+            "may give something else, and this step does"
         )
         return _unverifiable(ENGINE, reason, difference)
     if engine_name(recorded) == "kernel" != engine_name(engine) and refused_by_configuration(record):
@@ -329,6 +337,10 @@ def _failed_to_load(record: Record) -> bool:
 
 def _lacked_engine(record: Record) -> bool:
     return _failed_to_load(record) and record.step.outcome is not None and record.step.outcome.code == "UnknownRuntime"
+
+
+def _interpreter(parts: Mapping[str, str]) -> str:
+    return "an interpreter with " + ", ".join(f"{key} {value}" for key, value in parts.items())
 
 
 def _unverifiable(cause: str, reason: str, difference: Difference) -> Problem:

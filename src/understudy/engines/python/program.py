@@ -14,6 +14,7 @@ from understudy.engines.python.failure import Belongs, is_cancelled, is_interrup
 from understudy.engines.python.importer import Version
 from understudy.engines.python.inject import inject
 from understudy.engines.python.query import PythonQuery
+from understudy.engines.python.settings import SETTINGS
 from understudy.objects import ids
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id, TreeId
@@ -110,7 +111,8 @@ class PythonProgram:
 
     def engine_under(self, abi: Abi) -> str:
         """The engine text of a step under some rules."""
-        return f"{abi.name};source={self._source[abi.name]}" if self._source else abi.name
+        name = abi.name if abi.is_first else abi.name + SETTINGS
+        return f"{name};source={self._source[abi.name]}" if self._source else name
 
     @property
     def problems(self) -> Sequence[str]:

@@ -1,0 +1,15 @@
+"""What the running interpreter is, as far as it can change what Python code gives: parts of an engine text.
+
+The law: a part that is absent says nothing. Steps of before had none of these.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+# Code of a core is compiled with its asserts, always; code behind `external:` and libraries are not, under `python -O`.
+_OPTIMIZE: Final = {"optimize": str(sys.flags.optimize)} if sys.flags.optimize else {}
+_VERSION: Final = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
+
+SETTINGS: Final = "".join(f";{key}={value}" for key, value in sorted({**_OPTIMIZE, **_VERSION}.items()))

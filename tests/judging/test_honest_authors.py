@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.node.troupe import Troupe
+from understudy.engines.python.settings import SETTINGS
 from understudy.judging.verification import verify_targets
 from understudy.kernel.verdict import Verdict
 from understudy.objects.ids import ActorId
@@ -177,13 +178,34 @@ ROWS = [
         "ctx.log(datetime.fromtimestamp(1_700_000_000).isoformat())",
         *(MISMATCH, "clock", "code/odd.py:5 calls datetime.fromtimestamp, by the machine's time zone"),
     ),
-    Row("an address", "class Thing: pass", "ctx.log(Thing())", MISMATCH, "clock", "address of an object"),
+    Row("an address", "class Thing: pass", "ctx.log(Thing())", MISMATCH, "clock", "code/odd.py:1 defines Thing"),
+    Row("a function's address", "", "ctx.log(lambda: 1)", MISMATCH, "clock", "code/odd.py:5 defines <lambda>"),
+    Row(
+        "an address in the state",
+        "class Outer:\n    class Thing: pass",
+        "ctx.core['state'] = str([Outer.Thing()])",
+        *(MISMATCH, "clock", "code/odd.py:2 defines Thing"),
+    ),
+    Row(
+        "a library's address",
+        "import threading",
+        "ctx.log(threading.Lock())",
+        MISMATCH,
+        "clock",
+        "address of an object",
+    ),
+    Row(
+        "the order of keys that were subtracted",
+        "",
+        "ctx.log(' '.join(dict.fromkeys(['ada', 'bela', 'chidi', 'dunya', 'emre']).keys() - {}.keys()))",
+        *(MISMATCH, "hash", "order of a set"),
+    ),
     Row("a number for an object", "", "ctx.log(id(ctx))", MISMATCH, "clock", "code/odd.py:5 calls id"),
     Row(
         "the order of a set",
         "",
         "ctx.log(' '.join({'ada', 'bela', 'chidi', 'dunya', 'emre', 'farah'}))",
-        *(MISMATCH, "hash", "order of a set"),
+        *(MISMATCH, "hash", "code/odd.py:5 makes a set"),
     ),
     Row("the hash of a text", "", "ctx.log(hash('ada'))", MISMATCH, "hash", "code/odd.py:5"),
     Row("a set that is sorted", "", "ctx.log(sorted({'ada', 'bela', 'chidi', 'dunya'}))", MATCH, times=3),
@@ -259,6 +281,45 @@ exec(source.code())
 """
     ended = subprocess.run([sys.executable, "-O", "-c", code], capture_output=True, text=True, check=False)
     assert (ended.stdout, ended.stderr.splitlines()[-1:]) == ("1\n", ["AssertionError: told"]), ended
+
+
+@pytest.mark.parametrize("made_by", ["python/2;python=3.99", "python/2;optimize=1;python=3.11"])
+def test_another_interpreter_may_give_something_else_and_accuses_nobody(troupe: Troupe, made_by: str):
+    actor = create(troupe, "", "ctx.log('a')")
+    troupe.tell(actor, "go")
+    honest = troupe.step(actor)
+    assert honest.engine == f"python/2{SETTINGS}"
+    troupe.forge(actor, engine=made_by)
+    assert judge(troupe, actor).ok  # what comes out is the same
+    troupe.forge(actor, log=None)
+    assert_said(judge(troupe, actor), UNVERIFIABLE, "engine", "python 3.")
+    # Of a step that says nothing, as they did in the beginning, what comes out must be what is recorded.
+    troupe.forge(actor, engine="python/2")
+    assert_said(judge(troupe, actor), MISMATCH, "output", "gives something else")
+    troupe.forge(actor, engine="python/2", log=honest.log)
+    assert judge(troupe, actor).ok
+
+
+@pytest.mark.parametrize(
+    "made_by", ["python/2;python=new", "python/2;optimize=0", "python/2;optimize=x", "python/2;python=3.011"]
+)
+def test_an_interpreter_that_there_can_not_be_is_a_false_engine_text(troupe: Troupe, made_by: str):
+    actor = create(troupe, "", "ctx.log('a')")
+    troupe.tell(actor, "go")
+    troupe.forge(actor, engine=made_by)
+    for integrity_only in (True, False):
+        verdict = verify_targets(troupe.backend, [troupe.target(actor)], processes=1, integrity_only=integrity_only)[0]
+        assert_said(verdict, MISMATCH, "engine", "has no part")
+
+
+def test_a_node_that_leaves_asserts_out_says_so():
+    code = "from understudy.engines.python.settings import SETTINGS; print(SETTINGS)"
+    said = [
+        subprocess.run([sys.executable, *flags, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        for flags in ([], ["-O"], ["-OO"])
+    ]
+    version = f";python={sys.version_info.major}.{sys.version_info.minor}"
+    assert said == [version, f";optimize=1{version}", f";optimize=2{version}"]
 
 
 def test_a_forged_recursion_is_found(troupe: Troupe):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import contextlib
 import inspect
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Final
 
@@ -26,9 +27,13 @@ _ASK: Final = {
     "secrets": {"token_hex", "token_bytes", "token_urlsafe", "randbits", "choice"},
     "os": {"urandom", "getpid"},
 }
+ADDRESS: Final = "address"  # for the explainer, not for a verdict
+# `<odd.Thing object at 0x7f…>`, `<function wit at 0x7f…>`, `<bound method Thing.go of …>`, `<coroutine object wit at 0x7f…>`
+_SHOWN: Final = re.compile(r"<(?:[a-z_ ]+ )?([\w.<>]+?)(?: object)?(?: at 0x[0-9a-f]+| of <)")
 _HASHED: Final = frozenset({"set", "frozenset", "hash"})
 _OTHERS: Final = ("understudy.", "_", "encodings", "asyncio", "threading", "linecache", "re", "logging", "weakref")
 
+_Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Modules = Mapping[str, ModuleType]
 
 
@@ -52,6 +57,18 @@ def hashed(modules: Modules) -> list[Noted]:
         for path, tree in _trees(modules)
         for node in ast.walk(tree)
         if isinstance(node, ast.Set | ast.SetComp) or (isinstance(node, ast.Call) and _name(node) in _HASHED)
+    ]
+    return found[:MAX_CLUES]
+
+
+def addressed(modules: Modules, texts: Iterable[str]) -> list[Noted]:
+    """Where the classes and functions are defined whose objects stand in some texts with their address in memory."""
+    names = {found[1].rpartition(".")[2] for text in texts for found in _SHOWN.finditer(text)}
+    found = [
+        Noted(f"{path}:{node.lineno} defines {_defined(node)}", ADDRESS, sure=False)
+        for path, tree in (_trees(modules) if names else ())
+        for node in ast.walk(tree)
+        if isinstance(node, _Definition) and _defined(node) in names
     ]
     return found[:MAX_CLUES]
 
@@ -84,6 +101,10 @@ def _trees(modules: Modules) -> Iterator[tuple[str, ast.AST]]:
     for path, module in modules.items():
         with contextlib.suppress(OSError, TypeError, SyntaxError, ValueError):
             yield path, ast.parse(inspect.getsource(module))
+
+
+def _defined(node: _Definition) -> str:
+    return "<lambda>" if isinstance(node, ast.Lambda) else node.name
 
 
 def _name(node: ast.AST) -> str:

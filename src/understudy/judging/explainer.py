@@ -9,6 +9,8 @@ from typing import Final
 import msgspec
 
 from understudy.engines.python.engine import NAME as PYTHON
+from understudy.judging.clues import ADDRESS
+from understudy.judging.fork_server import HASH_SEED
 from understudy.judging.replays import Engines, Owner, Replay, Replays
 from understudy.judging.stage import Stage
 from understudy.judging.wire import Noted
@@ -17,7 +19,7 @@ from understudy.kernel.verdict import CLOCK, GLOBAL, HASH, THREADS, WORLD, Probl
 from understudy.store.reader import Reader
 
 OTHER_SEEDS: Final = (1, 2, 3)  # of hashes: three items of a set stand alike in one of six
-_ADDRESS: Final = re.compile(r"<[^<>]* at 0x[0-9a-f]+")
+_ADDRESS: Final = re.compile(r"<\S[^\n]{0,200}? at 0x[0-9a-f]+(?=>)")
 MAX_KEPT_STEPS: Final = 1024  # how far back is looked for a global that shows in a step
 
 
@@ -37,16 +39,18 @@ class Explainer:
         noted = self._stage.noted()
         sure = [one for one in noted if one.sure]
         guesses = [one for one in noted if not one.sure]
+        hashing = [one.text for one in noted if one.cause == HASH]
         return (
             _by(problem, sure, CLOCK)
             or self._as_global(record, owner, problem, guesses)
-            or self._as_hash(record, owner, problem, [one for one in noted if one.cause == HASH], replay)
+            or (self._as_hash(record, owner, problem, hashing, replay) if hashing else None)
             or _by(problem, sure, WORLD)
             or _by(problem, guesses, CLOCK)
             or _as_threads(problem, replay.calls.threads)
-            or _as_address(problem)
+            or _as_address(problem, [one.text for one in guesses if one.cause == ADDRESS])
             or _by(problem, guesses, GLOBAL, "; whoever has the same code in the same process shares that")
             or _by(problem, guesses, WORLD)
+            or (None if hashing else self._as_hash(record, owner, problem, (), replay))
             or _unexplained(problem)
         )
 
@@ -62,18 +66,23 @@ class Explainer:
         return msgspec.structs.replace(problem, cause=GLOBAL, reason=reason)
 
     def _as_hash(
-        self, record: Record, owner: Owner, problem: Problem, noted: Sequence[Noted], replay: Replay
+        self, record: Record, owner: Owner, problem: Problem, places: Sequence[str], replay: Replay
     ) -> Problem | None:
-        """Whether the step comes out otherwise where hashes are others. It takes a process each, so not without a clue."""
-        for seed in OTHER_SEEDS if noted else ():
-            again = self._replays.make(record, owner, {**self._others, PYTHON: self._stage.hashing(seed)})
-            if again.sealed.id != replay.sealed.id:
-                where = "; ".join(one.text for one in noted)
+        """Whether the step comes out otherwise where hashes are others. It takes a process each."""
+        if not self._comes_out_so(record, owner, replay, seed=HASH_SEED):
+            return None  # not with the same hashes either, so it is something else
+        for seed in OTHER_SEEDS:
+            if not self._comes_out_so(record, owner, replay, seed=seed):
+                where = "; ".join(places) or "no line of the author's makes one, so it is in what it calls"
                 reason = (
                     f"what comes out depends on the order of a set or on hash(), which no two processes share: {where}"
                 )
                 return msgspec.structs.replace(problem, cause=HASH, reason=reason)
         return None
+
+    def _comes_out_so(self, record: Record, owner: Owner, replay: Replay, *, seed: int) -> bool:
+        again = self._replays.make(record, owner, {**self._others, PYTHON: self._stage.hashing(seed)})
+        return again.sealed.id == replay.sealed.id
 
     def _kept_steps(self, record: Record, owner: Owner) -> str | None:
         """After how many steps in one namespace the step comes out as recorded; None if it never does."""
@@ -126,7 +135,7 @@ def _as_threads(problem: Problem, places: Sequence[str]) -> Problem | None:
     return msgspec.structs.replace(problem, cause=THREADS, reason=reason)
 
 
-def _as_address(problem: Problem) -> Problem | None:
+def _as_address(problem: Problem, places: Sequence[str]) -> Problem | None:
     """If the two values differ only in addresses of the machine's memory."""
     recorded, replayed = str(problem.recorded), str(problem.replayed)
     if recorded == replayed or _ADDRESS.sub("", recorded) != _ADDRESS.sub("", replayed):
@@ -134,6 +143,6 @@ def _as_address(problem: Problem) -> Problem | None:
     found = _ADDRESS.search(recorded)
     reason = (
         f"the address of an object in memory is in what comes out ({found[0] if found else 'at 0x…'}), as its repr() shows "
-        "it: give its class a __repr__, or store what is meant"
+        f"it{''.join(f'; {place}' for place in places)}: give its class a __repr__, or store what is meant"
     )
     return msgspec.structs.replace(problem, cause=CLOCK, reason=reason)

@@ -20,15 +20,17 @@ from understudy.engines.python.externals import FreshResolver, is_authors
 from understudy.engines.python.failure import in_core
 from understudy.engines.python.names import source_path
 from understudy.engines.python.program import PythonProgram
-from understudy.judging.clues import Snapshot, handed_on, hashed
+from understudy.judging.clues import Snapshot, addressed, handed_on, hashed
 from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.virtual_loop import Stuck, run_virtually
 from understudy.judging.wire import Noted
 from understudy.judging.witness import Witness
+from understudy.objects import ids
 from understudy.objects.ids import TreeId
 from understudy.objects.step import FAILED, Outcome
 from understudy.store.reader import Reader, Staging
 
+_MAX_READ: Final = 4 * 1024 * 1024  # bytes of what a step makes that are searched for clues
 _OURS: Final = __name__.partition(".")[0]
 
 
@@ -131,12 +133,13 @@ class LocalStage:
         """See Stage."""
         return () if self._witness is None else [*self._witness.noted, *self._clues]
 
-    def look_at(self, run: Callable[[], StepResult]) -> StepResult:
-        """Run code that is loaded, and keep the clues that it leaves."""
+    def look_at(self, run: Callable[[], StepResult], staging: Staging) -> StepResult:
+        """Run code that is loaded, and keep the clues that it leaves. `staging` takes what it makes."""
         own = self._own_modules()
         before = Snapshot(own)
         result = run()
-        self._clues = [*before.changed(), *handed_on(own), *hashed(own)]
+        texts = [*result.log, *_texts(staging)]
+        self._clues = [*before.changed(), *handed_on(own), *hashed(own), *addressed(own, texts)]
         return result
 
     def _own_modules(self) -> dict[str, ModuleType]:
@@ -154,6 +157,15 @@ class LocalStage:
 
     def staged(self, into: Staging) -> None:
         """See Stage."""
+
+
+def _texts(staging: Staging) -> Iterator[str]:
+    """The beginnings of the blobs that are new."""
+    left = _MAX_READ
+    for id, block in staging.new.items():
+        if ids.is_raw(id) and left > 0:
+            yield block.data[:left].decode("utf-8", "replace")
+            left -= len(block.data)
 
 
 def perform(program: Program, given: StepInput) -> StepResult:
@@ -208,7 +220,7 @@ class _Program:
 
     def run(self, given: StepInput) -> StepResult:
         if self._watch is not None:
-            return self._watch.look_at(lambda: self._perform(given))
+            return self._watch.look_at(lambda: self._perform(given), given.store)
         return self._perform(given)
 
     def _perform(self, given: StepInput) -> StepResult:

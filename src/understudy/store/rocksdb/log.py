@@ -77,7 +77,10 @@ def check_log(path: Path) -> list[bytes]:
         if _masked(google_crc32c.value(data[at + 6 : end])) != crc:
             raise _corrupt(path, at, "a record that does not match its checksum")
         if type in _BEGIN:
-            begun = data[at + _HEADER.size : min(end, at + _HEADER.size + _HEAD)]
+            begun = b""
+        if len(begun) < _HEAD:
+            # A record that begins at the end of a block may have a byte there, or none, and the rest in the next block.
+            begun += data[at + _HEADER.size : min(end, at + _HEADER.size + _HEAD - len(begun))]
         if type in _END:
             heads.append(begun)
         at = end

@@ -46,8 +46,18 @@ def real_commands() -> set[str]:
 
 def real_routes() -> set[str]:
     """Method and path of everything that the web application answers; HEAD comes with GET."""
+    return set(_routes([each.route() for each in real_operations()]))
+
+
+def real_operations() -> list[Any]:
+    """Everything that the web application declares."""
     module = _module("understudy.web.app")
-    return set(_routes([*module.routes(), *module.lead_routes()])) if module else set()
+    return list(module.operations(with_lead=True)) if module else []
+
+
+def row_of(page: str, route: str) -> str:
+    """The row that a table of a page has for a route; empty without one."""
+    return next((line for line in page.splitlines() if route in routes_in(line)), "")
 
 
 def broken_links(page: Path, text: str) -> list[str]:
@@ -67,6 +77,12 @@ def _first_cells(page: str) -> Iterator[str]:
 def _pattern(path: str) -> str:
     """The path with its parameters made nameless: the docs may call them what reads best."""
     return re.sub(r"\{[^}]*\}", "{}", path)
+
+
+def _names(text: str, name: str) -> bool:
+    """True if a code span of the text has this word."""
+    spans = [span for line in text.splitlines() for span in re.findall(r"`[^`]+`", line)]
+    return any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", span) for span in spans)
 
 
 def _module(name: str) -> Any:
@@ -109,6 +125,29 @@ def test_every_command_has_an_entry_in_the_reference_and_the_other_way_round() -
 
 def test_every_route_has_an_entry_in_the_reference_and_the_other_way_round() -> None:
     assert routes_in(_reference()) == real_routes()
+
+
+def test_every_parameter_of_a_route_is_named_in_its_row_and_every_header_on_the_page() -> None:
+    missing = []
+    for operation in real_operations():
+        route = f"{operation.method} {_pattern(operation.place()[0])}"
+        for parameter in operation.parameters:
+            where = row_of(_reference(), route) if parameter.place == "query" else _reference()
+            # Arguments of any name have none of their own.
+            if parameter.place != "path" and parameter.name != "arguments" and not _names(where, parameter.name):
+                missing.append(f"{route}: {parameter.name}")
+    assert not missing, "\n".join(missing)
+
+
+def test_no_row_names_a_query_parameter_that_its_route_does_not_take() -> None:
+    known: dict[str, set[str]] = {}
+    for operation in real_operations():
+        names = {parameter.name for parameter in operation.parameters if parameter.place == "query"}
+        known.setdefault(f"{operation.method} {_pattern(operation.place()[0])}", set()).update(names)
+    for line in _reference().splitlines():
+        for route in routes_in(line):
+            spoken = re.findall(r"[?&]([a-z][a-z-]*)", next(span for span in _first_cells(line) if _ROUTE.match(span)))
+            assert set(spoken) <= known[route], route
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

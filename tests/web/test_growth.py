@@ -19,7 +19,7 @@ from tests.web.conftest import TOKEN, Face
 from understudy.node.node import Node
 from understudy.web.first_token import authorization
 from understudy.web.grants import EVERYTHING
-from understudy.web.parameters import Preference
+from understudy.web.preference import Preference
 from understudy.web.routes import messages
 from understudy.web.tokens import TokenFolder, Tokens
 

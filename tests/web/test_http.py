@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from tests.web.conftest import GREETER, Face, problem_of
+from understudy.web.face import Limits
 from understudy.web.files import MAX_RANGES, Span, spans_asked_for
 from understudy.web.negotiate import choose
-from understudy.web.parameters import Limits, read_preference
+from understudy.web.preference import read_preference
 
 BIG = bytes(range(256)) * 10_000  # three chunks
 LIMITS = Limits()

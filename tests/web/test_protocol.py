@@ -19,7 +19,7 @@ from tests.web.served import Served
 from tests.web.test_serving import GATED, _place, _until
 from understudy.web import protocol
 from understudy.web.body import Bodies
-from understudy.web.parameters import Limits
+from understudy.web.face import Limits
 from understudy.web.routes import events
 
 ASK = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -14,10 +14,10 @@ import pytest
 from tests.web.conftest import GREETER, TOKEN, Face, problem_of
 from understudy.node.errors import BadRequest, NotFound
 from understudy.node.node import Node
-from understudy.web.app import routes
+from understudy.web.app import operations
 from understudy.web.first_token import BadTokens, check_token, find_first_token, first_token
 from understudy.web.grants import NOTHING, SCOPES
-from understudy.web.routes.lead import lead_routes
+from understudy.web.operation import routes_of
 from understudy.web.tokens import KEPT, TokenFolder, Tokens
 
 ASKED_BY_POST = ("/actors/{actor}/query/{name}", "/steps/{step}/query/{name}")
@@ -49,7 +49,7 @@ def doorman(node: tuple[asyncio.Runner, Node], tmp_path: Path) -> Doorman:
 def every_operation() -> list[tuple[str, str, dict[str, str], str]]:
     """Method, path, headers and the scope that it needs: said here again, by hand, for every route that there is."""
     found: list[tuple[str, str, dict[str, str], str]] = []
-    for route in [*routes(), *lead_routes()]:
+    for route in routes_of(operations(with_lead=True)):
         for method in sorted(route.methods or ()):
             if route.path in FREE:
                 found.append((method, route.path, {}, "any"))

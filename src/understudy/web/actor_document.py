@@ -9,50 +9,45 @@ from urllib.parse import quote
 
 from understudy.objects.ids import ActorId
 from understudy.web.negotiate import JSON
-from understudy.web.node_document import (
-    ARGUMENTS,
-    AT,
-    MESSAGE_ANSWERS,
-    MESSAGE_ERRORS,
-    MESSAGE_HEADERS,
-    QUERY_ERRORS,
-    WUT_ANSWERS,
-    query_answers,
-)
-from understudy.web.openapi import ANY_BODY, BYTES, OBJECT, Json, answer, document, operation, ref
+from understudy.web.openapi import answer, document, operation_object
+from understudy.web.routes import messages, query
+from understudy.web.schemas import ANSWER, ANY_BODY, BYTES, OBJECT, Json
 
 _DEFINED: Final = "#/$defs/"
 _AS_IT_IS: Final = ("default", "const", "enum", "examples", "example")  # values, not schemas
 _OF_NAMES: Final = ("properties", "patternProperties", "$defs", "dependentSchemas")
+_AT: Final = query.AT.as_json()
 _SCALARS: Final = ("string", "integer", "number", "boolean", "null")
 
 
-def actor_document(actor: ActorId, name: str | None, wut: Mapping[str, Any]) -> Json:
-    """The document. What `wut` leaves out, or says in another form, is left out here too."""
+def actor_document(actor: ActorId, title: str, wut: Mapping[str, Any], ours: Mapping[str, Any]) -> Json:
+    """The document; `ours` are the node's own schemas. What `wut` leaves out, or says in another form, is left out too."""
     base = f"/actors/{actor}"
     messages, queries, kinds = (_table(wut, key) for key in ("messages", "queries", "$defs"))
     paths = {
         **{f"{base}/messages/{quote(type, safe='')}": _message(type, about) for type, about in messages.items()},
-        **{f"{base}/query/{quote(query, safe='')}": _query(query, about, kinds) for query, about in queries.items()},
+        **{f"{base}/query/{quote(name, safe='')}": _query(name, about, kinds) for name, about in queries.items()},
         f"{base}/wut": {
-            "get": operation("wut", "What the actor is", WUT_ANSWERS, parameters=[AT], errors=QUERY_ERRORS)
+            "get": operation_object(
+                "wut", "What the actor is", query.WUT_ANSWERS, parameters=[_AT], errors=query.ERRORS
+            )
         },
     }
-    schemas = {_component(kind): _moved(schema) for kind, schema in kinds.items()}
-    return document(name or str(actor), str(wut.get("description") or "An actor"), paths, schemas)
+    schemas = {**ours, **{_component(kind): _moved(schema) for kind, schema in kinds.items()}}
+    return document(title, str(wut.get("description") or "An actor"), paths, schemas)
 
 
 def _message(type: str, about: Mapping[str, Any]) -> Json:
     payload = about.get("payload")
-    answers = dict(MESSAGE_ANSWERS)
+    answers = dict(messages.ANSWERS)
     if "reply" in about:
         answers[200] = answer("Durable: the step, and the replies", {JSON: _answer_with(_moved(about["reply"]))})
-    found = operation(
+    found = operation_object(
         f"send_{_word(type)}",
         f"Send the message {type!r}",
         answers,
-        parameters=MESSAGE_HEADERS,
-        errors=MESSAGE_ERRORS,
+        parameters=[each.as_json() for each in messages.HEADERS],
+        errors=messages.ERRORS,
         body=ANY_BODY if payload is None else _body(payload),
         description=about.get("description"),
     )
@@ -64,28 +59,28 @@ def _query(name: str, about: Mapping[str, Any], kinds: Mapping[str, Any]) -> Jso
     media_type = about.get("media_type")
     # A tree is shown as JSON; its own encoding is for who asks for it.
     shown = {JSON: _moved(about.get("result", {}))} if media_type == JSON else {str(media_type): BYTES}
-    answers = query_answers(shown if media_type else None)
+    answers = query.query_answers(shown if media_type else None)
     text = about.get("description")
     methods = {
-        "post": operation(
+        "post": operation_object(
             f"ask_{_word(name)}",
             f"Ask {name!r} with a JSON object of arguments",
             {status: said for status, said in answers.items() if status != 304},
-            parameters=[AT],
-            errors=QUERY_ERRORS,
+            parameters=[_AT],
+            errors=query.ERRORS,
             body=ANY_BODY if arguments is None else {JSON: _moved(arguments)},
             description=text,
         )
     }
-    given = [ARGUMENTS] if arguments is None else _parameters(arguments, kinds)
+    given = [query.ARGUMENTS.as_json()] if arguments is None else _parameters(arguments, kinds)
     # What can't be said in a URL is said in the body of a POST.
-    if given is not None and all(parameter["name"] != AT["name"] for parameter in given):
-        methods["get"] = operation(
+    if given is not None and all(parameter["name"] != query.AT.name for parameter in given):
+        methods["get"] = operation_object(
             f"get_{_word(name)}",
             f"Ask {name!r}",
             answers,
-            parameters=[AT, *given],
-            errors=QUERY_ERRORS,
+            parameters=[_AT, *given],
+            errors=query.ERRORS,
             description=text,
         )
     return methods
@@ -126,7 +121,7 @@ def _answer_with(reply: Any) -> Json:
     """The answer to a message whose replies of the type `reply` have this content."""
     is_reply = {"properties": {"type": {"const": "reply"}}}
     replies = {"items": {"if": is_reply, "then": {"properties": {"content": reply}}}}
-    return {"allOf": [ref("Answer"), {"properties": {"replies": replies}}]}
+    return {"allOf": [ANSWER, {"properties": {"replies": replies}}]}
 
 
 def _media_type(schema: Mapping[str, Any]) -> str:

@@ -1,70 +1,48 @@
-"""The web face of a node: the table of its routes, with the guard in front and the problem documents behind."""
+"""The web face of a node: its operations, with the guard in front and the problem documents behind."""
 
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.routing import Route
 
 from understudy.node.node import Node
 from understudy.objects.ids import ActorId
 from understudy.web.crowd import Crowd
 from understudy.web.errors import Surprises, handlers
-from understudy.web.grants import ANY, ASK, CREATE, OPEN, SEND, UPDATE, Grant, grant_of, guarded, scope_of_lane
+from understudy.web.face import Limits
+from understudy.web.grants import OPEN, Grant
 from understudy.web.guard import Guard
 from understudy.web.marks import Marks
-from understudy.web.parameters import Limits, node_of
-from understudy.web.routes.actors import create_actor, list_actors, show_actor
-from understudy.web.routes.chain import show_chain
-from understudy.web.routes.events import follow_actor, follow_node
-from understudy.web.routes.health import show_health
-from understudy.web.routes.holds import pause_actor, resume_actor
-from understudy.web.routes.ipfs import fetch_block
-from understudy.web.routes.lead import lead_routes
-from understudy.web.routes.messages import send_message
-from understudy.web.routes.openapi import describe_actor as describe_actor_as_openapi
-from understudy.web.routes.openapi import describe_node
-from understudy.web.routes.pending import list_pending, list_pending_of
-from understudy.web.routes.query import ask_actor, ask_step, describe_actor
-from understudy.web.routes.root import show_root
-from understudy.web.routes.steps import list_steps, show_core, show_core_at_head, show_step, show_step_of
+from understudy.web.operation import Operation, routes_of
 from understudy.web.tokens import Tokens
 
+# Files of web/routes; each declares operations. They are looked at in this order, so what is asked most stands first.
+_FILES: Final = (
+    "query",
+    "messages",
+    "actors",
+    "steps",
+    "chain",
+    "events",
+    "pending",
+    "holds",
+    "ipfs",
+    "openapi",
+    "root",
+    "health",
+)
+_LEAD: Final = "lead"  # only of a node that `understudy run` started; it answers at `/` instead of `root`
 
-def routes() -> list[Route]:
-    """Everything that a node answers."""
-    return [
-        # What needs no token on loopback is said here, and nowhere else.
-        # They are looked at in this order, so what is asked most stands first.
-        Route("/actors/{actor}/query/{name}", guarded(ask_actor, ASK), methods=["GET", "POST"]),
-        Route("/actors/{actor}/messages", guarded(send_message, scope_of_lane), methods=["POST"]),
-        Route("/actors", guarded(create_actor, CREATE), methods=["POST"]),
-        Route("/actors", guarded(list_actors, ASK), methods=["GET"]),
-        Route("/actors/{actor}", guarded(show_actor, ASK), methods=["GET"]),
-        Route("/actors/{actor}/messages/{type:path}", guarded(send_message, scope_of_lane), methods=["POST"]),
-        Route("/actors/{actor}/pause", guarded(pause_actor, UPDATE), methods=["POST"]),
-        Route("/actors/{actor}/resume", guarded(resume_actor, UPDATE), methods=["POST"]),
-        Route("/actors/{actor}/wut", guarded(describe_actor, ASK), methods=["GET"]),
-        Route("/actors/{actor}/openapi.json", guarded(describe_actor_as_openapi, ASK), methods=["GET"]),
-        Route("/actors/{actor}/chain", guarded(show_chain, ASK), methods=["GET"]),
-        Route("/actors/{actor}/steps", guarded(list_steps, ASK), methods=["GET"]),
-        Route("/actors/{actor}/steps/{step}", guarded(show_step_of, ASK), methods=["GET"]),
-        Route("/actors/{actor}/pending", guarded(list_pending_of, ASK), methods=["GET"]),
-        Route("/pending", guarded(list_pending, ASK), methods=["GET"]),
-        Route("/actors/{actor}/events", guarded(follow_actor, ASK), methods=["GET"]),
-        Route("/actors/{actor}/core/{path:path}", guarded(show_core_at_head, ASK), methods=["GET"]),
-        Route("/events", guarded(follow_node, ASK), methods=["GET"]),
-        Route("/steps/{step}", guarded(show_step, ASK), methods=["GET"]),
-        Route("/steps/{step}/query/{name}", guarded(ask_step, ASK), methods=["GET", "POST"]),
-        Route("/steps/{step}/core/{path:path}", guarded(show_core, ASK), methods=["GET"]),
-        Route("/ipfs/{cid}", guarded(fetch_block, ASK), methods=["GET"]),
-        Route("/openapi.json", guarded(describe_node, ANY), methods=["GET"]),
-        Route("/", guarded(show_root, ANY), methods=["GET"]),
-        Route("/healthz", guarded(show_health, ANY), methods=["GET"]),
-    ]
+
+def operations(*, with_lead: bool = False) -> list[Operation]:
+    """Everything that a node answers; `with_lead` one that `understudy run` started."""
+    files = (_LEAD, *_FILES) if with_lead else _FILES
+    modules = [import_module(f"understudy.web.routes.{file}") for file in files]
+    return [each for module in modules for each in vars(module).values() if isinstance(each, Operation)]
 
 
 def build_app(
@@ -81,8 +59,9 @@ def build_app(
     `lead` is the actor that answers at `/`, if there is one.
     """
     limits = limits or Limits()
+    answered = operations(with_lead=lead is not None)
     app = Starlette(
-        routes=[*_guarded_lead_routes(), *routes()] if lead is not None else routes(),
+        routes=routes_of(answered),
         middleware=[
             Middleware(Marks),
             Middleware(Surprises),
@@ -93,16 +72,8 @@ def build_app(
     )
     app.router.redirect_slashes = False  # a route has one spelling, and a refusal is a problem document
     app.state.node = node
+    app.state.operations = answered
     app.state.limits = limits
     app.state.lead = lead
     app.state.stopping = asyncio.Event()
     return app
-
-
-def _guarded_lead_routes() -> list[Route]:
-    return [Route(each.path, guarded(each.endpoint, _scope_of_lead), methods=each.methods) for each in lead_routes()]
-
-
-def _scope_of_lead(request: Request) -> str:
-    grant_of(request).check_actor(node_of(request), request.app.state.lead)
-    return SEND if request.method == "POST" else ASK

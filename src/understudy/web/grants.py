@@ -1,19 +1,16 @@
-"""Grants: what a request may do, and the check in front of every handler.
+"""Grants: what a request may do.
 
-The law: a route names its scope in the table of routes, and nothing of the request's body is read before the check.
+The law: every operation names its scope, and nothing of a request's body is read before that is checked.
 What brings code is never open to everybody.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable
-from functools import wraps
-from typing import Any, Final, cast
+from collections.abc import Callable
+from typing import Final
 
 from msgspec import Struct
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import Scope as AsgiScope
 
 from understudy.node.node import Node
@@ -29,7 +26,6 @@ SCOPES: Final = (ASK, SEND, CREATE, UPDATE)
 ANY: Final = "any"  # what every grant may: health, and what the routes are
 
 Needs = str | Callable[[Request], str]
-Handler = Callable[[Request], Response | Awaitable[Response]]
 _KEY: Final = "understudy.grant"
 
 
@@ -88,30 +84,6 @@ def grant_of(request: Request) -> Grant:
     """What this request may do."""
     grant: Grant = request.scope[_KEY]
     return grant
-
-
-def guarded(handler: Handler, needs: Needs) -> Handler:
-    """The handler behind the check of its scope."""
-
-    def check(request: Request) -> None:
-        grant_of(request).check_scope(needs if isinstance(needs, str) else needs(request))
-
-    if inspect.iscoroutinefunction(handler):
-
-        @wraps(handler)
-        async def asynchronous(request: Request) -> Response:
-            check(request)
-            return await cast(Callable[[Request], Awaitable[Response]], handler)(request)
-
-        return asynchronous
-
-    # Starlette runs this on a thread, as it would the handler itself.
-    @wraps(handler)
-    def synchronous(request: Request) -> Any:
-        check(request)
-        return handler(request)
-
-    return synchronous
 
 
 def scope_of_lane(request: Request) -> str:

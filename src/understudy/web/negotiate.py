@@ -12,6 +12,7 @@ from understudy.web.errors import HttpProblem
 
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
+CAR: Final = "application/vnd.ipld.car"
 RAW: Final = "application/vnd.ipld.raw"  # the bytes of a blob as the object store keeps them
 _QUALITY: Final = re.compile(r";\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*(?:;|\Z)", re.IGNORECASE)
 

@@ -1,80 +1,175 @@
-"""What a request asks for: the node, the actor in its path, the page in its query."""
+"""Parameters: what a request may say in its path, its query and its headers.
+
+The law: a parameter is declared once. Its declaration says how it stands in the document of the routes, and how its
+value is read and checked. A handler reads only what its operation declares.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, Literal, TypeVar
 
-from msgspec import Struct
 from starlette.requests import Request
 
-from understudy.node.errors import BadRequest, NotFound
+from understudy.node.errors import BadRequest, NodeError, NotFound
 from understudy.node.looking.lookup import MAX_PAGE
-from understudy.node.node import Node
 from understudy.objects import ids
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import ActorId, StepId
 from understudy.objects.step import Step
 from understudy.store.errors import Missing
-from understudy.web.body import MAX_BODIES_BYTES, MAX_BODY_BYTES
+from understudy.web.body import header_text
+from understudy.web.face import node_of
 from understudy.web.grants import grant_of
-from understudy.web.negotiate import JSON, choose
+from understudy.web.schemas import ID, MAX_NUMBER, SOME_TEXT, TEXT, Json
 
 DEFAULT_PAGE: Final = 100
-_MAX_NUMBER: Final = 2**63 - 1
-# Nothing in it is tried twice (`*+`, `++`): with spaces that two parts may take, the work grew as the square of their number.
-_PREFERENCE: Final = re.compile(r"([a-z-]++)\s*+(?:=\s*+(?:\"([^\"]*+)\"|([^\s;\"]*+)))?+\s*+(?:;|\Z)", re.IGNORECASE)
+_VALUES: Final = "understudy.values"  # where the scope of a request has them
+
+Place = Literal["path", "query", "header"]
+Value = TypeVar("Value")
+Default = TypeVar("Default")
 
 
-class Preference(Struct, frozen=True):
-    """How long the caller waits (RFC 7240): not at all if it prefers only `respond-async`; `applied` is what was heeded."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Parameter(Generic[Value]):
+    """One thing that a request may say. `read` makes its value of the text, which is None where it is not there.
 
-    wait_seconds: float
-    applied: str | None = None
+    Without `read`, the handler reads it: a list that may stand in several headers, or arguments of any name.
+    """
+
+    place: Place
+    name: str
+    description: str
+    schema: Json
+    read: Callable[[Request, str | None], Value] | None = None
+    form: Json = field(default_factory=dict)  # how OpenAPI says that it is written, where that is unusual
+
+    def of(self, request: Request) -> Value:
+        """Its value. Only for a handler whose operation declares it."""
+        value: Value = request.scope[_VALUES][self]
+        return value
+
+    def as_json(self) -> Json:
+        """As it stands in a document."""
+        return {
+            "name": self.name,
+            "in": self.place,
+            "description": self.description,
+            "required": self.place == "path",
+            "schema": self.schema,
+            **self.form,
+        }
+
+    def text_in(self, request: Request) -> str | None:
+        """What the request says, None if it says nothing. Raises BadRequest for a header that stands there twice."""
+        if self.place == "path":
+            found: str = request.path_params[self.name]
+            return found
+        if self.place == "header":
+            return header_text(request, self.name)
+        return request.query_params.get(self.name) if request.scope["query_string"] else None
 
 
-class Limits(Struct, frozen=True, kw_only=True):
-    """The bounds of one web face. `wait_seconds` is how long a caller waits for its answer if it does not say."""
-
-    body_bytes: int = MAX_BODY_BYTES
-    car_bytes: int = 256 * 1024 * 1024  # what a node takes as one core
-    bodies_bytes: int = MAX_BODIES_BYTES
-    requests: int = 10_000  # under way at once, readers of events too; each costs some ten kilobytes
-    wait_seconds: float = 60.0
-    most_wait_seconds: float = 600.0
-    most_query_seconds: float = 60.0  # a query holds a thread while it runs
+def read_parameters(request: Request, parameters: Iterable[Parameter[Any]]) -> None:
+    """Read and check what a request says, for `Parameter.of`. Raises what their `read` raises."""
+    request.scope[_VALUES] = {each: each.read(request, each.text_in(request)) for each in parameters if each.read}
 
 
-def node_of(request: Request) -> Node:
-    """The node that this face belongs to."""
-    node: Node = request.app.state.node
-    return node
+def check_query(request: Request, parameters: Sequence[Parameter[Any]]) -> None:
+    """Raise BadRequest for a query parameter that nobody declared (a misspelt one), or that stands there twice."""
+    if not request.scope["query_string"]:
+        return
+    given = [name for name, _ in request.query_params.multi_items()]
+    known = [each for each in parameters if each.place == "query"]
+    names = [each.name for each in known if each.read is not None]
+    is_open = any(each.read is None for each in known)
+    for name in given:
+        if name in names and given.count(name) > 1:
+            raise BadRequest(f"the query parameter {name!r} stands there {given.count(name)} times")
+        if name not in names and not is_open:
+            there = f"there are {', '.join(names)}" if names else "there are none"
+            raise BadRequest(f"unknown query parameter {name!r}; {there}")
 
 
-def limits_of(request: Request) -> Limits:
-    """The bounds of this face."""
-    limits: Limits = request.app.state.limits
-    return limits
+def text(place: Place, name: str, description: str, schema: Json = TEXT) -> Parameter[str | None]:
+    """A text. Its schema tells clients more than is checked here: what reads it later refuses what it can't be."""
+    return Parameter(place=place, name=name, description=description, schema=schema, read=lambda _, said: said)
 
 
-def actor_in(request: Request) -> ActorId:
-    """The actor that the path names. Raises NotFound, Ambiguous, HttpProblem 403 if the token is not for it."""
-    actor = node_of(request).resolve(request.path_params["actor"])
+def path_text(name: str, description: str, schema: Json = SOME_TEXT) -> Parameter[str]:
+    """A text in the path, so one that is always there."""
+    return Parameter(place="path", name=name, description=description, schema=schema, read=lambda _, said: said or "")
+
+
+def listed(name: str, description: str) -> Parameter[None]:
+    """A header that may stand there several times; the handler reads it."""
+    return Parameter(place="header", name=name, description=description, schema=TEXT)
+
+
+def number(
+    place: Place, name: str, description: str, *, least: int = 0, most: int = MAX_NUMBER, default: Default
+) -> Parameter[int | Default]:
+    """A whole number within bounds; the default where there is none."""
+    schema = {"type": "integer", "minimum": least, "maximum": most}
+    if default is not None:
+        schema["default"] = default
+
+    def read(_: Request, said: str | None) -> int | Default:
+        if said is None:
+            return default
+        found = parse_number(said, name)
+        if not least <= found <= most:
+            raise BadRequest(f"{name} is {found}; {least:,} to {most:,} are allowed")
+        return found
+
+    return Parameter(place=place, name=name, description=description, schema=schema, read=read)
+
+
+def one_of(
+    place: Place,
+    name: str,
+    description: str,
+    choices: Sequence[str],
+    *,
+    default: str,
+    error: type[NodeError] = BadRequest,
+) -> Parameter[str]:
+    """One of some words; the default where there is none. `error` is raised for another one."""
+
+    def read(_: Request, said: str | None) -> str:
+        if said is None:
+            return default
+        if said not in choices:
+            raise error(f"{name} is {said[:40]!r}; there are {', '.join(choices)}")
+        return said
+
+    schema = {"enum": list(choices), "default": default}
+    return Parameter(place=place, name=name, description=description, schema=schema, read=read)
+
+
+def parse_number(said: str, name: str) -> int:
+    """A whole number that is not negative. Raises BadRequest that names it."""
+    if not (said.isascii() and said.isdigit() and len(said) < 20 and int(said) <= MAX_NUMBER):
+        raise BadRequest(f"{name} is {said[:40]!r}; a whole number from 0 on is expected")
+    return int(said)
+
+
+def _read_actor(request: Request, said: str | None) -> ActorId:
+    actor = node_of(request).resolve(said or "")
     grant_of(request).check_actor(node_of(request), actor)
     return actor
 
 
-def expected_actor_in(request: Request) -> ActorId:
-    """The same, also for one that is not born yet. Raises as `actor_in`."""
-    actor = node_of(request).lookup.resolve_expected(request.path_params["actor"])
+def _read_expected_actor(request: Request, said: str | None) -> ActorId:
+    actor = node_of(request).lookup.resolve_expected(said or "")
     grant_of(request).check_actor(node_of(request), actor)
     return actor
 
 
-def step_in(request: Request) -> tuple[StepId, Step]:
-    """The step that the path names. Raises BadId, NotFound, HttpProblem 403 if the token is not for its actor."""
-    id = StepId(ids.parse(request.path_params["step"]))
+def _read_step(request: Request, said: str | None) -> tuple[StepId, Step]:
+    id = StepId(ids.parse(said or ""))
     try:
         step = node_of(request).reader.step(id)
     except Missing as error:
@@ -85,57 +180,15 @@ def step_in(request: Request) -> tuple[StepId, Step]:
     return id, step
 
 
-def allow_only(request: Request, names: Sequence[str], *, offered: Sequence[str] = (JSON,)) -> None:
-    """The check at the door: what the caller may say, and the media types that it can get.
-
-    Raises BadRequest for a query parameter that nobody reads (a misspelt one), or that stands there twice, and
-    HttpProblem 406. `offered` is empty where the answer's own media type is not known yet.
-    """
-    if offered:
-        choose(request, offered)
-    given = [name for name, _ in request.query_params.multi_items()]
-    for name in given:
-        if given.count(name) > 1:
-            raise BadRequest(f"the query parameter {name!r} stands there {given.count(name)} times")
-        if name not in names:
-            known = f"there are {', '.join(names)}" if names else "there are none"
-            raise BadRequest(f"unknown query parameter {name!r}; {known}")
-
-
-def limit_in(request: Request) -> int:
-    """How many items the caller wants. Raises BadRequest."""
-    limit = number_in(request, "limit")
-    if limit is not None and not 1 <= limit <= MAX_PAGE:
-        raise BadRequest(f"limit is {limit}; 1 to {MAX_PAGE} are allowed")
-    return DEFAULT_PAGE if limit is None else limit
-
-
-def number_in(request: Request, name: str) -> int | None:
-    """A number in the query, None without it. Raises BadRequest."""
-    text = request.query_params.get(name)
-    return None if text is None else parse_number(text, name)
-
-
-def parse_number(text: str, name: str) -> int:
-    """A whole number that is not negative. Raises BadRequest that names it."""
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= _MAX_NUMBER):
-        raise BadRequest(f"{name} is {text[:40]!r}; a whole number from 0 on is expected")
-    return int(text)
-
-
-def read_preference(lines: Sequence[str], wait_seconds: float, most_seconds: float) -> Preference:
-    """What the headers `Prefer` say; what they say wrongly counts as not said, and only the first of two is heard."""
-    said: dict[str, str] = {}
-    for part in ",".join(lines).split(","):
-        found = _PREFERENCE.match(part.strip())
-        if found is not None:
-            said.setdefault(found[1].lower(), found[2] or found[3] or "")
-    asynchronous = said.get("respond-async") == ""
-    wait = said.get("wait", "")
-    if wait.isascii() and wait.isdigit() and len(wait) < 10:
-        # Both together: an answer in time, or else a 202.
-        applied = "respond-async, wait" if asynchronous else "wait"
-        return Preference(min(int(wait), most_seconds), f"{applied}={wait}")
-    if asynchronous:
-        return Preference(0, "respond-async")
-    return Preference(wait_seconds)
+_ABOUT_ACTOR: Final = "A name, an id, or the beginning of an id"
+# The actor that the path names. Raises NotFound, Ambiguous, HttpProblem 403 if the token is not for it.
+ACTOR: Final = Parameter(place="path", name="actor", description=_ABOUT_ACTOR, schema=SOME_TEXT, read=_read_actor)
+# The same, also for one that is not born yet.
+EXPECTED_ACTOR: Final = Parameter(
+    place="path", name="actor", description=_ABOUT_ACTOR, schema=SOME_TEXT, read=_read_expected_actor
+)
+# The step that the path names. Raises BadId, NotFound, HttpProblem 403 if the token is not for its actor.
+STEP: Final = Parameter(place="path", name="step", description="The id of a step", schema=ID, read=_read_step)
+LIMIT: Final = number("query", "limit", "How many items", least=1, most=MAX_PAGE, default=DEFAULT_PAGE)
+BEFORE: Final = number("query", "before", "Only steps below this height", default=None)
+IF_NONE_MATCH: Final = listed("If-None-Match", "What the caller holds")

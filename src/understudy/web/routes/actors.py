@@ -10,7 +10,7 @@ from zlib import crc32
 from starlette.requests import Request
 from starlette.responses import Response
 
-from understudy.node.errors import Rejected
+from understudy.node.errors import BadRequest, Rejected
 from understudy.node.intake.cores import whole_core
 from understudy.node.node import Created
 from understudy.objects.codec import Block
@@ -21,18 +21,49 @@ from understudy.store.errors import BadCar, Corrupt
 from understudy.web.answers import fresh_json, head_headers, json_answer
 from understudy.web.body import read_body, spool_body
 from understudy.web.errors import HttpProblem
+from understudy.web.face import limits_of, node_of
 from understudy.web.file_maps import read_files
-from understudy.web.grants import grant_of
+from understudy.web.grants import ASK, CREATE
 from understudy.web.history import actor_view
-from understudy.web.parameters import actor_in, allow_only, limit_in, limits_of, node_of
+from understudy.web.negotiate import CAR, JSON
+from understudy.web.openapi import CACHED, SAME, json_of
+from understudy.web.operation import operation
+from understudy.web.parameters import ACTOR, IF_NONE_MATCH, LIMIT, text
+from understudy.web.schemas import ACTOR as ACTOR_SCHEMA
+from understudy.web.schemas import BYTES, ID, MAYBE_TEXT, OBJECT, OUTCOME, SOME_TEXT, TEXT, Named, list_of, object_of
 
-CAR = "application/vnd.ipld.car"
 # A form is what curl calls its body when nobody says otherwise; one that is not JSON is refused as that.
 _JSON = ("application/json", "application/x-www-form-urlencoded", "")
+_FILE = Named(
+    "File",
+    {
+        "description": "Text, or any bytes in base64",
+        "anyOf": [TEXT, {**object_of({"base64": TEXT}), "additionalProperties": False}],
+    },
+)
+_CORE = {"type": "object", "additionalProperties": _FILE, "minProperties": 1}
+_CREATION = {**object_of({"core": _CORE}, {"name": MAYBE_TEXT, "nonce": MAYBE_TEXT}), "additionalProperties": False}
+_CREATED = object_of({"id": ID, "name": MAYBE_TEXT, "head": ID, "outcome": OUTCOME}, {"error": OBJECT})
+_ACTORS = object_of({"actors": list_of(ACTOR_SCHEMA), "next": MAYBE_TEXT})
+_NAME = text("query", "name", "The name, where the core comes as a CAR file", SOME_TEXT)
+_AFTER = text("query", "after", "The `next` of the page before", ID)
 
 
+@operation(
+    "POST",
+    "/actors",
+    name="createActor",
+    summary="Create an actor from a core",
+    scope=CREATE,
+    parameters=[_NAME],
+    body={JSON: Named("Creation", _CREATION), CAR: BYTES},
+    answers={
+        201: json_of("The actor lives; the same core twice is one actor", Named("Created", _CREATED), ["Location"])
+    },
+    errors=(409, 413, 415, 422),
+)
 async def create_actor(request: Request) -> Response:
-    """POST /actors: 201 once the genesis step is durable. The same core twice is harmless."""
+    """201 once the genesis step is durable. The same core twice is harmless."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == CAR:
         created = await _create_from_car(request)
@@ -43,18 +74,35 @@ async def create_actor(request: Request) -> Response:
     return json_answer(_created_view(created), 201, {"Location": f"/actors/{created.id}"})
 
 
+@operation(
+    "GET",
+    "/actors",
+    name="listActors",
+    summary="List actors",
+    scope=ASK,
+    about_all=True,
+    parameters=[LIMIT, _AFTER],
+    answers={200: json_of("A page", Named("Actors", _ACTORS))},
+)
 def list_actors(request: Request) -> Response:
-    """GET /actors?limit&after"""
-    allow_only(request, ("limit", "after"))
-    grant_of(request).check_all_actors()
-    page = node_of(request).actors(after=request.query_params.get("after"), limit=limit_in(request))
+    """A page of all actors, in the order of their ids."""
+    page = node_of(request).actors(after=_AFTER.of(request), limit=LIMIT.of(request))
     return json_answer({"actors": [actor_view(info) for info in page.items], "next": page.next})
 
 
+@operation(
+    "GET",
+    "/actors/{actor}",
+    name="showActor",
+    summary="One actor",
+    scope=ASK,
+    parameters=[ACTOR, IF_NONE_MATCH],
+    answers={200: json_of("As it is at the head", ACTOR_SCHEMA, CACHED), 304: SAME},
+    errors=(404,),
+)
 def show_actor(request: Request) -> Response:
-    """GET /actors/{actor}"""
-    allow_only(request, ())
-    info = node_of(request).actor(actor_in(request))
+    """One actor, and what keeps it from working."""
+    info = node_of(request).actor(ACTOR.of(request))
     # A name can come without a step.
     tag = str(info.head) if info.name is None else f"{info.head}.{quote(info.name)}"
     # So can a hold, and its end.
@@ -70,7 +118,8 @@ def _created_view(created: Created) -> dict[str, Any]:
 
 
 async def _create_from_json(request: Request) -> Created:
-    allow_only(request, ())
+    if _NAME.of(request) is not None:
+        raise BadRequest("the query parameter 'name' is for a CAR file; in JSON the name is a field of the body")
     data = await read_body(request, most=limits_of(request).body_bytes)
     value, files = await read_files(data, "core", {"name": str, "nonce": str})
     core = {path: file for path, file in files.items() if file is not None}
@@ -78,12 +127,11 @@ async def _create_from_json(request: Request) -> Created:
 
 
 async def _create_from_car(request: Request) -> Created:
-    allow_only(request, ("name",))
     with await spool_body(request, most=limits_of(request).car_bytes) as file:
         root, blocks = await asyncio.to_thread(_parse_car, file)
     node = node_of(request)
     whole = await asyncio.to_thread(whole_core, node.reader, blocks, root)
-    return await node.create_from(whole, root, name=request.query_params.get("name"))
+    return await node.create_from(whole, root, name=_NAME.of(request))
 
 
 def _parse_car(file: BinaryIO) -> tuple[TreeId, list[Block]]:

@@ -7,17 +7,31 @@ from starlette.responses import Response
 
 from understudy.objects.ids import ActorId
 from understudy.web.answers import fresh_json, head_headers
+from understudy.web.face import node_of
+from understudy.web.grants import ASK
 from understudy.web.history import chain_view
-from understudy.web.parameters import actor_in, allow_only, limit_in, node_of, number_in
+from understudy.web.openapi import CACHED, SAME, json_of
+from understudy.web.operation import operation
+from understudy.web.parameters import ACTOR, BEFORE, IF_NONE_MATCH, LIMIT
+from understudy.web.schemas import CHAIN
 
 
+@operation(
+    "GET",
+    "/actors/{actor}/chain",
+    name="showChain",
+    summary="The steps as they are hashed, newest first",
+    scope=ASK,
+    parameters=[ACTOR, LIMIT, BEFORE, IF_NONE_MATCH],
+    answers={200: json_of("As it is at the head", CHAIN, CACHED), 304: SAME},
+    errors=(404,),
+)
 def show_chain(request: Request) -> Response:
-    """GET /actors/{actor}/chain?limit&before"""
-    return show_chain_of(request, actor_in(request))
+    """A page of an actor's chain."""
+    return show_chain_of(request, ACTOR.of(request))
 
 
 def show_chain_of(request: Request, actor: ActorId) -> Response:
-    """The page of an actor's chain that a request asks for."""
-    allow_only(request, ("limit", "before"))
-    view = chain_view(node_of(request), actor, before=number_in(request, "before"), limit=limit_in(request))
+    """The page of an actor's chain that LIMIT and BEFORE of a request ask for."""
+    view = chain_view(node_of(request), actor, before=BEFORE.of(request), limit=LIMIT.of(request))
     return fresh_json(request, view, head_headers(view["head"]))

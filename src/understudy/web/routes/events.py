@@ -13,31 +13,61 @@ from starlette.responses import Response, StreamingResponse
 from understudy.node.errors import BadRequest
 from understudy.node.looking.feed import Event
 from understudy.objects.ids import ActorId
-from understudy.web.body import header_text
-from understudy.web.grants import grant_of
+from understudy.web.face import node_of
+from understudy.web.grants import ASK
 from understudy.web.negotiate import EVENT_STREAM
-from understudy.web.parameters import actor_in, allow_only, node_of, parse_number
+from understudy.web.openapi import answer
+from understudy.web.operation import operation
+from understudy.web.parameters import ACTOR, Parameter, parse_number
+from understudy.web.schemas import TEXT
 
 SILENCE_SECONDS: Final = 15.0  # proxies close what is silent for a minute
+_LAST_EVENT: Final = Parameter(
+    place="header",
+    name="Last-Event-ID",
+    description="The number of the last event that was seen",
+    schema={"type": "string", "pattern": "^[0-9]*$"},
+    # Empty is what a browser's EventSource says that has seen none.
+    read=lambda _, said: parse_number(said, "Last-Event-ID") if said else None,
+)
+_EVENTS: Final = {200: answer("Events, for as long as the reader stays", {EVENT_STREAM: TEXT})}
 
 
+@operation(
+    "GET",
+    "/events",
+    name="followNode",
+    summary="New steps of all actors",
+    scope=ASK,
+    about_all=True,
+    parameters=[_LAST_EVENT],
+    answers=_EVENTS,
+)
 async def follow_node(request: Request) -> Response:
-    """GET /events: the steps of all actors, numbered by the node's feed."""
-    grant_of(request).check_all_actors()
+    """The steps of all actors, numbered by the node's feed."""
     return _stream(request, None, node_of(request).lookup.newest_feed_number())
 
 
+@operation(
+    "GET",
+    "/actors/{actor}/events",
+    name="followActor",
+    summary="New steps of one actor",
+    scope=ASK,
+    parameters=[ACTOR, _LAST_EVENT],
+    answers=_EVENTS,
+    errors=(404,),
+)
 async def follow_actor(request: Request) -> Response:
-    """GET /actors/{actor}/events: the steps of one actor, numbered by their height."""
-    actor = actor_in(request)
+    """The steps of one actor, numbered by their height."""
+    actor = ACTOR.of(request)
     return _stream(request, actor, node_of(request).actor(actor).height)
 
 
 def _stream(request: Request, actor: ActorId | None, newest: int) -> Response:
-    allow_only(request, (), offered=(EVENT_STREAM,))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    last = header_text(request, "last-event-id")
-    after = parse_number(last, "Last-Event-ID") if last else newest
+    last = _LAST_EVENT.of(request)
+    after = newest if last is None else last
     if after > newest:
         # It would wait in silence for numbers that mean other steps than those it has seen.
         raise BadRequest(f"Last-Event-ID is {after}, and the newest event here is {newest}: is this another store?")

@@ -6,13 +6,36 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from understudy.web.answers import json_answer
-from understudy.web.grants import ASK, grant_of
-from understudy.web.parameters import allow_only, node_of
+from understudy.web.face import node_of
+from understudy.web.grants import ANY, ASK, grant_of
+from understudy.web.negotiate import JSON
+from understudy.web.openapi import PROBLEM_TYPE, answer, json_of
+from understudy.web.operation import operation
+from understudy.web.schemas import ID, MAYBE_NUMBER, MAYBE_TEXT, PROBLEM, TEXT, Named, list_of, object_of
+
+_HEALTH = Named(
+    "Health",
+    object_of(
+        {"status": {"enum": ["ok", "failed"]}, "node": TEXT, "version": TEXT, "feed": MAYBE_NUMBER},
+        {"holds": list_of(object_of({"actor": ID, "name": MAYBE_TEXT, "state": TEXT, "reason": TEXT}))},
+    ),
+)
 
 
+@operation(
+    "GET",
+    "/healthz",
+    name="showHealth",
+    summary="How the node does",
+    scope=ANY,
+    answers={
+        200: json_of("It works", _HEALTH),
+        # A node whose store failed says so in the words of its health, not of a problem.
+        503: answer("Its store failed it, or too many ask at once", {JSON: _HEALTH, PROBLEM_TYPE: PROBLEM}),
+    },
+)
 def show_health(request: Request) -> Response:
-    """GET /healthz"""
-    allow_only(request, ())
+    """How the node does, and which actors do not work."""
     health = node_of(request).health()
     grant = grant_of(request)
     if ASK not in grant.scopes or grant.actors is not None:

@@ -27,11 +27,14 @@ from understudy.store.reader import Reader
 from understudy.store.walk import walk
 from understudy.web.answers import FOR_EVER, has_already, not_modified
 from understudy.web.errors import HttpProblem
-from understudy.web.grants import grant_of
-from understudy.web.negotiate import RAW, choose
-from understudy.web.parameters import allow_only, node_of
+from understudy.web.face import node_of
+from understudy.web.grants import ASK
+from understudy.web.negotiate import CAR, RAW, choose
+from understudy.web.openapi import CACHED, SAME, answer
+from understudy.web.operation import operation
+from understudy.web.parameters import IF_NONE_MATCH, one_of, path_text, text
+from understudy.web.schemas import ID, Named
 
-CAR: Final = "application/vnd.ipld.car"
 CAR_TYPE: Final = f"{CAR}; version=1; order=dfs; dups=n"
 SCOPES: Final = ("block", "entity", "all")
 MAX_CARS: Final = 8  # streams of many blocks at once: each reads the store as fast as its reader takes it
@@ -41,20 +44,38 @@ _PIECE_BYTES: Final = 64 * 1024  # handed over at once: a way between two thread
 _FORMATS: Final = {"raw": RAW, "car": CAR}
 # What a client may ask of a CAR file, in `Accept` or as parameters; this is all that there is.
 _CAR_OPTIONS: Final = {"version": ("1",), "order": ("dfs", "unk"), "dups": ("n",)}
-_PARAMETERS: Final = ("format", "dag-scope", "car-version", "car-order", "car-dups")
+_CID: Final = path_text("cid", "The id of a block")
+_FORMAT: Final = text("query", "format", "Which of both; without it, Accept says so", {"enum": list(_FORMATS)})
+_SCOPE: Final = one_of(
+    "query", "dag-scope", "Of a CAR file: the block alone, or all that it links to", SCOPES, default="all"
+)
+_CAR_PARAMETERS: Final = {
+    name: text("query", f"car-{name}", "Of a CAR file", {"enum": list(choices)})
+    for name, choices in _CAR_OPTIONS.items()
+}
 _IDENTITY, _SHA2_256, _RAW_CODEC, _CBOR_CODEC = 0x00, 0x12, 0x55, 0x71
 
 _cars = threading.BoundedSemaphore(MAX_CARS)
 
 
+@operation(
+    "GET",
+    "/ipfs/{cid}",
+    name="fetchBlock",
+    summary="A block by its id, as the IPFS trustless gateway gives it",
+    scope=ASK,
+    about_all=True,  # a block does not say whose it is
+    parameters=[_CID, _FORMAT, _SCOPE, *_CAR_PARAMETERS.values(), IF_NONE_MATCH],
+    also=[Named("Id", {"description": "A CIDv1 in base32", **ID})],
+    answers={200: answer("The bytes of the block, or a CARv1", {RAW: {}, CAR: {}}, CACHED), 304: SAME},
+    errors=(404, 412),
+)
 def fetch_block(request: Request) -> Response:
-    """GET /ipfs/{cid}?format=raw|car: the block, or a CARv1 of it and what it links to (`dag-scope`)."""
-    allow_only(request, _PARAMETERS, offered=())
-    # A block does not say whose it is.
-    grant_of(request).check_all_actors()
+    """The block, or a CARv1 of it and what it links to."""
     kind = _media_type(request)
-    scope = _scope(request)
-    found = _find(request, request.path_params["cid"])
+    # IPFS does not know what these blocks are; so an entity of theirs is a block.
+    scope = "block" if _SCOPE.of(request) == "entity" else _SCOPE.of(request)
+    found = _find(request, _CID.of(request))
     # Other spellings of a CID name the same block; a header takes only some of their letters.
     text = "identity" if found.id is None else str(found.id)
     suffix = "raw" if kind == RAW else f"car.{scope}"
@@ -160,7 +181,7 @@ def _parse(text: str) -> Id | bytes:
 
 def _media_type(request: Request) -> str:
     """What the caller wants: `format` says so, or else `Accept`. Raises HttpProblem 406."""
-    wanted = request.query_params.get("format")
+    wanted = _FORMAT.of(request)
     offered = [RAW, CAR_TYPE]
     if wanted is not None and wanted not in _FORMATS:
         raise HttpProblem(406, f"format is {wanted[:40]!r}; there are raw and car", available=offered)
@@ -170,9 +191,8 @@ def _media_type(request: Request) -> str:
 
 
 def _check_options(request: Request, offered: list[str], asked: dict[str, str]) -> None:
-    asked |= {
-        name: request.query_params[f"car-{name}"] for name in _CAR_OPTIONS if f"car-{name}" in request.query_params
-    }
+    said = {name: parameter.of(request) for name, parameter in _CAR_PARAMETERS.items()}
+    asked |= {name: value for name, value in said.items() if value is not None}
     for name, value in asked.items():
         if name in _CAR_OPTIONS and value not in _CAR_OPTIONS[name]:
             detail = f"the CAR file is asked for with {name}={value[:40]}; there is {' or '.join(_CAR_OPTIONS[name])}"
@@ -186,14 +206,6 @@ def _accept_options(request: Request) -> Iterator[tuple[str, str]]:
             for option in options:
                 key, _, value = option.partition("=")
                 yield key.strip().lower(), value.strip().strip('"').lower()
-
-
-def _scope(request: Request) -> str:
-    scope = request.query_params.get("dag-scope", "all")
-    if scope not in SCOPES:
-        raise BadRequest(f"dag-scope is {scope[:40]!r}; there are {', '.join(SCOPES)}")
-    # What these blocks are, IPFS does not know: an entity of theirs is a block.
-    return "block" if scope == "entity" else scope
 
 
 def _bounded(blocks: Iterator[Block]) -> Iterator[Block]:

@@ -7,77 +7,122 @@ from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from understudy.node.errors import Rejected
 from understudy.node.node import Node
 from understudy.objects.ids import ActorId, StepId
 from understudy.objects.step import NOOP
 from understudy.web.answers import fresh_json, head_headers, json_answer
-from understudy.web.body import header_text, kind_of, parse_json, read_body
+from understudy.web.body import QUICK_BYTES, kind_of, parse_json, read_body
+from understudy.web.face import limits_of, node_of
+from understudy.web.grants import ASK, SEND, grant_of
 from understudy.web.history import actor_view
-from understudy.web.parameters import allow_only, limits_of, node_of
+from understudy.web.negotiate import JSON
+from understudy.web.openapi import CACHED, SAME, answer, json_of
+from understudy.web.operation import operation
+from understudy.web.parameters import BEFORE, IF_NONE_MATCH, LIMIT
 from understudy.web.routes.chain import show_chain_of
 from understudy.web.routes.messages import (
+    ANSWERS,
     DEFAULT_TYPE,
+    HEADERS,
+    KEY,
+    LANE,
     accepted_answer,
     content_view,
     preference_of,
     problem_of_outcome,
     reply_views,
 )
+from understudy.web.schemas import ACTOR, CHAIN, ID, OBJECT
 
 _STATE: Final = "state"
-_QUICK_BYTES: Final = 64 * 1024  # parsed where it came in; more would hold up the others
+_TOLD: Final = {
+    "type": "object",
+    "properties": {"head": ID, "state": {}, "replies": {}},
+    "required": ["head", "state"],
+}
+_WITH_STATE: Final = {"type": "object", "properties": {"state": {}}, "required": ["state"]}
 
 
-def lead_routes() -> list[Route]:
-    """What only a node with a lead answers."""
-    return [
-        Route("/", tell_lead, methods=["POST"]),
-        Route("/", show_lead, methods=["GET"]),
-        Route("/chain", show_lead_chain, methods=["GET"]),
-    ]
+def _check_lead(request: Request) -> None:
+    grant_of(request).check_actor(node_of(request), request.app.state.lead)
 
 
+def _may_ask(request: Request) -> str:
+    _check_lead(request)
+    return ASK
+
+
+def _may_send(request: Request) -> str:
+    _check_lead(request)
+    return SEND
+
+
+@operation(
+    "POST",
+    "/",
+    name="tellLead",
+    summary="Send the node's own actor a JSON object; its new state comes back",
+    scope=_may_send,
+    parameters=[each for each in HEADERS if each is not LANE],
+    body={JSON: OBJECT},
+    answers={**ANSWERS, 200: answer("Durable: the step, and the state after it", {JSON: _TOLD})},
+    errors=(409, 413, 415, 422),
+)
 async def tell_lead(request: Request) -> Response:
-    """POST /: a JSON object, whatever its Content-Type; the bytes go on the chain as they are. 200 with head and state.
+    """The bytes go on the chain as they are, whatever their Content-Type. 200 with head and state.
 
     With `replies`, if the component answered whoever sent it.
     """
-    allow_only(request, ())
     node, lead = node_of(request), _lead_of(request)
     body = await read_body(request, most=limits_of(request).body_bytes)
-    value = parse_json(body) if len(body) <= _QUICK_BYTES else await asyncio.to_thread(parse_json, body)
+    value = parse_json(body) if len(body) <= QUICK_BYTES else await asyncio.to_thread(parse_json, body)
     if not isinstance(value, dict):
         raise Rejected(f"the body is {kind_of(value)}; a JSON object is expected")
-    key = header_text(request, "idempotency-key")
     preference, headers = preference_of(request)
-    message, answer = await node.tell(
-        lead, body, type=DEFAULT_TYPE, idempotency_key=key, timeout=preference.wait_seconds
+    message, found = await node.tell(
+        lead, body, type=DEFAULT_TYPE, idempotency_key=KEY.of(request), timeout=preference.wait_seconds
     )
-    if answer is None:
+    if found is None:
         return accepted_answer(lead, message, headers)
-    if answer.outcome is not None and answer.outcome.kind != NOOP:
-        return problem_of_outcome(message, answer)
-    told: dict[str, Any] = {"head": str(answer.step), "state": _state_after(node, answer.step)}
-    if answer.replies:
+    if found.outcome is not None and found.outcome.kind != NOOP:
+        return problem_of_outcome(message, found)
+    told: dict[str, Any] = {"head": str(found.step), "state": _state_after(node, found.step)}
+    if found.replies:
         # On a thread: a component may answer with megabytes.
-        told["replies"] = await asyncio.to_thread(reply_views, node.reader, answer)
+        told["replies"] = await asyncio.to_thread(reply_views, node.reader, found)
     return json_answer(told, headers=headers)
 
 
+@operation(
+    "GET",
+    "/",
+    name="showLead",
+    summary="The node's own actor and its state",
+    scope=_may_ask,
+    parameters=[IF_NONE_MATCH],
+    answers={200: answer("As it is at the head", {JSON: {"allOf": [ACTOR, _WITH_STATE]}}, CACHED), 304: SAME},
+)
 def show_lead(request: Request) -> Response:
-    """GET /: the actor and its state."""
-    allow_only(request, ())
+    """The actor and its state."""
     node = node_of(request)
     about = node.actor(_lead_of(request))
     view = {**actor_view(about), "state": _state_after(node, about.head)}
     return fresh_json(request, view, head_headers(about.head))
 
 
+@operation(
+    "GET",
+    "/chain",
+    name="showLeadChain",
+    summary="Its steps as they are hashed, newest first",
+    scope=_may_ask,
+    parameters=[LIMIT, BEFORE, IF_NONE_MATCH],
+    answers={200: json_of("As it is at the head", CHAIN, CACHED), 304: SAME},
+)
 def show_lead_chain(request: Request) -> Response:
-    """GET /chain?limit&before"""
+    """A page of its chain."""
     return show_chain_of(request, _lead_of(request))
 
 

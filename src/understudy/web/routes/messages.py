@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from understudy.node.errors import Conflict, Rejected
-from understudy.node.intake.reception import Answer, Reply
+from understudy.node.intake.reception import MAX_KEY_BYTES, Answer, Reply
 from understudy.objects import ids
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import ActorId, MessageId
@@ -18,32 +18,90 @@ from understudy.objects.mailbox import QUEUE, SIGNAL, UPDATE
 from understudy.objects.step import NOOP, REFUSED
 from understudy.store.reader import Reader
 from understudy.web.answers import json_answer, matches
-from understudy.web.body import header_text, read_body
+from understudy.web.body import read_body
 from understudy.web.errors import problem
+from understudy.web.face import limits_of, node_of
 from understudy.web.file_maps import read_files
-from understudy.web.parameters import Preference, actor_in, allow_only, limits_of, node_of, read_preference
+from understudy.web.grants import scope_of_lane
+from understudy.web.openapi import json_of
+from understudy.web.operation import operation
+from understudy.web.parameters import ACTOR, Parameter, listed, one_of, path_text, text
+from understudy.web.preference import Preference, read_preference
+from understudy.web.schemas import ACCEPTED, ANSWER, ANY_BODY, SOME_TEXT
 
 DEFAULT_TYPE: Final = "message"
 TOO_LARGE: Final = "MessageTooLarge"  # the code of an actor whose limits are below the node's
 _LANES: Final = (QUEUE, SIGNAL, UPDATE)
 _MAX_INLINE_BYTES: Final = 64 * 1024 * 1024  # a larger reply is linked: an answer is held in memory as a whole
 
+LANE: Final = one_of("header", "Message-Lane", "Which lane", _LANES, default=QUEUE, error=Rejected)
+KEY: Final = text(
+    "header",
+    "Idempotency-Key",
+    "The same key with the same request is one message",
+    {"type": "string", "minLength": 1, "maxLength": MAX_KEY_BYTES},
+)
+IF_MATCH: Final = listed("If-Match", "The step that must be the newest")
+PREFER: Final = listed("Prefer", "`respond-async`, `wait=SECONDS` (RFC 7240)")
+HEADERS: Final[tuple[Parameter[Any], ...]] = (LANE, KEY, IF_MATCH, PREFER)
+ANSWERS: Final = {
+    200: json_of("Durable: the step, and the replies", ANSWER),
+    202: json_of("Accepted: durable, and not consumed yet; Location is where its step will be", ACCEPTED, ["Location"]),
+}
+ERRORS: Final = (404, 409, 413, 415, 422)
+_TYPE_HEADER: Final = text("header", "Message-Type", f"The type; without it, `{DEFAULT_TYPE}`", SOME_TEXT)
+_TYPE: Final = path_text("type", "The type")
+_SUMMARY: Final = "Send a message; the body is its content, as it is"
 
+
+@operation(
+    "POST",
+    "/actors/{actor}/messages",
+    name="sendMessage",
+    summary=_SUMMARY,
+    scope=scope_of_lane,
+    parameters=[ACTOR, _TYPE_HEADER, *HEADERS],
+    body=ANY_BODY,
+    answers=ANSWERS,
+    errors=ERRORS,
+)
 async def send_message(request: Request) -> Response:
-    """POST /actors/{actor}/messages[/{type}]: 200 with head, step and replies; 202 once accepted if nobody waits."""
-    allow_only(request, ())
-    actor = actor_in(request)
-    lane = _header_or(request, "message-lane", QUEUE)
-    if lane not in _LANES:
-        raise Rejected(f"Message-Lane is {lane!r}; there are {', '.join(_LANES)}")
+    """200 with head, step and replies; 202 once the message is accepted, if nobody waits for more."""
+    type = _TYPE_HEADER.of(request)
+    # A header that is there and empty is not the same as none.
+    return await _send_message(request, DEFAULT_TYPE if type is None else type)
+
+
+@operation(
+    "POST",
+    "/actors/{actor}/messages/{type:path}",
+    name="sendMessageOfType",
+    summary=_SUMMARY,
+    scope=scope_of_lane,
+    parameters=[ACTOR, _TYPE, *HEADERS],
+    body=ANY_BODY,
+    answers=ANSWERS,
+    errors=ERRORS,
+)
+async def send_message_of_type(request: Request) -> Response:
+    """The same with the type in the path."""
+    return await _send_message(request, _TYPE.of(request))
+
+
+async def _send_message(request: Request, type: str) -> Response:
+    actor, lane = ACTOR.of(request), LANE.of(request)
     _check_head(request, actor)
     content = await read_body(request, most=limits_of(request).body_bytes)
     preference, headers = preference_of(request)
-    send = _send_patch if lane == UPDATE else _send
-    message, answer = await send(request, actor, content, lane, preference.wait_seconds)
+    node, key, seconds = node_of(request), KEY.of(request), preference.wait_seconds
+    if lane == UPDATE:
+        _, patch = await read_files(content, "patch")
+        message, answer = await node.tell_patch(actor, patch, idempotency_key=key, timeout=seconds)
+    else:
+        message, answer = await node.tell(actor, content, type=type, lane=lane, idempotency_key=key, timeout=seconds)
     if answer is None:
         return accepted_answer(actor, message, headers)
-    reader = node_of(request).reader
+    reader = node.reader
     if any(_is_large(reader, reply) for reply in answer.replies):
         return await asyncio.to_thread(_answered, reader, message, answer)
     return _answered(reader, message, answer)
@@ -103,33 +161,6 @@ def _check_head(request: Request, actor: ActorId) -> None:
         head = node_of(request).lookup.newest(actor)
         if not matches(request, f'"{head}"'):
             raise Conflict(f"the head has moved: it is {head}, and If-Match names another step; nothing was sent")
-
-
-def _header_or(request: Request, name: str, default: str) -> str:
-    """A header's text; one that is there and empty is not the same as none."""
-    value = header_text(request, name)
-    return default if value is None else value
-
-
-async def _send(
-    request: Request, actor: ActorId, content: bytes, lane: str, seconds: float
-) -> tuple[MessageId, Answer | None]:
-    return await node_of(request).tell(
-        actor,
-        content,
-        type=request.path_params.get("type") or _header_or(request, "message-type", DEFAULT_TYPE),
-        lane=lane,
-        idempotency_key=header_text(request, "idempotency-key"),
-        timeout=seconds,
-    )
-
-
-async def _send_patch(
-    request: Request, actor: ActorId, content: bytes, _lane: str, seconds: float
-) -> tuple[MessageId, Answer | None]:
-    _, patch = await read_files(content, "patch")
-    key = header_text(request, "idempotency-key")
-    return await node_of(request).tell_patch(actor, patch, idempotency_key=key, timeout=seconds)
 
 
 def _answered(reader: Reader, message: MessageId, answer: Answer) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -13,25 +14,46 @@ from understudy.node.errors import NotFound
 from understudy.version import VERSION
 from understudy.web.actor_document import actor_document
 from understudy.web.answers import fresh_json, head_headers
-from understudy.web.node_document import node_document
-from understudy.web.parameters import actor_in, allow_only, node_of
+from understudy.web.face import node_of
+from understudy.web.grants import ANY, ASK
+from understudy.web.negotiate import JSON
+from understudy.web.openapi import CACHED, SAME, answer, document
+from understudy.web.operation import Operation, operation, paths_of, schemas_of
+from understudy.web.parameters import ACTOR, IF_NONE_MATCH
+from understudy.web.routes.query import ERRORS
+from understudy.web.schemas import OBJECT
 
-_NODE: Final = msgspec.Raw(msgspec.json.encode(node_document(with_lead=False)))
-_NODE_WITH_LEAD: Final = msgspec.Raw(msgspec.json.encode(node_document(with_lead=True)))
+_ABOUT: Final = "Actors whose every step can be replayed, and proved"
 
 
+@operation(
+    "GET",
+    "/openapi.json",
+    name="describeNode",
+    summary="This document",
+    scope=ANY,
+    answers={200: answer("OpenAPI 3.1", {JSON: OBJECT}), 304: SAME},
+)
 def describe_node(request: Request) -> Response:
-    """GET /openapi.json"""
-    allow_only(request, ())
-    if request.app.state.lead is None:
-        return fresh_json(request, _NODE, head_headers(VERSION))
-    return fresh_json(request, _NODE_WITH_LEAD, head_headers(f"{VERSION}.lead"))
+    """What this node answers, made from what its operations declare."""
+    operations: Sequence[Operation] = request.app.state.operations
+    view = document("Understudy", _ABOUT, paths_of(operations), schemas_of(operations))
+    return fresh_json(request, view, head_headers(VERSION if request.app.state.lead is None else f"{VERSION}.lead"))
 
 
+@operation(
+    "GET",
+    "/actors/{actor}/openapi.json",
+    name="describeActorAsOpenApi",
+    summary="The actor as an OpenAPI document, made from its wut",
+    scope=ASK,
+    parameters=[ACTOR, IF_NONE_MATCH],
+    answers={200: answer("OpenAPI 3.1", {JSON: OBJECT}, CACHED), 304: SAME},
+    errors=ERRORS,
+)
 async def describe_actor(request: Request) -> Response:
-    """GET /actors/{actor}/openapi.json: made from the actor's `wut` at its head."""
-    allow_only(request, ())
-    actor, node = actor_in(request), node_of(request)
+    """The actor, made from its `wut` at its head."""
+    actor, node = ACTOR.of(request), node_of(request)
     found = await node.query(actor, WUT)
     try:
         wut = msgspec.json.decode(found.result.data, type=dict[str, Any]) if isinstance(found.result, Blob) else None
@@ -41,5 +63,6 @@ async def describe_actor(request: Request) -> Response:
         raise NotFound(
             "the query `wut` of this actor answers no JSON object, so there is nothing to make a document of"
         )
-    view = actor_document(actor, node.lookup.names.name_of(actor), wut)
+    title = node.lookup.names.name_of(actor) or str(actor)
+    view = actor_document(actor, title, wut, schemas_of(request.app.state.operations))
     return fresh_json(request, view, head_headers(f"{found.step}.{VERSION}"))

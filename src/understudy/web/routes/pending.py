@@ -7,24 +7,60 @@ from starlette.responses import Response
 
 from understudy.objects.ids import ActorId
 from understudy.web.answers import json_answer
-from understudy.web.grants import grant_of
+from understudy.web.face import node_of
+from understudy.web.grants import ASK
 from understudy.web.history import pending_view
-from understudy.web.parameters import allow_only, expected_actor_in, limit_in, node_of
+from understudy.web.openapi import json_of
+from understudy.web.operation import operation
+from understudy.web.parameters import EXPECTED_ACTOR, LIMIT
+from understudy.web.schemas import ID, MAYBE_TEXT, NUMBER, TEXT, Named, list_of, object_of
+
+_MESSAGE = object_of(
+    {
+        "to": TEXT,
+        "sender": TEXT,
+        "lane": TEXT,
+        "seq": NUMBER,
+        "type": TEXT,
+        "message": ID,
+        "state": TEXT,
+        "attempts": NUMBER,
+        "error": MAYBE_TEXT,
+    }
+)
+_WAITING = {200: json_of("As it is at this moment", Named("Waiting", object_of({"pending": list_of(_MESSAGE)})))}
 
 
+@operation(
+    "GET",
+    "/pending",
+    name="listPending",
+    summary="Messages that wait, and why",
+    scope=ASK,
+    about_all=True,
+    parameters=[LIMIT],
+    answers=_WAITING,
+)
 def list_pending(request: Request) -> Response:
-    """GET /pending?limit"""
-    grant_of(request).check_all_actors()
+    """What waits for all actors."""
     return _answer(request, None)
 
 
+@operation(
+    "GET",
+    "/actors/{actor}/pending",
+    name="listPendingOf",
+    summary="Messages that wait for the actor",
+    scope=ASK,
+    parameters=[EXPECTED_ACTOR, LIMIT],
+    answers=_WAITING,
+    errors=(404,),
+)
 def list_pending_of(request: Request) -> Response:
-    """GET /actors/{actor}/pending?limit"""
-    return _answer(request, expected_actor_in(request))
+    """What waits for one actor, which may be unborn."""
+    return _answer(request, EXPECTED_ACTOR.of(request))
 
 
 def _answer(request: Request, actor: ActorId | None) -> Response:
-    allow_only(request, ("limit",))
-    return json_answer(
-        {"pending": [pending_view(one) for one in node_of(request).pending(actor, limit=limit_in(request))]}
-    )
+    found = node_of(request).pending(actor, limit=LIMIT.of(request))
+    return json_answer({"pending": [pending_view(one) for one in found]})

@@ -17,12 +17,50 @@ from understudy.node.looking.lookup import is_height
 from understudy.objects.ids import ActorId, StepId
 from understudy.web.answers import has_already, head_headers, immutable_headers, not_modified
 from understudy.web.body import header_text, read_body
+from understudy.web.face import limits_of, node_of
 from understudy.web.files import AS_DATA
+from understudy.web.grants import ASK
 from understudy.web.negotiate import JSON, RAW, choose
-from understudy.web.parameters import actor_in, limits_of, node_of, read_preference, step_in
+from understudy.web.openapi import CACHED, SAME, answer
+from understudy.web.operation import operation
+from understudy.web.parameters import ACTOR, IF_NONE_MATCH, STEP, Parameter, path_text, text
+from understudy.web.preference import read_preference
+from understudy.web.schemas import ANY_ANSWER, ANY_BODY, ID, OBJECT, Json, Named, object_of
+from understudy.web.schemas import STEP as STEP_TEXT
 
-AT: Final = "at"
+AT: Final = text(
+    "query", "at", "A step of the actor: its height, its id, or ACTOR@HEIGHT; without it, the head", STEP_TEXT
+)
+ARGUMENTS: Final[Parameter[None]] = Parameter(
+    place="query",
+    name="arguments",
+    description="The arguments of the query",
+    schema={"type": "object", "additionalProperties": {"type": "string"}},
+    form={"style": "form", "explode": True},
+)
+ERRORS: Final = (404, 413, 415, 422, 504)
+_NAME: Final = path_text("name", "The name of a query")
+_SUMMARY: Final = "Ask an actor; nothing is changed"
 _SAFE_METHODS: Final = ("GET", "HEAD")
+
+
+def query_answers(content: Json | None = None) -> dict[int, Json]:
+    """What a query is answered where it goes well; `content` maps media types to schemas."""
+    return {200: answer("The answer with its media type; a tree as links", content or ANY_ANSWER, CACHED), 304: SAME}
+
+
+_ANSWERS: Final = query_answers()
+_ANSWERS_TO_POST: Final = {200: _ANSWERS[200]}
+_TREE: Final = Named(
+    "Tree",
+    {
+        "description": "Names of objects that exist, as links",
+        "type": "object",
+        "additionalProperties": {**object_of({"/": ID}), "additionalProperties": False},
+    },
+)
+# A wit without the comfortable form may answer its `wut` as it likes.
+WUT_ANSWERS: Final = query_answers({JSON: OBJECT, "*/*": {}})
 
 
 class At(NamedTuple):
@@ -32,26 +70,90 @@ class At(NamedTuple):
     is_id: bool
 
 
+@operation(
+    "GET",
+    "/actors/{actor}/query/{name}",
+    name="queryActor",
+    summary=_SUMMARY,
+    scope=ASK,
+    parameters=[ACTOR, _NAME, AT, ARGUMENTS, IF_NONE_MATCH],
+    answers=_ANSWERS,
+    also=[_TREE],
+    errors=ERRORS,
+)
 async def ask_actor(request: Request) -> Response:
-    """GET or POST /actors/{actor}/query/{name}?at=STEP"""
-    actor = actor_in(request)
-    return await _answer(request, actor, request.path_params["name"], _at(request, actor))
+    """The arguments stand in the query of the URL."""
+    return await _answer(request, ACTOR.of(request), _NAME.of(request), _at(request), _arguments(request))
 
 
+@operation(
+    "POST",
+    "/actors/{actor}/query/{name}",
+    name="queryActorWith",
+    summary=_SUMMARY,
+    scope=ASK,
+    parameters=[ACTOR, _NAME, AT],
+    body=ANY_BODY,
+    answers=_ANSWERS_TO_POST,
+    also=[_TREE],
+    errors=ERRORS,
+)
+async def ask_actor_with(request: Request) -> Response:
+    """The body is the context, as it is."""
+    return await _answer(request, ACTOR.of(request), _NAME.of(request), _at(request), await _context(request))
+
+
+@operation(
+    "GET",
+    "/steps/{step}/query/{name}",
+    name="queryStep",
+    summary=_SUMMARY,
+    scope=ASK,
+    parameters=[STEP, _NAME, ARGUMENTS, IF_NONE_MATCH],
+    answers=_ANSWERS,
+    also=[_TREE],
+    errors=ERRORS,
+)
 async def ask_step(request: Request) -> Response:
-    """GET or POST /steps/{step}/query/{name}: the same `at` this step, so that links of a page stay in its time."""
-    id, step = step_in(request)
-    return await _answer(request, step.actor, request.path_params["name"], At(id, True))
+    """The same `at` this step: relative links of a page stay at it."""
+    id, step = STEP.of(request)
+    return await _answer(request, step.actor, _NAME.of(request), At(id, True), _arguments(request))
 
 
+@operation(
+    "POST",
+    "/steps/{step}/query/{name}",
+    name="queryStepWith",
+    summary=_SUMMARY,
+    scope=ASK,
+    parameters=[STEP, _NAME],
+    body=ANY_BODY,
+    answers=_ANSWERS_TO_POST,
+    also=[_TREE],
+    errors=ERRORS,
+)
+async def ask_step_with(request: Request) -> Response:
+    """The same with the context in the body."""
+    id, step = STEP.of(request)
+    return await _answer(request, step.actor, _NAME.of(request), At(id, True), await _context(request))
+
+
+@operation(
+    "GET",
+    "/actors/{actor}/wut",
+    name="describeActor",
+    summary="What the actor is, and takes",
+    scope=ASK,
+    parameters=[ACTOR, AT, IF_NONE_MATCH],
+    answers=WUT_ANSWERS,
+    errors=ERRORS,
+)
 async def describe_actor(request: Request) -> Response:
-    """GET /actors/{actor}/wut?at=STEP"""
-    actor = actor_in(request)
-    return await _answer(request, actor, WUT, _at(request, actor))
+    """The query `wut`, which takes no arguments."""
+    return await _answer(request, ACTOR.of(request), WUT, _at(request), NO_CONTEXT)
 
 
-async def _answer(request: Request, actor: ActorId, name: str, at: At) -> Response:
-    context = await _context(request)
+async def _answer(request: Request, actor: ActorId, name: str, at: At, context: Blob) -> Response:
     node = node_of(request)
     waits = read_preference(request.headers.getlist("prefer"), QUERY_SECONDS, limits_of(request).most_query_seconds)
     try:
@@ -102,31 +204,32 @@ def page_policy(request: Request) -> str:
     )
 
 
-def _at(request: Request, actor: ActorId) -> At:
-    given = request.query_params.getlist(AT) if request.scope["query_string"] else []
-    if len(given) > 1:
-        raise BadRequest(f"the query parameter {AT!r} stands there {len(given)} times")
-    if not given:
+def _at(request: Request) -> At:
+    said = AT.of(request)
+    if said is None:
         return At(None, False)
-    return At(node_of(request).lookup.find_step(actor, given[0]), not is_height(given[0].rpartition("@")[2]))
+    return At(node_of(request).lookup.find_step(ACTOR.of(request), said), not is_height(said.rpartition("@")[2]))
 
 
 async def _context(request: Request) -> Blob:
-    """The body of a POST as it is; the parameters of a GET as a JSON object of texts, a list where one is repeated."""
-    given = [(name, value) for name, value in request.query_params.multi_items() if name != AT]
-    if request.method == "POST":
-        if given:
-            raise BadRequest(f"the arguments of a POST are its body; {given[0][0]!r} stands in the query")
-        data = await read_body(request, most=limits_of(request).body_bytes)
-        try:
-            return Blob(data, header_text(request, "content-type") or BYTES)
-        except ValueError as error:
-            raise BadRequest(f"the Content-Type: {error}") from error
-    if not given:
+    """The body of a POST as it is."""
+    data = await read_body(request, most=limits_of(request).body_bytes)
+    try:
+        return Blob(data, header_text(request, "content-type") or BYTES)
+    except ValueError as error:
+        raise BadRequest(f"the Content-Type: {error}") from error
+
+
+def _arguments(request: Request) -> Blob:
+    """The parameters of a GET as a JSON object of texts, with a list where one is repeated."""
+    if not request.scope["query_string"]:
         return NO_CONTEXT
     values: dict[str, list[str]] = {}
-    for name, value in given:
-        values.setdefault(name, []).append(value)
+    for name, value in request.query_params.multi_items():
+        if name != AT.name:
+            values.setdefault(name, []).append(value)
+    if not values:
+        return NO_CONTEXT
     texts = {name: found[0] if len(found) == 1 else found for name, found in values.items()}
     return Blob(msgspec.json.encode(texts), TEXTS)
 

@@ -7,12 +7,26 @@ from starlette.responses import Response
 
 from understudy.version import VERSION
 from understudy.web.answers import json_answer
-from understudy.web.parameters import allow_only, node_of
+from understudy.web.face import node_of
+from understudy.web.grants import ANY
+from understudy.web.openapi import json_of
+from understudy.web.operation import operation
+from understudy.web.schemas import TEXT, Named, object_of
+
+_FIELDS = ("name", "version", "node", "actors", "events", "health", "openapi")
+_ROOT = Named("Root", object_of(dict.fromkeys(_FIELDS, TEXT)))
 
 
+@operation(
+    "GET",
+    "/",
+    name="showRoot",
+    summary="What is here",
+    scope=ANY,
+    answers={200: json_of("Where to go on", _ROOT)},
+)
 def show_root(request: Request) -> Response:
-    """GET /"""
-    allow_only(request, ())
+    """The node, and where to go on."""
     here = {
         "name": "Understudy",
         "version": VERSION,

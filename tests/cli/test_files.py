@@ -107,7 +107,7 @@ def test_all_that_can_not_be_read_is_named_with_what_to_do(tmp_path: Path) -> No
     with pytest.raises(CommandError) as caught:
         open_project(tmp_path).core_of("x")
     said = str(caught.value)
-    assert "pipe is no ordinary file" in said
+    assert "pipe can't be read: it is no ordinary file" in said
     assert "nowhere can't be read: No such file" in said
     assert "control character" in said
     assert 'exclude = ["NAME"] in [actors.x]' in said
@@ -142,3 +142,47 @@ def test_commands_that_only_look_go_on_without_a_module_that_is_broken(project: 
     project.write({"understudy.toml": '[python]\nmodules = ["office"]\npaths = ["lib"]\n'})
     project.write({"lib/office.py": GREETER})
     assert "office" not in project.run("wut", "greeter")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes there")
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "large"])
+def test_no_command_waits_for_a_file_that_never_ends(shell: Shell, kind: str) -> None:
+    names = ("import.car", "verify.car", "run.wasm", "understudy.toml")
+    for path in (shell.folder / name for name in names):
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "folder":
+            path.mkdir()
+        elif kind == "device":
+            path.symlink_to("/dev/zero")
+        else:
+            with path.open("wb") as file:
+                file.truncate(2**40)
+    project = shell.folder / "understudy.toml"
+    said = [shell.run("push", code=2)]
+    project.rmdir() if kind == "folder" else project.unlink()
+    said.append(shell.run("run", "run.wasm", "--listen", "127.0.0.1:0", code=2))
+    if kind == "large":
+        # These are read piece by piece, and end at the first one that is wrong.
+        said = [*said, shell.run("import", "import.car", code=1), shell.run("verify", "verify.car", code=1)]
+        assert "more than 1,048,576 bytes" in said[0] and "more than 67,108,864 bytes" in said[1]
+    else:
+        said = [*said, shell.run("import", "import.car", code=2), shell.run("verify", "verify.car", code=1)]
+        assert all("read: it is no ordinary file" in words for words in said), said
+
+
+def test_links_to_folders_without_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("understudy.cli.files.MAX_FILES", 50)
+    for level in range(8):
+        (tmp_path / f"{level}").mkdir()
+        if level:
+            for name in "ab":
+                (tmp_path / str(level) / name).symlink_to(f"../{level - 1}")
+    with pytest.raises(CommandError, match="more than 50 files or folders"):
+        find_files(tmp_path, project=tmp_path)
+
+
+@pytest.mark.parametrize("toml", ["a = " + "[" * 100_000, "a = " + "{a = " * 100_000])
+def test_a_project_file_that_nests_too_deep_is_wrong_use(shell: Shell, toml: str) -> None:
+    shell.write({"understudy.toml": toml})
+    assert "nested too deep" in shell.run("push", code=2)

@@ -162,7 +162,7 @@ def test_an_actor_whose_files_can_not_be_read_does_not_stop_the_others(project: 
     os.mkfifo(project.folder / "bad" / "pipe")
     project.write({"understudy.toml": '[actors.bad]\npath = "bad"\n[actors.greeter]\npath = "greeter"\n'})
     said = project.run("push", code=1)
-    assert "pipe is no ordinary file" in said
+    assert "pipe can't be read: it is no ordinary file" in said
     assert "greeter  created" in said
     assert "not taken: bad" in said
 

@@ -5,13 +5,16 @@ The law: nothing is left out in silence but hidden files, what Python and editor
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from understudy.cli.errors import CommandError
+from understudy.node.intake.cores import MAX_CORE_BYTES
 
 # Ten times what a node takes as one core: more is a folder that was not meant, such as one full of packages.
 MAX_FILES: Final = 100_000
@@ -43,14 +46,30 @@ def is_excluded(path: str, exclude: Sequence[str]) -> bool:
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of an ordinary file. Raises CommandError."""
+    """The bytes of a file that belongs to a core. Raises CommandError."""
     try:
-        if path.exists() and not path.is_file():
-            # Reading from a pipe could wait for ever.
-            raise CommandError(f"{path} is no ordinary file")
-        return path.read_bytes()
+        return read_ordinary(path, most=MAX_CORE_BYTES)
     except OSError as error:
         raise CommandError(f"{path} can't be read: {error.strerror}") from error
+
+
+def read_ordinary(path: Path, *, most: int) -> bytes:
+    """The bytes of an ordinary file, so many at most. Raises OSError with a text for people."""
+    with open_ordinary(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes")
+    return data
+
+
+def open_ordinary(path: Path) -> BinaryIO:
+    """An ordinary file to read: who opens a pipe may wait for ever, and a device may never end. Raises OSError."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no ordinary file")
+    return os.fdopen(handle, "rb")
 
 
 class _Walk:
@@ -59,8 +78,12 @@ class _Walk:
         self._top = top
         self._roots = (project.resolve(), top.resolve())
         self._exclude = exclude
+        self._folders = 0
 
     def enter(self, folder: Path, above: str, through: tuple[Path, ...]) -> None:
+        self._folders += 1
+        # Links to folders can make any number of them out of a few that hold no file.
+        self._check(self._folders - 1)
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
@@ -78,9 +101,14 @@ class _Walk:
     def _add(self, path: str, entry: os.DirEntry[str]) -> None:
         if entry.name.endswith(_LEFT_OUT_ENDS) or (entry.is_symlink() and self._leads_out(entry)):
             return
-        if len(self.found.files) == MAX_FILES:
-            raise CommandError(f"{self._top} holds more than {MAX_FILES:,} files: leave some out with `exclude`")
+        self._check(len(self.found.files))
         self.found.files[path] = Path(entry.path)
+
+    def _check(self, number: int) -> None:
+        if number >= MAX_FILES:
+            raise CommandError(
+                f"{self._top} has more than {MAX_FILES:,} files or folders: leave some out with `exclude`"
+            )
 
     def _may_enter(self, entry: os.DirEntry[str], through: tuple[Path, ...]) -> bool:
         real = Path(entry.path).resolve()

@@ -10,6 +10,7 @@ import typer
 
 from understudy.cli.access import find_node
 from understudy.cli.errors import CommandError, WrongUse
+from understudy.cli.files import open_ordinary
 from understudy.cli.options import AsJson, Store
 from understudy.cli.running import Running
 from understudy.cli.screen import print_json, progress, say
@@ -43,7 +44,7 @@ def import_(file: CarFile, store: Store = None, as_json: AsJson = False) -> None
 
 def _import(url: str, path: Path) -> list[Imported]:
     try:
-        file = path.open("rb")
+        file = open_ordinary(path)
     except OSError as error:
         raise WrongUse(f"{path} can't be read: {error.strerror}") from error
     with file:

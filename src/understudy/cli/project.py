@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from understudy.actors.errors import WitError
 from understudy.cli.errors import CommandError, WrongUse
-from understudy.cli.files import Found, find_files, read_file
+from understudy.cli.files import Found, find_files, read_file, read_ordinary
 from understudy.engines.python.failure import in_package, loading
 from understudy.engines.python.resolver import add_wit_path, list_modules
 from understudy.objects.errors import ObjectError
@@ -21,6 +21,7 @@ from understudy.objects.names import check_name, split_path
 
 PROJECT_FILE: Final = "understudy.toml"
 NONCE: Final = "nonce"  # where in a core the nonce is that makes it another actor's
+_MAX_BYTES: Final = 1024 * 1024  # of the project file: room for ten thousand actors
 _MAX_PROBLEMS: Final = 10  # of an actor's files that are named
 
 
@@ -150,10 +151,12 @@ def find_project(folder: Path) -> Project | None:
     if not file.exists():
         return None
     try:
-        parsed = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), _File)
+        parsed = msgspec.convert(_read_toml(file), _File)
         actors = _parts(parsed.actors, ActorPart, "actor")
         components = _parts(parsed.components, ComponentPart, "component")
-    except (OSError, ValueError, ObjectError) as error:
+    except OSError as error:
+        _wrong(folder, f"it can't be read: {error.strerror}")
+    except (ValueError, ObjectError) as error:
         _wrong(folder, str(error))
     node = parsed.node
     return Project(folder, node.store, node.listen, node.open, parsed.python, actors, components)
@@ -175,10 +178,17 @@ def _parts(given: Mapping[str, Any], part: type[_Part], what: str) -> dict[str, 
 def read_node_part(folder: Path) -> NodePart | None:
     """`[node]` alone of a folder's project file, None if that can't be understood by itself either."""
     try:
-        parsed = tomllib.loads((folder / PROJECT_FILE).read_text(encoding="utf-8"))
-        return msgspec.convert(parsed.get("node", {}), NodePart)
+        return msgspec.convert(_read_toml(folder / PROJECT_FILE).get("node", {}), NodePart)
     except (OSError, ValueError):
         return None
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    """Raises OSError and ValueError."""
+    try:
+        return tomllib.loads(read_ordinary(file, most=_MAX_BYTES).decode())
+    except RecursionError as error:
+        raise ValueError("its values are nested too deep") from error
 
 
 def open_project(folder: Path) -> Project:

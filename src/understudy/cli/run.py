@@ -11,6 +11,7 @@ import typer
 
 from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.failures import failures_told
+from understudy.cli.files import read_ordinary
 from understudy.cli.node_process import (
     Listen,
     Place,
@@ -22,6 +23,7 @@ from understudy.cli.node_process import (
 )
 from understudy.cli.options import AsJson, Store
 from understudy.cli.screen import print_json, remark, say
+from understudy.engines.wasm.component import MAX_COMPONENT_BYTES
 from understudy.node.lead import Lead, Part, name_for, start_lead
 from understudy.node.node import Node
 from understudy.version import VERSION
@@ -87,7 +89,7 @@ async def _run(place: Place, part: Part, *, as_json: bool) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_ordinary(path, most=MAX_COMPONENT_BYTES)
     except OSError as error:
         raise WrongUse(f"{path} can't be read: {error.strerror}") from error
 

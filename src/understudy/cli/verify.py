@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from understudy.cli.errors import CommandError, WrongUse
+from understudy.cli.files import open_ordinary
 from understudy.cli.looking import looking, usable_modules
 from understudy.cli.options import AsJson, Store
 from understudy.cli.screen import Advance, print_json, print_table, progress, say
@@ -104,10 +105,7 @@ def _judge_files(texts: list[str], held: StepId | None, how: _How, advance: Adva
 def _judge_file(path: Path, held: StepId | None, how: _How, advance: Advance) -> list[Verdict]:
     """The verdicts on a file; one that can't be read has one too, so that the others are still judged."""
     try:
-        if path.exists() and not path.is_file():
-            # Whoever opens a pipe may wait for ever, and its bytes come only once.
-            return [_unreadable("it is no regular file")]
-        with path.open("rb") as file:
+        with open_ordinary(path) as file:
             return verify_car(
                 file, held=held, integrity_only=how.integrity_only, deep=how.deep, progress=advance, modules=how.modules
             )

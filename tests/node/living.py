@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from tests.node.stage import PATIENCE, WIT, ClogStore
 from understudy.node.intake.reception import Answer
 from understudy.node.node import Created, Node
-from understudy.node.running.scheduler import Scheduler
+from understudy.node.running.runner import Runner
 from understudy.objects.ids import ActorId, MessageId, StepId
 from understudy.objects.mailbox import QUEUE
 from understudy.objects.step import Outcome, Step
@@ -139,19 +139,19 @@ class Living:
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             found: Future[bool] = Future()
-            self.scheduler.call(lambda found=found: found.set_result(condition()))  # type: ignore[misc]
+            self.runner.call(lambda found=found: found.set_result(condition()))  # type: ignore[misc]
             if found.result(PATIENCE):
                 return
         raise AssertionError("it never came about")
 
     @property
-    def scheduler(self) -> Scheduler:
+    def runner(self) -> Runner:
         """What steps the actors."""
-        return self.node._scheduler
+        return self.node._runner
 
     def ahead(self, actor: ActorId) -> int:
         """How many steps of an actor are made and not durable. Only within `until`."""
-        return next((entry.ahead for entry in self.scheduler.entries() if entry.actor.id == actor), 0)
+        return next((entry.ahead for entry in self.runner.entries() if entry.actor.id == actor), 0)
 
     def party(self, caller: str = "local") -> str:
         """A caller as messages name it."""

@@ -90,7 +90,7 @@ def test_a_core_that_is_not_durable_yet_looks_the_same_in_a_replay(living: Livin
     living.backend.wait_until_clogged()
     # These two are accepted in one commit, so the second runs on a step that is not durable.
     begun += [living.begin_send(actor, "write", ["yyy", "c", "bb"]), living.begin_send(actor, "read", 1)]
-    living.until(lambda: living.scheduler.committer.queued == 2)
+    living.until(lambda: living.runner.committer.queued == 2)
     living.backend.unclog()
     for sending in begun:
         sending.result(PATIENCE)

@@ -171,7 +171,7 @@ def test_messages_that_the_machine_can_not_take_together_are_taken_one_by_one(ma
         living.come_to_rest()
         assert living.state(actor)["asked"] == 3 and set(living.outcomes(actor)) == {"ok"}
         assert living.node.lookup.step_of(actor, living.node.reader.message(messages[0])) is not None
-        assert not living.scheduler.delays().attempts and not living.scheduler.delays().host
+        assert not living.runner.delays().attempts and not living.runner.delays().host
 
 
 def test_what_the_machine_failed_goes_on_after_a_restart(machine: Machine) -> None:
@@ -227,13 +227,13 @@ def test_what_was_tried_again_alone_and_ends_in_one_step_leaves_nothing_behind()
         for _ in range(3):
             simulator.turn()
             simulator.commit()
-    delays = simulator._scheduler.delays()
+    delays = simulator.delays()
     assert sorted(delays.attempts.values()) == [1, 1, 1] and set(delays.host.values()) == {NO_ROOM}
     machine.failures = 0
     simulator.pass_time(HOST_RETRY.most_ms * 1000)
     simulator.settle()
     assert max(machine.tries) > 1 and simulator.lookup.pending() == []
-    delays = simulator._scheduler.delays()
+    delays = simulator.delays()
     assert delays.attempts == {} and delays.host == {}
     simulator.abandon()
 

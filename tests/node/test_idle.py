@@ -23,7 +23,7 @@ def test_the_watch_sleeps_while_nothing_runs_and_wakes_for_what_does(monkeypatch
     monkeypatch.setattr(AsyncWits, "relieve", look)
     with Living() as living:
         actor = living.create()
-        living.until(lambda: not living.scheduler._runs_something.is_set())
+        living.until(lambda: living.runner._watchdog.sleeps)
         before = len(looks)
         for _ in range(50):
             living.until(lambda: True)
@@ -49,4 +49,4 @@ def test_a_capability_of_ones_own_takes_none_of_the_nodes_away() -> None:
         name = "world"
 
     with Living(capabilities={"world": World()}) as living:
-        assert set(living.node._scheduler._capabilities) == {"names", "query", "verify", "world"}
+        assert set(living.node._runner._executor._capabilities) == {"names", "query", "verify", "world"}

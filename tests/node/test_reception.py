@@ -10,7 +10,7 @@ import pytest
 from understudy.node.errors import NodeFailed
 from understudy.node.intake.reception import Found, Reception, Sending
 from understudy.node.running.committer import Committer, Done
-from understudy.node.running.scheduler import Tag
+from understudy.node.running.events import Tag
 from understudy.objects.ids import MessageId, node_id, raw_id
 from understudy.objects.mailbox import QUEUE
 from understudy.store.keys import WAITING, name_ref

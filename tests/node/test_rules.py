@@ -71,7 +71,7 @@ def test_what_queues_during_a_commit_goes_into_the_next_one_together(living: Liv
     first = living.begin_send(actor, "add", 0)
     store.wait_until_clogged()
     others = [living.begin_send(actor, "add", number, caller=f"c{number}") for number in range(50)]
-    living.until(lambda: living.scheduler.committer.queued == 50)
+    living.until(lambda: living.runner.committer.queued == 50)
     store.unclog()
     for sending in [first, *others]:
         sending.result(PATIENCE)
@@ -207,8 +207,8 @@ def test_a_message_that_is_delivered_again_makes_no_step(living: Living) -> None
     steps = living.chain(actor)
     message = living.node.reader.message(id)
     again = Delivery(id, message, waiting_row_for(message))
-    living.scheduler.committer.submit([(again, Unit(rows=[Row(waiting_row_for(message), id)]))])
-    living.until(lambda: not living.scheduler.committer.queued and not living.node.lookup.pending())
+    living.runner.committer.submit([(again, Unit(rows=[Row(waiting_row_for(message), id)]))])
+    living.until(lambda: not living.runner.committer.queued and not living.node.lookup.pending())
     assert living.chain(actor) == steps
 
 
@@ -229,7 +229,7 @@ def inject(
     row = waiting_row_for(message)
     delivery = Delivery(MessageId(block.id), message, row)
     unit = Unit(blocks=[body, block], rows=[Row(row, block.id)])
-    living.scheduler.committer.submit([(delivery, unit)])
+    living.runner.committer.submit([(delivery, unit)])
     living.until(lambda: living.backend.get([block.id]) != [None])
     return MessageId(block.id)
 
@@ -757,7 +757,7 @@ def test_mail_beyond_the_bound_waits_without_work_while_all_within_it_waits_for_
             troubles[f"bound {number}"] = 1
             living.send(actor, "stumble", f"bound {number}", caller=f"c{number}")
         living.until(lambda: sum(each.attempts for each in living.node.pending()) == 2)
-        living.until(lambda: not living.scheduler._ready)
+        living.until(lambda: not living.runner._scheduler.has_ready)
         assert len(living.node.pending()) == 4
 
 

@@ -68,7 +68,7 @@ def backend() -> Damaged:
         made = await node.create({"wit": WIT.encode()}, name="ada")
         for data in (b"one", b"two"):
             await node.answer(made.id, await node.send(made.id, data, type="set", idempotency_key=data.decode()))
-        await asyncio.to_thread(node._scheduler.stop)
+        await asyncio.to_thread(node._runner.stop)
 
     asyncio.run(live())
     return backend

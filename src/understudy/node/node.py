@@ -38,9 +38,11 @@ from understudy.node.looking.feed import Event, Feed
 from understudy.node.looking.look import Look, read_meta
 from understudy.node.looking.lookup import ActorInfo, Page, Pending, Unborn
 from understudy.node.running.committer import Done
+from understudy.node.running.events import Tag
 from understudy.node.running.forks import guard_forks
 from understudy.node.running.marks import Marks
-from understudy.node.running.scheduler import MAX_AHEAD, Scheduler, Tag
+from understudy.node.running.runner import Runner
+from understudy.node.running.scheduler import MAX_AHEAD
 from understudy.node.running.suspicion import suspect
 from understudy.objects.codec import Block
 from understudy.objects.errors import ObjectError
@@ -115,7 +117,7 @@ class Node(Look):
             "verify": VerifyCapability(self._verify_for_a_wit),
             **(capabilities or {}),
         }
-        self._scheduler = Scheduler(
+        self._runner = Runner(
             backend=backend,
             reader=InFlight(self.reader),
             engines=self._engines,
@@ -129,7 +131,7 @@ class Node(Look):
             marks=self._marks,
         )
         self._clock = clock or (lambda: time.time_ns() // 1000)
-        self._reception = Reception(backend, self._scheduler.committer)
+        self._reception = Reception(backend, self._runner.committer)
         self._live = False
         self._only_updates = False
         self._tell_failure: Callable[[StepId, Step], None] | None = None
@@ -151,19 +153,19 @@ class Node(Look):
         guard_forks()
         self._only_updates = only_updates
         await asyncio.to_thread(self._find_suspects)
-        await asyncio.to_thread(lambda: self._scheduler.start(only_updates=only_updates))
+        await asyncio.to_thread(lambda: self._runner.start(only_updates=only_updates))
         self._live = True
 
     def let_all_step(self) -> None:
         """End what `start(only_updates=True)` began."""
         self._only_updates = False
-        self._scheduler.let_all_step()
+        self._runner.let_all_step()
 
     async def stop(self) -> None:
         """Finish what is begun, make it durable, close the store."""
         if self._live:
             self._live = False
-            await asyncio.to_thread(self._scheduler.stop)
+            await asyncio.to_thread(self._runner.stop)
             self._reception.fail(NodeFailed("the node was stopped"))
         # After the steps: one that asks must not fail of the stop.
         self._queries.close()
@@ -174,14 +176,14 @@ class Node(Look):
     def actor(self, actor: ActorId) -> ActorInfo:
         """See Lookup.actor; on a living node with what keeps it from working at this moment."""
         info = self.lookup.actor(actor)
-        return self._scheduler.delays(actor).about(info) if self._live else info
+        return self._runner.delays(actor).about(info) if self._live else info
 
     def actors(self, *, after: str | None = None, limit: int = 100) -> Page[ActorInfo]:
         """See Lookup.actors; with what keeps them from working, as `actor`."""
         page = self.lookup.actors(after=after, limit=limit)
         if not self._live:
             return page
-        delays = self._scheduler.delays()
+        delays = self._runner.delays()
         return Page([delays.about(info) for info in page.items], page.next)
 
     def pending(self, actor: ActorId | None = None, *, limit: int = 1000) -> list[Pending]:
@@ -189,7 +191,7 @@ class Node(Look):
         found = self.lookup.pending(actor, limit=limit)
         if not self._live:
             return found
-        delays = self._scheduler.delays()
+        delays = self._runner.delays()
         return [delays.explain(pending) for pending in found]
 
     def events(self, *, actor: ActorId | None = None, after: int | None = None) -> AsyncIterator[Event]:
@@ -212,7 +214,7 @@ class Node(Look):
             for (actor, _), hold in islice(read_holds(self.backend).items(), limit)
         ]
         if self._live:
-            for text, reason in islice(self._scheduler.delays().stuck.items(), limit - len(found)):
+            for text, reason in islice(self._runner.delays().stuck.items(), limit - len(found)):
                 found.append({"actor": text, "name": None, "state": "stuck", "reason": reason})
         return found
 
@@ -364,7 +366,7 @@ class Node(Look):
             except Exception as error:
                 done.set_exception(error)
 
-        self._scheduler.call(run)
+        self._runner.call(run)
         return await asyncio.wrap_future(done)
 
     async def answer(self, actor: ActorId, message: MessageId, *, timeout: float | None = None) -> Answer:
@@ -380,7 +382,7 @@ class Node(Look):
         hold = Hold(state=PAUSED, reason=text, since=self._clock())
         await asyncio.to_thread(self._holds.put, {(actor, Kind.PAUSE): hold})
         if self._live:
-            self._scheduler.holds_changed(actor)
+            self._runner.holds_changed(actor)
         return self.lookup.actor(actor)
 
     async def resume(self, actor: ActorId) -> ActorInfo | Unborn:
@@ -391,7 +393,7 @@ class Node(Look):
         self.lookup.expected(actor)
         await asyncio.to_thread(self._remove_holds, actor)
         if self._live:
-            self._scheduler.holds_changed(actor)
+            self._runner.holds_changed(actor)
         return self.lookup.expected(actor)
 
     async def set_name(self, name: str, actor: ActorId | None, *, expected: ActorId | None) -> None:

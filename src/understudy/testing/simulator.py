@@ -1,4 +1,4 @@
-"""A node without threads: every turn of its scheduler, every commit and every crash is one call of a test.
+"""A node without threads: the scheduler, driven by hand. Every turn, every commit and every crash is one call of a test.
 
 The law: the same calls on the same store give the same history, so a bad day that was found once can be had again.
 """
@@ -11,11 +11,16 @@ from typing import Any, Final
 
 from understudy.actors.contract import Capability, LiveEngine, StepResult
 from understudy.engines.python.engine import PythonEngine
+from understudy.kernel.advance import Plan
+from understudy.node.holds import Holds
 from understudy.node.intake.reception import Reception, Sending
 from understudy.node.looking.lookup import Lookup
-from understudy.node.running.async_wits import AsyncWits, Control, OnDone
-from understudy.node.running.committer import MAX_BATCH, Done
-from understudy.node.running.scheduler import MAX_AHEAD, MAX_BURST, Scheduler, Tag
+from understudy.node.running.committer import MAX_BATCH, MAX_QUEUED, Committer
+from understudy.node.running.delays import Delays
+from understudy.node.running.events import CallWaits, Committed, Event, Finished, Job, Tag
+from understudy.node.running.executor import Executor
+from understudy.node.running.runner import MAX_BURST
+from understudy.node.running.scheduler import MAX_AHEAD, Scheduler
 from understudy.objects.codec import Block
 from understudy.objects.ids import Id, MessageId
 from understudy.objects.mailbox import QUEUE
@@ -49,26 +54,33 @@ class Simulator:
         self._time_us = start_us
         self._loop = asyncio.new_event_loop()
         self._tasks: list[asyncio.Task[MessageId]] = []
-        self._wits = _LoopWits(self._loop)
+        self._wits: set[asyncio.Task[None]] = set()
+        self._mail: list[Event] = []
+        reader = InFlight(self.reader)
+        engines = engines or {"python": PythonEngine()}
         self._scheduler = Scheduler(
-            backend=backend,
-            reader=InFlight(self.reader),
-            engines=engines or {"python": PythonEngine()},
+            backend=backend, reader=reader, engines=engines, holds=Holds(backend), run_ahead=run_ahead
+        )
+        self._executor = Executor(
+            reader=reader,
+            engines=engines,
             capabilities=capabilities or {},
             secret=backend.row(meta_row("secret")) or b"",
             clock=self._clock,
-            on_durable=self._on_durable,
-            on_failure=self._on_failure,
-            run_ahead=run_ahead,
-            monotonic=lambda: self._time_us / 1_000_000,
-            async_wits=self._wits,
         )
-        self._reception = Reception(backend, self._scheduler.committer)
+        self._committer: Committer[Tag] = Committer(
+            backend, on_done=lambda done: self._mail.append(Committed(done)), on_failure=self._on_failure
+        )
+        self._reception = Reception(backend, self._committer)
 
     @property
     def busy(self) -> bool:
         """True if a turn or a commit has something to do, now or once the clock has gone on."""
-        return self._scheduler.busy or bool(self._scheduler.committer.queued or self._wits.running)
+        return self._scheduler.busy or bool(self._mail or self._committer.queued or self._wits)
+
+    def delays(self) -> Delays:
+        """What holds actors up at this moment."""
+        return self._scheduler.delays()
 
     def send(
         self,
@@ -102,13 +114,13 @@ class Simulator:
 
     def turn(self, *, burst: int = MAX_BURST) -> None:
         """Let the scheduler step at most `burst` actors."""
-        self._try(lambda: self._scheduler.turn(wait=False, burst=burst))
+        self._try(lambda: self._turn(burst))
         self.look_around()
 
     def commit(self, *, most: int = MAX_BATCH) -> None:
         """Make the oldest units durable, at most so many, with one sync."""
-        if self._scheduler.committer.queued:
-            self._try(lambda: self._scheduler.committer.commit(most=most))
+        if self._committer.queued:
+            self._try(lambda: self._committer.commit(most=most))
         self.look_around()
 
     def look_around(self) -> None:
@@ -136,6 +148,45 @@ class Simulator:
         self._loop.run_until_complete(_cancel_all(self._loop))
         self._loop.close()
 
+    def _turn(self, burst: int) -> None:
+        """What the runner does between two waits, in the same order."""
+        scheduler, output = self._scheduler, self._scheduler.output
+        if output:
+            self._committer.submit(output.take_units())
+        events, self._mail = self._mail, []
+        scheduler.advance(events, self._now)
+        for start in output.take_calls():
+            start()
+        for done in output.take_durable():
+            self._reception.on_durable(done)
+        for _ in range(burst):
+            if not scheduler.has_ready or self._committer.queued >= MAX_QUEUED:
+                return
+            job = scheduler.next_job(self._now)
+            if job is not None:
+                self._step(job)
+
+    def _step(self, job: Job) -> None:
+        plan, result = self._executor.run(
+            job,
+            owner=lambda: self._scheduler.owner(job),
+            when_durable=lambda start: self._mail.append(CallWaits(job.entry, start)),
+            leave=lambda: False,
+        )
+        if not isinstance(result, StepResult | Exception):
+            task = self._loop.create_task(self._wait_for(job, plan, result))
+            self._wits.add(task)
+            task.add_done_callback(self._wits.discard)
+        elif self._scheduler.finish(Finished(job, plan, result), self._now):
+            self._scheduler.took(job, self._now)
+
+    async def _wait_for(self, job: Job, plan: Plan | None, awaitable: Awaitable[StepResult]) -> None:
+        try:
+            result: StepResult | Exception = await awaitable
+        except Exception as error:
+            result = error
+        self._mail.append(Finished(job, plan, result))
+
     def _try(self, action: Callable[[], Any]) -> None:
         if self.crashed:
             return
@@ -144,44 +195,17 @@ class Simulator:
         except Crash:
             self.crashed = True
 
+    @property
+    def _now(self) -> float:
+        """The same clock in seconds."""
+        return self._time_us / 1_000_000
+
     def _clock(self) -> int:
         self._time_us += 1
         return self._time_us
 
-    def _on_durable(self, done: Sequence[Done[Tag]]) -> None:
-        self._reception.on_durable(done)
-
     def _on_failure(self, error: BaseException) -> None:
         self.failure = error
-
-
-class _LoopWits(AsyncWits):
-    """Asynchronous wits on the simulator's own loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._own = loop
-        self.running: set[asyncio.Task[None]] = set()
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
-
-    def run(
-        self, awaitable: Awaitable[StepResult], *, actor: str, seconds: float | None, control: Control, done: OnDone
-    ) -> None:
-        task = self._own.create_task(_drive(awaitable, done))
-        self.running.add(task)
-        task.add_done_callback(self.running.discard)
-
-
-async def _drive(awaitable: Awaitable[StepResult], done: OnDone) -> None:
-    try:
-        result: StepResult | Exception = await awaitable
-    except Exception as error:
-        result = error
-    done(result)
 
 
 async def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:

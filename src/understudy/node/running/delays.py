@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
 
 from understudy.node.looking.lookup import READY, WAITS, ActorInfo, Pending
+from understudy.node.running.entry import ActorEntry, Status
 from understudy.objects.mailbox import mailbox_key
 
 
@@ -44,3 +45,14 @@ class Delays(Struct, frozen=True, kw_only=True):
             if text in reasons and info.status == READY:
                 return msgspec.structs.replace(info, status=status, reason=reasons[text])
         return info
+
+
+def delays_of(entries: Sequence[ActorEntry]) -> Delays:
+    """What holds these actors up at this moment. From any thread: what changes meanwhile is copied first."""
+    return Delays(
+        stuck={entry.actor.text: entry.error for entry in entries if entry.error is not None},
+        slowed={entry.actor.text: entry.slowed for entry in entries if entry.slowed is not None},
+        host={(entry.actor.text, key): why for entry in entries for key, why in list(entry.host_errors.items())},
+        running=frozenset(entry.actor.text for entry in entries if entry.status is Status.RUNNING),
+        attempts={(entry.actor.text, key): count for entry in entries for key, count in list(entry.attempts.items())},
+    )

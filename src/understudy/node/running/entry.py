@@ -11,7 +11,6 @@ from understudy.kernel.actor import Actor
 from understudy.kernel.deliver import Waiting
 from understudy.kernel.policy import Policy
 from understudy.node.holds import Hold
-from understudy.node.running.marks import NO_SLOT
 from understudy.node.running.pace import Pace
 from understudy.objects.ids import Id
 
@@ -28,21 +27,23 @@ class Status(Enum):
 class ActorEntry:
     """An actor at its newest step, which may not be durable yet.
 
-    `ahead` counts steps submitted and not yet durable, `singles` how many messages still run alone after a batch failed.
-    `pace` is what the messages of its code cost (None: not needed yet), `began` when its running step began.
-    `slow` says that its last step took so long that the next one had better not hold up the others from its beginning.
-    `attempts` counts tries per inbox key. `overflow` says that the store holds waiting messages that `waiting` does not,
-    `more_updates` the same of the update lane. `held` is why it takes only updates. `suspect` counts the messages that are
-    tried alone, because the process ended while one of them ran. `slot` is the mark of the step that runs,
-    `slowed` is why it rests before it takes more than updates, `host_errors` what the machine lacked, per inbox key.
-    `error` is why it is stuck.
+    - `ahead`: how many of its steps are submitted and not yet durable
+    - `singles`: how many messages still run alone after a batch failed
+    - `pace`: what the messages of its code cost (None: not needed yet)
+    - `slow`: its last step held its thread for long, so the next one had better not hold up others from its beginning
+    - `attempts`: of each inbox key that is tried again, how often
+    - `host_errors`: of each such key, what the machine lacked
+    - `overflow`, `more_updates`: the store holds waiting messages (in the update lane) that `waiting` does not
+    - `held`: why it takes only updates
+    - `suspect`: how many messages are tried alone, because the process ended while one of them ran
+    - `slowed`: why it rests before it takes more than updates
+    - `error`: why it is stuck
     """
 
     __slots__ = (
         "actor",
         "ahead",
         "attempts",
-        "began",
         "error",
         "held",
         "host_errors",
@@ -53,7 +54,6 @@ class ActorEntry:
         "policy",
         "policy_id",
         "singles",
-        "slot",
         "slow",
         "slowed",
         "status",
@@ -68,7 +68,6 @@ class ActorEntry:
         self.waiting = Waiting()
         self.singles = 0
         self.slow = False
-        self.began = 0.0
         self.pace: Pace | None = None
         self.attempts: dict[str, int] = {}
         self.overflow = False
@@ -76,7 +75,6 @@ class ActorEntry:
         self.held: Hold | None = None
         self.suspect = 0
         self.host_errors: dict[str, str] = {}
-        self.slot = NO_SLOT
         self.slowed: str | None = None
         self.owner: str | None = None
         self.policy: Policy | None = None

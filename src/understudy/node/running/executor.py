@@ -1,0 +1,75 @@
+"""The executor: prepares a job and runs the wit, on the thread that calls it. It touches nothing of the scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+
+from understudy.actors.contract import LiveEngine, StepResult
+from understudy.kernel.advance import Plan, prepare
+from understudy.kernel.seeds import Seeds
+from understudy.node.running.calls import CapabilityTable, LiveCalls, WhenDurable
+from understudy.node.running.events import Job
+from understudy.objects.step import CUT, Outcome
+from understudy.store.reader import Reader, Staging
+
+
+class Execution(NamedTuple):
+    """What came of a job: a result, a wit that must be awaited, or what the host failed of (perhaps without a plan)."""
+
+    plan: Plan | None
+    result: StepResult | Awaitable[StepResult] | Exception
+
+
+class Executor:
+    """`clock` gives the time of steps, in microseconds; `secret` is what their seeds are derived from."""
+
+    def __init__(
+        self,
+        *,
+        reader: Reader,
+        engines: Mapping[str, LiveEngine],
+        capabilities: CapabilityTable,
+        secret: bytes,
+        clock: Callable[[], int],
+    ) -> None:
+        self._reader = reader
+        self._engines = engines
+        self._capabilities = capabilities
+        self._seeds = Seeds(secret)
+        self._clock = clock
+
+    def run(
+        self, job: Job, *, owner: Callable[[], str], when_durable: WhenDurable, leave: Callable[[], bool]
+    ) -> Execution:
+        """Load the wit, which runs its modules, and run it: all of this may take for ever. Raises nothing.
+
+        `owner`, `when_durable` and `leave` as in `prepare` and `LiveCalls`.
+        """
+        plan: Plan | None = None
+        try:
+            actor = job.entry.actor
+            plan = prepare(
+                actor,
+                job.taken,
+                time=self._clock(),
+                seed=self._seeds.seed(actor.head, job.taken),
+                staging=Staging(self._reader),
+                calls=LiveCalls(self._capabilities, actor, job.taken, when_durable=when_durable, leave=leave),
+                engines=self._engines,
+                owner=owner,
+                cut=job.cut,
+            )
+            if plan.program is None:
+                assert plan.result is not None
+                return Execution(plan, plan.result)
+            return Execution(plan, plan.program.run(plan.given))
+        except Exception as error:
+            return Execution(plan, error)
+
+
+def cut_at_deadline(plan: Plan, deadline_ms: int) -> StepResult:
+    """The result of a wit that took too long."""
+    assert plan.program is not None
+    outcome = Outcome(CUT, "Deadline", f"the wit was stopped after {deadline_ms:,} ms")
+    return StepResult(engine=plan.program.engine, core=plan.actor.core, outcome=outcome)

@@ -1,0 +1,298 @@
+"""The runner: drives the scheduler with threads, a clock and the store. docs/THREADS.md says what crosses between them.
+
+The law: durable, then visible: what a step did is committed first, and told by the thread that holds the token.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from understudy.actors.contract import LiveEngine, StepResult
+from understudy.kernel.advance import Plan
+from understudy.node.holds import Holds
+from understudy.node.running.async_wits import AsyncWits
+from understudy.node.running.calls import CapabilityTable
+from understudy.node.running.committer import MAX_QUEUED, Committer, Done
+from understudy.node.running.delays import Delays
+from understudy.node.running.entry import ActorEntry, Status
+from understudy.node.running.events import CallWaits, Committed, Event, Finished, HoldsChanged, Job, Opened, Tag
+from understudy.node.running.executor import Execution, Executor, cut_at_deadline
+from understudy.node.running.forks import end_copy
+from understudy.node.running.marks import Flag, Mark, Marks, What
+from understudy.node.running.scheduler import MAX_AHEAD, Scheduler
+from understudy.node.running.slow_wits import Run
+from understudy.node.running.token import Token
+from understudy.node.running.watchdog import Watchdog
+from understudy.objects.ids import ActorId
+from understudy.objects.mailbox import UPDATE
+from understudy.store.port import Backend
+from understudy.store.verified import InFlight
+
+MAX_BURST: Final = 512  # steps between two looks at the mail: long enough to be cheap, short enough to be fair
+BURST_SECONDS: Final = 0.02  # the same for wits that compute: what a burst made waits for its end to be committed
+STOP_SECONDS: Final = 5.0  # how long a stop waits for the thread that holds the token
+
+_log = logging.getLogger("understudy.runner")
+
+
+class _TokenLost(Exception):
+    """This thread took too long: another one holds the token now."""
+
+
+class Runner:
+    """Steps actors until stopped. Its public methods may be called from any thread.
+
+    `on_durable` is told of each durable step by the thread that holds the token; it must be quick and must not raise.
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        reader: InFlight,
+        engines: Mapping[str, LiveEngine],
+        capabilities: CapabilityTable,
+        secret: bytes,
+        clock: Callable[[], int],
+        on_durable: Callable[[Sequence[Done[Tag]]], None],
+        on_failure: Callable[[BaseException], None],
+        run_ahead: int = MAX_AHEAD,
+        holds: Holds | None = None,
+        marks: Marks | None = None,
+    ) -> None:
+        self._on_durable = on_durable
+        self._on_failure = on_failure
+        self._marks = marks or Marks()
+        self._scheduler = Scheduler(
+            backend=backend, reader=reader, engines=engines, holds=holds or Holds(backend), run_ahead=run_ahead
+        )
+        self._executor = Executor(reader=reader, engines=engines, capabilities=capabilities, secret=secret, clock=clock)
+        self._mail: deque[Event | Callable[[], None]] = deque()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._failed = False
+        self._stopped = threading.Event()
+        self._async_wits = AsyncWits()
+        self._token = Token(self._hold_token)
+        self._watchdog = Watchdog(self._token, self._async_wits, self._is_token_wanted)
+        self.committer: Committer[Tag] = Committer(
+            backend, on_done=lambda done: self._post(Committed(done)), on_failure=self._fail
+        )
+
+    def start(self, *, only_updates: bool = False) -> None:
+        """Step what the store says is pending. With `only_updates` that begins with `let_all_step`; births are let through."""
+        self._scheduler.start(only_updates=only_updates)
+        self.committer.start()
+        self._async_wits.start()
+        self._token.start()
+        self._watchdog.start()
+
+    def stop(self) -> None:
+        """Finish the running step, commit everything, end all threads. Wits that still run are left behind."""
+        self._stopping = True
+        self._post(lambda: None)
+        self._stopped.wait(timeout=STOP_SECONDS)
+        # Who holds the token after that must not hand over anything any more.
+        self._end()
+        self._async_wits.stop()
+        self.committer.stop()
+        self._marks.close()
+        # What became durable during the stop was not told to anybody yet.
+        for item in list(self._mail):
+            if isinstance(item, Committed):
+                self._on_durable(item.done)
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Run something quick on the thread that holds the token, between two steps."""
+        self._post(action)
+
+    def let_all_step(self) -> None:
+        """End the time in which only updates were taken."""
+        self._post(Opened())
+
+    def holds_changed(self, actor: ActorId) -> None:
+        """Heed a change of the holds on an actor."""
+        self._post(HoldsChanged(actor))
+
+    def entries(self) -> Iterable[ActorEntry]:
+        """The actors in memory. Only within `call`."""
+        return self._scheduler.entries()
+
+    def delays(self, actor: ActorId | None = None) -> Delays:
+        """What holds actors up at this moment, or one of them."""
+        return self._scheduler.delays(actor)
+
+    def _post(self, item: Event | Callable[[], None]) -> None:
+        with self._wake:
+            self._mail.append(item)
+            self._wake.notify()
+
+    def _fail(self, error: BaseException) -> None:
+        with self._wake:
+            again, self._failed = self._failed, True
+            self._stopping = True
+            self._end()
+            self._wake.notify_all()
+        # What fails because of the first failure says nothing new.
+        if not again:
+            self._on_failure(error)
+
+    def _end(self) -> None:
+        self._stopped.set()
+        self._watchdog.stop()
+
+    def _is_token_wanted(self, now: float) -> bool:
+        return bool(self._mail) or self._scheduler.busy or self._scheduler.is_overdue(now)
+
+    # From here on: the thread that holds the token alone, but where it says otherwise.
+
+    def _hold_token(self, epoch: int) -> None:
+        try:
+            while not self._stopping:
+                self._turn(epoch)
+            if not self._stopped.is_set():
+                self._submit()
+                self._end()
+        except _TokenLost:
+            pass
+        except BaseException as error:
+            # A loop that dies silently would leave every actor waiting for ever.
+            _log.critical("the scheduler died", exc_info=error)
+            self._fail(error)
+
+    def _turn(self, epoch: int) -> None:
+        """Hand over what was made, take the mail (wait for some), step."""
+        # First: a thread that takes the token over finds units that the one before it could not hand over.
+        self._submit()
+        events: list[Event] = []
+        for item in self._take_mail():
+            if callable(item):
+                item()
+            else:
+                events.append(item)
+        self._scheduler.advance(events, time.monotonic())
+        self._tell()
+        self._burst(epoch)
+
+    def _take_mail(self) -> list[Event | Callable[[], None]]:
+        with self._wake:
+            while not self._mail and not self._may_step() and not self._stopping:
+                moment = self._scheduler.next_moment
+                pause = None if moment is None else moment - time.monotonic()
+                if pause is not None and pause <= 0:
+                    break
+                self._wake.wait(pause)
+            items = list(self._mail)
+            self._mail.clear()
+        return items
+
+    def _may_step(self) -> bool:
+        return self._scheduler.wants_turn or (self._scheduler.has_ready and self.committer.queued < MAX_QUEUED)
+
+    def _submit(self) -> None:
+        if self._scheduler.output:
+            self.committer.submit(self._scheduler.output.take_units())
+
+    def _tell(self) -> None:
+        for start in self._scheduler.output.take_calls():
+            start()
+        for done in self._scheduler.output.take_durable():
+            self._on_durable(done)
+
+    def _burst(self, epoch: int) -> None:
+        scheduler = self._scheduler
+        now = time.monotonic()
+        until = now + BURST_SECONDS
+        for _ in range(MAX_BURST):
+            if not scheduler.has_ready or self._stopping or self.committer.queued >= MAX_QUEUED or now > until:
+                return
+            job = scheduler.next_job(now)
+            if job is not None:
+                self._step(job, epoch)
+            now = time.monotonic()
+
+    def _step(self, job: Job, epoch: int) -> None:
+        run = Run(job.entry.actor.text, job.began, threading.get_ident())
+        self._token.run_begins(run)
+        self._watchdog.wake()
+        if job.entry.slow:
+            self._token.leave(run)
+        slot = self._marks.enter(self._mark(job))
+        plan, result = self._execute(job, run)
+        end_copy()
+        now = time.monotonic()
+        held_thread = self._token.is_long(now - job.began)
+        keeps_token = self._token.run_ends(run, epoch)
+        if isinstance(result, StepResult | Exception):
+            self._marks.leave(slot)
+            finished = Finished(job, plan, result, held_thread)
+            if keeps_token:
+                if self._scheduler.finish(finished, now):
+                    self._scheduler.took(job, time.monotonic())
+                return
+            self._post(finished)
+        else:
+            assert plan is not None
+            self._marks.change(slot, Flag.WAITING)
+            waiting = _Waiting(job, plan, result, slot)
+            if keeps_token:
+                self._wait_for(waiting)
+                return
+            self._post(lambda: self._wait_for(waiting))
+        raise _TokenLost
+
+    def _execute(self, job: Job, run: Run) -> Execution:
+        """What a job comes to; others may get the token meanwhile."""
+        return self._executor.run(
+            job,
+            owner=lambda: self._scheduler.owner(job),
+            when_durable=lambda start: self._post(CallWaits(job.entry, start)),
+            leave=lambda: self._token.leave_to_wait(run),
+        )
+
+    def _mark(self, job: Job) -> Mark:
+        is_alone = job.is_trial and not self._token.is_shared and self._async_wits.is_idle
+        name = UPDATE if job.taken[0].message.lane == UPDATE else ""
+        return Mark(job.entry.actor.id, What.STEP, Flag.ALONE if is_alone else Flag.RUNNING, name, len(job.taken))
+
+    def _wait_for(self, waiting: _Waiting) -> None:
+        """Run an asynchronous wit to its end on an event loop, which posts what becomes of it."""
+        job, plan, awaitable, slot = waiting
+        if job.entry.status is not Status.RUNNING:
+            # The head it would run on was lost while it began.
+            self._marks.leave(slot)
+            return
+        deadline_ms = self._scheduler.deadline_ms(job)
+        is_over = False
+
+        def control(has_it: bool) -> None:
+            end_copy()
+            # What a wit leaves behind runs on after its step, when the slot is another's.
+            if not is_over:
+                self._marks.change(slot, Flag.RUNNING if has_it else Flag.WAITING)
+
+        def done(result: StepResult | Exception) -> None:
+            nonlocal is_over
+            is_over = True
+            self._marks.leave(slot)
+            if isinstance(result, TimeoutError) and deadline_ms is not None:
+                result = cut_at_deadline(plan, deadline_ms)
+            self._post(Finished(job, plan, result))
+
+        seconds = None if deadline_ms is None else deadline_ms / 1000
+        self._async_wits.run(awaitable, actor=job.entry.actor.text, seconds=seconds, control=control, done=done)
+        self._watchdog.wake()
+
+
+class _Waiting(NamedTuple):
+    """An asynchronous wit that has begun: its mark stays in its slot until its end."""
+
+    job: Job
+    plan: Plan
+    awaitable: Awaitable[StepResult]
+    slot: int

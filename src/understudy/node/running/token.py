@@ -1,0 +1,120 @@
+"""The token: the one thread that holds it steps actors. A wit that keeps it too long runs on without it.
+
+The law: at most one thread holds the token, and who has lost it touches no entry and no output any more.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from understudy.node.running.slow_wits import Run
+
+MAX_THREADS: Final = 64  # wits that never return keep their thread; beyond this the token stays where it is
+# The same where wits wait for an answer, which has an end; beyond this they are run again.
+MAX_WAITING_THREADS: Final = 512
+TOKEN_SECONDS: Final = 0.02  # how long a wit may hold the token while others are ready
+
+
+class Token:
+    """`work` is what a thread does while it holds the token. It is given its epoch, which `run_ends` wants to hear."""
+
+    def __init__(self, work: Callable[[int], None]) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._epoch = 0
+        self._threads = 0
+        self._running: Run | None = None
+        self._left: list[Run] = []
+
+    def start(self) -> None:
+        """Give the token to the first thread."""
+        with self._lock:
+            self._hand_over()
+
+    def run_begins(self, run: Run) -> None:
+        """The thread that holds the token runs a wit from here on."""
+        self._running = run
+
+    def run_ends(self, run: Run, epoch: int) -> bool:
+        """The wit has returned. False if its thread has lost the token meanwhile."""
+        with self._lock:
+            if self._epoch != epoch:
+                # What runs now is another thread's: without it nobody would watch that one.
+                self._left.remove(run)
+                return False
+            self._running = None
+            return True
+
+    def leave(self, run: Run, most: int = MAX_THREADS) -> None:
+        """Let a wit run on without the token, which a fresh thread gets; not if it is done, or if too many do so."""
+        with self._lock:
+            if self._running is not run or self._threads >= most:
+                return
+            self._running = None
+            self._left.append(run)
+            try:
+                self._hand_over()
+            except RuntimeError:
+                # The machine gives no thread: better one wit that holds up the others than nobody who steps.
+                self._running = run
+                self._left.remove(run)
+
+    def leave_to_wait(self, run: Run) -> bool:
+        """The same for a wit that is about to wait for an answer. True if others step meanwhile."""
+        self.leave(run, MAX_WAITING_THREADS)
+        return self._running is not run
+
+    def leave_if_long(self, now: float) -> None:
+        """The same for the wit that runs, if it has held the token for too long."""
+        run = self._running
+        if run is not None and self.is_long(now - run.since):
+            self.leave(run)
+
+    def is_long(self, seconds: float) -> bool:
+        """True for a run that should have left the token."""
+        return seconds >= TOKEN_SECONDS
+
+    @property
+    def seconds_between_looks(self) -> float:
+        """How often somebody should look whether a wit keeps it too long."""
+        return TOKEN_SECONDS / 2
+
+    @property
+    def epoch(self) -> int:
+        """How often the token was handed over."""
+        return self._epoch
+
+    @property
+    def is_shared(self) -> bool:
+        """True if wits run on without it."""
+        return bool(self._left)
+
+    @property
+    def is_idle(self) -> bool:
+        """True if no wit runs, with it or without."""
+        return self._running is None and not self._left
+
+    def runs(self) -> list[Run]:
+        """The wits that run."""
+        with self._lock:
+            return [*self._left, *([] if self._running is None else [self._running])]
+
+    def _hand_over(self) -> None:
+        self._epoch += 1
+        self._threads += 1
+        epoch = self._epoch
+        try:
+            threading.Thread(target=self._hold, args=(epoch,), name=f"understudy-steps-{epoch}", daemon=True).start()
+        except RuntimeError:
+            self._epoch -= 1
+            self._threads -= 1
+            raise
+
+    def _hold(self, epoch: int) -> None:
+        try:
+            self._work(epoch)
+        finally:
+            with self._lock:
+                self._threads -= 1

@@ -1,0 +1,96 @@
+"""Trials: an actor that may have ended the process runs alone once more; then it is trusted, or found again as the culprit.
+
+The law: a hold ends in the same unit as the step that ends it.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from understudy.kernel.seal import Sealed
+from understudy.node.holds import Holds, Kind, rows_without
+from understudy.node.running.entry import ActorEntry
+from understudy.node.running.events import Output
+from understudy.node.running.gate import Gate
+from understudy.node.running.table import ActorTable
+from understudy.objects.mailbox import UPDATE
+from understudy.objects.step import CUT, Outcome
+from understudy.store.port import Unit
+
+PROCESS_ENDED = "ProcessEnded"
+
+_log = logging.getLogger("understudy.scheduler")
+
+
+class Trials:
+    """Begins and ends trials at the gate. What returns True has ended one: all actors may step again."""
+
+    def __init__(self, gate: Gate, table: ActorTable, holds: Holds, output: Output) -> None:
+        self._gate = gate
+        self._table = table
+        self._holds = holds
+        self._output = output
+
+    def begin_next(self, now: float) -> ActorEntry | None:
+        """The actor whose trial begins now, if it is time for one."""
+        while self._gate.wants_suspect:
+            entry = self._table.get(self._gate.next_suspect())
+            if not entry.suspect:
+                continue
+            if not len(entry.waiting):
+                entry.overflow = entry.more_updates = True
+            _log.warning("actor %s may have ended the process: it is tried alone now", entry.actor.text)
+            self._gate.begin(entry, now)
+            return entry
+        return None
+
+    def end_overdue(self, now: float) -> bool:
+        """End the trial that takes too long."""
+        if not self._gate.is_overdue(now):
+            return False
+        self._gate.end()
+        return True
+
+    def acquit(self, entry: ActorEntry) -> bool:
+        """It ran, or had nothing to run, and the process goes on: it is trusted, if it is the one that is tried."""
+        if entry is not self._gate.alone:
+            return False
+        self._holds.forget(entry.actor.id, [Kind.STEPS])
+        self._output.commit(None, Unit(rows=rows_without(entry.actor.id, [Kind.STEPS])))
+        self._table.look_at_holds(entry)
+        self._gate.end()
+        return True
+
+    def end_holds(self, entry: ActorEntry, sealed: Sealed) -> tuple[Unit, bool]:
+        """The unit of a step, which also removes the holds that end with it: what was tried is trusted, an update cures."""
+        ended = self._ended_by(entry, sealed)
+        if not ended:
+            return sealed.unit, False
+        self._holds.forget(entry.actor.id, ended)
+        self._table.look_at_holds(entry)
+        unit = msgspec.structs.replace(sealed.unit, rows=[*sealed.unit.rows, *rows_without(entry.actor.id, ended)])
+        if entry is not self._gate.alone:
+            return unit, False
+        self._gate.end()
+        return unit, True
+
+    def _ended_by(self, entry: ActorEntry, sealed: Sealed) -> list[Kind]:
+        if entry.held is None and not entry.suspect and self._holds.get(entry.actor.id, Kind.QUERIES) is None:
+            return []
+        is_update = sealed.consumed[0].message.lane == UPDATE
+        if is_update and (sealed.step.outcome is None or sealed.step.outcome.code == PROCESS_ENDED):
+            return [Kind.STEPS, Kind.QUERIES]
+        if not entry.suspect:
+            return []
+        entry.suspect -= len(sealed.consumed)
+        return [Kind.STEPS] if entry.suspect <= 0 else []
+
+
+def cut_of(entry: ActorEntry, lane: str) -> Outcome | None:
+    """How a step ends without being run: an update that ended the process again and again must not stay before its cure."""
+    held = entry.held
+    if held is None or not held.is_update or lane != UPDATE:
+        return None
+    return Outcome(CUT, PROCESS_ENDED, f"this update was not applied: {held.reason}")

@@ -9,7 +9,8 @@ import pytest
 
 from understudy.node.errors import NodeFailed
 from understudy.node.intake.reception import Found, Reception, Sending
-from understudy.node.running.committer import Committer, Done
+from understudy.node.running.committer import Committer
+from understudy.node.running.done import Done
 from understudy.node.running.events import Tag
 from understudy.objects.ids import MessageId, node_id, raw_id
 from understudy.objects.mailbox import QUEUE

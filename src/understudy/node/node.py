@@ -37,7 +37,7 @@ from understudy.node.intake.reception import Answer, Found, Reception, Sending, 
 from understudy.node.looking.feed import Event, Feed
 from understudy.node.looking.look import Look, read_meta
 from understudy.node.looking.lookup import ActorInfo, Page, Pending, Unborn
-from understudy.node.running.committer import Done
+from understudy.node.running.done import Done
 from understudy.node.running.events import Tag
 from understudy.node.running.forks import guard_forks
 from understudy.node.running.marks import Marks

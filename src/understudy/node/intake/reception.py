@@ -19,7 +19,8 @@ from understudy.actors.contract import Delivery
 from understudy.kernel.accept import accept
 from understudy.kernel.seal import Sealed
 from understudy.node.errors import Busy, Conflict, KeyReused, NodeFailed
-from understudy.node.running.committer import MAX_QUEUED, Committer, Done
+from understudy.node.running.committer import MAX_QUEUED, Committer
+from understudy.node.running.done import Done
 from understudy.node.running.events import Tag
 from understudy.objects.codec import Block
 from understudy.objects.ids import ActorId, Id, MessageId, StepId

@@ -7,23 +7,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, TypeVar
 
+from understudy.node.running.done import Done
 from understudy.store.errors import StoreClosed, StoreError
-from understudy.store.port import Backend, Receipt, Unit
+from understudy.store.port import Backend, Unit
 
 MAX_BATCH: Final = 512  # units to a commit: one sync of 100 units costs about 1.5 times that of one
 MAX_QUEUED: Final = 4096  # above, nobody may submit work from outside, and the scheduler waits
 
 Tag = TypeVar("Tag")
-
-
-class Done(NamedTuple, Generic[Tag]):
-    """A unit that is durable, or whose compare-and-set failed, with what its submitter tied to it."""
-
-    tag: Tag
-    unit: Unit
-    receipt: Receipt
 
 
 class Committer(Generic[Tag]):

@@ -9,7 +9,7 @@ from msgspec import Struct
 from understudy.actors.contract import Delivery, StepResult
 from understudy.kernel.advance import Plan
 from understudy.kernel.seal import Sealed
-from understudy.node.running.committer import Done
+from understudy.node.running.done import Done
 from understudy.node.running.entry import ActorEntry
 from understudy.objects.ids import ActorId
 from understudy.objects.step import Outcome

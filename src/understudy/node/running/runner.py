@@ -17,8 +17,9 @@ from understudy.kernel.advance import Plan
 from understudy.node.holds import Holds
 from understudy.node.running.async_wits import AsyncWits
 from understudy.node.running.calls import CapabilityTable
-from understudy.node.running.committer import MAX_QUEUED, Committer, Done
+from understudy.node.running.committer import MAX_QUEUED, Committer
 from understudy.node.running.delays import Delays
+from understudy.node.running.done import Done
 from understudy.node.running.entry import ActorEntry, Status
 from understudy.node.running.events import CallWaits, Committed, Event, Finished, HoldsChanged, Job, Opened, Tag
 from understudy.node.running.executor import Execution, Executor, cut_at_deadline

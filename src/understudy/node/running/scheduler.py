@@ -24,8 +24,8 @@ from understudy.kernel.seal import Sealed, recordable, seal
 from understudy.node.holds import Holds
 from understudy.node.running.alarms import Alarms
 from understudy.node.running.batches import Batches
-from understudy.node.running.committer import Done
 from understudy.node.running.delays import Delays, delays_of
+from understudy.node.running.done import Done
 from understudy.node.running.entry import ActorEntry, Status
 from understudy.node.running.events import (
     CallWaits,

@@ -1,4 +1,4 @@
-"""A node that has nothing to do does nothing, and leaves the process as it was."""
+"""The watchdog sleeps while nothing runs; and a node leaves the process that it is in as it was."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.node.stage import gates
 from understudy.node.running.async_wits import AsyncWits
 
 
-def test_the_watch_sleeps_while_nothing_runs_and_wakes_for_what_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_watchdog_sleeps_while_nothing_runs_and_wakes_for_what_does(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[None] = []
     relieve = AsyncWits.relieve
 

@@ -1,0 +1,357 @@
+"""The scheduler by itself: events and the time go in, jobs and output come out. No thread, no clock, no event loop."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.node.stage import WIT, everything
+from understudy.actors.contract import Delivery, StepResult
+from understudy.actors.errors import HostFailed
+from understudy.engines.python.engine import PythonEngine
+from understudy.kernel.accept import accept
+from understudy.node.holds import SUSPECT, Hold, Holds, Kind
+from understudy.node.running.done import Done
+from understudy.node.running.events import CallWaits, Committed, Finished, HoldsChanged, Job, Opened, Tag
+from understudy.node.running.executor import Executor
+from understudy.node.running.gate import ALONE_SECONDS
+from understudy.node.running.scheduler import HOST_RETRY, Scheduler
+from understudy.objects.codec import Block, raw_block
+from understudy.objects.ids import ActorId, StepId
+from understudy.objects.mailbox import QUEUE, UPDATE, Cursor, mailbox_key
+from understudy.objects.message import GENESIS
+from understudy.objects.patch import patch_block
+from understudy.store.keys import META, head_ref
+from understudy.store.memory import MemoryBackend
+from understudy.store.port import Move, Unit
+from understudy.store.reader import Staging
+from understudy.store.verified import Grit, InFlight
+from understudy.testing.model import stage_files
+
+NODE = Path(__file__).parents[2] / "src/understudy/node"
+IMPURE = {
+    "threading",
+    "time",
+    "asyncio",
+    "queue",
+    "concurrent",
+    "random",
+    "socket",
+    "os",
+    "select",
+    "subprocess",
+    "mmap",
+}
+ANN = "out/node/ann"
+
+
+class Machine:
+    """A scheduler on a store in memory, whose jobs and commits are done when a test says so."""
+
+    def __init__(self, *, run_ahead: int = 8) -> None:
+        self.backend = MemoryBackend()
+        self.grit = Grit(self.backend)
+        self.holds = Holds(self.backend)
+        reader = InFlight(self.grit)
+        engines = {"python": PythonEngine()}
+        self.scheduler = Scheduler(
+            backend=self.backend, reader=reader, engines=engines, holds=self.holds, run_ahead=run_ahead
+        )
+        self.executor = Executor(
+            reader=reader, engines=engines, capabilities={}, secret=b"secret", clock=self._clock_us
+        )
+        self.now = 100.0
+        self._cursors: dict[str, Cursor] = {}
+
+    def _clock_us(self) -> int:
+        return int(self.now * 1_000_000)
+
+    def stage(self, **files: str) -> tuple[ActorId, list[Block]]:
+        staging = Staging(self.grit)
+        core = stage_files(staging, {"wit": WIT, "policy": '{"batch": 1}', **files})
+        return ActorId(core), list(staging.new.values())
+
+    def offer(self, to: ActorId, type: str, block: Block, more: list[Block], lane: str = QUEUE) -> Delivery:
+        """Have a message from outside made durable and delivered."""
+        key = mailbox_key(str(to), lane)
+        delivery, unit = accept(
+            to=str(to),
+            sender=ANN,
+            type=type,
+            content=block.id,
+            blocks=more,
+            last=self._cursors.get(key),
+            lane=lane,
+            headers=None,
+            idempotency=None,
+        )
+        self._cursors[key] = Cursor(delivery.message.seq, delivery.id)
+        receipt = self.backend.commit([unit])[0]
+        self.scheduler.advance([Committed([Done(delivery, unit, receipt)])], self.now)
+        return delivery
+
+    def send(self, to: ActorId, type: str, content: str) -> Delivery:
+        block = raw_block(content.encode())
+        return self.offer(to, type, block, [block])
+
+    def update(self, to: ActorId, path: str, text: str) -> Delivery:
+        file = raw_block(text.encode())
+        patch = patch_block({path: file.id})
+        return self.offer(to, UPDATE, patch, [file, patch], UPDATE)
+
+    def job(self) -> Job:
+        """The next job there is."""
+        while self.scheduler.has_ready:
+            job = self.scheduler.next_job(self.now)
+            if job is not None:
+                return job
+        raise AssertionError("nobody has anything to do")
+
+    def rests(self) -> bool:
+        """True if nobody in line has anything to do."""
+        while self.scheduler.has_ready:
+            if self.scheduler.next_job(self.now) is not None:
+                return False
+        return True
+
+    def execute(self, job: Job) -> Finished:
+        plan, result = self.executor.run(
+            job, owner=lambda: self.scheduler.owner(job), when_durable=lambda _: None, leave=lambda: False
+        )
+        assert isinstance(result, StepResult | Exception)
+        return Finished(job, plan, result)
+
+    def step(self) -> Job:
+        """Do the next job there is."""
+        job = self.job()
+        self.scheduler.finish(self.execute(job), self.now)
+        return job
+
+    def commit(self, most: int = 100) -> list[Done[Tag]]:
+        """Make what was handed out durable, and say so."""
+        done = [Done(tag, unit, self.backend.commit([unit])[0]) for tag, unit in self.scheduler.output.take_units()]
+        self.scheduler.advance([Committed(done)], self.now)
+        return done
+
+    def born(self, **files: str) -> ActorId:
+        actor, blocks = self.stage(**files)
+        self.offer(actor, GENESIS, blocks[-1]._replace(id=actor), blocks)
+        self.step()
+        self.commit()
+        self.scheduler.output.take_durable()
+        return actor
+
+
+@pytest.fixture
+def machine() -> Machine:
+    machine = Machine()
+    machine.scheduler.start()
+    machine.scheduler.advance([], machine.now)
+    return machine
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_the_scheduler_and_its_parts_reach_no_thread_no_clock_and_no_lock() -> None:
+    seen: set[Path] = set()
+    found = [NODE / "running/scheduler.py"]
+    while found:
+        path = found.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for name in imports(path):
+            assert name.partition(".")[0] not in IMPURE, (path, name)
+            if name.startswith("understudy.node.running.") or name == "understudy.node.holds":
+                found.append(NODE.parents[1] / f"{name.replace('.', '/')}.py")
+    assert len(seen) > 10
+
+
+def test_nothing_to_do_is_nothing_to_wait_for(machine: Machine) -> None:
+    machine.born()
+    scheduler = machine.scheduler
+    assert not scheduler.busy and not scheduler.has_ready and not scheduler.wants_turn
+    assert scheduler.next_moment is None
+
+
+def test_an_actor_has_one_job_at_a_time(machine: Machine) -> None:
+    actor = machine.born()
+    machine.send(actor, "add", "1")
+    job = machine.job()
+    machine.send(actor, "add", "2")
+    assert not machine.scheduler.has_ready
+    machine.scheduler.finish(machine.execute(job), machine.now)
+    assert machine.job().taken[0].message.seq == job.taken[0].message.seq + 1
+
+
+def test_a_step_is_told_after_its_commit_and_not_before(machine: Machine) -> None:
+    actor = machine.born()
+    machine.send(actor, "add", "1")
+    machine.scheduler.output.take_durable()
+    machine.step()
+    assert machine.scheduler.output.take_durable() == []
+    done = machine.commit()
+    assert machine.scheduler.output.take_durable() == [done]
+
+
+def test_a_call_starts_when_every_step_before_it_is_durable(machine: Machine) -> None:
+    actor = machine.born()
+    for number in range(3):
+        machine.send(actor, "add", str(number))
+    machine.step()
+    machine.step()
+    job = machine.job()
+    calls = [lambda: None]
+    machine.scheduler.advance([CallWaits(job.entry, calls[0])], machine.now)
+    units = machine.scheduler.output.take_units()
+    for tag, unit in units:
+        assert machine.scheduler.output.take_calls() == []
+        done = Done(tag, unit, machine.backend.commit([unit])[0])
+        machine.scheduler.advance([Committed([done])], machine.now)
+    assert len(units) == 2 and machine.scheduler.output.take_calls() == calls
+    machine.scheduler.advance([CallWaits(job.entry, calls[0])], machine.now)
+    assert machine.scheduler.output.take_calls() == calls
+
+
+def lose_head(machine: Machine, actor: ActorId) -> None:
+    """As another process would: the head moves, so the unit that was handed out fails."""
+    head = machine.backend.ref(head_ref(actor))
+    assert head is not None
+    other = StepId(machine.grit.step(StepId(head)).parent or head)  # type: ignore[arg-type]
+    assert machine.backend.commit([Unit(moves=[Move(head_ref(actor), StepId(head), other)])])[0].conflict is None  # type: ignore[arg-type]
+
+
+def test_a_job_on_a_lost_head_ends_in_nothing_and_its_calls_never_start(machine: Machine) -> None:
+    actor = machine.born()
+    machine.send(actor, "add", "1")
+    machine.step()
+    machine.commit()
+    machine.send(actor, "add", "2")
+    machine.send(actor, "add", "3")
+    machine.step()
+    job = machine.job()
+    machine.scheduler.advance([CallWaits(job.entry, lambda: None)], machine.now)
+    finished = machine.execute(job)
+    lose_head(machine, actor)
+    assert machine.commit()[0].receipt.conflict is not None
+    machine.scheduler.advance([CallWaits(job.entry, lambda: None)], machine.now)
+    assert not machine.scheduler.finish(finished, machine.now)
+    assert machine.scheduler.output.take_calls() == [] and machine.scheduler.output.take_units() == []
+    # What it had taken is taken again, by the entry that came after.
+    assert machine.job().entry is not job.entry
+
+
+def test_a_duplicate_takes_its_row_away_only_when_the_step_that_consumed_it_is_durable(machine: Machine) -> None:
+    actor = machine.born()
+    delivery = machine.send(actor, "add", "1")
+    machine.step()
+    units = machine.scheduler.output.take_units()
+    again = Committed([Done(delivery, Unit(), machine.backend.commit([Unit()])[0])])
+    machine.scheduler.advance([again], machine.now)
+    assert machine.scheduler.output.take_units() == []
+    done = [Done(tag, unit, machine.backend.commit([unit])[0]) for tag, unit in units]
+    machine.scheduler.advance([Committed(done), again], machine.now)
+    assert [row.value for _, unit in machine.scheduler.output.take_units() for row in unit.rows] == [None]
+
+
+def test_an_actor_runs_ahead_of_its_durability_only_so_far() -> None:
+    machine = Machine(run_ahead=2)
+    machine.scheduler.start()
+    machine.scheduler.advance([], machine.now)
+    actor = machine.born()
+    for number in range(5):
+        machine.send(actor, "add", str(number))
+    machine.step()
+    machine.step()
+    assert not machine.scheduler.has_ready
+    machine.commit()
+    assert machine.scheduler.has_ready
+
+
+def test_what_the_machine_failed_of_is_tried_again_at_its_moment_and_not_before(machine: Machine) -> None:
+    actor = machine.born()
+    machine.send(actor, "add", "1")
+    job = machine.job()
+    machine.scheduler.finish(Finished(job, None, HostFailed("no room")), machine.now)
+    moment = machine.scheduler.next_moment
+    assert moment == machine.now + HOST_RETRY.delay_ms(1) / 1000 and machine.rests()
+    machine.scheduler.advance([], moment - 0.001)
+    assert machine.rests() and machine.scheduler.delays().attempts
+    machine.scheduler.advance([], moment)
+    assert machine.step().taken == job.taken and machine.scheduler.next_moment is None
+
+
+def test_a_host_that_breaks_leaves_the_actor_stuck_until_its_holds_are_looked_at(machine: Machine) -> None:
+    actor = machine.born()
+    machine.send(actor, "add", "1")
+    job = machine.job()
+    machine.scheduler.finish(Finished(job, None, OSError("broken")), machine.now)
+    assert machine.scheduler.delays().stuck == {str(actor): "OSError: broken"}
+    assert not machine.scheduler.has_ready
+    machine.scheduler.advance([HoldsChanged(actor)], machine.now)
+    assert machine.step().taken[0].message == job.taken[0].message
+
+
+def test_only_updates_and_births_are_handed_out_until_the_gate_is_opened() -> None:
+    machine = Machine()
+    machine.scheduler.start(only_updates=True)
+    machine.scheduler.advance([], machine.now)
+    actor = machine.born()
+    machine.send(actor, "add", "1")
+    assert not machine.scheduler.has_ready
+    machine.update(actor, "data/x", "new")
+    assert machine.step().taken[0].message.lane == UPDATE
+    assert not machine.scheduler.has_ready
+    machine.scheduler.advance([Opened()], machine.now)
+    assert machine.step().taken[0].message.type == "add"
+
+
+def test_a_suspect_is_tried_alone_and_the_others_wait_for_it_only_so_long() -> None:
+    machine = Machine()
+    machine.scheduler.start()
+    machine.scheduler.advance([], machine.now)
+    first, second = machine.born(nonce="1"), machine.born(nonce="2")
+    machine.holds.put({(first, Kind.STEPS): Hold(state=SUSPECT, reason="perhaps", since=0, messages=1)})
+    later = Scheduler(
+        backend=machine.backend, reader=InFlight(machine.grit), engines={"python": PythonEngine()}, holds=machine.holds
+    )
+    machine.send(first, "add", "1")
+    machine.send(second, "add", "1")
+    later.start()
+    later.advance([], machine.now)
+    machine.scheduler = later
+    job = machine.job()
+    assert job.is_trial and job.entry.actor.id == first and not later.has_ready
+    later.advance([], machine.now + ALONE_SECONDS - 0.1)
+    assert not later.has_ready
+    assert later.next_moment == machine.now + ALONE_SECONDS
+    later.advance([], machine.now + ALONE_SECONDS)
+    assert machine.job().entry.actor.id == second
+
+
+def play() -> list[tuple[bytes, bytes | None]]:
+    machine = Machine()
+    machine.scheduler.start()
+    machine.scheduler.advance([], machine.now)
+    actors = [machine.born(nonce=str(number)) for number in range(3)]
+    for number in range(6):
+        machine.now += 0.25
+        machine.send(actors[number % 3], "add", str(number))
+    while machine.scheduler.has_ready:
+        machine.step()
+    machine.commit()
+    # The name and the secret of a store are its own.
+    return [(key, value) for key, value in everything(machine.backend) if not key.startswith(META)]
+
+
+def test_the_same_events_at_the_same_times_make_the_same_store() -> None:
+    assert play() == play()

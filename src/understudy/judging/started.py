@@ -7,14 +7,17 @@ import socket
 from understudy.judging.fork_server import serve_forks
 from understudy.judging.judge import judge_for
 from understudy.judging.performer import perform_for
+from understudy.judging.shut_world import ask_what_machine
 from understudy.judging.wire import Pipe, ToPerformer
 
 
 def serve(fd: int) -> None:
     """Be the fork server of who is at the other end of `fd`."""
+    ask_what_machine()
     serve_forks(socket.socket(fileno=fd), judge_for, perform_for)
 
 
 def perform(fd: int) -> None:
     """Be a performer that nobody forked."""
+    ask_what_machine()
     perform_for(Pipe(fd, fd, ToPerformer))

@@ -10,7 +10,10 @@ import contextlib
 import io
 import re
 import shlex
+import socket
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +25,11 @@ from understudy.engines.python import resolver
 
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "tutorial").glob("*.md"))
 _BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+SERVICE_PORT = "8950"  # what the pages say; a free one takes its place
+PATIENCE = 30.0
+Jobs = list[subprocess.Popen[bytes]]
 
 
 class Block(NamedTuple):
@@ -49,14 +57,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
+@pytest.fixture
+def jobs() -> Iterator[Jobs]:
+    """What the reader's shell runs in the background; it ends with the page."""
+    jobs: Jobs = []
+    yield jobs
+    for job in jobs:
+        end(job)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_page_can_be_followed_from_its_first_line_to_its_last(page: Path, folder: Path) -> None:
-    for block in blocks_of(page.read_text(encoding="utf-8")):
+def test_the_page_can_be_followed_from_its_first_line_to_its_last(page: Path, folder: Path, jobs: Jobs) -> None:
+    # Others run this page at the same time, on the same machine.
+    text = page.read_text(encoding="utf-8").replace(SERVICE_PORT, str(free_port()))
+    for block in blocks_of(text):
         if block.file is not None:
             write(folder / block.file, block.text)
         elif block.language == "console":
             for line, expected in commands_of(block):
-                said = run(line)
+                said = run(line, jobs)
                 assert matches(expected, said), f"{page.name}:{block.line}: $ {line}\n{said}"
 
 
@@ -85,19 +104,54 @@ def commands_of(block: Block) -> Iterator[tuple[str, str]]:
         yield line, said
 
 
-def run(line: str) -> str:
+def run(line: str, jobs: Jobs) -> str:
     """What a command prints, both streams in their order."""
+    said, given = io.StringIO(), io.StringIO()
     name, *args = shlex.split(line)
     if name == "rm":
         Path(args[0]).unlink()
         return ""
+    if name == "python" and args[-1] == "&":
+        jobs.append(start(args[0]))
+        return ""
+    if name == "kill":
+        end(jobs.pop())
+        return ""
+    if name == "echo" and args[1] == "|":
+        given = io.StringIO(f"{args[0]}\n")
+        name, *args = args[2:]
     assert name == "understudy", f"the tutorial knows no {name}"
-    said = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         patch.setattr(sys, "argv", [name, *args])
+        patch.setattr(sys, "stdin", given)
         with pytest.raises(SystemExit):
             command.main()
     return said.getvalue()
+
+
+def start(script: str) -> subprocess.Popen[bytes]:
+    """A server in the background, once it answers."""
+    job = subprocess.Popen([sys.executable, script])
+    port = int(re.findall(r"\b[0-9]{4,5}\b", Path(script).read_text(encoding="utf-8"))[0])
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return job
+        except OSError:
+            assert job.poll() is None and time.monotonic() < until, f"{script} does not answer"
+            time.sleep(0.01)
+
+
+def end(job: subprocess.Popen[bytes]) -> None:
+    job.terminate()
+    job.wait(PATIENCE)
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
 
 
 def matches(expected: str, said: str) -> bool:

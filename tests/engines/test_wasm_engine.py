@@ -265,6 +265,6 @@ class FailingCalls(WorldCalls):
         super().__init__()
         self.unanswered = error
 
-    def call_and_wait(self, capability: str, request: bytes) -> bytes:
+    def call_and_wait(self, capability: str, request: bytes, *, beside: object = None) -> bytes:
         assert self.unanswered is not None
         raise self.unanswered

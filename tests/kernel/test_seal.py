@@ -103,10 +103,10 @@ class Journal:
     def close(self) -> None:
         raise AssertionError("only an engine closes")
 
-    async def call(self, capability: str, request: bytes) -> bytes:
+    async def call(self, capability: str, request: bytes, *, beside: object = None) -> bytes:
         raise AssertionError("a sealed step calls nothing")
 
-    def call_and_wait(self, capability: str, request: bytes) -> bytes:
+    def call_and_wait(self, capability: str, request: bytes, *, beside: object = None) -> bytes:
         raise AssertionError("a sealed step calls nothing")
 
 

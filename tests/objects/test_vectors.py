@@ -15,6 +15,7 @@ import pytest
 
 from tests.vectors import make
 from tests.vectors.sample import Place
+from understudy.actors.exchange import read_reply, read_request, reply_bytes, request_bytes
 from understudy.objects import ids
 from understudy.objects.blob import blob_blocks, read_blob_node
 from understudy.objects.codec import Block, decode, encode
@@ -153,6 +154,22 @@ def test_the_libraries_of_the_ipld_project_see_the_same_in_every_vector():
         "refused": len(vectors("refused.json")),
         "histories": sum(vector["kind"] != "unreadable" for vector in vectors("histories/histories.json")),
     }
+
+
+@named("exchanges.json")
+def test_each_exchange_is_a_line_of_json_and_a_body(vector):
+    data = bytes.fromhex(vector["bytes"])
+    line, _, body = data.partition(b"\n")
+    said = vector.get("request") or vector["reply"]
+    assert body.hex() == said["body"]
+    headers = sorted(said["headers"], key=lambda header: header[0]) if "request" in vector else said["headers"]
+    assert json.loads(line) == {"v": 1, **{key: said[key] for key in said if key != "body"}, "headers": headers}
+    if "request" in vector:
+        assert sha256(data).hexdigest() == vector["digest"]
+        assert request_bytes(read_request(data)) == data
+    else:
+        assert str(blob_blocks(data)[-1].id) == vector["id"]
+        assert reply_bytes(read_reply(data)) == data
 
 
 def test_the_lock_file_names_no_registry():

@@ -32,7 +32,8 @@ from tests.vectors.sample import (
     blob,
     entries,
 )
-from understudy.objects.blob import blob_blocks
+from understudy.actors.exchange import ExchangeReply, ExchangeRequest, reply_bytes, request_bytes
+from understudy.objects.blob import blob_blocks, blob_id
 from understudy.objects.codec import Block, decode, node_block, raw_block
 from understudy.objects.hamt import BigMap, big_map_node
 from understudy.objects.ids import Id, MessageId, node_id
@@ -225,12 +226,61 @@ def patch_vectors() -> list[Vector]:
     ]
 
 
+def exchange_vectors() -> list[Vector]:
+    """Requests and replies of the call `http`, and the digest of each request."""
+    url = "https://api.example.com/v1/things?a=b%20c"
+    typed = ("content-type", "application/json")
+    requests = [
+        ("a request without a body", ExchangeRequest(method="GET", url=url, headers=[("accept", "*/*")])),
+        ("no headers", ExchangeRequest(method="HEAD", url="http://127.0.0.1:8900/", headers=[])),
+        (
+            "a body, and headers that are given in another order",
+            ExchangeRequest(method="POST", url=url, headers=[("x-b", "2"), typed, ("x-b", "1")], body=b'{"n":1}'),
+        ),
+        (
+            "a body that is no text, and a value that has to be escaped",
+            ExchangeRequest(method="PUT", url=url, headers=[("x-a", 'say "hi" \\ \xe9')], body=b"\x00\n\xff"),
+        ),
+    ]
+    replies = [
+        ("a response", ExchangeReply(method="GET", url=url, status=200, headers=[typed], body=b'{"n":1}')),
+        ("no body", ExchangeReply(method="DELETE", url=url, status=204, headers=[])),
+        (
+            "headers that come twice",
+            ExchangeReply(
+                method="GET", url=url, status=302, headers=[("set-cookie", "b=2"), ("set-cookie", "a=1")], body=b"\n"
+            ),
+        ),
+    ]
+    return [
+        *(
+            {"name": name, "request": _exchange(each), "bytes": data.hex(), "digest": sha256(data).hexdigest()}
+            for name, each in requests
+            for data in [request_bytes(each)]
+        ),
+        *(
+            {
+                "name": name,
+                "reply": _exchange(each),
+                "bytes": reply_bytes(each).hex(),
+                "id": str(blob_id(reply_bytes(each))),
+            }
+            for name, each in replies
+        ),
+    ]
+
+
+def _exchange(each: ExchangeRequest | ExchangeReply) -> dict[str, Any]:
+    return {**structs.asdict(each), "headers": [list(header) for header in each.headers], "body": each.body.hex()}
+
+
 FILES: Final = {
     "objects.json": object_vectors,
     "blobs.json": blob_vectors,
     "hamts.json": hamt_vectors,
     "patches.json": patch_vectors,
     "refused.json": refused_vectors,
+    "exchanges.json": exchange_vectors,
 }
 
 

@@ -27,8 +27,12 @@ class Calls(Protocol):
     def close(self) -> None:
         """The wit returned: what is still under way is not waited for, and nothing new begins."""
 
-    async def call(self, capability: str, request: bytes) -> bytes:
-        """Ask a capability. Raises CallFailed with the capability's error."""
+    async def call(self, capability: str, request: bytes, *, beside: object = None) -> bytes:
+        """Ask a capability. Raises CallFailed with the capability's error.
 
-    def call_and_wait(self, capability: str, request: bytes) -> bytes:
+        `beside` is for a capability that takes something along with a request (`TakesAside`): it is no part of what is asked,
+        so it stands in no record, and no replay looks at it.
+        """
+
+    def call_and_wait(self, capability: str, request: bytes, *, beside: object = None) -> bytes:
         """The same for code that can't await: blocks its thread until the answer is there."""

@@ -171,3 +171,13 @@ class Capability(Protocol):
 
     async def call(self, request: bytes, *, caller: ActorId, key: str) -> bytes | Reply:
         """Answer a request. `key` is the same at every attempt of the same call. Raises CallFailed (kept), Retry (tried again)."""
+
+
+@runtime_checkable
+class TakesAside(Protocol):
+    """A capability that also takes what goes along with a request and is no part of it, e.g. headers that a library makes up."""
+
+    takes_aside: bool
+
+    async def call(self, request: bytes, *, caller: ActorId, key: str, beside: object = None) -> bytes | Reply:
+        """See Capability. Without `beside`, it does what the request alone says."""

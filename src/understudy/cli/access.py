@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import httpx
 from msgspec import Struct
 
 from understudy.cli.client import Client
-from understudy.cli.project import Project, find_project
+from understudy.cli.project import Project, find_project, http_grants
 from understudy.cli.running import Running, find_running, node_token
 from understudy.cli.store import keep_private
 from understudy.cli.turns import STARTS, TURN_SECONDS, Patience, announce, other_that_starts, pause_for_store
@@ -49,11 +49,15 @@ async def open_access(
             yield access
 
 
-async def find_node(url: str, project: Project | None, *, makes_store: bool) -> Running | Node:
+async def find_node(
+    url: str, project: Project | None, *, makes_store: bool, allow_http: Sequence[str] = ()
+) -> Running | Node:
     """The node that serves a store; or one in this process, not started, once no other process has the store.
 
-    Waits for a process that starts, or has the store, or is about to make it. Raises StoreError, CommandError.
+    Waits for a process that starts, or has the store, or is about to make it. `allow_http` is granted besides what the
+    project grants. Raises StoreError, CommandError.
     """
+    http = http_grants(project, allow_http)
     patience = Patience()
     while True:
         running = find_running(url, token=node_token(url))
@@ -66,7 +70,11 @@ async def find_node(url: str, project: Project | None, *, makes_store: bool) -> 
         else:
             keep_private()
             try:
-                return Node.open(url, modules=() if project is None else project.python.modules)
+                return Node.open(
+                    url,
+                    modules=() if project is None else project.python.modules,
+                    http=http,
+                )
             except StoreInUse as error:
                 pause = patience.pause(TURN_SECONDS, "the process that has this store open", error)
         await asyncio.sleep(pause)

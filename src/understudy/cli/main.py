@@ -45,6 +45,7 @@ COMMANDS: Final = {  # where each is, in the order of the help
     "import": "understudy.cli.import_:import_",
     "wit": "understudy.cli.wit:wit",
     "token": "understudy.cli.token:token",
+    "secret": "understudy.cli.secret:secret",
 }
 
 app = typer.Typer(

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -94,12 +94,14 @@ def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def living_node(place: Place, *, only_updates: bool = False) -> AsyncIterator[Node]:
-    """A node that lives until the end of the block; for `only_updates` see Node.start."""
+async def living_node(
+    place: Place, *, only_updates: bool = False, allow_http: Sequence[str] = ()
+) -> AsyncIterator[Node]:
+    """A node that lives until the end of the block; for `only_updates` see Node.start, for `allow_http` find_node."""
     # Before the store starts its threads, and asks how many files it may open.
     bound_arenas()
     raise_descriptor_limit()
-    node = await find_node(place.url, place.project, makes_store=True)
+    node = await find_node(place.url, place.project, makes_store=True, allow_http=allow_http)
     if isinstance(node, Running):
         raise _already_served(node)
     try:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from understudy.actors.errors import WitError
+from understudy.capabilities.http_grants import NO_GRANTS, BadGrants, Grants, HttpPart
 from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.files import Found, find_files, read_file, read_ordinary
 from understudy.engines.python.failure import in_package, loading
@@ -43,6 +44,12 @@ class PythonPart(Struct, frozen=True, forbid_unknown_fields=True):
     paths: list[str] = []
 
 
+class CapabilitiesPart(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[capabilities.http]`: what the actors of the node may reach on the network."""
+
+    http: HttpPart = NO_GRANTS
+
+
 class ActorPart(Struct, frozen=True, forbid_unknown_fields=True):
     """`[actors.NAME]`: a folder whose files become the core, more files or folders by their path in it, and a nonce."""
 
@@ -64,6 +71,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     python: PythonPart = PythonPart()
     actors: dict[str, Any] = {}
     components: dict[str, Any] = {}
+    capabilities: CapabilitiesPart = CapabilitiesPart()
 
 
 class Project(Struct, frozen=True):
@@ -76,6 +84,7 @@ class Project(Struct, frozen=True):
     python: PythonPart
     actors: Mapping[str, ActorPart]
     components: Mapping[str, ComponentPart] = {}
+    capabilities: CapabilitiesPart = CapabilitiesPart()
 
     def core_of(self, name: str) -> dict[str, bytes]:
         """The files of an actor's core by their path. Raises CommandError that names what can't be read or named."""
@@ -159,7 +168,7 @@ def find_project(folder: Path) -> Project | None:
     except (ValueError, ObjectError) as error:
         _wrong(folder, str(error))
     node = parsed.node
-    return Project(folder, node.store, node.listen, node.open, parsed.python, actors, components)
+    return Project(folder, node.store, node.listen, node.open, parsed.python, actors, components, parsed.capabilities)
 
 
 def _parts(given: Mapping[str, Any], part: type[_Part], what: str) -> dict[str, _Part]:
@@ -189,6 +198,19 @@ def _read_toml(file: Path) -> dict[str, Any]:
         return tomllib.loads(read_ordinary(file, most=_MAX_BYTES).decode())
     except RecursionError as error:
         raise ValueError("its values are nested too deep") from error
+
+
+def http_grants(project: Project | None, more: Sequence[str] = ()) -> Grants:
+    """What actors may reach on the network by a project's file, and `more` besides. Raises WrongUse."""
+    try:
+        Grants(more=more)
+    except BadGrants as error:
+        raise WrongUse(f"--allow-http: {error}") from error
+    try:
+        return Grants(NO_GRANTS if project is None else project.capabilities.http, more)
+    except BadGrants as error:
+        assert project is not None
+        _wrong(project.folder, str(error))
 
 
 def open_project(folder: Path) -> Project:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -37,8 +38,24 @@ Reload = Annotated[
     bool, typer.Option("--reload", help="Follow the project's files: push what changes, reload `external:` modules.")
 ]
 
+AllowHttp = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-http",
+        metavar="HOST[:PORT]",
+        help="Actors may reach this host by ctx.http, besides those of understudy.toml; again for more.",
+        show_default=False,
+    ),
+]
 
-def serve(listen: Listen = None, reload: Reload = False, store: Store = None, as_json: AsJson = False) -> None:
+
+def serve(
+    listen: Listen = None,
+    reload: Reload = False,
+    allow_http: AllowHttp = None,
+    store: Store = None,
+    as_json: AsJson = False,
+) -> None:
     """Run the node. In a project, push it first. Ctrl-C stops it; nothing that was acknowledged is lost.
 
     Example: understudy serve --listen 127.0.0.1:0
@@ -47,19 +64,22 @@ def serve(listen: Listen = None, reload: Reload = False, store: Store = None, as
         raise WrongUse(f"--reload follows a project, and there is no {PROJECT_FILE} here; `understudy init` makes one")
     # The socket first: who comes while the store is still another's waits at the door, and is not turned away.
     with claimed_place(listen, store) as place, open_socket(place.host, place.port) as opened:
-        run_until_stopped(_serve(place, opened, reload=reload, as_json=as_json))
+        run_until_stopped(_serve(place, opened, allow_http or (), reload=reload, as_json=as_json))
     if not as_json:
         remark("stopped; everything acknowledged is in the store")
 
 
-async def _serve(place: Place, opened: socket.socket, *, reload: bool, as_json: bool) -> None:
+async def _serve(
+    place: Place, opened: socket.socket, allow_http: Sequence[str], *, reload: bool, as_json: bool
+) -> None:
     project = place.project
     follower = (
         Follower(project, Reloader(project.python.modules), quiet=as_json) if project is not None and reload else None
     )
     following: asyncio.Task[None] | None = None
     # What is pushed comes before the messages that wait: they may be the ones that it is a cure for.
-    async with living_node(place, only_updates=project is not None) as node, failures_told(node, as_json=as_json):
+    living = living_node(place, only_updates=project is not None, allow_http=allow_http)
+    async with living as node, failures_told(node, as_json=as_json):
         try:
             if project is not None:
                 await _push(node, project, quiet=as_json)

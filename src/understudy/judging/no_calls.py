@@ -23,11 +23,11 @@ class NoCalls:
     def close(self) -> None:
         """Nothing is recorded here."""
 
-    async def call(self, capability: str, request: bytes) -> NoReturn:
+    async def call(self, capability: str, request: bytes, *, beside: object = None) -> NoReturn:
         """Raise CallFailed."""
         self.call_and_wait(capability, request)
 
-    def call_and_wait(self, capability: str, request: bytes) -> NoReturn:
+    def call_and_wait(self, capability: str, request: bytes, *, beside: object = None) -> NoReturn:
         """Raise CallFailed."""
         self.asked = True
         raise CallFailed("NotNow", "a query that is asked again for a verdict asks nobody")

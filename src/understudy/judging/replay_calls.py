@@ -70,13 +70,13 @@ class ReplayCalls:
         self._closed = True
         self.entries[:] = [entry for entry in self.answers if entry.path in self._asked]
 
-    async def call(self, capability: str, request: bytes) -> bytes:
+    async def call(self, capability: str, request: bytes, *, beside: object = None) -> bytes:
         """The journal's answer. Raises CallFailed as recorded, and CallNeedsWorld for a call that has none."""
         path = self._start(capability, request)
         await self._turn(path)
         return self._answer(path)
 
-    def call_and_wait(self, capability: str, request: bytes) -> bytes:
+    def call_and_wait(self, capability: str, request: bytes, *, beside: object = None) -> bytes:
         """The same at once: while a wit waited for it, nothing else of its step went on."""
         path = self._start(capability, request)
         if path not in self._by_path:

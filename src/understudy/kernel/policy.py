@@ -29,8 +29,16 @@ class RetryPolicy(Struct, frozen=True, forbid_unknown_fields=True):
         return min(self.most_ms, self.first_ms << min(attempt - 1, 30))
 
 
+class HttpPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the actor leaves of what the operator granted it over HTTP: these hosts, these methods; None: all of them."""
+
+    allow: tuple[str, ...] | None = None
+    methods: tuple[str, ...] | None = None
+
+
 class Policy(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who may update beside the sender of the genesis; retries; messages per step; the deadline of a step that waits.
+    """Who may update beside the sender of the genesis; retries; messages per step; the deadline of a step that waits;
+    what may be asked for over HTTP.
 
     Without `batch` the engine says how many messages make a step: many for a Python wit, one for a component.
     """
@@ -39,6 +47,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     batch: int | None = None
     deadline_ms: int | None = None
+    http: HttpPolicy = HttpPolicy()
 
 
 DEFAULT: Final = Policy()

@@ -16,8 +16,11 @@ from msgspec import Struct
 from understudy.actors.contract import Capability, Delivery, LiveEngine, ReadsState, StateCheck
 from understudy.actors.errors import HostFailed, Retry, WitError
 from understudy.actors.query import NO_CONTEXT, Blob, QueryRequest, Result
+from understudy.capabilities.http import HttpCapability
+from understudy.capabilities.http_grants import Grants, Narrowing
 from understudy.capabilities.names import NamesCapability
 from understudy.capabilities.query import QueryCapability
+from understudy.capabilities.secrets import Secrets
 from understudy.capabilities.verify import VerifyCapability
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.wasm.cache import default_folder
@@ -26,6 +29,7 @@ from understudy.engines.wasm.machine import default_machine
 from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.advance import WIT
 from understudy.kernel.core import check_core, runtime_of
+from understudy.kernel.policy import read_policy
 from understudy.kernel.seal import Sealed
 from understudy.kernel.verdict import Verdict
 from understudy.node.asking.queries import QUERY_SECONDS, Queried, Queries
@@ -82,7 +86,7 @@ class Node(Look):
     """A node on one store. `start` makes it live; without it, it only looks.
 
     `modules` and `paths` are those that code behind `external:` needs in the processes that verify: the modules that
-    register wits, and folders besides this process's `sys.path`.
+    register wits, and folders besides this process's `sys.path`. `http` is what actors may reach on the network.
 
     Raises StoreError where the store fails, NodeError (node/errors.py) where something can't be done.
     """
@@ -98,6 +102,7 @@ class Node(Look):
         run_ahead: int = MAX_AHEAD,
         modules: Sequence[str] = (),
         paths: Sequence[str] = (),
+        http: Grants | None = None,
     ) -> None:
         super().__init__(backend)
         self.store_url = store_url
@@ -111,7 +116,14 @@ class Node(Look):
         self._marks = Marks()
         self._queries = Queries(self.lookup, self.reader, self._engines, QueryWatch(self._holds, self._marks))
         self._reserved: set[str] = set()
+        self._http = HttpCapability(
+            http,
+            Secrets(store_folder(store_url)),
+            name_of=self.lookup.names.name_of,
+            narrowing_of=self._narrowing_of,
+        )
         offered: dict[str, Capability] = {
+            "http": self._http,
             "names": NamesCapability(self.lookup.names.actor_of),
             "query": QueryCapability(self._query_for_a_wit),
             "verify": VerifyCapability(self._verify_for_a_wit),
@@ -138,11 +150,17 @@ class Node(Look):
 
     @classmethod
     def open(
-        cls, store_url: str, *, read_only: bool = False, modules: Sequence[str] = (), paths: Sequence[str] = ()
+        cls,
+        store_url: str,
+        *,
+        read_only: bool = False,
+        modules: Sequence[str] = (),
+        paths: Sequence[str] = (),
+        http: Grants | None = None,
     ) -> Node:
         """A node on the store at a URL. Raises StoreError, StoreInUse, StoreFormat."""
         backend = open_store(store_url, read_only=read_only)
-        return cls(backend, store_url=store_url, modules=modules, paths=paths)
+        return cls(backend, store_url=store_url, modules=modules, paths=paths, http=http)
 
     async def start(self, *, only_updates: bool = False) -> None:
         """Begin to step; what is pending is found meanwhile.
@@ -167,6 +185,7 @@ class Node(Look):
             self._live = False
             await asyncio.to_thread(self._runner.stop)
             self._reception.fail(NodeFailed("the node was stopped"))
+        self._http.stop()
         # After the steps: one that asks must not fail of the stop.
         self._queries.close()
         self.backend.close()
@@ -500,6 +519,16 @@ class Node(Look):
     async def _verify_for_a_wit(self, actor: str) -> Verdict:
         id = self.resolve(actor)
         return (await self.verify([Target(id, self.actor(id).head)]))[0]
+
+    def _narrowing_of(self, actor: ActorId) -> Narrowing:
+        """What the policy of an actor leaves of its grants; it asks for nothing before its newest step is durable."""
+        head = self.lookup.head(actor)
+        try:
+            own = read_policy(self.reader, TreeId(actor) if head is None else self.reader.step(head).core).http
+        except WitError:
+            # Only a wit that writes its own /policy gets here: what it meant to leave nobody knows.
+            return Narrowing(allow=())
+        return Narrowing(allow=own.allow, methods=own.methods)
 
     async def _query_for_a_wit(self, request: QueryRequest) -> tuple[Result, StepId]:
         try:

@@ -82,11 +82,11 @@ class WorldCalls:
     def close(self) -> None:
         """Nothing is recorded here."""
 
-    async def call(self, capability: str, request: bytes) -> bytes:
+    async def call(self, capability: str, request: bytes, *, beside: object = None) -> bytes:
         """The prepared reply."""
         return self.call_and_wait(capability, request)
 
-    def call_and_wait(self, capability: str, request: bytes) -> bytes:
+    def call_and_wait(self, capability: str, request: bytes, *, beside: object = None) -> bytes:
         """The prepared reply."""
         self.requests.append((capability, request))
         if capability not in self._replies:

@@ -26,7 +26,7 @@ def query_a_wit(actor_id: str | Id, query_name: str, context: Any = NO_CONTEXT) 
 def ask(run: Run, actor: str | Id, name: str, context: Blob, *, raises: bool) -> Any:
     """Ask as the colour of the caller wants it; with `raises`, an error is raised as CallFailed and not returned."""
     request = request_bytes(QueryRequest(actor=str(actor), name=name, context=context))
-    if _may_await(run):
+    if may_await(run):
         return _await(run, request, raises)
     try:
         return read_result(run.calls.call_and_wait(QUERY, request))
@@ -50,7 +50,8 @@ def one_context(context: Any, arguments: Mapping[str, Any]) -> Blob:
     return as_context(arguments if context is None else context)
 
 
-def _may_await(run: Run) -> bool:
+def may_await(run: Run) -> bool:
+    """True if the caller is an `async def` handler."""
     loop = current_loop()
     return loop is not None and loop is not run.held_loop
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from random import Random
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from understudy.wit.errors import step_over
 from understudy.wit.inbox import Inbox
 from understudy.wit.message import Message
 from understudy.wit.outbox import Outbox, Sent
+from understudy.wit.secret import marker_of
 from understudy.wit.verdict import Verdict
 
 MAX_LOG: Final = 1024 * 1024  # characters; what a step's log may hold, so that no more is kept in memory
@@ -45,8 +47,10 @@ class Context:
         "_is_over",
         "_log",
         "_log_left",
+        "_network",
         "_outbox",
         "_random",
+        "_secrets",
         "_spawned",
         "_state",
         "_state_bytes",
@@ -71,6 +75,8 @@ class Context:
         self._log: list[str] = []
         self._log_left = MAX_LOG
         self._spawned = 0
+        self._network: Any = None
+        self._secrets: dict[str, str] = {}
         self._is_over = False
 
     @property
@@ -247,6 +253,30 @@ class Context:
         return ask(self, actor, name, one_context(context, arguments), raises=True)
 
     @property
+    def http(self) -> Any:
+        """A client of httpx for the network: an `httpx.AsyncClient` in an `async def`, an `httpx.Client` in a `def`.
+
+        Hand it to any library that takes one. What it is answered stands in the journal, and a replay reads it there. The
+        operator says which hosts may be reached; others raise CallFailed("NotGranted").
+        """
+        return self._client("httpx")
+
+    @property
+    def httpx2(self) -> Any:
+        """The same for libraries that want a client of httpx2, the successor of httpx. Needs that package."""
+        return self._client("httpx2")
+
+    def secret(self, name: str) -> str:
+        """A marker for a secret of the operator's: where it stands in a request, the host gets the value.
+
+        It is another one in each step. Raises ValueError for what can be no name; that there is no such secret, or that it
+        is not for the host, is said when the request is made.
+        """
+        marker = marker_of(self.given, name)
+        self._secrets[marker] = name
+        return marker
+
+    @property
     def reader(self) -> Reader:
         """What may be read, without the means to write."""
         return Frozen(self.given.store)
@@ -255,6 +285,12 @@ class Context:
     def calls(self) -> Calls:
         """How the step reaches the world."""
         return self.given.calls
+
+    def _client(self, library: str) -> Any:
+        if self._network is None:
+            # Loaded where it is used: httpx takes longer to load than most commands do.
+            self._network = import_module("understudy.wit.http").Network(self, self._secrets)
+        return self._network.client(library)
 
     def messages(self) -> list[Message]:
         """The new messages, in order."""

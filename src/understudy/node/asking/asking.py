@@ -149,7 +149,7 @@ class NestedCalls:
     def close(self) -> None:
         """Nothing is recorded here."""
 
-    async def call(self, capability: str, request: bytes) -> bytes:
+    async def call(self, capability: str, request: bytes, *, beside: object = None) -> bytes:
         """Ask another actor. Raises CallFailed."""
         wanted, step = self._find(capability, request)
         try:
@@ -157,7 +157,7 @@ class NestedCalls:
         except WitError as error:
             raise CallFailed(error.code, error.text, step=str(step)) from error
 
-    def call_and_wait(self, capability: str, request: bytes) -> bytes:
+    def call_and_wait(self, capability: str, request: bytes, *, beside: object = None) -> bytes:
         """Ask another actor. Raises CallFailed."""
         wanted, step = self._find(capability, request)
         try:

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from understudy.actors.contract import Capability, Delivery, Reply
+from understudy.actors.contract import Capability, Delivery, Reply, TakesAside
 from understudy.actors.errors import CallFailed, Retry
 from understudy.kernel.actor import Actor
 from understudy.node.running.blocking import run_to_end
@@ -66,7 +66,7 @@ class LiveCalls:
         """From here on nothing is recorded. What was asked may have happened, as when a step is not sealed."""
         self._closed = True
 
-    async def call(self, capability: str, request: bytes) -> bytes:
+    async def call(self, capability: str, request: bytes, *, beside: object = None) -> bytes:
         """Ask a capability once the parent step is durable. Raises CallFailed, also for one that is not offered."""
         path = f"{capability}/{self._started}"
         self._started += 1
@@ -77,7 +77,7 @@ class LiveCalls:
             raise CallFailed("StepOver", "the wit has returned: a call that it left behind is not made any more")
         entry = Entry(path=path, request=sha256(request).hexdigest())
         try:
-            data, step = await self._ask(capability, request, path)
+            data, step = await self._ask(capability, request, path, beside)
             blocks = blob_blocks(data)
             answered = replace(entry, reply=blocks[-1].id, step=step)
             if lacks_step(answered):
@@ -92,19 +92,23 @@ class LiveCalls:
         self._record(answered, blocks)
         return data
 
-    def call_and_wait(self, capability: str, request: bytes) -> bytes:
+    def call_and_wait(self, capability: str, request: bytes, *, beside: object = None) -> bytes:
         """The same for a wit that can't await. The token goes to another thread first, which makes the parent durable."""
         if not self._leave():
             self.unanswered = self.unanswered or Retry("too many wits wait for answers at this moment")
             raise self.unanswered
-        return run_to_end(self.call(capability, request))
+        return run_to_end(self.call(capability, request, beside=beside))
 
-    async def _ask(self, capability: str, request: bytes, path: str) -> tuple[bytes, str | None]:
+    async def _ask(self, capability: str, request: bytes, path: str, beside: object) -> tuple[bytes, str | None]:
         """The answer, and the step that gave it if it was another actor's."""
         offered = self._capabilities.get(capability)
         if offered is None:
             raise CallFailed(NO_CAPABILITY, f"this node offers no {capability!r}")
-        reply = await offered.call(request, caller=self._actor.id, key=self._key(path))
+        caller, key = self._actor.id, self._key(path)
+        if isinstance(offered, TakesAside):
+            reply = await offered.call(request, caller=caller, key=key, beside=beside)
+        else:
+            reply = await offered.call(request, caller=caller, key=key)
         data, step = reply if isinstance(reply, Reply) else (reply, None)
         return data, None if step is None else str(step)
 

@@ -1,0 +1,81 @@
+"""The body of a response, read to its end and unpacked, with a bound that holds for what it unpacks to as well."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterable
+from typing import Final, Protocol
+
+from understudy.actors.errors import CallFailed
+
+ACCEPT_ENCODING: Final = "gzip, deflate"
+_EITHER: Final = 32 + zlib.MAX_WBITS  # gzip or zlib, whichever it begins like
+_PIECE: Final = 64 * 1024
+
+
+class _Unpacker(Protocol):
+    """What both kinds of decompression objects of zlib do."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unconsumed_tail(self) -> bytes: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int = 0, /) -> bytes: ...
+
+
+async def read_body(parts: AsyncIterable[bytes], encoding: str, *, most: int) -> bytes:
+    """All of it, unpacked. Raises CallFailed: TooLarge past `most` bytes, packed or not; DecodingError."""
+    body = bytearray()
+    async for part in parts:
+        body += part
+        if len(body) > most:
+            raise _too_large(most)
+    return unpack(bytes(body), encoding, most=most)
+
+
+def unpack(data: bytes, encoding: str, *, most: int) -> bytes:
+    """What a body of a `Content-Encoding` is. Raises CallFailed. httpx would unpack without a bound."""
+    encoding = encoding.strip().lower()
+    if not data or encoding in ("", "identity"):
+        return data
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise CallFailed("DecodingError", f"the response is packed with {encoding!r}, which nobody asked for")
+    try:
+        return _inflate(data, _EITHER, most)
+    except zlib.error as error:
+        if encoding != "deflate":
+            raise CallFailed("DecodingError", f"the response is no {encoding}: {error}") from None
+    try:
+        # Some servers send it without the frame that the standard asks for.
+        return _inflate(data, -zlib.MAX_WBITS, most)
+    except zlib.error as error:
+        raise CallFailed("DecodingError", f"the response is no deflate: {error}") from None
+
+
+def _inflate(data: bytes, window: int, most: int) -> bytes:
+    body = bytearray()
+    while data:
+        unpacker: _Unpacker = zlib.decompressobj(window)
+        while not unpacker.eof:
+            piece = unpacker.decompress(data, _PIECE)
+            data = unpacker.unconsumed_tail
+            if not piece and not data and not unpacker.eof:
+                raise zlib.error("it ends in the middle")
+            body += piece
+            if len(body) > most:
+                raise _too_large(most)
+        # A gzip file may have several members, one after the other.
+        data = unpacker.unused_data
+    return bytes(body)
+
+
+def _too_large(most: int) -> CallFailed:
+    return CallFailed(
+        "TooLarge",
+        f"the response has more than {most:,} bytes; [capabilities.http] max_response says how many it may have",
+    )

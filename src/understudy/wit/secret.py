@@ -1,0 +1,24 @@
+"""Markers: what the author's code has in the place of a secret.
+
+The law: a marker says nothing of the value, and nobody who sends a message can write one: it depends on the step's seed.
+Otherwise a message that holds one would have the value put into whatever the actor passes on.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from typing import Final
+
+from understudy.actors.contract import StepInput
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
+
+
+def marker_of(given: StepInput, name: str) -> str:
+    """The marker of a secret in this step; letters, digits, `_` and `-` alone. Raises ValueError for what can be no name."""
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise ValueError(f"{name!r} is no name of a secret: letters, digits and _, like STRIPE_KEY")
+    parent = "" if given.parent is None else str(given.parent)
+    digest = sha256(f"{given.actor}\n{parent}\n{given.seed}\n{name}".encode()).hexdigest()
+    return f"secret-{name}-{digest[:40]}"

@@ -16,6 +16,7 @@ from msgspec import Struct
 from understudy.actors.contract import Capability, Delivery, LiveEngine, ReadsState, StateCheck
 from understudy.actors.errors import HostFailed, Retry, WitError
 from understudy.actors.query import NO_CONTEXT, Blob, QueryRequest, Result
+from understudy.capabilities.effect import EffectCapability
 from understudy.capabilities.http import HttpCapability
 from understudy.capabilities.http_grants import Grants, Narrowing
 from understudy.capabilities.names import NamesCapability
@@ -116,6 +117,7 @@ class Node(Look):
         self._marks = Marks()
         self._queries = Queries(self.lookup, self.reader, self._engines, QueryWatch(self._holds, self._marks))
         self._reserved: set[str] = set()
+        self._effects = EffectCapability()
         self._http = HttpCapability(
             http,
             Secrets(store_folder(store_url)),
@@ -123,6 +125,7 @@ class Node(Look):
             narrowing_of=self._narrowing_of,
         )
         offered: dict[str, Capability] = {
+            "effect": self._effects,
             "http": self._http,
             "names": NamesCapability(self.lookup.names.actor_of),
             "query": QueryCapability(self._query_for_a_wit),
@@ -186,6 +189,7 @@ class Node(Look):
             await asyncio.to_thread(self._runner.stop)
             self._reception.fail(NodeFailed("the node was stopped"))
         self._http.stop()
+        self._effects.stop()
         # After the steps: one that asks must not fail of the stop.
         self._queries.close()
         self.backend.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from random import Random
@@ -24,6 +24,7 @@ from understudy.wit.abi import abi_of
 from understudy.wit.asking import ask, one_context
 from understudy.wit.content import encode_json, put_bytes, put_content
 from understudy.wit.core import Core
+from understudy.wit.effect import effect, refuse_in_effect
 from understudy.wit.errors import step_over
 from understudy.wit.inbox import Inbox
 from understudy.wit.message import Message
@@ -243,7 +244,7 @@ class Context:
 
     async def verify(self, actor: str | Id) -> Verdict:
         """Have another actor's history checked and replayed. Raises CallFailed, e.g. if there is no such actor."""
-        return _verdict(await self.given.calls.call("verify", encode_json({"actor": str(actor)})))
+        return _verdict(await self.calls.call("verify", encode_json({"actor": str(actor)})))
 
     def query(self, actor: str | Id, name: str, /, context: Any = None, **arguments: Any) -> Any:
         """Ask another actor at its newest durable step: a Blob or a Tree, awaited in an `async def`.
@@ -266,6 +267,15 @@ class Context:
         """The same for libraries that want a client of httpx2, the successor of httpx. Needs that package."""
         return self._client("httpx2")
 
+    def effect(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
+        """Have the host run a plain function, e.g. of a module behind `external:`, and get its result; awaited in an `async def`.
+
+        The result stands in the journal, so it has to be bytes or JSON, and no replay calls the function. One that blocks
+        runs on a thread of its own. What it raises comes as CallFailed with the name of the exception; Retry is what it is.
+        The arguments have to be JSON, too: a replay compares them.
+        """
+        return effect(self, function, arguments, named)
+
     def secret(self, name: str) -> str:
         """A marker for a secret of the operator's: where it stands in a request, the host gets the value.
 
@@ -284,6 +294,7 @@ class Context:
     @property
     def calls(self) -> Calls:
         """How the step reaches the world."""
+        refuse_in_effect()
         return self.given.calls
 
     def _client(self, library: str) -> Any:

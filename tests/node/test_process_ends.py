@@ -417,6 +417,57 @@ def test_a_mended_core_gets_the_name_of_the_one_whose_birth_ended_the_process(se
     assert child["id"] != actor and child["status"] == "ready"
 
 
+def test_a_core_that_ends_the_process_where_it_is_checked_is_refused_after_the_second_time(
+    server: Server, tmp_path: Path
+) -> None:
+    well = tmp_path / "well"
+    code = f"import os\nif not os.path.exists({str(well)!r}):\n    os._exit(4)\n{DEADLY}"
+    for _ in range(2):
+        server.start()
+        with pytest.raises(httpx.TransportError):
+            bear(server, code)
+        assert server.wait_for_end() == 4
+    server.start()
+    refused = bear(server, code)
+    assert refused.status_code == 503 and refused.json()["code"] == "Held"
+    (hold,) = server.http.get("/healthz").json()["holds"]
+    assert hold["state"] == "held" and hold["reason"] in refused.json()["detail"]
+    # Neither others nor the name are kept away, and the reason says how to go on.
+    assert bear(server, DEADLY).status_code == 201
+    assert f"resume {hold['actor']}" in hold["reason"]
+    well.touch()
+    resumed = server.http.post(f"/actors/{hold['actor']}/resume").json()
+    assert (resumed["id"], resumed["head"], resumed["status"]) == (hold["actor"], None, "ready")
+    born = server.http.post("/actors", json={"core": {"wit": code}})
+    assert (born.status_code, born.json()["id"]) == (201, hold["actor"])
+    assert server.http.get("/healthz").json()["holds"] == []
+
+
+def test_a_check_that_goes_well_ends_the_suspicion(server: Server, tmp_path: Path) -> None:
+    well = tmp_path / "well"
+    code = f"import os\nif not os.path.exists({str(well)!r}):\n    os._exit(4)\n{DEADLY}"
+    server.start()
+    with pytest.raises(httpx.TransportError):
+        bear(server, code)
+    server.wait_for_end()
+    server.start()
+    assert [hold["state"] for hold in server.http.get("/healthz").json()["holds"]] == ["suspect"]
+    well.touch()
+    assert bear(server, code).status_code == 201
+    assert server.http.get("/healthz").json()["holds"] == []
+
+
+def test_a_push_of_a_core_that_ends_the_process_is_refused_after_the_second_time(
+    server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "child").mkdir()
+    (tmp_path / "child" / "wit").write_text(LATE)
+    (tmp_path / "understudy.toml").write_text('[actors.child]\npath = "child"\n')
+    assert [command(server, "push").returncode for _ in range(2)] == [4, 4]
+    refused = command(server, "push")
+    assert refused.returncode == 1 and "was loaded to check it" in refused.stdout + refused.stderr, refused
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("type", ["copy", "fork"])
 def test_a_wit_that_copies_the_process_stops_no_node(server: Server, store: Path, type: str) -> None:

@@ -23,11 +23,12 @@ HELD: Final = "held"
 
 
 class Kind(IntEnum):
-    """What a hold is about: an actor may have one of each."""
+    """What a hold is about: an actor may have one of each. A CHECK is about a core that may never become an actor."""
 
     PAUSE = 0
     STEPS = 1
     QUERIES = 2
+    CHECK = 3
 
 
 class Hold(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -37,11 +37,12 @@ from understudy.node.asking.queries import QUERY_SECONDS, Queried, Queries
 from understudy.node.asking.watch import QueryWatch
 from understudy.node.errors import BadRequest, Busy, Conflict, Held, NodeFailed, NotFound, Rejected
 from understudy.node.holds import HELD, MAX_REASON, PAUSED, SUSPECT, Hold, Holds, Kind, read_holds
+from understudy.node.intake.core_checks import CoreChecks
 from understudy.node.intake.cores import rejected, stage_core, stage_patch
 from understudy.node.intake.reception import Answer, Found, Reception, Sending, answer_of, made_by
 from understudy.node.looking.feed import Event, Feed
 from understudy.node.looking.look import Look, read_meta
-from understudy.node.looking.lookup import ActorInfo, Page, Pending, Unborn
+from understudy.node.looking.lookup import READY, ActorInfo, Page, Pending, Unborn
 from understudy.node.running.done import Done
 from understudy.node.running.events import Tag
 from understudy.node.running.forks import guard_forks
@@ -115,6 +116,7 @@ class Node(Look):
         self._feed = Feed(backend, self.reader, self.lookup)
         self._holds = Holds(backend)
         self._marks = Marks()
+        self._checks = CoreChecks(self._holds, self._marks)
         self._queries = Queries(self.lookup, self.reader, self._engines, QueryWatch(self._holds, self._marks))
         self._reserved: set[str] = set()
         self._effects = EffectCapability()
@@ -283,7 +285,7 @@ class Node(Look):
         staging = Staging(self.reader)
         for block in blocks:
             staging.put(block)
-        await asyncio.to_thread(self._check_core, staging, core)
+        await asyncio.to_thread(self._check_new, staging, core)
         if name is not None:
             self._check_name(name, actor)
         if self.lookup.head(actor) is not None:
@@ -413,10 +415,13 @@ class Node(Look):
 
         An actor that was never born is born then; on a node that takes only updates, it is left to the next one.
         """
-        self.lookup.expected(actor)
+        before = self.lookup.expected(actor)
         await asyncio.to_thread(self._remove_holds, actor)
         if self._live:
             self._runner.holds_changed(actor)
+        if self.lookup.head(actor) is None and not self.lookup.is_expected(actor):
+            # A core that was only ever checked: it may be sent again.
+            return Unborn(id=actor, name=before.name, status=READY, reason=None)
         return self.lookup.expected(actor)
 
     async def set_name(self, name: str, actor: ActorId | None, *, expected: ActorId | None) -> None:
@@ -606,6 +611,10 @@ class Node(Look):
     def _sent(self, step: Step) -> list[Delivery]:
         return [Delivery(id, self.reader.message(id)) for id in step.sent]
 
+    def _check_new(self, staging: Staging, core: TreeId) -> None:
+        with self._checks.running(core):
+            self._check_core(staging, core)
+
     def _check_core(self, staging: Staging, core: TreeId) -> None:
         """Load the wit too: who creates an actor from outside hears at once what its first step would fail of."""
         try:
@@ -630,7 +639,11 @@ class Node(Look):
                 core = patch_tree(staging, core, staging.patch(id))
             except ObjectError as error:
                 raise Rejected(f"this patch does not fit the core: {error}") from error
-        self._check_core(staging, core)
+        with self._checks.running(core):
+            self._check_core(staging, core)
+            return self._check_state(staging, core)
+
+    def _check_state(self, staging: Staging, core: TreeId) -> StateCheck:
         engine = self._engines[runtime_of(staging, core)]
         try:
             return engine.check_state(core, staging) if isinstance(engine, ReadsState) else StateCheck()

@@ -141,8 +141,10 @@ class Lookup:
             raise
 
     def is_expected(self, actor: ActorId) -> bool:
-        """True if an actor is not born, and mail waits for it."""
-        return self.head(actor) is None and next(iter(self._backend.rows(waiting_of(actor))), None) is not None
+        """True if an actor is not born, and mail waits for it or something holds its core."""
+        if self.head(actor) is not None:
+            return False
+        return any(True for _ in self._backend.rows(waiting_of(actor))) or bool(read_holds(self._backend, actor))
 
     def head(self, actor: ActorId) -> StepId | None:
         """The newest durable step."""
@@ -165,8 +167,10 @@ class Lookup:
         """One actor, or what is known of it before it is born. Raises NotFound."""
         if not self.is_expected(actor):
             return self.actor(actor)
-        waiting = self.pending(actor, limit=1)
-        state, reason = (waiting[0].state, waiting[0].error) if waiting else (WAITS, None)
+        waiting, hold = self.pending(actor, limit=1), foremost(read_holds(self._backend, actor), actor)
+        state, reason = (WAITS, None) if hold is None else (hold.state, hold.reason)
+        if waiting:
+            state, reason = waiting[0].state, waiting[0].error
         return Unborn(id=actor, name=self.names.name_of(actor), status=state, reason=reason)
 
     def actors(self, *, after: str | None = None, limit: int = 100) -> Page[ActorInfo]:

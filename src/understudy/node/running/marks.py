@@ -39,6 +39,7 @@ class What(IntEnum):
 
     STEP = 1
     QUERY = 2
+    CHECK = 3  # of a core that comes in; its id stands in the place of an actor's
 
 
 class Mark(NamedTuple):

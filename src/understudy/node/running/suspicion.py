@@ -36,7 +36,8 @@ def suspect(left: Iterable[Mark], known: Known, *, now: int, is_born: IsBorn) ->
         if mark.what is What.STEP
         for key, hold in [_of_step(mark, known, now, is_explained=is_explained, is_born=is_born(mark.actor))]
     }
-    return {**steps, **queries}
+    checks = {key: hold for mark in running if mark.what is What.CHECK for key, hold in [_of_check(mark, known, now)]}
+    return {**steps, **queries, **checks}
 
 
 def _innermost(running: list[Mark]) -> list[Mark]:
@@ -56,6 +57,20 @@ def _of_query(mark: Mark, known: Known, now: int) -> tuple[Key, Hold]:
         reason = f"the process ended while its query {mark.name!r} ran; its queries run one at a time for now"
         return key, Hold(state=SUSPECT, reason=reason, since=now, deaths=1)
     reason = f"its query {mark.name!r} ended the process {deaths} times; {_CURE}"
+    return key, Hold(state=HELD, reason=reason, since=now, deaths=deaths)
+
+
+def _of_check(mark: Mark, known: Known, now: int) -> tuple[Key, Hold]:
+    key = (mark.actor, Kind.CHECK)
+    before = known(key)
+    deaths = 1 if before is None else before.deaths + 1
+    if deaths == 1:
+        reason = "the process ended while this core was loaded to check it; it may be sent once more"
+        return key, Hold(state=SUSPECT, reason=reason, since=now, deaths=1)
+    reason = (
+        f"the process ended {deaths} times while this core was loaded to check it; "
+        f"send one that is mended, or resume {mark.actor} to try it once more"
+    )
     return key, Hold(state=HELD, reason=reason, since=now, deaths=deaths)
 
 

@@ -170,3 +170,43 @@ def test_an_empty_header_is_not_the_same_as_none(face: Face, header: str) -> Non
     )
     problem_of(answer, 422)
     assert face.get("/actors/ada").json()["head"] == head
+
+
+TYPED = """
+from msgspec import Struct
+from understudy import Wit
+
+class State(Struct):
+    {field}: int = 0
+
+wit = Wit()
+
+@wit.message("add")
+def add(number: int, state: State) -> None:
+    state.{field} += number
+"""
+
+
+def test_a_strict_update_that_would_lose_state_or_does_not_load_is_refused(face: Face) -> None:
+    face.create({"wit": TYPED.format(field="sum")}, name="ada")
+    head = face.send("ada", 2, "add").json()["head"]
+    strict = {"Message_Lane": "update", "Prefer": "handling=strict"}
+    lost = problem_of(face.send("ada", {"patch": {"wit": TYPED.format(field="total")}}, "x", **strict), 422)
+    assert lost["code"] == "StateLost" and lost["dropped"] == ["$.sum"]
+    broken = problem_of(face.send("ada", {"patch": {"wit": "def"}}, "x", **strict), 422)
+    assert "SyntaxError" in broken["detail"]
+    problem_of(face.send("ada", {"patch": {"wit": None}}, "x", **strict), 422)
+    assert face.get("/actors/ada").json()["head"] == head
+    good = face.send("ada", {"patch": {"wit": TYPED.format(field="sum") + "\n# mended\n"}}, "x", **strict)
+    assert good.status_code == 200
+    assert good.headers["preference-applied"] == "handling=strict"
+    # Without it, it is sent all the same.
+    assert (
+        face.send("ada", {"patch": {"wit": TYPED.format(field="total")}}, "x", Message_Lane="update").status_code == 200
+    )
+
+
+def test_strict_is_for_updates_alone(face: Face) -> None:
+    face.create({"wit": GREETER}, name="ada")
+    answer = face.send("ada", {"name": "Bob"}, "greet", Prefer="handling=strict, wait=5")
+    assert answer.headers["preference-applied"] == "wait=5"

@@ -92,7 +92,16 @@ class StateCheck(Struct, frozen=True, kw_only=True):
     @property
     def ok(self) -> bool:
         """True if nothing would be lost."""
-        return self.error is None and not self.dropped
+        return self.problem is None
+
+    @property
+    def problem(self) -> str | None:
+        """What would be lost, in a sentence; None if nothing is."""
+        if self.error is not None:
+            return f"the new code can't read the present state: {self.error}"
+        if self.dropped:
+            return f"the new code would lose what the present state holds at {', '.join(self.dropped)}"
+        return None
 
 
 class Reply(NamedTuple):

@@ -151,11 +151,7 @@ async def _problem(access: Access, actor: ActorId, patches: Sequence[Mapping[str
         found = await access.node.check_update(actor, patches)
     except NodeError as error:
         return f"the new code does not load: {error}"
-    if found.error is not None:
-        return f"the new code can't read the present state: {found.error}{_MIGRATE}"
-    if found.dropped:
-        return f"the new code would lose what the present state holds at {', '.join(found.dropped)}{_MIGRATE}"
-    return None
+    return None if found.problem is None else found.problem + _MIGRATE
 
 
 def _inner(text: str) -> str:

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Final, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from understudy.actors.contract import Capability, Delivery, LiveEngine, ReadsState, StateCheck
 from understudy.actors.errors import HostFailed, Retry, WitError
@@ -39,7 +40,7 @@ from understudy.node.errors import BadRequest, Busy, Conflict, Held, NodeFailed,
 from understudy.node.holds import HELD, MAX_REASON, PAUSED, SUSPECT, Hold, Holds, Kind, read_holds
 from understudy.node.intake.core_checks import CoreChecks
 from understudy.node.intake.cores import rejected, stage_core, stage_patch
-from understudy.node.intake.reception import Answer, Found, Reception, Sending, answer_of, made_by
+from understudy.node.intake.reception import Answer, Expected, Found, Reception, Sending, answer_of, made_by
 from understudy.node.looking.feed import Event, Feed
 from understudy.node.looking.look import Look, read_meta
 from understudy.node.looking.lookup import READY, ActorInfo, Page, Pending, Unborn
@@ -51,14 +52,15 @@ from understudy.node.running.runner import Runner
 from understudy.node.running.scheduler import MAX_AHEAD
 from understudy.node.running.suspicion import suspect
 from understudy.objects.codec import Block
-from understudy.objects.errors import ObjectError
+from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
-from understudy.objects.mailbox import QUEUE, UPDATE
+from understudy.objects.mailbox import QUEUE, UPDATE, mailbox_key
 from understudy.objects.message import GENESIS
 from understudy.objects.names import OPERATOR, check_name, is_outside
 from understudy.objects.step import NOOP, Step
-from understudy.store.keys import name_ref
-from understudy.store.maps import patch_tree
+from understudy.store.errors import Missing
+from understudy.store.keys import head_ref, name_ref
+from understudy.store.maps import mailbox_get, patch_tree
 from understudy.store.open import open_store, store_folder
 from understudy.store.port import Backend, Move, Receipt, Unit
 from understudy.store.reader import Staging
@@ -332,11 +334,13 @@ class Node(Look):
         headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         caller: str = LOCAL,
+        head: StepId | None = None,
         timeout: float | None = None,
     ) -> tuple[MessageId, Answer | None]:
         """Send a message and wait for its answer: None if there is none in time; the message is durable then too.
 
-        Raises as `send` does. Costs less than `send` and `answer`.
+        With `head`, only while that is the actor's head and no message of the same conversation waits: see `Expected`.
+        Raises as `send` does, and Conflict. Costs less than `send` and `answer`.
         """
         if len(content) > QUICK_BYTES:
             sending = await asyncio.to_thread(
@@ -344,6 +348,8 @@ class Node(Look):
             )
         else:
             sending = self._message(actor, content, type, lane, headers, idempotency_key, caller)
+        if head is not None:
+            sending = self._expecting(sending, actor, head)
         return await self._reception.deliver(sending, find=lambda id: self._find(actor, id), seconds=timeout)
 
     async def patch(
@@ -364,10 +370,13 @@ class Node(Look):
         *,
         idempotency_key: str | None = None,
         caller: str = LOCAL,
+        head: StepId | None = None,
         timeout: float | None = None,
     ) -> tuple[MessageId, Answer | None]:
-        """Send an update message and wait for its answer, as `tell` does. Raises as `patch` does."""
+        """Send an update message and wait for its answer, as `tell` does. Raises as `patch` does, and Conflict."""
         sending = await asyncio.to_thread(self._update, actor, patch, idempotency_key, caller)
+        if head is not None:
+            sending = self._expecting(sending, actor, head)
         return await self._reception.deliver(sending, find=lambda id: self._find(actor, id), seconds=timeout)
 
     async def check_update(self, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> StateCheck:
@@ -598,6 +607,16 @@ class Node(Look):
             headers=headers,
             idempotency_key=idempotency_key,
         )
+
+    def _expecting(self, sending: Sending, actor: ActorId, head: StepId) -> Sending:
+        """The message, to be taken only while this is the head of its recipient."""
+        try:
+            inbox = self.reader.step(head).inbox
+            consumed = mailbox_get(self.reader, inbox, mailbox_key(sending.sender, sending.lane))
+        except (Missing, WrongKind):
+            consumed = None  # it is no step of this store, so the head is another one, and the move fails
+        expected = Expected(head, consumed)
+        return replace(sending, expected=expected, moves=[Move(head_ref(actor), head, head)])
 
     def _find(self, actor: ActorId, id: MessageId) -> Found | None:
         message = self.reader.message(id)

@@ -40,12 +40,6 @@ def has_already(request: Request, headers: Mapping[str, str]) -> bool:
     return any(tag.strip().removeprefix("W/") in (headers["ETag"], "*") for tag in known.split(","))
 
 
-def matches(request: Request, tag: str) -> bool:
-    """True if the caller says that it means what has this tag (RFC 9110, `If-Match`)."""
-    known = ",".join(request.headers.getlist("if-match"))
-    return any(each.strip() in (tag, "*") for each in known.split(","))
-
-
 def not_modified(headers: Mapping[str, str]) -> Response:
     """The answer to a caller that holds it already."""
     return Response(status_code=304, headers=headers)

@@ -13,10 +13,14 @@ _PREFERENCE: Final = re.compile(r"([a-z-]++)\s*+(?:=\s*+(?:\"([^\"]*+)\"|([^\s;\
 
 
 class Preference(Struct, frozen=True):
-    """How long the caller waits (RFC 7240): not at all if it prefers only `respond-async`; `applied` is what was heeded."""
+    """How long the caller waits (RFC 7240): not at all if it prefers only `respond-async`; `applied` is what was heeded.
+
+    `is_strict` says `handling=strict`: who heeds it adds that to what was applied.
+    """
 
     wait_seconds: float
     applied: str | None = None
+    is_strict: bool = False
 
 
 def read_preference(lines: Sequence[str], wait_seconds: float, most_seconds: float) -> Preference:
@@ -27,11 +31,11 @@ def read_preference(lines: Sequence[str], wait_seconds: float, most_seconds: flo
         if found is not None:
             said.setdefault(found[1].lower(), found[2] or found[3] or "")
     asynchronous = said.get("respond-async") == ""
-    wait = said.get("wait", "")
+    wait, strict = said.get("wait", ""), said.get("handling", "").lower() == "strict"
     if wait.isascii() and wait.isdigit() and len(wait) < 10:
         # Both together: an answer in time, or else a 202.
         applied = "respond-async, wait" if asynchronous else "wait"
-        return Preference(min(int(wait), most_seconds), f"{applied}={wait}")
+        return Preference(min(int(wait), most_seconds), f"{applied}={wait}", strict)
     if asynchronous:
-        return Preference(0, "respond-async")
-    return Preference(wait_seconds)
+        return Preference(0, "respond-async", strict)
+    return Preference(wait_seconds, None, strict)

@@ -29,7 +29,7 @@ from understudy.objects.message import Message, is_genesis
 from understudy.objects.names import actor_of, check_text
 from understudy.objects.step import Outcome
 from understudy.store.errors import StoreError
-from understudy.store.keys import head_ref, idempotency_row, outside_row, read_cursor_value
+from understudy.store.keys import HEADS, head_ref, idempotency_row, outside_row, read_cursor_value
 from understudy.store.port import Backend, Move, Unit
 
 MAX_CURSORS: Final = (
@@ -62,6 +62,17 @@ class Found(NamedTuple):
     made: list[ActorId]
 
 
+class Expected(NamedTuple):
+    """The head at which a message is to be handled, and the last message of its conversation that was consumed there.
+
+    The message is stored only if, in the moment in which that becomes durable, the head is still this one, and no
+    message of the same conversation waits before it. So of several that expect one head, one is taken.
+    """
+
+    head: StepId
+    consumed: Cursor | None
+
+
 class Sending(Struct, frozen=True, kw_only=True):
     """A message from outside that has no place in its conversation yet.
 
@@ -77,6 +88,7 @@ class Sending(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] | None = None
     idempotency_key: str | None = None
     moves: Sequence[Move] = ()
+    expected: Expected | None = None
 
     @property
     def place(self) -> tuple[str, str]:
@@ -282,14 +294,17 @@ class Reception:
     def _take_in(self, sending: Sending, request: bytes) -> MessageId:
         if self._committer.queued + len(self._entered) >= MAX_QUEUED:
             raise Busy("more messages are queued than the node takes at once; try again in a second")
-        key, place = sending.idempotency_key, sending.place
+        key, place, expected = sending.idempotency_key, sending.place, sending.expected
+        last = self._cursor(place)
+        if expected is not None and last != expected.consumed:
+            raise Conflict(f"the head is not {expected.head}, or a message that waits will move it; nothing was sent")
         delivery, unit = accept(
             to=sending.to,
             sender=sending.sender,
             type=sending.type,
             content=sending.content,
             blocks=sending.blocks,
-            last=self._cursor(place),
+            last=last,
             lane=sending.lane,
             headers=sending.headers,
             idempotency=None if key is None else (key, request),
@@ -463,5 +478,8 @@ def _set_all(told: Sequence[tuple[_Waiter, object]]) -> None:
 
 
 def _conflict(move: Move, found: bytes | None) -> Conflict:
+    if move.ref.startswith(HEADS):
+        head = "gone" if found is None else f"{Id(found)}"
+        return Conflict(f"the head has moved: it is {head}, and another one is expected; nothing was sent")
     name = move.ref.partition(b"/")[2].decode("utf-8", "replace")
     return Conflict(f"the name {name!r} is taken by {Id(found) if found else 'nobody any more'}")

@@ -30,6 +30,7 @@ from understudy.web.routes.messages import (
     LANE,
     accepted_answer,
     content_view,
+    expected_head,
     preference_of,
     problem_of_outcome,
     reply_views,
@@ -82,7 +83,12 @@ async def tell_lead(request: Request) -> Response:
         raise Rejected(f"the body is {kind_of(value)}; a JSON object is expected")
     preference, headers = preference_of(request)
     message, found = await node.tell(
-        lead, body, type=DEFAULT_TYPE, idempotency_key=KEY.of(request), timeout=preference.wait_seconds
+        lead,
+        body,
+        type=DEFAULT_TYPE,
+        idempotency_key=KEY.of(request),
+        head=expected_head(request, lead),
+        timeout=preference.wait_seconds,
     )
     if found is None:
         return accepted_answer(lead, message, headers)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -11,15 +13,16 @@ from starlette.responses import Response
 
 from understudy.node.errors import Conflict, Rejected
 from understudy.node.intake.reception import MAX_KEY_BYTES, Answer, Reply
+from understudy.node.node import Node
 from understudy.objects import ids
-from understudy.objects.errors import WrongKind
-from understudy.objects.ids import ActorId, MessageId
+from understudy.objects.errors import BadId, WrongKind
+from understudy.objects.ids import ActorId, MessageId, StepId
 from understudy.objects.mailbox import QUEUE, SIGNAL, UPDATE
 from understudy.objects.step import NOOP, REFUSED
 from understudy.store.reader import Reader
-from understudy.web.answers import json_answer, matches
+from understudy.web.answers import json_answer
 from understudy.web.body import read_body
-from understudy.web.errors import problem
+from understudy.web.errors import HttpProblem, problem
 from understudy.web.face import limits_of, node_of
 from understudy.web.file_maps import read_files
 from understudy.web.grants import scope_of_lane
@@ -42,7 +45,7 @@ KEY: Final = text(
     {"type": "string", "minLength": 1, "maxLength": MAX_KEY_BYTES},
 )
 IF_MATCH: Final = listed("If-Match", "The step that must be the newest")
-PREFER: Final = listed("Prefer", "`respond-async`, `wait=SECONDS` (RFC 7240)")
+PREFER: Final = listed("Prefer", "`respond-async`, `wait=SECONDS`, for an update also `handling=strict` (RFC 7240)")
 HEADERS: Final[tuple[Parameter[Any], ...]] = (LANE, KEY, IF_MATCH, PREFER)
 ANSWERS: Final = {
     200: json_of("Durable: the step, and the replies", ANSWER),
@@ -89,29 +92,60 @@ async def send_message_of_type(request: Request) -> Response:
 
 
 async def _send_message(request: Request, type: str) -> Response:
-    actor, lane = ACTOR.of(request), LANE.of(request)
-    _check_head(request, actor)
+    actor, lane, head = ACTOR.of(request), LANE.of(request), expected_head(request, ACTOR.of(request))
     content = await read_body(request, most=limits_of(request).body_bytes)
-    preference, headers = preference_of(request)
+    preference, headers = preference_of(request, heeds_strict=lane == UPDATE)
     node, key, seconds = node_of(request), KEY.of(request), preference.wait_seconds
     if lane == UPDATE:
         _, patch = await read_files(content, "patch")
-        message, answer = await node.tell_patch(actor, patch, idempotency_key=key, timeout=seconds)
+        if preference.is_strict:
+            await _check_update(node, actor, patch)
+        message, answer = await node.tell_patch(actor, patch, idempotency_key=key, head=head, timeout=seconds)
     else:
-        message, answer = await node.tell(actor, content, type=type, lane=lane, idempotency_key=key, timeout=seconds)
+        message, answer = await node.tell(
+            actor, content, type=type, lane=lane, idempotency_key=key, head=head, timeout=seconds
+        )
     if answer is None:
         return accepted_answer(actor, message, headers)
     reader = node.reader
     if any(_is_large(reader, reply) for reply in answer.replies):
-        return await asyncio.to_thread(_answered, reader, message, answer)
-    return _answered(reader, message, answer)
+        return await asyncio.to_thread(_answered, reader, message, answer, headers)
+    return _answered(reader, message, answer, headers)
 
 
-def preference_of(request: Request) -> tuple[Preference, dict[str, str]]:
+async def _check_update(node: Node, actor: ActorId, patch: Mapping[str, bytes | None]) -> None:
+    """Raise Rejected for code that does not load, HttpProblem 422 if the present state would be lost."""
+    found = await node.check_update(actor, [patch])
+    if found.problem is not None:
+        detail = f"{found.problem}; nothing was sent. Without `handling=strict` it is sent all the same"
+        raise HttpProblem(422, detail, code="StateLost", dropped=list(found.dropped))
+
+
+def expected_head(request: Request, actor: ActorId) -> StepId | None:
+    """The step that `If-Match` wants to be the newest, None where any will do. Raises Conflict if it is another one."""
+    if "if-match" not in request.headers:
+        return None
+    tags = [tag.strip() for tag in ",".join(request.headers.getlist("if-match")).split(",")]
+    if "*" in tags:
+        return None
+    head = node_of(request).lookup.newest(actor)
+    if f'"{head}"' in tags:
+        return head
+    # The same key may have been used before. That is looked up where the message would be taken, and so is the head.
+    for tag in tags if KEY.of(request) is not None else ():
+        if tag[:1] == tag[-1:] == '"':
+            with suppress(BadId):
+                return StepId(ids.parse(tag[1:-1]))
+    raise Conflict(f"the head has moved: it is {head}, and If-Match names another step; nothing was sent")
+
+
+def preference_of(request: Request, *, heeds_strict: bool = False) -> tuple[Preference, dict[str, str]]:
     """How long the caller waits, and the header that tells it what was heeded."""
     limits = limits_of(request)
     preference = read_preference(request.headers.getlist("prefer"), limits.wait_seconds, limits.most_wait_seconds)
-    return preference, {} if preference.applied is None else {"Preference-Applied": preference.applied}
+    strict = "handling=strict" if heeds_strict and preference.is_strict else None
+    applied = ", ".join(each for each in (preference.applied, strict) if each is not None)
+    return preference, {"Preference-Applied": applied} if applied else {}
 
 
 def content_view(reader: Reader, content: ids.Id) -> Any:
@@ -155,20 +189,13 @@ def reply_views(reader: Reader, answer: Answer) -> list[dict[str, Any]]:
     return [{"type": reply.type, "content": content_view(reader, reply.content)} for reply in answer.replies]
 
 
-def _check_head(request: Request, actor: ActorId) -> None:
-    """Refuse a message whose `If-Match` names another step than the newest. Raises Conflict."""
-    if "if-match" in request.headers:
-        head = node_of(request).lookup.newest(actor)
-        if not matches(request, f'"{head}"'):
-            raise Conflict(f"the head has moved: it is {head}, and If-Match names another step; nothing was sent")
-
-
-def _answered(reader: Reader, message: MessageId, answer: Answer) -> Response:
+def _answered(reader: Reader, message: MessageId, answer: Answer, headers: Mapping[str, str]) -> Response:
     outcome = answer.outcome
     if outcome is not None and outcome.kind != NOOP:
         return problem_of_outcome(message, answer)
     kind = "ok" if outcome is None else outcome.kind
-    return json_answer({**_place(message, answer), "outcome": kind, "replies": reply_views(reader, answer)})
+    view = {**_place(message, answer), "outcome": kind, "replies": reply_views(reader, answer)}
+    return json_answer(view, headers=headers)
 
 
 def _place(message: MessageId, answer: Answer) -> dict[str, Any]:

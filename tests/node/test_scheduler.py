@@ -290,6 +290,43 @@ def test_what_the_machine_failed_of_is_tried_again_at_its_moment_and_not_before(
     assert machine.step().taken == job.taken and machine.scheduler.next_moment is None
 
 
+def test_an_update_that_takes_effect_tries_what_waits_for_its_next_attempt_at_once(machine: Machine) -> None:
+    actor = machine.born()
+    machine.send(actor, "add", "1")
+    job = machine.job()
+    for _ in range(3):
+        machine.scheduler.finish(Finished(job, None, HostFailed("no room")), machine.now)
+        moment = machine.scheduler.next_moment
+        assert moment is not None
+        machine.now = moment
+        machine.scheduler.advance([], machine.now)
+        job = machine.job()
+    machine.scheduler.finish(Finished(job, None, HostFailed("no room")), machine.now)
+    late = machine.scheduler.next_moment
+    assert late is not None and machine.rests() and machine.scheduler.delays().attempts
+    machine.update(actor, "data/x", "new")
+    assert machine.step().taken[0].message.lane == UPDATE
+    assert not machine.scheduler.delays().attempts
+    job = machine.job()
+    assert job.taken[0].message.type == "add"
+    # It fails again, and has its first back-off. The alarm of before does not cut that short.
+    machine.now = late - 0.01
+    machine.scheduler.finish(Finished(job, None, HostFailed("no room")), machine.now)
+    machine.scheduler.advance([], late)
+    assert machine.rests()
+    machine.scheduler.advance([], machine.now + HOST_RETRY.delay_ms(1) / 1000)
+    assert machine.step().taken == job.taken
+
+
+def test_an_update_that_is_refused_leaves_the_back_off_as_it_was(machine: Machine) -> None:
+    actor = machine.born()
+    machine.send(actor, "add", "1")
+    machine.scheduler.finish(Finished(machine.job(), None, HostFailed("no room")), machine.now)
+    machine.update(actor, "wit/not/a/file", "a file in the place of a folder")
+    assert machine.step().taken[0].message.lane == UPDATE
+    assert machine.rests() and machine.scheduler.delays().attempts
+
+
 def test_a_host_that_breaks_leaves_the_actor_stuck_until_its_holds_are_looked_at(machine: Machine) -> None:
     actor = machine.born()
     machine.send(actor, "add", "1")

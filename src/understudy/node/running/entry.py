@@ -33,6 +33,7 @@ class ActorEntry:
     - `slow`: its last step held its thread for long, so the next one had better not hold up others from its beginning
     - `attempts`: of each inbox key that is tried again, how often
     - `host_errors`: of each such key, what the machine lacked
+    - `parked`: the keys whose messages are set aside, each until its moment
     - `overflow`, `more_updates`: the store holds waiting messages (in the update lane) that `waiting` does not
     - `held`: why it takes only updates
     - `suspect`: how many messages are tried alone, because the process ended while one of them ran
@@ -51,6 +52,7 @@ class ActorEntry:
         "overflow",
         "owner",
         "pace",
+        "parked",
         "policy",
         "policy_id",
         "singles",
@@ -70,6 +72,7 @@ class ActorEntry:
         self.slow = False
         self.pace: Pace | None = None
         self.attempts: dict[str, int] = {}
+        self.parked: dict[str, float] = {}
         self.overflow = False
         self.more_updates = False
         self.held: Hold | None = None

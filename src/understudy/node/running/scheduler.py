@@ -22,7 +22,6 @@ from understudy.kernel.policy import RetryPolicy
 from understudy.kernel.retries import exhausted
 from understudy.kernel.seal import Sealed, recordable, seal
 from understudy.node.holds import Holds
-from understudy.node.running.alarms import Alarms
 from understudy.node.running.batches import Batches
 from understudy.node.running.delays import Delays, delays_of
 from understudy.node.running.done import Done
@@ -40,6 +39,7 @@ from understudy.node.running.events import (
 )
 from understudy.node.running.floods import seconds_to_rest
 from understudy.node.running.gate import Allowed, Gate
+from understudy.node.running.parking import Parking
 from understudy.node.running.table import ActorTable
 from understudy.node.running.trials import Trials, cut_of
 from understudy.objects.errors import ObjectError
@@ -80,7 +80,7 @@ class Scheduler:
         self._trials = Trials(self._gate, self._table, holds, self.output)
         self._batches = Batches(self._table, engines, reader)
         self._ready: deque[ActorEntry] = deque()
-        self._alarms = Alarms()
+        self._parking = Parking()
         self._calls: dict[ActorId, list[Callable[[], None]]] = {}  # of running wits, until their parent is durable
 
     def start(self, *, only_updates: bool = False) -> None:
@@ -95,7 +95,8 @@ class Scheduler:
         """Take in what happened, and what the time brings: `now` is in seconds, and never goes back."""
         for event in events:
             self._handle(event, now)
-        self._wake_due(now)
+        for entry in self._parking.wake(now):
+            self._make_ready(entry)
         for entry in self._table.recover(MAX_FOUND):
             self._make_ready(entry)
         if self._trials.end_overdue(now):
@@ -149,13 +150,13 @@ class Scheduler:
     @property
     def next_moment(self) -> float | None:
         """When `advance` has something to do without an event."""
-        moments = [moment for moment in (self._alarms.next, self._gate.until) if moment is not None]
+        moments = [moment for moment in (self._parking.next, self._gate.until) if moment is not None]
         return min(moments, default=None)
 
     @property
     def busy(self) -> bool:
         """True if there is something to do, now or after a while."""
-        return self.wants_turn or bool(self._ready or self.output or self._alarms)
+        return self.wants_turn or bool(self._ready or self.output or self._parking)
 
     def is_overdue(self, now: float) -> bool:
         """True if the others have waited long enough for an actor that is tried alone."""
@@ -212,14 +213,6 @@ class Scheduler:
             entry = self._table.reload(actor)
         self._table.look_at_holds(entry)
         self._make_ready(entry)
-
-    def _wake_due(self, now: float) -> None:
-        for entry, key in self._alarms.due(now):
-            if key is None:
-                entry.slowed = None
-            else:
-                entry.waiting.unpark(key)
-            self._make_ready(entry)
 
     # What is durable.
 
@@ -363,9 +356,7 @@ class Scheduler:
 
     def _park(self, entry: ActorEntry, taken: list[Delivery], key: str, until: float) -> None:
         """Set the messages of an inbox key aside for a while."""
-        entry.waiting.put_back(taken)
-        entry.waiting.park(key)
-        self._alarms.set(until, entry, key)
+        self._parking.park(entry, taken, key, until)
         self._acquit(entry)
         self._make_ready(entry)
 
@@ -382,6 +373,8 @@ class Scheduler:
         if sealed.consumed[0].message.lane == UPDATE:
             # Other code may cost otherwise.
             entry.pace = entry.slowed = None
+            if sealed.step.outcome is None:
+                self._parking.end_at_once(entry)
         self._slow_down(entry, sealed, now)
 
     def _slow_down(self, entry: ActorEntry, sealed: Sealed, now: float) -> None:
@@ -391,8 +384,8 @@ class Scheduler:
 
         seconds = seconds_to_rest(sealed, self._reader, inbox_of)
         if seconds:
-            entry.slowed = "it sends more than its recipients take, which still wait: it rests between its steps"
-            self._alarms.set(now + seconds, entry, None)
+            reason = "it sends more than its recipients take, which still wait: it rests between its steps"
+            self._parking.rest(entry, reason, now + seconds)
 
     def _acquit(self, entry: ActorEntry) -> None:
         if self._trials.acquit(entry):

@@ -54,7 +54,8 @@ def _of_query(mark: Mark, known: Known, now: int) -> tuple[Key, Hold]:
     before = known(key)
     deaths = 1 if before is None else before.deaths + 1
     if deaths == 1:
-        reason = f"the process ended while its query {mark.name!r} ran; its queries run one at a time for now"
+        until = "until one of them succeeds, or an update mends it"
+        reason = f"the process ended while its query {mark.name!r} ran; its queries run one at a time {until}"
         return key, Hold(state=SUSPECT, reason=reason, since=now, deaths=1)
     reason = f"its query {mark.name!r} ended the process {deaths} times; {_CURE}"
     return key, Hold(state=HELD, reason=reason, since=now, deaths=deaths)

@@ -41,7 +41,12 @@ class Trials:
                 continue
             if not len(entry.waiting):
                 entry.overflow = entry.more_updates = True
-            _log.warning("actor %s may have ended the process: it is tried alone now", entry.actor.text)
+            # Said before, because afterwards there may be nobody left to say it.
+            _log.warning(
+                "actor %s may have ended the process: it is tried alone now. If the process ends, start it again: "
+                "the actor is then held until an update mends it, and the others go on",
+                entry.actor.text,
+            )
             self._gate.begin(entry, now)
             return entry
         return None

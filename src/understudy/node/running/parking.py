@@ -1,0 +1,66 @@
+"""Parking: messages that are tried again later, and actors that rest; each until its moment.
+
+The law: what is parked holds up its own inbox key alone, and nothing keeps an update away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import count
+
+from understudy.actors.contract import Delivery
+from understudy.node.running.entry import ActorEntry
+
+
+class Parking:
+    """Keeps the moments; the messages stay with their actors."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, ActorEntry, str | None]] = []  # a key of its mail, or all but its updates
+        self._count = count()
+
+    def __bool__(self) -> bool:
+        return bool(self._heap)
+
+    @property
+    def next(self) -> float | None:
+        """The first moment."""
+        return self._heap[0][0] if self._heap else None
+
+    def park(self, entry: ActorEntry, taken: list[Delivery], key: str, until: float) -> None:
+        """Put messages back, and set all those of their inbox key aside for a while."""
+        entry.waiting.put_back(taken)
+        entry.waiting.park(key)
+        entry.parked[key] = until
+        self._set(until, entry, key)
+
+    def rest(self, entry: ActorEntry, reason: str, until: float) -> None:
+        """Let an actor take nothing but updates for a while."""
+        entry.slowed = reason
+        self._set(until, entry, None)
+
+    def end_at_once(self, entry: ActorEntry) -> None:
+        """Try what failed before at once, and with all its attempts: an update may have cured it."""
+        for key in list(entry.parked):
+            self._unpark(entry, key)
+        entry.attempts.clear()
+        entry.host_errors.clear()
+
+    def wake(self, now: float) -> Iterator[ActorEntry]:
+        """The actors that may go on, as their moment has come."""
+        while self._heap and self._heap[0][0] <= now:
+            moment, _, entry, key = heappop(self._heap)
+            if key is None:
+                entry.slowed = None
+            elif entry.parked.get(key) == moment:
+                # Else an update let it go on before, and it may have been parked again since.
+                self._unpark(entry, key)
+            yield entry
+
+    def _set(self, moment: float, entry: ActorEntry, key: str | None) -> None:
+        heappush(self._heap, (moment, next(self._count), entry, key))
+
+    def _unpark(self, entry: ActorEntry, key: str) -> None:
+        del entry.parked[key]
+        entry.waiting.unpark(key)

@@ -173,7 +173,7 @@ def test_a_wrong_file_is_refused_and_the_message_says_what_is_wrong(data: bytes,
 
 
 @pytest.mark.parametrize(
-    "odd", [node_block({"wood": {}}), node_block([]), node_block({"tree": {"..": A.id}}), Block(*raw_block(b""))]
+    "odd", [node_block({"wood": {}}), node_block([]), node_block({"tree": {"..": A.id}}), raw_block(b"")]
 )
 def test_a_block_of_no_kind_of_ours_is_refused_wherever_it_stands(odd: Block) -> None:
     if ids.is_raw(odd.id):

@@ -219,7 +219,9 @@ def patch_vectors() -> list[Vector]:
             "before": str(before),
             "patch": described(patch),
             "after": str(after),
-            "inner": {str(block.id): block.data.hex() for block in sorted(place.blocks.values())},
+            "inner": {
+                str(block.id): block.data.hex() for block in sorted(place.blocks.values(), key=lambda block: block.id)
+            },
         }
         for name, patch in patches
         for after in [patch_tree(place, before, patch)]

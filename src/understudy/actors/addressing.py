@@ -6,7 +6,6 @@ The kernel seals steps with it, and a wit learns the ids of its own messages by 
 from __future__ import annotations
 
 from understudy.actors.contract import Outgoing
-from understudy.objects.ids import Id
 from understudy.objects.mailbox import Cursor
 from understudy.objects.message import Message
 
@@ -20,7 +19,7 @@ def place(draft: Outgoing, *, sender: str, last: Cursor | None, after: str | Non
         type=draft.type,
         content=draft.content,
         lane=draft.lane,
-        previous=None if last is None else str(Id(last.message)),
+        previous=None if last is None else str(last.message),
         after=after,
         re=draft.re,
         headers=draft.headers,

@@ -6,10 +6,11 @@ from typing import Final
 
 from understudy.actors.errors import WitError
 from understudy.kernel.policy import read_policy
+from understudy.objects import ids
 from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.ids import TreeId
 from understudy.store.errors import Missing
-from understudy.store.maps import same_entries, tree_entry
+from understudy.store.maps import flat_changes, same_entries, tree_entry
 from understudy.store.nesting import check_nesting
 from understudy.store.reader import Reader
 
@@ -28,7 +29,7 @@ def check_core(reader: Reader, core: TreeId, before: TreeId | None = None) -> No
 
 def check_next_core(reader: Reader, before: TreeId, after: TreeId) -> None:
     """Like `check_core`, for a core that comes after a valid one; most steps change nothing of what makes it valid."""
-    if before == after:
+    if before == after or _changes_only_blobs(reader, before, after):
         return
     _check_nesting(reader, after, before)
     try:
@@ -43,6 +44,20 @@ def runtime_of(reader: Reader, core: TreeId) -> str:
     """The name of the engine that runs a core: the text of `/runtime`, or "python". Raises WitError."""
     id = tree_entry(reader, core, "runtime")
     return DEFAULT_RUNTIME if id is None else _check_text(reader, id, "runtime").strip()
+
+
+def _changes_only_blobs(reader: Reader, before: TreeId, after: TreeId) -> bool:
+    """True if all that changed between two small cores are blobs, none of them one that makes a core valid: most steps."""
+    try:
+        changed = flat_changes(reader, before, after)
+    except (ObjectError, Missing):
+        # It is looked at again, and named.
+        return False
+    return (
+        changed is not None
+        and changed.keys().isdisjoint(_CHECKED)
+        and all(id is None or ids.is_raw(id) for id in changed.values())
+    )
 
 
 def _check_nesting(reader: Reader, core: TreeId, before: TreeId | None) -> None:

@@ -20,6 +20,7 @@ from understudy.kernel.advance import Plan
 from understudy.kernel.core import check_next_core
 from understudy.kernel.deliver import sender_key
 from understudy.kernel.log import log_text
+from understudy.objects import ids
 from understudy.objects.codec import Block
 from understudy.objects.errors import ObjectError, TooLarge
 from understudy.objects.ids import Id, MessageId, StepId
@@ -136,6 +137,8 @@ def _with_valid_contents(plan: Plan, result: StepResult) -> StepResult:
     if result.outcome is not None:
         return result
     for draft in result.sent:
+        if ids.is_raw(draft.content):
+            continue
         try:
             check_nesting(plan.given.store, draft.content)
         except (ObjectError, Missing) as error:
@@ -187,13 +190,15 @@ def _address(
     plan: Plan, outgoing: Sequence[Outgoing], staging: Staging, known: Known, nobody: list[tuple[int, Outgoing]]
 ) -> tuple[list[Delivery], dict[str, Cursor]]:
     """Give each message its place in its conversation; those that have nobody to go to are put into `nobody`."""
+    if not outgoing:
+        return [], {}
     actor = plan.actor
     outbox = actor.outbox
     changes: dict[str, Cursor] = {}
-    sent: list[Delivery] = []
+    placed: list[tuple[MessageId, Message]] = []
     last: dict[str, int] = {}
     reached: set[str] = set()
-    after = actor.head_text if outgoing else None
+    after = actor.head_text
     for number, draft in enumerate(outgoing):
         if draft.to not in reached:
             if not _is_shown(actor, draft, staging) and not known(number, draft):
@@ -203,26 +208,24 @@ def _address(
         key = mailbox_key(draft.to, draft.lane)
         cursor = changes.get(key) or mailbox_get(staging, outbox, key)
         message = place(draft, sender=actor.text, last=cursor, after=after)
-        block = message_block(message)
-        staging.put(block)
-        id = MessageId(block.id)
+        id = MessageId(staging.put(message_block(message)))
         changes[key] = Cursor(message.seq, id)
-        last[key] = len(sent)
-        sent.append(Delivery(id, message))
-    for newest in last.values():
-        id, message, _ = sent[newest]
-        if not is_outside(message.to):
-            # One row for the last of each conversation: those before it are found along `previous`.
-            sent[newest] = Delivery(id, message, waiting_row_for(message))
-    return sent, changes
+        last[key] = len(placed)
+        placed.append((id, message))
+    # One row for the last of each conversation: those before it are found along `previous`.
+    newest = {number for number in last.values() if not is_outside(placed[number][1].to)}
+    return [
+        Delivery(id, message, waiting_row_for(message) if number in newest else None)
+        for number, (id, message) in enumerate(placed)
+    ], changes
 
 
 def _is_shown(actor: Actor, draft: Outgoing, staging: Staging) -> bool:
     """True if the record shows that the recipient is there: a journal that denies it is a lie."""
     to = draft.to
-    if is_outside(to) or to == actor.text or actor_of(to) == draft.content:
+    if mailbox_get(staging, actor.outbox, to) or mailbox_get(staging, actor.inbox, to):
         return True
-    return bool(mailbox_get(staging, actor.outbox, to) or mailbox_get(staging, actor.inbox, to))
+    return is_outside(to) or to == actor.text or actor_of(to) == draft.content
 
 
 def _nobody_entry(number: int, draft: Outgoing) -> Entry:
@@ -242,8 +245,12 @@ def _unit(
     assert after.head is not None and after.step is not None
     head, actor = after.head, after.id
     rows = [Row(height_row(actor, after.step.height), head)]
-    rows += [Row(delivery.row, None) for delivery in consumed if delivery.row is not None]
-    rows += [Row(delivery.row, delivery.id) for delivery in sent if delivery.row is not None]
+    for delivery in consumed:
+        if delivery.row is not None:
+            rows.append(Row(delivery.row, None))
+    for delivery in sent:
+        if delivery.row is not None:
+            rows.append(Row(delivery.row, delivery.id))
     return Unit(blocks=blocks, moves=[Move(head_ref(actor), before.head, head)], rows=rows, feed=[head])
 
 

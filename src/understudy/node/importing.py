@@ -133,7 +133,7 @@ def _units(node: Node, trail: bytes, actor: ActorId, ours: StepId | None) -> Ite
     head = ours
     for end in range(len(trail), 0, -ID_BYTES):
         id = StepId(Id(trail[end - ID_BYTES : end]))
-        rows.update(_rows(node, id))
+        rows.update((row.key, row.value) for row in _rows(node, id))
         feed.append(id)
         if len(rows) >= _SEGMENT or end == ID_BYTES:
             yield Unit(moves=[Move(head_ref(actor), head, id)], rows=[Row(*row) for row in rows.items()], feed=feed)

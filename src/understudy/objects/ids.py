@@ -19,7 +19,7 @@ class Id(bytes):
     __slots__ = ()
 
     def __str__(self) -> str:
-        return libipld.encode_multibase("b", bytes(self))
+        return libipld.encode_multibase("b", self)
 
     def __repr__(self) -> str:
         return f"Id({str(self)!r})"

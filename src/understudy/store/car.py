@@ -42,8 +42,8 @@ def car_pieces(roots: Sequence[bytes], blocks: Iterable[Block]) -> Iterator[byte
     """The pieces of a CARv1: its header, then each block with its length and its id."""
     header = encode({"roots": [bytes(root) for root in roots], "version": 1})
     yield _varint(len(header)) + header
-    for id, data in blocks:
-        yield _varint(ID_BYTES + len(data)) + id + data
+    for block in blocks:
+        yield _varint(ID_BYTES + len(block.data)) + block.id + block.data
 
 
 def read_car(file: BinaryIO) -> tuple[list[Id], Iterator[Block]]:

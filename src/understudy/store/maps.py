@@ -59,6 +59,17 @@ def same_entries(nodes: Nodes, a: bytes, b: bytes, names: Sequence[str]) -> bool
     return all(ours.get(name) == theirs.get(name) for name in names)
 
 
+def flat_changes(nodes: Nodes, before: bytes, after: bytes) -> dict[str, Id | None] | None:
+    """What is at each name where two small trees differ, None where it is gone; None unless both are flat. Raises WrongKind."""
+    old, new = _entries(nodes, before), _entries(nodes, after)
+    if isinstance(old, BigMap) or isinstance(new, BigMap):
+        return None
+    changed: dict[str, Id | None] = {name: _link(id) for name, id in new.items() if old.get(name) != id}
+    if not old.keys() <= new.keys():
+        changed |= dict.fromkeys(old.keys() - new.keys())
+    return changed
+
+
 def new_nodes(nodes: Nodes, tree: bytes, before: bytes | None) -> Iterator[tuple[Id, Id | None]]:
     """Each entry of a tree that is no raw block and not the same in `before`, with what that has there. Raises WrongKind."""
     new, old = _entries(nodes, tree), {} if before is None else _entries(nodes, before)

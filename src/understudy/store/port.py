@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -16,7 +16,7 @@ from understudy.objects.codec import Block
 from understudy.objects.ids import Id, StepId
 
 
-class Move(NamedTuple):
+class Move(Struct, frozen=True, gc=False):
     """A compare-and-set of one ref; None means that the ref does not exist (before, or after)."""
 
     ref: bytes
@@ -24,7 +24,7 @@ class Move(NamedTuple):
     new: bytes | None
 
 
-class Row(NamedTuple):
+class Row(Struct, frozen=True, gc=False):
     """A row to write, or with the value None to delete."""
 
     key: bytes

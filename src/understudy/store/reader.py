@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 from understudy.objects import ids
 from understudy.objects.blob import BigBlob, blob_blocks, read_blob_node
@@ -23,6 +23,8 @@ from understudy.objects.tree import describe_kind, is_tree_node, read_tree_node
 from understudy.store.errors import Missing
 from understudy.store.maps import build_tree, tree_entry
 from understudy.store.tree_view import TreeView
+
+_AT_HAND: Final = 16  # nodes that a staging keeps: a step looks at its core eight times, and may read a large map
 
 
 class Reader:
@@ -138,6 +140,7 @@ class Staging(Reader):
         self.base = base
         self.new: dict[bytes, Block] = {}
         self.nodes: dict[bytes, Any] = {}  # the new nodes as they were before they were encoded
+        self._at_hand: dict[bytes, Any] = {}  # the first nodes that were read below
 
     def block(self, id: bytes) -> bytes:
         staged = self.new.get(id)
@@ -152,10 +155,16 @@ class Staging(Reader):
         node = self.nodes.get(id)
         if node is not None:
             return node
+        node = self._at_hand.get(id)
+        if node is not None:
+            return node
         staged = self.new.get(id)
-        if staged is None or ids.is_raw(id):
-            return self.base.node(id)
-        return decode(staged.data)
+        if staged is not None and not ids.is_raw(id):
+            return decode(staged.data)
+        node = self.base.node(id)
+        if len(self._at_hand) < _AT_HAND:
+            self._at_hand[id] = node
+        return node
 
     def put(self, block: Block) -> Id:
         """Stage a block."""

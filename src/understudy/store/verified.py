@@ -101,18 +101,22 @@ class Grit(Reader):
     def has(self, id: bytes) -> bool:
         return self._cache.get(id) is not None or super().has(id)
 
-    def keep(self, made: Iterable[tuple[Block, Any]]) -> None:
+    def keep(self, made: Iterable[Block], nodes: Mapping[bytes, Any] = NO_NODES) -> None:
         """Put what was just made durable into the cache where it is likely to be read next: small blobs, trees, and nodes of large maps.
 
-        Each block comes with its node as it was before it was encoded, or None. No other node is kept: its maps may
-        stand in another order than in the block.
+        `nodes` are some of the blocks as they were before they were encoded. No other node is kept: its maps may stand in
+        another order than in the block.
         """
         kept: list[tuple[bytes, Any, int]] = []
-        for (id, data), node in made:
-            if type(node) is list or (type(node) is dict and "tree" in node):
-                kept.append((id, node, _SWELL * len(data)))
-            elif ids.is_raw(id) and len(data) <= _CACHED_BLOB:
-                kept.append((id, data, len(data)))
+        for block in made:
+            id, size = block.id, len(block.data)
+            if ids.is_raw(id):
+                if size <= _CACHED_BLOB:
+                    kept.append((id, block.data, size))
+            else:
+                node = nodes.get(id)
+                if type(node) is list or (type(node) is dict and "tree" in node):
+                    kept.append((id, node, _SWELL * size))
         self._cache.put_all(kept)
 
 
@@ -131,42 +135,39 @@ class InFlight(Reader):
 
     def add(self, blocks: Iterable[Block], nodes: Mapping[bytes, Any] = NO_NODES) -> None:
         """Show these blocks until they were removed as often as they were added; `nodes` are some of them, decoded."""
-        held, decoded, again = self._held, self._nodes, self._again
+        held, again = self._held, self._again
         with self._lock:
             for block in blocks:
-                id = block[0]
+                id = block.id
                 if id in held:
                     again[id] = again.get(id, 0) + 1
                 else:
                     held[id] = block
-                    if id in nodes:
-                        decoded[id] = nodes[id]
+            # A wit may have staged nodes that its step does not keep.
+            self._nodes.update((made, node) for made, node in nodes.items() if made in held)
 
     def remove(self, blocks: Iterable[Block], *, durable: bool) -> None:
         """Their unit is durable, and the reader below has them; or it failed, and nobody will ask for them."""
         held, decoded, again = self._held, self._nodes, self._again
-        gone: list[tuple[Block, Any]] = []
         with self._lock:
-            for block in blocks:
-                id = block[0]
-                if id in again:
-                    again[id] -= 1
-                    if not again[id]:
-                        del again[id]
-                    continue
-                gone.append((block, decoded.pop(id, None)))
-                # Before it is gone from here it must be found below.
-                if not durable:
-                    del held[id]
-            # What failed must not be found in the cache: it is in no store.
+            gone = [block for block in blocks if block.id not in again or not self._is_carried_again(block.id)]
             if durable:
-                self._base.keep(gone)
-                for block, _ in gone:
-                    del held[block[0]]
+                # Before it is gone from here. What failed must not be found in the cache: it is in no store.
+                self._base.keep(gone, decoded)
+            for block in gone:
+                del held[block.id]
+                decoded.pop(block.id, None)
+
+    def _is_carried_again(self, id: bytes) -> bool:
+        """True if another unit carries the block too: one of them is settled now."""
+        count = self._again.pop(id, 0)
+        if count > 1:
+            self._again[id] = count - 1
+        return count > 0
 
     def keep(self, blocks: Iterable[Block]) -> None:
         """These blocks became durable without having been added: the small ones are likely to be read next."""
-        self._base.keep([(block, None) for block in blocks])
+        self._base.keep(blocks)
 
     def block(self, id: bytes) -> bytes:
         held = self._held.get(id)

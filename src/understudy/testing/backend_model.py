@@ -56,7 +56,7 @@ class BackendModel(RuleBasedStateMachine):
                 assert receipt.conflict is None
                 assert receipt.feed == (self._feed + 1 if unit.feed else 0)
                 self._refs = refs
-                self._blocks.update(unit.blocks)
+                self._blocks.update((block.id, block.data) for block in unit.blocks)
                 for row in unit.rows:
                     _put(self._rows, row.key, row.value)
                 for step in unit.feed:

@@ -26,7 +26,7 @@ from understudy.objects.codec import Block
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.mailbox import Cursor, mailbox_key
 from understudy.objects.message import Message, is_genesis
-from understudy.objects.names import actor_of, check_text
+from understudy.objects.names import actor_of, check_text, is_outside
 from understudy.objects.step import Outcome
 from understudy.store.errors import StoreError
 from understudy.store.keys import HEADS, head_ref, idempotency_row, outside_row, read_cursor_value
@@ -385,10 +385,9 @@ class Reception:
         if sealed.step.height == 0:
             for held_back in self._unborn.pop(sealed.actor.id, ()):
                 self._answer(held_back, told)
-        made = made_by(sealed.sent)
-        for delivery in sealed.consumed:
-            if not delivery.message.sender.startswith("out/"):
-                continue
+        from_outside = [delivery for delivery in sealed.consumed if is_outside(delivery.message.sender)]
+        made = made_by(sealed.sent) if from_outside else []
+        for delivery in from_outside:
             answer = answer_of(delivery.id, delivery.message, sealed.id, sealed.step.outcome, sealed.sent)
             self._answer(_HeldBack(delivery.id, answer, list(made)), told)
 

@@ -11,7 +11,9 @@ import mmap
 from enum import IntEnum
 from pathlib import Path
 from struct import Struct
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final
+
+import msgspec
 
 from understudy.objects.ids import NODE, ActorId, Id, TreeId
 
@@ -42,7 +44,7 @@ class What(IntEnum):
     CHECK = 3  # of a core that comes in; its id stands in the place of an actor's
 
 
-class Mark(NamedTuple):
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """A run. `question` tells which queries belong together, `depth` which of them asked which; `messages` are a step's."""
 
     actor: ActorId

@@ -330,8 +330,8 @@ class Scheduler:
             # One of them is to blame: the others must not be lost with it.
             self._run_singly(entry, taken)
             return False
-        key = sender_key(taken[0].message)
         if result.retry is not None:
+            key = sender_key(taken[0].message)
             entry.attempts[key] = attempt = entry.attempts.get(key, 0) + 1
             entry.host_errors.pop(key, None)
             retry = self._table.policy(entry).retry
@@ -339,10 +339,11 @@ class Scheduler:
                 self._park(entry, taken, key, now + retry.delay_ms(attempt) / 1000)
                 return False
             result = exhausted(result)
-        for delivery in taken:
-            # Several that were tried again may end in one step.
-            entry.attempts.pop(sender_key(delivery.message), None)
-            entry.host_errors.pop(sender_key(delivery.message), None)
+        if entry.attempts or entry.host_errors:
+            for delivery in taken:
+                # Several that were tried again may end in one step.
+                entry.attempts.pop(sender_key(delivery.message), None)
+                entry.host_errors.pop(sender_key(delivery.message), None)
         entry.singles = max(0, entry.singles - 1)
         self._seal(entry, plan, result, now)
         self._make_ready(entry)

@@ -181,14 +181,14 @@ class RocksBackend:
             if conflict is not None:
                 receipts.append(conflict)
                 continue
-            for id, data in unit.blocks:
+            for block in unit.blocks:
                 # A block that is there already is written again: it is the same bytes, and to look costs more.
-                put(_OBJECTS + id, data)
-            for key, value in unit.rows:
-                if value is None:
-                    delete(_ROWS + key)
+                put(_OBJECTS + block.id, block.data)
+            for row in unit.rows:
+                if row.value is None:
+                    delete(_ROWS + row.key)
                 else:
-                    put(_ROWS + key, value)
+                    put(_ROWS + row.key, row.value)
             receipts.append(Receipt(feed=feed + 1 if unit.feed else 0))
             for step in unit.feed:
                 feed, last = feed + 1, step

@@ -138,7 +138,7 @@ class Machine:
 
     def born(self, **files: str) -> ActorId:
         actor, blocks = self.stage(**files)
-        self.offer(actor, GENESIS, blocks[-1]._replace(id=actor), blocks)
+        self.offer(actor, GENESIS, Block(actor, blocks[-1].data), blocks)
         self.step()
         self.commit()
         self.scheduler.output.take_durable()

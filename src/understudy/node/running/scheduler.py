@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 from understudy.actors.contract import Delivery, LiveEngine, StepResult
@@ -217,16 +218,18 @@ class Scheduler:
     # What is durable.
 
     def _committed(self, done: Sequence[Done[Tag]]) -> None:
+        made = [unit.blocks for tag, unit, receipt in done if isinstance(tag, Sealed) and receipt.conflict is None]
+        self._reader.remove(chain.from_iterable(made), durable=True)
         for tag, unit, receipt in done:
             if isinstance(tag, Delivery) and receipt.conflict is None:
                 self._reader.keep(unit.blocks)
                 self._deliver(tag)
             if not isinstance(tag, Sealed):
                 continue
-            self._reader.remove(unit.blocks, durable=receipt.conflict is None)
             entry = self._table.get(tag.actor.id)
             entry.ahead -= 1
             if receipt.conflict is not None:
+                self._reader.remove(unit.blocks, durable=False)
                 self._lose_head(entry)
                 continue
             if entry.ahead == 0:
@@ -275,12 +278,14 @@ class Scheduler:
             self._make_ready(entry)
 
     def _has_work(self, entry: ActorEntry) -> bool:
+        if not (len(entry.waiting) or entry.has_more or entry is self._gate.alone):
+            return False
         match self._gate.allows(entry):
             case Allowed.NOTHING:
                 return False
             case Allowed.UPDATES:
                 return bool(entry.waiting.updates or entry.more_updates)
-        return bool(len(entry.waiting) or entry.has_more or entry is self._gate.alone)
+        return True
 
     def _job(self, entry: ActorEntry, now: float) -> Job | None:
         allowed = self._gate.allows(entry)

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from understudy.engines.python.names import source_path
 from understudy.engines.wasm.compiling import is_compiling
@@ -19,7 +21,7 @@ _OURS: Final = str(Path(__file__).resolve().parents[2])
 _log = logging.getLogger("understudy.slow")
 
 
-class Run(NamedTuple):
+class Run(Struct, frozen=True, gc=False):
     """A wit that runs: whose it is, since when (on the clock that `look` is told), and on which thread."""
 
     actor: str

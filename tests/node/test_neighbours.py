@@ -12,6 +12,7 @@ import pytest
 from tests.node.living import Living
 from tests.node.stage import PATIENCE, gates
 from understudy.judging.verification import Target
+from understudy.node.errors import QueryFailed
 from understudy.node.interpreter import SWITCH_SECONDS
 from understudy.node.running import slow_wits, token
 from understudy.objects.ids import ActorId
@@ -68,6 +69,31 @@ async def leave(name: str) -> str:
     asyncio.get_running_loop().call_soon(exit)
     await asyncio.sleep(0.001)
     return f"left {name}"
+"""
+CANCELS = """
+import asyncio
+from understudy import Wit
+
+wit = Wit()
+
+@wit.message("cancel all")
+async def cancel_all(text: str) -> str:
+    for task in asyncio.all_tasks():
+        task.cancel()
+    await asyncio.sleep(0)
+    return text
+
+@wit.message("cancel others")
+async def cancel_others(text: str) -> str:
+    asyncio.create_task(asyncio.sleep(60))
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.sleep(0)
+    return text
+
+@wit.query("all")
+async def ask_all() -> str:
+    return await cancel_all("all")
 """
 WAYS = ["sleep", "sleep async", "compute", "compute async"]
 
@@ -211,6 +237,25 @@ def test_what_a_wit_leaves_to_its_loop_may_exit_and_ends_nobody_elses_wait() -> 
         living.come_to_rest()
         assert living.state(patient)["waited"] == "patient meanwhile"
         (verdict,) = living.run(living.node.verify([Target(exits, living.node.actor(exits).head)]))
+        assert verdict.ok, verdict.reason
+
+
+def test_a_wit_that_cancels_all_tasks_cancels_its_own() -> None:
+    with Living() as living:
+        patient, cancels = living.create(), living.create(wit=CANCELS, nonce="cancels")
+        living.send(patient, "wait", "patient through it")
+        gates.wait_for("patient through it")
+        assert living.tell(cancels, "cancel others", "done") == "done"
+        for _ in range(2):
+            outcome = living.ask(cancels, "cancel all", "never said").outcome
+            assert outcome is not None and (outcome.kind, outcome.code) == ("failed", "CancelledError")
+        with pytest.raises(QueryFailed) as caught:
+            living.run(living.node.query(cancels, "all"))
+        assert caught.value.code == "CancelledError"
+        gates.open("patient through it")
+        living.come_to_rest()
+        assert living.state(patient)["waited"] == "patient through it"
+        (verdict,) = living.run(living.node.verify([Target(cancels, living.node.actor(cancels).head)]))
         assert verdict.ok, verdict.reason
 
 

@@ -15,6 +15,7 @@ from understudy.engines.python.importer import Version
 from understudy.engines.python.inject import inject
 from understudy.engines.python.query import PythonQuery
 from understudy.engines.python.settings import SETTINGS
+from understudy.engines.tasks import hide_task
 from understudy.objects import ids
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id, TreeId
@@ -153,6 +154,7 @@ class PythonProgram:
     async def _await(
         self, given: StepInput, ctx: Context, returned: Awaitable[Any], context: contextvars.Context
     ) -> StepResult:
+        hide_task()
         # In a task of its own: what the wit does to the task that it runs in is told from what the node does to ours.
         task = get_running_loop().create_task(self._await_wit(given, ctx, returned), context=context)
         try:

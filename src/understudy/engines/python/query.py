@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 from understudy.actors.errors import WitError
 from understudy.actors.query import BAD_ARGUMENTS, UNKNOWN_QUERY, QueryInput, Result
 from understudy.engines.python.failure import Belongs, is_cancelled, is_interrupt, outcome_of
+from understudy.engines.tasks import hide_task
 from understudy.store.errors import Missing, StoreError
 from understudy.wit.parameters import Fill
 from understudy.wit.query_context import QueryContext
@@ -47,6 +48,7 @@ class PythonQuery:
             self._fail(error)
 
     async def _await(self, ctx: QueryContext, returned: Awaitable[Any], context: Context) -> Result:
+        hide_task()
         # In a task of its own, as a step is: the query may cancel the one that it runs in.
         try:
             return await get_running_loop().create_task(self._await_query(ctx, returned), context=context)

@@ -13,6 +13,7 @@ from msgspec import Struct
 from understudy.actors.contract import Engine
 from understudy.actors.errors import CallFailed, WitError
 from understudy.actors.query import QUERY_TIMEOUT, Error, QueryRequest, Result, read_request, result_bytes
+from understudy.engines.tasks import hide_task
 from understudy.kernel.query import QueryPlan, check_result, prepare_query
 from understudy.node.asking.watch import QueryWatch
 from understudy.node.errors import Ambiguous, NotFound
@@ -126,6 +127,7 @@ class Asking:
         return plan
 
     async def _finish(self, result: Awaitable[Result], request: QueryRequest) -> Result:
+        hide_task()
         try:
             return await asyncio.wait_for(result, self._until - self._clock())
         except TimeoutError:

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from understudy.actors.contract import StepResult
+from understudy.engines.tasks import hide_task
 from understudy.node.running.slow_wits import Run
 
 STOP_SECONDS: Final = 5.0  # how long a stop waits for wits to be cancelled
@@ -201,12 +202,20 @@ def _named_like_its_parent(loop: asyncio.AbstractEventLoop, coroutine: Any, **co
 
 
 class _Task(asyncio.Task[Any]):
-    """A task that knows who is told when its code has control."""
+    """A task that knows who is told when its code has control: for the tasks of one step that is the same."""
 
     control: Control | None = None
 
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancel it, unless the code of another step asks for that: a loop has tasks of several actors."""
+        by = getattr(asyncio.current_task(self.get_loop()), "control", None)
+        if by is not None and by is not self.control:
+            return False
+        return super().cancel(msg)
+
 
 async def _drive(wit: _Wit) -> None:
+    hide_task()
     # What the wit starts on its loop is told of too.
     task = asyncio.current_task()
     assert isinstance(task, _Task)

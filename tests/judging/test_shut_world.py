@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -120,6 +121,11 @@ writer.close()
         ("ctx.log(len(os.listdir('{folder}')))", "read {folder}"),
         ("ctx.log(len(list(pathlib.Path('{folder}').iterdir())))", "read {folder}"),
         ("ctx.log(len(glob.glob('{folder}/*')))", "read {folder}"),
+        ("ctx.log(os.path.exists('{file}'))", "stat {file}"),
+        ("ctx.log(os.stat('{file}').st_size)", "stat {file}"),
+        ("ctx.log(pathlib.Path('{folder}/no').is_file())", "stat {folder}/no"),
+        ("ctx.log(os.access('{file}', os.R_OK))", "access {file}"),
+        ("ctx.log(shutil.which('{file}'))", "{file}"),
         ("os.remove('{file}')", "os.remove {file}"),
         ("os.rename('{file}', '{file}.new')", "os.rename"),
         ("os.makedirs('{folder}/a/b')", "os.mkdir"),
@@ -168,6 +174,14 @@ def test_what_reaches_out_of_the_process_is_refused_and_its_line_named(
         "os.environ['TZ'] = 'UTC'",
         "left, right = socket.socketpair()\nleft.sendall(b'to myself')\nctx.log(right.recv(99))\nleft.close()\nright.close()",
         "ctx.log(len(ctypes.create_string_buffer(3)))",
+        "try:\n    1 / 0\nexcept ZeroDivisionError:\n    import traceback; ctx.log(len(traceback.format_exc()))",
+        "import inspect; ctx.log(inspect.getmodule(wit).__name__)",
+        "ctx.log(os.path.isfile(os.__file__))",
+        "import ssl; ctx.log(ssl.create_default_context().check_hostname)",
+        "import random; ctx.log(random.Random(4).random())",
+        "import pydantic, httpx; ctx.log(httpx.Client().follow_redirects)",
+        "import uuid; ctx.log(uuid.UUID(int=5))",
+        "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(2) as pool: ctx.log(pool.submit(pow, 2, 9).result())",
     ],
 )
 def test_what_stays_in_the_process_or_is_the_interpreters_own_is_not_refused(troupe: Troupe, body: str):
@@ -258,7 +272,7 @@ def test_the_system_keeps_code_that_got_around_python_from_the_world(troupe: Tro
             what = what.replace("{folder}", str(tmp_path)).replace("{pid}", str(os.getpid()))
             actor = play(troupe, WITHOUT_A_WALL.replace("{what}", what))
             before = looked_at(tmp_path)
-            judge(troupe, actor)
+            assert_refused(judge(troupe, actor))
             with pytest.raises(BlockingIOError):
                 server.accept()
     finally:
@@ -266,6 +280,78 @@ def test_the_system_keeps_code_that_got_around_python_from_the_world(troupe: Tro
     assert looked_at(tmp_path) == before
     assert heard == []
     assert ctypes.CDLL(None).shmget(0x0DD, 64, 0) == -1
+
+
+def assert_refused(verdict: Verdict) -> None:
+    """Python showed nothing of what was tried; the system did, unless it has no listener for it."""
+    if not listens_here():
+        return
+    assert (verdict.verdict, verdict.cause, verdict.at_height) == ("UNVERIFIABLE", "world", 1), verdict
+    assert "the system kept the code from this" in str(verdict.reason)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "open('{folder}/file').read()",
+        "sqlite3.connect(':memory:').execute(\"attach '{folder}/db' as other\").execute('select * from other.t')",
+        "ctx.log(os.listdir('{folder}'))",
+    ],
+)
+def test_code_that_got_around_python_reads_nothing_that_is_not_in_the_chain(troupe: Troupe, tmp_path: Path, what: str):
+    if not all(confined_here()):
+        pytest.skip("this system has no Landlock, or seccomp of which we know no numbers")
+    (tmp_path / "file").write_text("some")
+    with sqlite3.connect(tmp_path / "db") as database:
+        database.execute("create table t (a)")
+    told = f"""
+if 'PYTEST_CURRENT_TEST' not in os.environ:
+    import understudy.judging.shut_world
+    understudy.judging.shut_world._LOOKS.clear()
+    try:
+        {what.replace("{folder}", str(tmp_path))}
+        ctx.log('read')
+    except (OSError, sqlite3.Error):
+        ctx.log('nothing')
+else:
+    ctx.log('nothing')
+"""
+    verdict = judge(troupe, play(troupe, told))
+    assert verdict.replayed is None, verdict  # what comes out is 'nothing', here as there
+    assert verdict.ok or verdict.cause == "world"
+
+
+def test_a_step_is_told_from_its_neighbours_where_only_the_system_saw_what_it_tried(troupe: Troupe, tmp_path: Path):
+    if not listens_here():
+        pytest.skip("this system has no listener for refused calls")
+    what = f"os.mkdir({str(tmp_path / 'new')!r})"
+    actor = play(
+        troupe,
+        "ctx.log('a')"
+        + WITHOUT_A_WALL.replace(
+            "'PYTEST_CURRENT_TEST' not in os.environ", "ctx.height == 3 and 'PYTEST_CURRENT_TEST' not in os.environ"
+        ).replace("{what}", what),
+    )
+    for _ in range(5):
+        troupe.tell(actor, "go")
+    verdict = judge(troupe, actor)
+    assert (verdict.verdict, verdict.cause, verdict.at_height) == ("UNVERIFIABLE", "world", 3), verdict
+    assert "mkdir" in str(verdict.reason)
+
+
+def test_no_code_takes_the_listener_away(troupe: Troupe, tmp_path: Path):
+    """A filter of the code's own could answer before ours, and nobody would hear of it."""
+    if not listens_here():
+        pytest.skip("this system has no listener for refused calls")
+    what = "ctypes.CDLL(None).prctl(22, 2, 0, 0, 0)"
+    assert_refused(judge(troupe, play(troupe, WITHOUT_A_WALL.replace("{what}", what))))
+
+
+@cache
+def listens_here() -> bool:
+    code = "from understudy.judging.confinement import confine; print(confine(listen=True).listener is not None)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return found.strip() == "True"
 
 
 def looked_at(folder: Path) -> list[tuple[Path, int, int, int]]:
@@ -278,7 +364,7 @@ def looked_at(folder: Path) -> list[tuple[Path, int, int, int]]:
 
 @cache
 def confined_here() -> tuple[bool, bool]:
-    code = "from understudy.judging.confinement import confine; print(*map(int, confine()))"
+    code = "from understudy.judging.confinement import confine; print(*map(int, confine()[:2]))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     return found[0] == "1", found[1] == "1"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import pwd
 import selectors
 import signal
 import socket
@@ -89,6 +90,11 @@ class Performers:
         self._living, fd = _make(self._control, _FORK, hash_seed)
         return Pipe(fd, fd, FromPerformer)
 
+    @property
+    def living(self) -> int | None:
+        """The process id of the performer."""
+        return self._living
+
     def end(self, *, kill: bool = True) -> int | None:
         """End the performer, or wait for one that hung up; its exit code, None if there is none."""
         if self._living is None:
@@ -108,6 +114,9 @@ def serve_forks(
 ) -> NoReturn:
     """Fork until who started us hangs up; then end all that lives. `judge` and `perform` are what is forked to do."""
     separate_network()
+    with contextlib.suppress(KeyError):
+        # Asked once, the C library looks for a daemon that knows users, and then leaves that be.
+        pwd.getpwuid(os.getuid())
     gc.set_threshold(_COLLECT_AFTER, 20, 100)
     gc.freeze()
     _Server(control, judge, perform).run()

@@ -64,6 +64,15 @@ def shut_reason(tried: Sequence[str]) -> str:
     )
 
 
+def refused_reason(refused: Sequence[str]) -> str:
+    """The same of what only the system saw."""
+    return (
+        f"the system kept the code from this: {'; '.join(refused)}. Python did not show it: the code went around its "
+        "hooks, or a library that is not Python did it. A replay's world is shut, and what came of it when the step was "
+        "made is not in the chain"
+    )
+
+
 class PerformedStage:
     """The stage of a judge. `modules` are those that register wits when they are imported."""
 
@@ -118,6 +127,8 @@ class PerformedStage:
         calls.asked = said.asked
         if said.tried:
             raise PerformerLost(shut_reason(said.tried), cause=WORLD)
+        if self._performer.refused:
+            raise PerformerLost(refused_reason(self._performer.refused), cause=WORLD)
         if isinstance(said, Refused):
             raise WitError(said.code, said.text)
         try:
@@ -169,12 +180,16 @@ class PerformedStage:
             if number:
                 self._start(works)
             said: deque[Ran | Refused | Unreadable] = deque()
+            refused: Sequence[str] = ()
             for work in works:
                 try:
                     if not said and self._lost is None:
                         said.extend(self._next(work.given.store, most=len(works)))
+                        # By which of them can't be told: each is judged alone then.
+                        refused = self._performer.refused
                 except (PerformerLost, StoreError, ObjectError) as error:
                     self._lost = error
+                calls_of(work).refused = refused
                 yield self._result(work, said.popleft()) if said else self._lost or PerformerLost("nothing came out")
 
     def _next(self, store: Reader, *, most: int) -> Sequence[Ran | Refused | Unreadable]:
@@ -185,8 +200,7 @@ class PerformedStage:
         return said.found
 
     def _result(self, work: Work, said: Ran | Refused | Unreadable) -> StepResult | Exception:
-        calls = work.given.calls
-        assert isinstance(calls, ReplayCalls)
+        calls = calls_of(work)
         if isinstance(said, Unreadable):
             return unreadable(said)
         calls.tried = said.tried
@@ -197,7 +211,7 @@ class PerformedStage:
         except ObjectError as error:
             return PerformerLost(f"the process that replayed the step talks nonsense: {error}")
         calls.take(entries, said.asked, said.requests, stuck=said.stuck, raced=said.raced)
-        calls.threads = said.threads
+        calls.threads, calls.outlive, calls.peeked = said.threads, said.outlive, said.peeked
         self._noted = said.noted
         return said.result
 
@@ -304,6 +318,13 @@ class _Program:
             abi=given.abi,
             room=calls.room,
         )
+
+
+def calls_of(work: Work) -> ReplayCalls:
+    """The calls of a replay."""
+    calls = work.given.calls
+    assert isinstance(calls, ReplayCalls)
+    return calls
 
 
 def _performed(work: Work) -> _Program:

@@ -92,8 +92,11 @@ class _Performer:
         self._staging = Staging(self._reader)
 
     def shut_the_world(self) -> None:
-        """From now on code that runs here reaches nothing outside."""
-        self._world.shut()
+        """From now on code that runs here reaches nothing outside. The judge hears what the system refuses it."""
+        listener = self._world.shut(self._pipe.other_side())
+        self._pipe.hand_over(listener)
+        if listener is not None:
+            os.close(listener)
 
     def answer(self, asked: ToPerformer) -> None:
         """Do one thing and say what came out."""
@@ -149,7 +152,7 @@ class _Performer:
             result = perform(program, given)
         finally:
             sys.setrecursionlimit(usual)
-        self._world.let_threads_end()
+        outlive = self._world.let_threads_end()
         calls = given.calls
         assert isinstance(calls, ReplayCalls)
         return Ran(
@@ -162,6 +165,8 @@ class _Performer:
             raced=calls.raced,
             tried=self._tried(),
             threads=list(self._world.threads),
+            outlive=outlive,
+            peeked=[str(read) for read in self._world.peeked],
         )
 
     def _answer_query(self, asked: RunQuery) -> None:

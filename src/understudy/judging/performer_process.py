@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 
 import msgspec
 
 from understudy.judging.fork_server import HASH_SEED, Performers
+from understudy.judging.refusals import Refusals
 from understudy.judging.wire import (
     Blocks,
     Broken,
@@ -49,6 +50,8 @@ class PerformerProcess:
         self._key: Hashable = None
         self._pipe: Pipe[FromPerformer] | None = None
         self._sent: set[bytes] = set()
+        self._refusals: Refusals | None = None
+        self._is_met = False  # it said whether there is a listener
 
     @property
     def lives(self) -> bool:
@@ -67,6 +70,11 @@ class PerformerProcess:
             self._pipe.send(self._setup)
         except (OSError, HungUp) as error:
             raise PerformerLost("no process can be made to replay the step") from error
+
+    @property
+    def refused(self) -> Sequence[str]:
+        """What the system refused it while we heard it last."""
+        return () if self._refusals is None else list(self._refusals.seen)
 
     def take_unsent(self, wanted: Iterable[Id]) -> list[Id]:
         """Those of some ids whose blocks it did not get yet; from now on it did."""
@@ -97,7 +105,8 @@ class PerformerProcess:
         unread: StoreError | ObjectError | None = None
         until = time.monotonic() + self._setup.step_seconds
         try:
-            while isinstance(said := pipe.receive(max(0.0, until - time.monotonic())), GetBlocks):
+            self._meet(pipe)
+            while isinstance(said := self._next(pipe, until), GetBlocks):
                 blocks: ToPerformer
                 try:
                     blocks = Blocks(store.blocks([ids.from_bytes(id) for id in said.ids]))
@@ -121,6 +130,23 @@ class PerformerProcess:
             raise self.lose(f"failed: {said.text}")
         return said
 
+    def _meet(self, pipe: Pipe[FromPerformer]) -> None:
+        if self._is_met:
+            if self._refusals is not None:
+                self._refusals.forget()
+            return
+        listener = pipe.take_over(self._setup.step_seconds)
+        self._is_met = True
+        if listener is not None:
+            self._refusals = Refusals(listener, self._performers.living or 0)
+
+    def _next(self, pipe: Pipe[FromPerformer], until: float) -> FromPerformer:
+        said = pipe.receive(max(0.0, until - time.monotonic()), beside=self._refusals)
+        if self._refusals is not None:
+            # A thread of the code's may be on its way out at this moment.
+            self._refusals.answer_all()
+        return said
+
     def lose(self, how: str) -> PerformerLost:
         """End it; what there is to raise, with how it went."""
         self._close()
@@ -142,6 +168,10 @@ class PerformerProcess:
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
+        if self._refusals is not None:
+            self._refusals.close()
+            self._refusals = None
+        self._is_met = False
 
 
 def unreadable(said: Unreadable) -> StoreError:

@@ -50,7 +50,10 @@ class ReplayCalls:
         self.problem: Asked | None = None
         self.stuck = False
         self.tried: Sequence[str] = ()  # what the code tried of the world
+        self.refused: Sequence[str] = ()  # what only the system saw of that
+        self.peeked: Sequence[str] = ()  # what it tried to read of the world while it was imported
         self.threads: Sequence[str] = ()  # where it started threads
+        self.outlive: Sequence[str] = ()  # where it started those that went on after the step
         self._closed = False
         self._by_path = {entry.path: entry for entry in answers}
         self._reader = reader
@@ -61,6 +64,11 @@ class ReplayCalls:
         self._asked: set[str] = set()  # with the request that is recorded
         self._taken: set[str] = set()  # those that a wit blocked for: out of turn
         self._waiting: dict[str, asyncio.Future[None]] = {}
+
+    @property
+    def is_alone(self) -> bool:
+        """True if the code reached for nothing outside, as far as it was seen, and left nothing running."""
+        return not (self.tried or self.refused or self.outlive)
 
     def close(self) -> None:
         """Take over the answers to calls that the wit made and did not wait for; what it leaves behind has no say any more.

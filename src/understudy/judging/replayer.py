@@ -14,7 +14,7 @@ from understudy.engines.python.engine import NAME as PYTHON
 from understudy.engines.wasm.engine import WasmEngine
 from understudy.engines.wasm.settings import KNOWN_TEXTS
 from understudy.judging.explainer import Explainer
-from understudy.judging.performed import shut_reason
+from understudy.judging.performed import refused_reason, shut_reason
 from understudy.judging.performer_process import PerformerLost
 from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.replays import Engines, Owner, Planned, Replay, Replays
@@ -96,13 +96,27 @@ class Replayer:
             self.requests = replay.calls.requests
             problem = self._replays.compare(record, replay)
             if replay.calls.tried:
-                return _shut_out(replay.calls.tried, problem)
+                return _unverifiable(WORLD, shut_reason(replay.calls.tried), problem)
             if replay.calls.stuck and replay.calls.threads:
-                return _left_to_threads(replay.calls.threads, problem)
+                return _unverifiable(THREADS, _left_to(replay.calls.threads), problem)
         except PerformerLost as lost:
             return Problem(verdict=UNVERIFIABLE, cause=lost.cause, reason=str(lost))
         except HostFailed as failed:
             return Problem(verdict=UNVERIFIABLE, cause=HOST, reason=str(failed))
+        calls, problem = replay.calls, self._look_closer(record, owner, problem, replay, say)
+        if problem is None or problem.cause in (OUTPUT, JOURNAL):
+            if calls.refused:
+                return _unverifiable(WORLD, refused_reason(calls.refused), problem)
+            if calls.outlive:
+                return _unverifiable(THREADS, _outlived(calls.outlive), problem)
+        if problem is not None and problem.cause in (OUTPUT, JOURNAL) and calls.peeked:
+            return _unverifiable(WORLD, shut_reason(calls.peeked), problem)
+        return problem
+
+    def _look_closer(
+        self, record: Record, owner: Owner, problem: Problem | None, replay: Replay, say: Callable[[], None]
+    ) -> Problem | None:
+        """The problem with its cause; None if the step comes out in another of the ways that no record tells apart."""
         if problem is None or problem.cause not in (OUTPUT, JOURNAL):
             return problem
         try:
@@ -219,7 +233,7 @@ class Screening:
         return self._replays.finish(record, planned, result)
 
     def _is_equal(self, record: Record, replay: Replay) -> bool:
-        return not replay.calls.tried and self._replays.compare(record, replay) is None
+        return replay.calls.is_alone and self._replays.compare(record, replay) is None
 
 
 def _no_engine(engine: str, why: str) -> Problem:
@@ -242,21 +256,20 @@ def _is_cut(record: Record) -> bool:
     return record.step.outcome is not None and record.step.outcome.kind == steps.CUT
 
 
-def _left_to_threads(places: Sequence[str], problem: Problem | None) -> Problem:
+def _left_to(places: Sequence[str]) -> str:
     """What the code waits for, a thread of its own would have handed over; a replay does not bring that about."""
-    reason = (
-        f"{'; '.join(places)}: the code waits for what its own threads or processes hand over, which no record holds"
-    )
-    found = Problem(verdict=UNVERIFIABLE, cause=THREADS, reason=reason)
+    return f"{'; '.join(places)}: the code waits for what its own threads or processes hand over, which no record holds"
+
+
+def _outlived(places: Sequence[str]) -> str:
     return (
-        found
-        if problem is None
-        else msgspec.structs.replace(problem, verdict=UNVERIFIABLE, cause=THREADS, reason=reason)
+        f"{'; '.join(places)}: a thread goes on after the step that started it, and what it does then is in no record: "
+        "wait for it, or for its result, before the handler returns"
     )
 
 
-def _shut_out(tried: Sequence[str], problem: Problem | None) -> Problem:
-    """What differs may do so only because the code was refused what it got when the step was made."""
+def _unverifiable(cause: str, reason: str, problem: Problem | None) -> Problem:
+    """What differs, if anything does, may do so only for this cause."""
     if problem is None:
-        return Problem(verdict=UNVERIFIABLE, cause=WORLD, reason=shut_reason(tried))
-    return msgspec.structs.replace(problem, verdict=UNVERIFIABLE, cause=WORLD, reason=shut_reason(tried))
+        return Problem(verdict=UNVERIFIABLE, cause=cause, reason=reason)
+    return msgspec.structs.replace(problem, verdict=UNVERIFIABLE, cause=cause, reason=reason)

@@ -73,7 +73,7 @@ class Replays:
         """The step whose code can't be loaded. A stage loads code where it runs it; then it is the kernel's to settle."""
         unloadable = dict.fromkeys(engines, _Unloadable(error))
         again = self.plan(record, owner, unloadable)
-        again.calls.tried = planned.calls.tried
+        again.calls.tried, again.calls.refused = planned.calls.tried, planned.calls.refused
         assert again.plan.result is not None
         return self.finish(record, again, again.plan.result)
 

@@ -20,7 +20,7 @@ import sysconfig
 import threading
 import time
 import zoneinfo
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from understudy.judging.confinement import confine
+from understudy.judging.confinement import SYSTEM_FILES, confine
 from understudy.judging.other_threads import others_run
 
 MAX_TRIED: Final = 3  # the first is what to mend; more only to show that there are more
@@ -51,6 +51,7 @@ class Tried(Struct, frozen=True):
 
     where: str
     what: str
+    is_look: bool = False  # it asked about a file, as code does before it uses one
 
     def __str__(self) -> str:
         return f"{self.where} ({self.what})"
@@ -70,31 +71,44 @@ class ShutWorld:
         self.tried: list[Tried] = []
         self._belongs = belongs
         self._readable = _readable()
+        self.peeked: list[Tried] = []  # what it tried to read while it was imported, which is no fault
         self.threads: list[str] = []  # where the author's code started threads since then
         self._thread: str | None = None  # where it did so last
+        self._own = threading.local()  # `looks` while we look where a path leads
 
-    def shut(self) -> None:
-        """Put up both walls, for good. The second one is left out where the system refuses it."""
+    def shut(self, judge: int | None = None) -> int | None:
+        """Put up both walls, for good. The second one is left out where the system refuses it.
+
+        For a judge, whose process it is: the listener to hand to it, None where there is none.
+        """
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-        confine()
+        listener = confine((*self._readable, *SYSTEM_FILES), listen=judge is not None, reader=judge).listener
         self._replace_unheard()
         sys.addaudithook(self._hear)
         # Not every version of Python has an event for these.
         for module, name in ((_thread, "start_new_thread"), (threading, "_start_new_thread"), (threading, _JOINABLE)):
             if hasattr(module, name):
                 setattr(module, name, self._noting(getattr(module, name)))
+        return listener
 
     def begin(self) -> None:
         """A step begins: nothing was tried yet."""
         self.tried.clear()
+        self.peeked.clear()
         self.threads.clear()
 
-    def let_threads_end(self) -> None:
-        """Give the threads that a step started, and did not wait for, a moment to show what they try."""
+    def let_threads_end(self) -> list[str]:
+        """Give the threads that a step started, and did not wait for, a moment to show what they try.
+
+        Where those were started that go on after it: what they do then, no step shows.
+        """
         until = time.monotonic() + _MOMENT_SECONDS
-        while self.threads and time.monotonic() < until and others_run():
+        while self.threads and others_run():
+            if time.monotonic() > until:
+                return list(self.threads)
             time.sleep(0.001)
+        return []
 
     def _hear(self, event: str, args: tuple[Any, ...]) -> None:
         look = _LOOKS.get(event)
@@ -111,12 +125,37 @@ class ShutWorld:
                 module = import_module(name)
                 if hasattr(module, function):
                     setattr(module, function, self._refusing(path))
+        for name in _UNHEARD_LOOKS:
+            if hasattr(os, name):
+                setattr(os, name, self._looking(name, getattr(os, name)))
 
     def _refusing(self, name: str) -> Callable[..., Any]:
         def refuse(*args: Any, **more: Any) -> Any:
             self._refuse(name, name)
 
         return refuse
+
+    def _looking(self, name: str, look: Callable[..., Any]) -> Callable[..., Any]:
+        def look_inside(path: Any, *args: Any, **more: Any) -> Any:
+            if not isinstance(path, int) and not getattr(self._own, "looks", False):
+                what = self._file(path, writes=False)
+                if what is not None and not _looks_for_others(_caller()) and self._author()[0] is not None:
+                    self._refuse(_LOOK, f"{name} {_short(os.fsdecode(path))}")
+            return look(path, *args, **more)
+
+        return look_inside
+
+    @contextlib.contextmanager
+    def _looking_ourselves(self) -> Iterator[None]:
+        before, self._own.looks = getattr(self._own, "looks", False), True
+        try:
+            yield
+        finally:
+            self._own.looks = before
+
+    def _author(self) -> tuple[str | None, bool]:
+        with self._looking_ourselves():
+            return _find_author(self._belongs)
 
     def _noting(self, start: Callable[..., Any]) -> Callable[..., Any]:
         def start_and_note(*args: Any, **more: Any) -> Any:
@@ -126,21 +165,35 @@ class ShutWorld:
         return start_and_note
 
     def _started_a_thread(self) -> None:
-        where = _find_author(self._belongs)[0]
-        if where is not None:
+        where, at_import = self._author()
+        if where is not None and not at_import:
             self._thread = where
             if where not in self.threads and len(self.threads) < MAX_TRIED:
                 self.threads.append(where)
 
     def _refuse(self, event: str, what: str) -> None:
-        where, at_import = _find_author(self._belongs)
+        where, at_import = self._author()
         if at_import and event in _READ_AT_IMPORT and not what.startswith("write"):
+            self._peek(event, Tried(where or "an import", what))
             return
-        if not (at_import and event in _TRIED_AT_IMPORT) and len(self.tried) < MAX_TRIED:
+        if not (at_import and event in _TRIED_AT_IMPORT):
             where = where or (f"a thread that was started where {self._thread}" if self._thread else "a callback")
-            if where not in [tried.where for tried in self.tried]:
-                self.tried.append(Tried(where, what))
+            self._note(Tried(where, what, event == _LOOK))
         raise WorldShut(f"the world is shut in a replay: {what}")
+
+    def _note(self, tried: Tried) -> None:
+        """One attempt for each line; what it came to says more than that it looked first."""
+        places = [one.where for one in self.tried]
+        if tried.where in places:
+            at = places.index(tried.where)
+            if self.tried[at].is_look and not tried.is_look:
+                self.tried[at] = tried
+        elif len(places) < MAX_TRIED:
+            self.tried.append(tried)
+
+    def _peek(self, event: str, read: Tried) -> None:
+        if event in _SHOWS and len(self.peeked) < MAX_TRIED:
+            self.peeked.append(read)
 
     def _open(self, event: str, args: tuple[Any, ...]) -> str | None:
         path, mode, flags = args
@@ -156,7 +209,8 @@ class ShutWorld:
         return None if isinstance(path, int) else self._file("." if path is None else path, writes=False)
 
     def _file(self, path: Any, *, writes: bool) -> str | None:
-        name = _real(os.fsdecode(path))
+        with self._looking_ourselves():
+            name = _real(os.fsdecode(path))
         if name == os.devnull or (not writes and _is_below(name, self._readable)):
             return None
         return f"{'write' if writes else 'read'} {_short(os.fsdecode(path))}"
@@ -209,6 +263,19 @@ def _find_author(belongs: Belongs) -> tuple[str | None, bool]:
             called = f"{at.f_globals.get('__name__', '?')}.{code.co_qualname}"
         at = at.f_back
     return None, at_import
+
+
+def _looks_for_others(module: str) -> bool:
+    """True for what looks for the source of code that runs, and for our own."""
+    return module in _LOOK_FOR_OTHERS or module.partition(".")[0] == _OURS
+
+
+def _caller() -> str:
+    """The module that asked about a file, behind those of the library that only pass the question on."""
+    at = sys._getframe(2)
+    while at.f_back is not None and at.f_globals.get("__name__") in _PASS_ON:
+        at = at.f_back
+    return str(at.f_globals.get("__name__", ""))
 
 
 def _readable() -> tuple[str, ...]:
@@ -275,6 +342,11 @@ _UNHEARD: Final = (
     *("signal.pidfd_send_signal", "_posixshmem.shm_open", "_posixshmem.shm_unlink"),
     "_posixsubprocess.fork_exec",  # by which `multiprocessing` starts processes
 )
+# These have none either, and are needed for the files that may be read.
+_UNHEARD_LOOKS: Final = ("stat", "lstat", "access", "readlink", "statvfs")
+_PASS_ON: Final = frozenset({"genericpath", "posixpath", "pathlib", "pathlib._local", "os"})
+_OURS: Final = __name__.partition(".")[0]
+_LOOK_FOR_OTHERS: Final = frozenset({"linecache", "inspect", "pkgutil", "zipimport"})  # for source of code
 _Look = Callable[[ShutWorld, str, tuple[Any, ...]], str | None]
 _PROCESSES: Final = (
     *("os.exec", "os.fork", "os.forkpty", "os.kill", "os.killpg", "os.posix_spawn", "os.spawn", "os.startfile"),
@@ -308,7 +380,9 @@ _HOSTS: Final = (
     *("syslog.openlog", "syslog.syslog", "resource.setrlimit", "resource.prlimit"),
 )
 # A library that is imported looks around, which leaves nothing in the world; and some try what kinds of socket there are.
-_READ_AT_IMPORT: Final = frozenset({"open", "os.listdir", "os.scandir", "ctypes.dlopen", "ctypes.dlsym"})
+_LOOK: Final = "look"
+_SHOWS: Final = frozenset({"open", "os.listdir", "os.scandir"})  # what the code then gets is not in the chain
+_READ_AT_IMPORT: Final = _SHOWS | {_LOOK, "ctypes.dlopen", "ctypes.dlsym"}
 _TRIED_AT_IMPORT: Final = frozenset({"socket.__new__", "socket.bind"})
 _LOOKS: Final[dict[str, _Look]] = {
     "open": ShutWorld._open,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import select
+import socket
+import struct
+import time
 from collections.abc import Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -204,7 +207,8 @@ class Ran(Struct, tag=True, frozen=True, kw_only=True):
 
     `asked` and `stuck` are `problem` and `stuck` of its `ReplayCalls`.
     `raced`: timers of the code could have gone off before answers that it got. `tried`: what it tried of the world.
-    `threads`: where it started threads.
+    `threads`: where it started threads, `outlive`: those that went on after it. `peeked`: what it tried to read of the
+    world while it was imported.
     """
 
     result: StepResult
@@ -216,6 +220,8 @@ class Ran(Struct, tag=True, frozen=True, kw_only=True):
     raced: bool
     tried: Sequence[str] = ()
     threads: Sequence[str] = ()
+    outlive: Sequence[str] = ()
+    peeked: Sequence[str] = ()
 
 
 class Rans(Struct, tag=True, frozen=True):
@@ -260,6 +266,17 @@ class Silent(Exception):
     """The other side says nothing for too long."""
 
 
+class Beside(Protocol):
+    """Who else is heard while a side waits for its pipe: at `fd`, whenever there is something to read."""
+
+    @property
+    def fd(self) -> int:
+        """The file descriptor."""
+
+    def answer(self) -> None:
+        """There is something to read."""
+
+
 class Pipe(Generic[Heard]):
     """One side's pair of file descriptors; `heard` is the type of what comes."""
 
@@ -279,22 +296,68 @@ class Pipe(Generic[Heard]):
         except OSError as error:
             raise HungUp from error
 
-    def receive(self, seconds: float | None = None) -> Heard:
-        """The next message. Raises HungUp, Silent after so many seconds without a word, DecodeError."""
-        size = int.from_bytes(self._take(_LENGTH, seconds), "big")
+    def receive(self, seconds: float | None = None, *, beside: Beside | None = None) -> Heard:
+        """The next message. Raises HungUp, Silent if it is not there after so many seconds, DecodeError."""
+        until = None if seconds is None else time.monotonic() + seconds
+        size = int.from_bytes(self._take(_LENGTH, until, beside), "big")
         if size > MAX_MESSAGE:
             raise msgspec.DecodeError(f"a message of {size:,} bytes")
-        return self._decoder.decode(self._take(size, seconds))
+        return self._decoder.decode(self._take(size, until, beside))
+
+    def hand_over(self, fd: int | None) -> None:
+        """Give the other side a file of ours before the first message, or say that there is none. Raises HungUp."""
+        with socket.socket(fileno=os.dup(self._write_fd)) as end:
+            try:
+                socket.send_fds(end, [b"+"], [fd]) if fd is not None else end.sendall(b"-")
+            except OSError as error:
+                raise HungUp from error
+
+    def take_over(self, seconds: float) -> int | None:
+        """What the other side hands over before its first message. Raises HungUp, Silent."""
+        self._wait(time.monotonic() + seconds, None)
+        with socket.socket(fileno=os.dup(self._read_fd)) as end:
+            try:
+                said, fds, _, _ = socket.recv_fds(end, 1, 1)
+            except OSError as error:
+                raise HungUp from error
+        if not said:
+            raise HungUp
+        return fds[0] if fds else None
+
+    def other_side(self) -> int:
+        """The id of the process that made this pipe."""
+        with socket.socket(fileno=os.dup(self._read_fd)) as end:
+            size = struct.calcsize("=iII")
+            found: int = struct.unpack("=iII", end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))[0]
+            return found
 
     def close(self) -> None:
         """Hang up."""
         for fd in {self._read_fd, self._write_fd}:
             os.close(fd)
 
-    def _take(self, size: int, seconds: float | None) -> bytes:
-        while len(self._buffer) < size:
-            if seconds is not None and not select.select([self._read_fd], [], [], seconds)[0]:
+    def _wait(self, until: float | None, beside: Beside | None) -> None:
+        """Wait for something to read. Raises Silent."""
+        poll = select.poll()
+        poll.register(self._read_fd, select.POLLIN)
+        if beside is not None:
+            poll.register(beside.fd, select.POLLIN)
+        while True:
+            ready = dict(poll.poll(None if until is None else max(0.0, until - time.monotonic()) * 1000))
+            if not ready:
                 raise Silent
+            heard = 0 if beside is None else ready.get(beside.fd, 0)
+            if beside is not None and heard & select.POLLIN:
+                beside.answer()
+            elif beside is not None and heard:
+                poll.unregister(beside.fd)
+            if self._read_fd in ready:
+                return
+
+    def _take(self, size: int, until: float | None, beside: Beside | None) -> bytes:
+        while len(self._buffer) < size:
+            if until is not None or beside is not None:
+                self._wait(until, beside)
             try:
                 piece = os.read(self._read_fd, _CHUNK)
             except OSError as error:

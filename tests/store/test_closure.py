@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tests.store.forged_maps import FORGED, good_map, owner
 from tests.store.shelf import Shelf
+from understudy.objects.codec import raw_block
 from understudy.objects.errors import WrongKind
-from understudy.objects.ids import ActorId, Id, MessageId
+from understudy.objects.ids import ActorId, Id, MessageId, is_raw
 from understudy.objects.kinds import ANY, BLOB, JOURNAL, MAILBOX, MESSAGE, STEP, TREE
 from understudy.objects.message import Message, message_node
 from understudy.objects.step import Step, step_node
@@ -260,3 +261,33 @@ def test_an_inner_node_that_is_linked_by_itself_stands_for_itself():
     odd = shelf.put_node([b"\x03\x00", [inner[0], build_tree(shelf, {})]])
     with pytest.raises(Corrupt, match="a tree stands where an inner node of a large map belongs"):
         Closure(shelf).check(build_tree(shelf, {"inner": odd}))
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_a_chain_of_trees_is_checked_in_any_order_and_nothing_that_is_not_there_is_passed_over(data: st.DataObject):
+    shelf = Shelf()
+    gone, kept = raw_block(b"gone").id, shelf.put_blob(b"kept")
+    filling = {f"n{number}": kept for number in range(data.draw(st.sampled_from([0, 62, 100])))}
+    codes = st.sampled_from([gone, build_tree(shelf, {"a": gone}), build_tree(shelf, {"a": kept})])
+
+    def core(number: int) -> Id:
+        state = shelf.put_blob(b"%d" % number)
+        return build_tree(shelf, {**filling, "code": data.draw(codes), "state": state})
+
+    # Trees come back, as the core of an actor does that is put back to an earlier state.
+    chain = data.draw(st.lists(st.sampled_from([core(number) for number in range(3)]), min_size=1, max_size=5))
+
+    def lacks(id: Id) -> bool:
+        return id == gone or (not is_raw(id) and any(lacks(link) for _, link in shelf.tree(id).items()))
+
+    closure = Closure(shelf)
+    failed = False
+    upwards = range(len(chain))
+    for place in data.draw(st.just(upwards[::-1]) | st.permutations(upwards)):
+        try:
+            closure.check(chain[place], TREE, old=chain[place - 1] if place else None)
+        except Missing as error:
+            assert error.id == gone
+            failed = True
+    assert failed == any(lacks(id) for id in chain)

@@ -402,6 +402,18 @@ def _cut() -> bytes:
 
 FORGED["a history whose beginning is not there"] = _cut
 
+
+def _came_back() -> bytes:
+    story = Story().counted(1)
+    story.update(story.keeper, {"state": None})
+    core = story.reader.tree(story.keeper)
+    assert story.step(story.keeper).core == story.keeper
+    code = story.reader.tree(core["code"])["keeper.py"]
+    return story.car(story.head(story.keeper), without=[code])
+
+
+FORGED["code that is not there, of a core that comes back"] = _came_back
+
 # What a verdict does not say: these are lies, and match.
 
 _add("a later clock, which nothing shows", lambda _, step, staging: replace(step, time=step.time + 500), height=3)

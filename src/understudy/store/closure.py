@@ -1,6 +1,8 @@
 """Closures: that everything an object links to is there, undamaged, and what the format wants at that place.
 
 The law: what was good in the object before is not read again, so a step costs what it changed, however large its core is.
+An object that was compared with the one before it is good only if that one is. So it counts as checked against that one
+alone: a history may be checked from its head down, and a core may come back after others.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class _Visit(NamedTuple):
     kind: str
     level: int
     owner: bytes | None
-    old: bytes | None  # what stood in its place before, and was checked there
+    old: bytes | None  # what stood in its place before, and is checked too, now or later
 
 
 class Closure:
@@ -46,13 +48,14 @@ class Closure:
     def check(self, id: bytes, kind: str = ANY, *, old: bytes | None = None, owner: bytes | None = None) -> None:
         """Read an object, which must be of a kind, and all below it that `old` does not hold at the same place.
 
-        `old` is an object that was checked as this one is now. Raises Missing, which names who links to it, and Corrupt,
+        `old` is an object that the caller checks too, before or after this one. Raises Missing, which names who links to it, and Corrupt,
         which names the block that is wrong. Large maps are read as they are checked: in memory is one path through them,
         and the ids of all nodes. Those can't be forgotten before the end: what holds the same tree twice on each level
         would be read 2^levels times.
         """
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
+            self._first.clear()
         waiting = [iter([_Visit(id, kind, 1, owner, old)])]
         try:
             while waiting:
@@ -68,7 +71,8 @@ class Closure:
 
     def _look(self, visit: _Visit) -> Iterator[_Visit]:
         """Check one object, and give what is below it and has to be looked at."""
-        known = self._known.get(visit.id)
+        visit = self._placed(visit)
+        known = self._known.get((visit.id, None)) or self._known.get((visit.id, visit.old))
         try:
             if known is not None:
                 _check_kind(visit, known[0])
@@ -80,7 +84,7 @@ class Closure:
             _check_kind(visit, kind)
             if kind == TREE and visit.level > MAX_NESTED:
                 raise WrongKind(f"trees are nested more than {MAX_NESTED} deep")
-            self._remember(visit.id, kind, visit.level if kind == TREE else _ANYWHERE)
+            self._remember(visit, kind, visit.level if kind == TREE else _ANYWHERE)
             if kind == TREE and visit.level == 1:
                 yield from self._outermost(visit, node)
             elif kind != BLOB:
@@ -90,6 +94,15 @@ class Closure:
         except Missing as error:
             owner = Id(visit.id) if error.owner is None and error.id != visit.id else error.owner
             raise Missing(error.id, owner) from error
+
+    def _placed(self, visit: _Visit) -> _Visit:
+        """The visit with what the object is compared with: what stood in its first place, in any other place nothing.
+
+        So no object is looked at more than twice, however many places it stands in.
+        """
+        if visit.old is None or self._first.setdefault(visit.id, visit.old) == visit.old:
+            return visit
+        return visit._replace(old=None)
 
     def _outermost(self, visit: _Visit, node: Any) -> Iterator[_Visit]:
         """What is below a tree that stands in no other, and then how deep it is, where the walk could not tell."""
@@ -135,13 +148,17 @@ class Closure:
 
     def _forget(self) -> None:
         self._is_deeper = False
-        self._known: dict[bytes, tuple[str, int]] = {}  # the kind, and how deep in trees of trees it was good
+        # By the object and what it was compared with (None: nothing): the kind, and how deep in trees of trees it was good.
+        self._known: dict[tuple[bytes, bytes | None], tuple[str, int]] = {}
+        self._first: dict[bytes, bytes] = {}
         self._maps = MapCheck(self._reader)
 
-    def _remember(self, id: bytes, kind: str, level: int) -> None:
-        # A block that links to nothing may be read again.
-        if not ids.is_raw(id) or len(self._known) < MAX_KNOWN:
-            self._known[id] = kind, level
+    def _remember(self, visit: _Visit, kind: str, level: int) -> None:
+        # A block that links to nothing may be read again, and is good whatever stood there before.
+        if not ids.is_raw(visit.id):
+            self._known[visit.id, visit.old] = kind, level
+        elif len(self._known) < MAX_KNOWN:
+            self._known[visit.id, None] = kind, level
 
 
 def _check_kind(visit: _Visit, kind: str) -> None:

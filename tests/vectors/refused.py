@@ -193,6 +193,8 @@ def _bad_trees() -> list[tuple[str, Any]]:
         ("an inner node with a bucket out of order", [b"\x03\x00", [CORE, [[b"b", link], [b"a", link]]]]),
         ("an inner node with a key twice", [b"\x03\x00", [CORE, [[b"a", link], [b"a", link]]]]),
         ("an inner node with a text for a key", [b"\x03\x00", [CORE, [["a", link]]]]),
+        ("an inner node with a link for a key", [b"\x03\x00", [CORE, [[link, link]]]]),
+        ("an inner node with an empty key", [b"\x03\x00", [CORE, [[b"", link]]]]),
         ("an inner node with a blob for a child", [b"\x03\x00", [CORE, link]]),
     ]
 

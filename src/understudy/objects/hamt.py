@@ -82,6 +82,7 @@ def _is_element(element: Any) -> bool:
         return len(element) == 36 and element[:4] == NODE
     if type(element) is not list or not 1 <= len(element) <= BUCKET_SIZE:
         return False
-    if not all(type(entry) is list and len(entry) == 2 and type(entry[0]) is bytes for entry in element):
+    # A link is decoded to bytes as well; as it begins with a control character, it is told from a key by that.
+    if not all(type(e) is list and len(e) == 2 and type(e[0]) is bytes and e[0] >= b" " for e in element):
         return False
     return all(a[0] < b[0] for a, b in pairwise(element))

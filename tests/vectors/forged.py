@@ -376,6 +376,19 @@ _add(
     "a core that is a patch", lambda _, step, staging: replace(step, core=TreeId(staging.put(patch_block({"a": None}))))
 )
 
+# A history that is wrong is no evidence against another.
+
+
+def _accused() -> bytes:
+    story = Story()
+    other = story.other()
+    story.did("tell", str(other))
+    story.play()
+    return story.car(story.forged(1, lambda step, _: replace(step, outbox={})), story.head(other))
+
+
+FORGED["a forged history that denies what another one heard from it"] = _accused
+
 # What is not there.
 
 

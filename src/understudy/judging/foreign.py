@@ -54,14 +54,17 @@ def _verify(
     verdicts = []
     found = [_target(reader, root) for root in dict.fromkeys(store_blocks(backend, file))]
     targets = [target for target in found if isinstance(target, Target)]
-    judged = iter(
-        verify_targets(backend, targets, integrity_only=integrity_only, deep=deep, progress=progress, modules=modules)
+    judged = verify_targets(
+        backend, targets, integrity_only=integrity_only, deep=deep, progress=progress, modules=modules
     )
+    # A history that is wrong by itself, or not all here, is no evidence against another.
+    sound = [target for target, verdict in zip(targets, judged, strict=True) if verdict.ok]
+    waiting = iter(judged)
     for target in found:
         if isinstance(target, Verdict):
             verdicts.append(target)
             continue
-        verdict = check_against(reader, next(judged), target, targets)
+        verdict = check_against(reader, next(waiting), target, sound)
         verdicts.append(verdict if held is None else check_held(reader, verdict, target, held))
     return verdicts or [_no_history("", UNVERIFIABLE, "the file has no root: it holds no history")]
 

@@ -17,8 +17,8 @@ from understudy.store.reader import Reader
 def check_against(reader: Reader, verdict: Verdict, target: Target, others: Sequence[Target]) -> Verdict:
     """The verdict, or a MISMATCH if the history consumed what another one in the file did not send.
 
-    What a sender may have sent after its head in the file says nothing. Costs a walk along the chain if the file holds
-    more than one history.
+    `others` are histories that nothing is wrong with by themselves. What a sender may have sent after its head in the
+    file says nothing. Costs a walk along the chain if the file holds more than one history.
     """
     roots = _Roots([other for other in others if other.actor != target.actor])
     if not verdict.ok or not roots.heads:

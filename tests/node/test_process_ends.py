@@ -8,17 +8,24 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from tests.node.living import Living
+from tests.node.stage import ClogStore
+from understudy.actors.query import Blob
+from understudy.node.errors import Held
+from understudy.node.holds import HELD, Hold, Kind
 from understudy.objects.ids import ActorId
 from understudy.store.fsck import fsck
+from understudy.store.keys import HOLDS, hold_row
 from understudy.store.open import open_store
+from understudy.store.port import Receipt, Row, Unit
 
 PATIENCE = 60.0
 
@@ -477,3 +484,31 @@ def test_a_wit_that_copies_the_process_stops_no_node(server: Server, store: Path
         assert server.send(actor, type, 0).json()["replies"][0]["content"] == 0
     assert server.process is not None and server.process.poll() is None
     assert server.send(actor, "add", 1).status_code == 200
+
+
+class SlowCure(ClogStore):
+    """Its commits wait from the one on that removes a hold."""
+
+    def commit(self, units: Sequence[Unit]) -> list[Receipt]:
+        if any(row.key.startswith(HOLDS) and row.value is None for unit in units for row in unit.rows):
+            self.clog()
+        return super().commit(units)
+
+
+def test_queries_are_held_until_the_update_that_cures_them_is_durable() -> None:
+    store = SlowCure()
+    with Living(store) as living:
+        actor = living.create(wit=DEADLY)
+    hold = Hold(state=HELD, reason="its query ended the process", since=0, deaths=2)
+    store.inner.commit([Unit(rows=[Row(hold_row(actor, Kind.QUERIES), msgspec.json.encode(hold))])])
+    with Living(store) as living:
+        asking = living.begin(living.node.query(actor, "harmless", Blob(b"")))
+        assert isinstance(asking.exception(PATIENCE), Held)
+        curing = living.begin(living.node.patch(actor, {"wit": MENDED.encode()}))
+        store.wait_until_clogged()
+        # The newest durable step still has the code of before.
+        asking = living.begin(living.node.query(actor, "harmless", Blob(b"")))
+        assert isinstance(asking.exception(PATIENCE), Held)
+        store.unclog()
+        assert living.begin_answer(actor, curing.result(PATIENCE)).result(PATIENCE).outcome is None
+        assert living.run(living.node.query(actor, "harmless", Blob(b""))).height == 1

@@ -17,6 +17,7 @@ from understudy.engines.tasks import hide_task
 from understudy.kernel.query import QueryPlan, check_result, prepare_query
 from understudy.node.asking.watch import QueryWatch
 from understudy.node.errors import Ambiguous, NotFound
+from understudy.node.holds import Hold
 from understudy.node.looking.lookup import Lookup
 from understudy.node.running.blocking import run_to_end
 from understudy.objects.codec import Block
@@ -62,6 +63,7 @@ class Asking:
         self.steps: dict[ActorId, StepId] = {}
         self.has_asked = False
         self.is_external = False
+        self._holds: dict[ActorId, Hold | None] = {}
         self._lookup = lookup
         self._reader = reader
         self._read_step = read_step
@@ -83,6 +85,7 @@ class Asking:
     def choose(self, actor: ActorId, at: StepId | None = None) -> StepId:
         """The step that an actor is asked at: the newest durable one at its first question. Raises NotFound, NotThatStep."""
         if actor not in self.steps:
+            self._holds[actor] = self._watch.hold_on(actor)
             self.steps[actor] = self._lookup.newest(actor) if at is None else self._lookup.check_step(actor, at)
         return self.steps[actor]
 
@@ -106,7 +109,9 @@ class Asking:
 
     def _running(self, step: StepId, request: QueryRequest, depth: int) -> AbstractContextManager[None]:
         actor = self._read_step(step).actor
-        return self._watch.running(actor, request.name, question=self._question, depth=depth)
+        return self._watch.running(
+            actor, request.name, hold_before=self._holds.get(actor), question=self._question, depth=depth
+        )
 
     def _begin(self, step_id: StepId, request: QueryRequest, depth: int) -> QueryPlan:
         if depth > MAX_DEPTH:

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Final
 
 from understudy.actors.errors import WitError
-from understudy.node.holds import HELD, Holds, Kind
+from understudy.node.holds import HELD, Hold, Holds, Kind
 from understudy.node.running.forks import end_copy
 from understudy.node.running.marks import Flag, Mark, Marks, What
 from understudy.objects.ids import ActorId
@@ -31,10 +31,19 @@ class QueryWatch:
         """A number for one question and all that it leads to."""
         return next(self._questions)
 
+    def hold_on(self, actor: ActorId) -> Hold | None:
+        """The hold on the queries of an actor now."""
+        return self._holds.get(actor, Kind.QUERIES)
+
     @contextmanager
-    def running(self, actor: ActorId, name: str, *, question: int, depth: int) -> Iterator[None]:
-        """While a query runs, and its code is loaded. Raises WitError if the queries of this actor are held."""
-        hold = self._holds.get(actor, Kind.QUERIES)
+    def running(
+        self, actor: ActorId, name: str, *, hold_before: Hold | None, question: int, depth: int
+    ) -> Iterator[None]:
+        """While a query runs, and its code is loaded. Raises WitError if the queries of this actor are held.
+
+        `hold_before` is the hold from before the step was chosen: an update may have ended it since, and the step is older.
+        """
+        hold = hold_before or self.hold_on(actor)
         if hold is not None and hold.state == HELD:
             raise WitError(QUERIES_HELD, f"the queries of {actor} are held: {hold.reason}")
         if hold is not None and not self._suspects.acquire(timeout=TURN_SECONDS):

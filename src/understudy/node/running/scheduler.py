@@ -232,6 +232,7 @@ class Scheduler:
                 self._reader.remove(unit.blocks, durable=False)
                 self._lose_head(entry)
                 continue
+            self._trials.end_hold_on_queries(tag)
             if entry.ahead == 0:
                 self.output.start(self._calls.pop(tag.actor.id, ()))
             for delivery in tag.sent:

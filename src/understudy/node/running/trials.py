@@ -1,6 +1,7 @@
 """Trials: an actor that may have ended the process runs alone once more; then it is trusted, or found again as the culprit.
 
-The law: a hold ends in the same unit as the step that ends it.
+The law: a hold ends in the same unit as the step that ends it; that on queries, which see durable steps only, ends for
+this process when that unit is durable.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Trials:
         ended = self._ended_by(entry, sealed)
         if not ended:
             return sealed.unit, False
-        self._holds.forget(entry.actor.id, ended)
+        self._holds.forget(entry.actor.id, [Kind.STEPS])
         self._table.look_at_holds(entry)
         unit = msgspec.structs.replace(sealed.unit, rows=[*sealed.unit.rows, *rows_without(entry.actor.id, ended)])
         if entry is not self._gate.alone:
@@ -81,16 +82,26 @@ class Trials:
         self._gate.end()
         return unit, True
 
+    def end_hold_on_queries(self, sealed: Sealed) -> None:
+        """A step is durable: if it was an update that cures the actor, its queries run the new code from now on."""
+        if self._holds.get(sealed.actor.id, Kind.QUERIES) is not None and _is_cure(sealed):
+            self._holds.forget(sealed.actor.id, [Kind.QUERIES])
+
     def _ended_by(self, entry: ActorEntry, sealed: Sealed) -> list[Kind]:
         if entry.held is None and not entry.suspect and self._holds.get(entry.actor.id, Kind.QUERIES) is None:
             return []
-        is_update = sealed.consumed[0].message.lane == UPDATE
-        if is_update and (sealed.step.outcome is None or sealed.step.outcome.code == PROCESS_ENDED):
+        if _is_cure(sealed):
             return [Kind.STEPS, Kind.QUERIES]
         if not entry.suspect:
             return []
         entry.suspect -= len(sealed.consumed)
         return [Kind.STEPS] if entry.suspect <= 0 else []
+
+
+def _is_cure(sealed: Sealed) -> bool:
+    """True for an update that took effect, and for one that was left out because it ended the process itself."""
+    outcome = sealed.step.outcome
+    return sealed.consumed[0].message.lane == UPDATE and (outcome is None or outcome.code == PROCESS_ENDED)
 
 
 def cut_of(entry: ActorEntry, lane: str) -> Outcome | None:

@@ -113,6 +113,13 @@ def test_a_chain_in_json_is_that_of_the_web(greeted: Shell) -> None:
     assert rest["entries"][0]["id"] == chain["entries"][-1]["parent"]
 
 
+@pytest.mark.parametrize("command", ["log", "chain"])
+def test_a_list_of_no_steps_says_why_it_is_empty(greeted: Shell, command: str) -> None:
+    assert "there are no steps below height 0; the first step has height 0" in greeted.run(
+        command, "greeter", "--before", "0"
+    )
+
+
 def test_nothing_waits_after_everything_was_answered(greeted: Shell) -> None:
     assert "Nothing waits" in greeted.run("pending")
     assert greeted.json("pending", "greeter") == {"pending": [], "evidence": []}

@@ -132,7 +132,7 @@ def test_an_empty_draft_keeps_the_core_as_the_wit_left_it():
 @pytest.mark.parametrize(
     ("code", "text"),
     [
-        ("def wit(): return 3", "returned a int; return None, a Draft, or the last step's id"),
+        ("def wit(): return 3", "returned an int; return None, a Draft, or the last step's id"),
         ("def wit(): return {'core': 1}", "returned a dict"),
         ("def wit(actor): return actor", "returned the id bafy"),
         ("def wit(): return (x for x in 'ab')", "returned a generator"),

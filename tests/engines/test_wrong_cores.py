@@ -69,7 +69,7 @@ CASES: dict[str, tuple[dict[str, str | bytes], str, str]] = {
     "not callable": (
         {"wit": "/code:m:x", "code/m.py": "x = 3"},
         "NotCallable",
-        r"/wit names a int: it must be a function",
+        r"/wit names an int: it must be a function",
     ),
     "a class": ({"wit": "/code:m:X", "code/m.py": "class X: pass"}, "NotCallable", r"names a class"),
     "a module": ({"wit": "/code:m:n", "code/m.py": "from . import n", "code/n.py": ""}, "NotCallable", r"a module"),
@@ -128,17 +128,17 @@ CASES: dict[str, tuple[dict[str, str | bytes], str, str]] = {
     "handler: two types of state": (
         {"wit": WIT + "@wit.message('a')\ndef f(state: int): pass\n@wit.message('b')\ndef g(state: str): pass"},
         "WrongSignature",
-        r"in g: parameter 'state' is a str, but a int in .*in f: a wit has one type of state",
+        r"in g: parameter 'state' is a str, but an int in .*in f: a wit has one type of state",
     ),
     "handler: our name with another type": (
         {"wit": WIT + "@wit.message('a')\ndef f(core: int): pass"},
         "WrongSignature",
-        r"parameter 'core' is a Core, not a int",
+        r"parameter 'core' is a Core, not an int",
     ),
     "handler: not the declared payload": (
         {"wit": WIT + "class A(Struct): pass\n@wit.message(A)\ndef f(a: int): pass"},
         "WrongSignature",
-        r"parameter 'a' is a int, the message a A",
+        r"parameter 'a' is an int, the message an A",
     ),
     "handler: unresolvable": (
         {"wit": WIT + "@wit.message('a')\ndef f(a: 'Nope'): pass"},

@@ -94,7 +94,7 @@ def test_what_json_can_not_hold_is_a_failure_that_says_so():
     actor = acts("ctx.send('out/a/b', object(), type='t')")
     assert (actor.result.outcome.code, actor.result.outcome.text.splitlines()[0]) == (
         "TypeError",
-        "$ is a object, which can't become JSON; make it a msgspec.Struct, a dataclass or plain values",
+        "$ is an object, which can't become JSON; make it a msgspec.Struct, a dataclass or plain values",
     )
 
 

@@ -14,6 +14,7 @@ from understudy.actors.errors import WitError
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.python.settings import SETTINGS
 from understudy.objects.ids import ActorId, node_id
+from understudy.objects.wording import with_article
 from understudy.testing.engine_suite import PARENT, Objects, WorldCalls, delivery, run, step_input
 
 HEAD = """
@@ -141,12 +142,12 @@ def test_a_handler_may_ask_for_everything_and_for_nothing():
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ('{"name": 3}', "the content of a 'greet' message: Expected `str`, got `int` - at `$.name`"),
+        ('{"name": 3}', "the content of the message 'greet': Expected `str`, got `int` - at `$.name`"),
         ("{}", "missing required field `name`"),
         ("", "truncated"),
         ("{", "truncated"),
         (b"\xff", "malformed"),
-        ("[" * 100_000, "the content of a 'greet' message: "),
+        ("[" * 100_000, "the content of the message 'greet': "),
         (b'{"name": "\xff"}', "utf-8"),
     ],
 )
@@ -170,7 +171,7 @@ def test_a_content_that_is_a_tree_is_refused_where_a_payload_is_asked_for():
     result = actor.send(("greet", actor.objects.core({"x": "y"})))
     assert (result.outcome.code, result.outcome.text) == (
         "BadPayload",
-        "the content of a 'greet' message is a tree, not a blob",
+        "the content of the message 'greet' is a tree, not a blob",
     )
 
 
@@ -322,7 +323,7 @@ def test_what_genesis_returns_is_the_first_state_and_nothing_else_will_do():
         actor = Actor(f"@wit.message('t')\ndef f(state: {kind}): pass\n@wit.genesis\ndef born(): return {made}")
         outcome = actor.genesis().outcome
         assert (outcome.kind, outcome.code) == ("failed", "BadResult")
-        assert f"what a genesis handler returns is the state, here a {kind}" in outcome.text
+        assert f"what a genesis handler returns is the state, here {with_article(kind)}" in outcome.text
 
 
 def test_a_step_of_the_first_abi_is_run_again_as_it_was_run_then():
@@ -383,7 +384,7 @@ def test_a_migration_turns_the_old_state_into_the_new_one_once():
 @pytest.mark.parametrize(
     ("state", "text"),
     [
-        ('{"name": "shop", "colour": 1}', "a Old, has no place for what /state holds at $.colour"),
+        ('{"name": "shop", "colour": 1}', "an Old, has no place for what /state holds at $.colour"),
         ('{"total": 1}', "Object missing required field `name`"),
         ("3", "Expected `object`, got `int`"),
     ],
@@ -410,7 +411,7 @@ def test_an_actor_without_a_state_has_nothing_to_migrate():
         (
             "def mend(old: Old) -> State: return {}",
             "BadResult",
-            "what a update handler returns is the state, here a State",
+            "what an update handler returns is the state, here a State",
         ),
         ("def mend(old: Old): return State(old.name)", "WrongSignature", "so the function must return the new one"),
         (
@@ -454,7 +455,7 @@ def test_a_state_that_goes_down_without_end_is_a_failure_that_says_so():
 def test_a_handler_that_makes_something_else_the_state_has_failed():
     result = Actor("@wit.message('t')\ndef f(state: Counter): return NewState(3)").send(("t", ""))
     assert (result.outcome.kind, result.outcome.code) == ("failed", "BadResult")
-    assert "returns the state, a Counter, returned a int" in result.outcome.text
+    assert "returns a Counter, the state, returned an int" in result.outcome.text
 
 
 def test_a_state_that_is_a_typed_dict_leaves_answers_alone():

@@ -232,6 +232,11 @@ def test_what_would_not_be_read_back_is_not_stored_and_named(kind: Any, value: A
         assert repr(again) == repr(value) or not isinstance(value, float)
 
 
+def _holds_null(value: Any) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value is None or any(map(_holds_null, inner))
+
+
 @settings(max_examples=60, deadline=None)
 @given(value=WILD)
 def test_what_is_sent_never_holds_another_number_or_fewer_entries(value: Any) -> None:
@@ -241,7 +246,7 @@ def test_what_is_sent_never_holds_another_number_or_fewer_entries(value: Any) ->
         assert str(error).startswith("$")
         return
     assert b"NaN" not in sent
-    assert sent.count(b"null") == repr(value).count("None") - repr(value).count("None:")
+    assert not _holds_null(msgspec.json.decode(sent))  # there is none in these values
     assert b"*****" not in sent
 
 
@@ -256,9 +261,9 @@ def test_what_is_sent_never_holds_another_number_or_fewer_entries(value: Any) ->
         ),
         (dict, {"raw": b"\xff"}, "$.raw is b'\\xff' (bytes) and would be read back as '/w==' (str)"),
         (dict, {"tags": {1}}, "$.tags is {1} (set) and would be read back as [1] (list)"),
-        (dict, {"by": {1: "a"}}, "$.by has the key 1, a int, which would be read back as a text"),
+        (dict, {"by": {1: "a"}}, "$.by has the key 1, an int, which would be read back as a text"),
         (dict[str, Any], {"cat": Cat()}, "$.cat is Cat(lives=9) (Cat)"),
-        (dict, {"a": object()}, "$.a is a object, which can't become JSON"),
+        (dict, {"a": object()}, "$.a is an object, which can't become JSON"),
         (dict, {"a": "\ud800"}, "$.a is '\\ud800', which holds half a character"),
         (Cat, Cat(lives="nine"), "Expected `int`, got `str` - at `$.lives`"),  # type: ignore[arg-type]
         (Cat, Cat(lives=math.nan), "$.lives"),  # type: ignore[arg-type]

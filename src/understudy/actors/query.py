@@ -19,6 +19,7 @@ from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.ids import ActorId, Id, StepId
 from understudy.objects.names import check_name
 from understudy.objects.step import Step
+from understudy.objects.wording import type_with_article
 from understudy.store.reader import Reader
 
 WUT: Final = "wut"  # the query that describes an actor
@@ -189,4 +190,4 @@ _read_head = msgspec.json.Decoder(_Head).decode
 
 
 def _described(value: object) -> str:
-    return "a str: encode it, or see Blob.html" if isinstance(value, str) else f"a {type(value).__name__}"
+    return "a str: encode it, or see Blob.html" if isinstance(value, str) else type_with_article(value)

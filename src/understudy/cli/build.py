@@ -12,6 +12,7 @@ from understudy.cli.options import AsJson
 from understudy.cli.project import PROJECT_FILE, open_project
 from understudy.cli.screen import print_json, remark, say
 from understudy.cli.toolchains import build_component
+from understudy.objects.wording import counted
 
 TOOLS: Final = ".build/tools"
 Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="The project's folder.", show_default=False)]
@@ -42,7 +43,7 @@ def build(folder: Folder = Path(), as_json: AsJson = False) -> None:
         size = target.stat().st_size
         built.append({"name": name, "path": str(target), "bytes": size})
         if not as_json:
-            say(f"  {target}  {size:,} bytes")
+            say(f"  {target}  {counted(size, 'byte')}")
     if as_json:
         print_json({"components": built})
     elif len(built) == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from understudy.cli.looking import looking
 from understudy.cli.options import ActorText, AsJson, Store
-from understudy.cli.pages import Before, Count, join_pages, read_pages
+from understudy.cli.pages import Before, Count, join_pages, read_pages, remark_on_nothing
 from understudy.cli.screen import print_json, print_table
 from understudy.objects import ids
 from understudy.web.history import chain_view
@@ -25,6 +25,9 @@ def chain(
         view = join_pages(pages, "entries")
     if as_json:
         print_json(view)
+        return
+    if not view["entries"]:
+        remark_on_nothing(before)
         return
     rows = [
         [

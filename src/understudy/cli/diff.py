@@ -21,6 +21,7 @@ from understudy.objects import ids
 from understudy.objects.ids import Id, StepId
 from understudy.objects.step import Step
 from understudy.objects.tree import is_tree_node
+from understudy.objects.wording import counted
 from understudy.store.maps import diff_trees
 from understudy.store.reader import Reader
 
@@ -124,7 +125,7 @@ def _size(reader: Reader, id: Id) -> str:
     if kind != "a blob":
         return kind
     big = reader.blob_info(id)
-    return f"{len(reader.block(id)) if big is None else big.size:,} bytes"
+    return counted(len(reader.block(id)) if big is None else big.size, "byte")
 
 
 def _compare(before: bytes, after: bytes) -> Iterator[str]:

@@ -15,6 +15,7 @@ from understudy.cli.options import ActorText, AsJson, Store
 from understudy.cli.screen import print_json, remark, say
 from understudy.node.looking.look import Look
 from understudy.objects.ids import ActorId
+from understudy.objects.wording import counted
 from understudy.store.car import write_car
 
 Target = Annotated[
@@ -32,11 +33,11 @@ def export(actor: ActorText, output: Target, store: Store = None, as_json: AsJso
         head, count = _write(node, id, output)
     summary = {"actor": str(id), "head": str(head), "blocks": count, "file": str(output)}
     if output == Path("-"):
-        remark(f"{count:,} blocks, head {head}")
+        remark(f"{counted(count, 'block')}, head {head}")
     elif as_json:
         print_json(summary)
     else:
-        say(f"{output}: {count:,} blocks, head {head}")
+        say(f"{output}: {counted(count, 'block')}, head {head}")
         remark(f"check it anywhere: understudy verify {output} --head {head}")
 
 

@@ -14,6 +14,7 @@ from understudy.cli.screen import print_notice, remark
 from understudy.node.node import Node
 from understudy.objects.ids import ActorId, StepId
 from understudy.objects.step import Step
+from understudy.objects.wording import counted
 
 MAX_LINES: Final = 10  # in one look; what is over is counted
 PAUSE_SECONDS: Final = 1.0
@@ -97,7 +98,7 @@ def _show(found: list[Failure], more: int) -> None:
         where = f"understudy log {one.actor} --before {one.height + 1} -n 1"
         remark(f"{one.actor}: {one.type} {one.outcome}: {one.code}: {one.text}  ({where})", style="red")
     if more:
-        remark(f"… and {more:,} more messages that went wrong", style="red")
+        remark(f"… and {counted(more, 'more message')} that went wrong", style="red")
 
 
 def _print(found: list[Failure], more: int) -> None:

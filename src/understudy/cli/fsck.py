@@ -11,6 +11,8 @@ from understudy.cli.looking import looking
 from understudy.cli.options import AsJson, Store
 from understudy.cli.screen import print_json, progress, remark, say
 from understudy.cli.store import store_url
+from understudy.objects.wording import counted
+from understudy.store.fsck import FsckReport
 from understudy.store.fsck import fsck as check_store
 from understudy.store.open import find_loss, is_made, open_store
 
@@ -36,7 +38,7 @@ def fsck(accept_loss: AcceptLoss = False, store: Store = None, as_json: AsJson =
     else:
         for finding in report.findings:
             say(f"{finding.where}: {finding.what}", style="red")
-        say(f"{report.blocks:,} blocks, {report.actors:,} actors, {report.rows:,} rows: {_word(report.count)}")
+        say(f"{_counted(report)}: {_word(report.count)}")
     if not report.ok:
         raise CommandError(
             "the store is damaged: stop the node and bring back a copy, or import exported histories into a new store "
@@ -59,5 +61,9 @@ def _counts(blocks: int, actors: int, rows: int) -> dict[str, int]:
     return {"blocks": blocks, "actors": actors, "rows": rows}
 
 
+def _counted(report: FsckReport) -> str:
+    return f"{counted(report.blocks, 'block')}, {counted(report.actors, 'actor')}, {counted(report.rows, 'row')}"
+
+
 def _word(count: int) -> str:
-    return "all in order" if count == 0 else f"{count:,} findings"
+    return "all in order" if count == 0 else counted(count, "finding")

@@ -7,6 +7,7 @@ from difflib import unified_diff
 from typing import Final
 
 from understudy.cli.screen import remark, say
+from understudy.objects.wording import counted
 
 STYLES: Final = {"+": "green", "-": "red", "~": "yellow"}
 _CONTEXT: Final = 2  # lines around what changed
@@ -23,4 +24,4 @@ def show_lines(lines: Sequence[str], *, most: int, rest: str) -> None:
     for line in lines[:most]:
         say(f"    {line}", style=STYLES.get(line[:1]))
     if len(lines) > most:
-        remark(f"    … and {len(lines) - most:,} more lines; {rest}")
+        remark(f"    … and {counted(len(lines) - most, 'more line')}; {rest}")

@@ -9,9 +9,10 @@ from rich.markup import escape
 
 from understudy.cli.looking import looking
 from understudy.cli.options import ActorText, AsJson, Store
-from understudy.cli.pages import Before, Count, join_pages, read_pages
+from understudy.cli.pages import Before, Count, join_pages, read_pages, remark_on_nothing
 from understudy.cli.parties import Parties
 from understudy.cli.screen import print_json, remark, say_marked
+from understudy.objects.wording import counted
 from understudy.web.history import steps_view
 
 _COLOURS: Final = {"ok": "green", "noop": "cyan", "failed": "red", "refused": "yellow", "cut": "magenta"}
@@ -35,11 +36,13 @@ def log(
             return
         parties, name = Parties(node.lookup.names), node.actor(id).name
         for page in pages:
+            if not page["steps"]:
+                remark_on_nothing(before)
             for step in page["steps"]:
                 _show(step, parties)
     if page["next"] is not None:
         more = int(page["next"])
-        remark(f"{more:,} earlier step{'s' * (more != 1)}: understudy log {name or id} --before {more}")
+        remark(f"{counted(more, 'earlier step')}: understudy log {name or id} --before {more}")
 
 
 def _show(step: dict[str, Any], parties: Parties) -> None:
@@ -48,14 +51,14 @@ def _show(step: dict[str, Any], parties: Parties) -> None:
     for message in step["consumed"]:
         lane = "" if message["lane"] == "queue" else f" ({message['lane']})"
         _line("->", f"{message['type']}{lane} from {parties.name(message['from'])}{_content(message['content'])}")
-    _rest(step["consumed_count"], step["consumed"], "messages received")
+    _rest(step["consumed_count"], step["consumed"], "message received", "messages received")
     if "error" in step:
         _line("!!", f"{step['error']['code']}: {step['error']['text']}", colour)
     for message in step["sent"]:
         _line("<-", f"{message['type']} to {parties.name(message['to'])}{_content(message['content'])}")
-    _rest(step["sent_count"], step["sent"], "messages sent")
+    _rest(step["sent_count"], step["sent"], "message sent", "messages sent")
     _logged(step["log"])
-    _rest(step["log_count"], step["log"], "log lines")
+    _rest(step["log_count"], step["log"], "log line", "log lines")
 
 
 def _content(content: Any) -> str:
@@ -64,9 +67,9 @@ def _content(content: Any) -> str:
         case msgspec.Raw():
             text = msgspec.json.format(bytes(content), indent=0).decode()
         case {"base64": data}:
-            text = f"{len(data):,} bytes" if data else ""
+            text = counted(len(data), "byte") if data else ""
         case {"size": size}:
-            text = f"{size:,} bytes"
+            text = counted(size, "byte")
         case {"paths": paths}:
             text = ", ".join(paths)
         case _:
@@ -91,6 +94,6 @@ def _line(mark: str, text: str, colour: str | None = None) -> None:
     say_marked(f"    {mark} [{colour}]{body}[/]" if colour else f"    {mark} {body}")
 
 
-def _rest(count: int, shown: list[Any], what: str) -> None:
+def _rest(count: int, shown: list[Any], one: str, many: str) -> None:
     if count > len(shown):
-        say_marked(f"    … and {count - len(shown):,} more {what}")
+        say_marked(f"    … and {counted(count - len(shown), f'more {one}', f'more {many}')}")

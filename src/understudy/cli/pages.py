@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from understudy.cli.screen import remark
 from understudy.node.looking.lookup import MAX_PAGE
 
 _MAX_HEIGHT: Final = 2**63 - 1
@@ -27,6 +28,11 @@ def read_pages(read: Callable[[int | None, int], View], *, before: int | None, l
         if left <= 0 or page["next"] is None:
             return
         before = int(page["next"])
+
+
+def remark_on_nothing(before: int | None) -> None:
+    """Say why a list of steps is empty: every actor has a step, so `--before` leaves none."""
+    remark(f"there are no steps below height {before}; the first step has height 0")
 
 
 def join_pages(pages: Iterator[View], items: str) -> View:

@@ -22,6 +22,7 @@ from understudy.cli.store import store_url
 from understudy.cli.twins import refuse_twin
 from understudy.node.errors import NodeError
 from understudy.objects.ids import ActorId
+from understudy.objects.wording import counted
 
 MAX_LINES: Final = 40  # shown of one file: a screen
 _MIGRATE: Final = "\nkeep the field in the type of the state, or say what becomes of it in a @wit.update function"
@@ -162,7 +163,7 @@ def _inner(text: str) -> str:
 def _size(change: Change) -> str:
     lines = change.lines()
     if lines is None:
-        return f"  ({len(change.after or change.before or b''):,} bytes)"
+        return f"  ({counted(len(change.after or change.before or b''), 'byte')})"
     came, went = lines
     parts = [f"+{came}"] * bool(came) + [f"-{went}"] * bool(went)
     return f"  ({' '.join(parts)})" if parts else "  (line ends)" if change.sign == "~" else ""

@@ -18,6 +18,7 @@ from understudy.cli.places import find_step_of
 from understudy.cli.screen import print_json, print_table, remark, say
 from understudy.node.asking.queries import QUERY_SECONDS, Queried
 from understudy.node.node import Node
+from understudy.objects.wording import counted
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The query; `wut` names them all.", show_default=False)]
 Given = Annotated[
@@ -119,7 +120,7 @@ def _print(blob: Blob) -> None:
         show = say if sys.stdout.isatty() else typer.echo
         show(text.removesuffix("\n"))
     elif sys.stdout.isatty():
-        say(f"{len(blob.data):,} bytes of {blob.media_type}: write them to a file with >")
+        say(f"{counted(len(blob.data), 'byte')} of {blob.media_type}: write them to a file with >")
     else:
         sys.stdout.buffer.write(blob.data)
         sys.stdout.buffer.flush()

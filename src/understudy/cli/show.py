@@ -16,6 +16,7 @@ from understudy.objects import ids
 from understudy.objects.ids import Id
 from understudy.objects.tree import is_tree_node
 from understudy.objects.views import node_view
+from understudy.objects.wording import counted
 from understudy.store.reader import Reader
 
 _MAX_TEXT_BYTES: Final = 256 * 1024  # of a blob that is printed whole
@@ -121,7 +122,7 @@ def _print(reader: Reader, id: Id) -> None:
 def _print_blob(reader: Reader, id: Id) -> None:
     big = reader.blob_info(id)
     size = len(reader.block(id)) if big is None else big.size
-    remark(f"{id} is a blob of {size:,} bytes")
+    remark(f"{id} is a blob of {counted(size, 'byte')}")
     data = reader.blob(id) if size <= _MAX_TEXT_BYTES else b"\0"
     try:
         text = data.decode()

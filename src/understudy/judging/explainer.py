@@ -16,6 +16,7 @@ from understudy.judging.stage import Stage
 from understudy.judging.wire import Noted
 from understudy.kernel.replay import Record, read_record
 from understudy.kernel.verdict import CLOCK, GLOBAL, HASH, THREADS, WORLD, Problem
+from understudy.objects.wording import counted
 from understudy.store.reader import Reader
 
 OTHER_SEEDS: Final = (1, 2, 3)  # of hashes: three items of a set stand alike in one of six
@@ -97,7 +98,7 @@ class Explainer:
             if not earlier or len(earlier) <= count // 2:
                 return None
             if self._comes_out([*reversed(earlier), record], owner):
-                return f"{len(earlier)} step{'s' if len(earlier) > 1 else ''}"
+                return counted(len(earlier), "step")
             count *= 2
         return None
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from understudy.objects.errors import NotCanonical, TooLarge
 from understudy.objects.ids import Id, node_id, raw_id
+from understudy.objects.wording import type_with_article
 
 MAX_BLOCK: Final = 2 * 1024 * 1024  # what every IPFS peer accepts
 MAX_RAW: Final = 1024 * 1024  # above, a blob is a node of chunks: one form for the same bytes
@@ -76,7 +77,7 @@ def _check_values(node: Any) -> None:
         kinds = set(map(type, level))
         if not _ALLOWED.issuperset(kinds):
             odd = next(value for value in level if type(value) not in _ALLOWED)
-            raise NotCanonical(f"a {type(odd).__name__} ({odd!r}): nodes hold no floats and no booleans")
+            raise NotCanonical(f"{type_with_article(odd)} ({odd!r}): nodes hold no floats and no booleans")
         if int in kinds:
             for value in level:
                 if type(value) is int and not -_MAX_INT - 1 <= value <= _MAX_INT:

@@ -12,6 +12,7 @@ from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.hamt import BigMap, big_map_node, read_big_map
 from understudy.objects.ids import Id
 from understudy.objects.names import check_names
+from understudy.objects.wording import with_article
 
 MAX_NESTED: Final = 256  # trees in trees: enough for data, and a recursive reader in any language gets to the end
 FLAT: Final = 64  # above, changing one entry of a HAMT is cheaper than writing the flat map again
@@ -75,4 +76,4 @@ def describe_kind(node: Any) -> str:
         return "an inner node of a large map" if isinstance(node, list) else type(node).__name__
     if set(node) == {"parent", "data"}:
         return "a step"
-    return f"a {next(iter(node))}" if len(node) == 1 else "a node with several keys"
+    return with_article(str(next(iter(node)))) if len(node) == 1 else "a node with several keys"

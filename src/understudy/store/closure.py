@@ -16,6 +16,7 @@ from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.ids import Id
 from understudy.objects.kinds import ANY, BLOB, MAILBOX, MESSAGE, TREE, kind_of, read_any
 from understudy.objects.tree import MAX_NESTED
+from understudy.objects.wording import with_article
 from understudy.store.errors import Corrupt, Missing
 from understudy.store.hamt import MapCheck
 from understudy.store.maps import mailbox_changes, tree_changes
@@ -163,8 +164,4 @@ class Closure:
 
 def _check_kind(visit: _Visit, kind: str) -> None:
     if visit.kind not in (ANY, kind):
-        raise WrongKind(f"{_article(kind)} stands where {_article(visit.kind)} belongs")
-
-
-def _article(kind: str) -> str:
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+        raise WrongKind(f"{with_article(kind)} stands where {with_article(visit.kind)} belongs")

@@ -23,6 +23,7 @@ from understudy.objects.kinds import ANY, kind_of_block, read_any
 from understudy.objects.mailbox import SIGNAL, mailbox_key
 from understudy.objects.message import Message
 from understudy.objects.step import Step
+from understudy.objects.wording import with_article
 from understudy.store.errors import Missing, StoreError
 from understudy.store.hamt import MapCheck
 from understudy.store.keys import (
@@ -161,7 +162,7 @@ class _Check:
         kind = kind_of_block(id, data)
         # One of no kind is named for itself.
         if kind is not None and wanted not in (ANY, kind):
-            self.find(f"block {owner}", f"it links to {id}, a {kind} where a {wanted} belongs")
+            self.find(f"block {owner}", f"it links to {id}, {with_article(kind)} where {with_article(wanted)} belongs")
 
     def _get(self, batch: Sequence[Id]) -> list[bytes | None]:
         try:

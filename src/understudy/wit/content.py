@@ -18,6 +18,7 @@ from understudy.objects import ids
 from understudy.objects.codec import raw_block
 from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.ids import Id
+from understudy.objects.wording import with_article
 from understudy.store.errors import Missing
 from understudy.store.reader import Reader, Staging
 from understudy.wit.faults import MASK, find_fault, has_secret
@@ -159,7 +160,7 @@ def _check_kind(kind: Any) -> None:
 
 def _check_class(kind: type) -> None:
     if kind is not Id and not hasattr(kind, "model_validate_json") and not issubclass(kind, PurePath):
-        raise TypeError(f"JSON can't become a {kind.__qualname__}; make it a msgspec.Struct or a dataclass")
+        raise TypeError(f"JSON can't become {with_article(kind.__qualname__)}; make it a msgspec.Struct or a dataclass")
 
 
 def _parts(info: msgspec.inspect.Type) -> Iterator[msgspec.inspect.Type | msgspec.inspect.Field]:
@@ -213,8 +214,8 @@ def _to_json_1(value: Any) -> Any:
 
 
 def _unknown(value: Any) -> str:
-    name = type(value).__qualname__
-    return f"a {name} can't become JSON; make it a msgspec.Struct, a dataclass or plain values"
+    name = with_article(type(value).__qualname__)
+    return f"{name} can't become JSON; make it a msgspec.Struct, a dataclass or plain values"
 
 
 def _from_json(kind: type, value: Any) -> Any:

@@ -18,6 +18,7 @@ from understudy.objects.ids import ActorId, Id, StepId, TreeId
 from understudy.objects.mailbox import QUEUE, UPDATE
 from understudy.objects.message import ERROR, GENESIS
 from understudy.objects.patch import patch_block
+from understudy.objects.wording import type_with_article, with_article
 from understudy.store.maps import build_tree, edit_tree, patch_tree
 from understudy.store.reader import Frozen, Reader
 from understudy.wit.abi import abi_of
@@ -335,7 +336,7 @@ class Context:
         elif not isinstance(prototype, str):
             raise TypeError(
                 "a prototype is paths with what is there, a tree's id, a core.dir(…) or a path in the core, "
-                f"not a {type(prototype).__name__}"
+                f"not {type_with_article(prototype)}"
             )
         else:
             found = self.core.id(prototype)
@@ -352,5 +353,5 @@ class Context:
 def _type_of(content: Any) -> str:
     kind: type = content.__class__
     if kind.__module__ == "builtins" or isinstance(content, Id):
-        raise TypeError(f"a {kind.__name__} has no message type of its own: say type=…")
+        raise TypeError(f"{with_article(kind.__name__)} has no message type of its own: say type=…")
     return kind.__name__

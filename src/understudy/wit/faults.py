@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
+from understudy.objects.wording import type_with_article, with_article
+
 MASK: Final = b"**********"  # what pydantic writes in place of a secret
 MAX_DEPTH: Final = 200  # of values looked into: the JSON of deeper ones can't be read again anyway
 _LEAVES: Final = (str, bytes, bytearray, bool, int, float, type(None))
@@ -66,7 +68,7 @@ def _difference(before: Any, after: Any, path: str, depth: int) -> str | None:
 def _difference_of_dicts(before: dict[Any, Any], after: dict[Any, Any], path: str, depth: int) -> str | None:
     for key in before:
         if key not in after:
-            return f"{path} has the key {key!r}, a {type(key).__name__}, which would be read back as a text"
+            return f"{path} has the key {key!r}, {type_with_article(key)}, which would be read back as a text"
     return _first(((f"{path}.{key}", value, after[key]) for key, value in before.items()), depth)
 
 
@@ -103,7 +105,7 @@ def _fault(value: Any, of_model: bool) -> str | None:
     try:
         msgspec.to_builtins(value, str_keys=True, enc_hook=_to_nothing)
     except TypeError as error:
-        return f"is {error}" if str(error).startswith("a ") else f"can't become JSON: {error}"
+        return f"is {error}" if str(error).startswith(("a ", "an ")) else f"can't become JSON: {error}"
     except Exception:
         # Of something inside it, which comes next.
         return None
@@ -113,8 +115,8 @@ def _fault(value: Any, of_model: bool) -> str | None:
 def _to_nothing(value: Any) -> Any:
     if isinstance(value, bytes) or hasattr(value, "model_dump") or hasattr(value, "__fspath__"):
         return None
-    name = type(value).__qualname__
-    raise TypeError(f"a {name}, which can't become JSON; make it a msgspec.Struct, a dataclass or plain values")
+    name = with_article(type(value).__qualname__)
+    raise TypeError(f"{name}, which can't become JSON; make it a msgspec.Struct, a dataclass or plain values")
 
 
 def _fault_of_bytes(value: Any) -> str | None:

@@ -27,6 +27,7 @@ from understudy.wit.parameters import (
     describe_sources,
     find_source,
     is_async,
+    kind_with_article,
     parameters_of,
     wrong_signature,
 )
@@ -154,9 +155,10 @@ def _source(function: Callable[..., Any], parameter: Parameter) -> Source | None
     # A payload may well be called `message`; under our other names it would surely be a mistake.
     if source is MESSAGE:
         return None
-    kind = describe_kind(source.kinds[0])
     raise wrong_signature(
-        function, parameter, f"is a {kind}, not a {describe_kind(parameter.kind)}; call a payload something else"
+        function,
+        parameter,
+        f"is {kind_with_article(source.kinds[0])}, not {kind_with_article(parameter.kind)}; call a payload something else",
     )
 
 
@@ -176,7 +178,7 @@ def _payload(function: Callable[..., Any], role: Role, parameter: Parameter, kin
     decode = _payload_decoder(function, role, parameter, kind)
     if role is Role.GENESIS:
         return _args_reader(decode, parameter.default)
-    what = f"the content of a {type!r} message"
+    what = f"the content of the message {type!r}"
 
     def read(ctx: Context) -> Any:
         return decode_or_refuse(decode, read_content(ctx.given.store, ctx.delivery.message.content, what), what)
@@ -202,7 +204,11 @@ def _payload_decoder(function: Callable[..., Any], role: Role, parameter: Parame
             raise wrong_signature(function, parameter, f"has no annotation and no name of ours; {_possible()}")
         wanted = Any if kind is None else kind
     elif kind is not None and wanted is not kind and wanted is not bytes:
-        raise wrong_signature(function, parameter, f"is a {describe_kind(wanted)}, the message a {describe_kind(kind)}")
+        raise wrong_signature(
+            function,
+            parameter,
+            f"is {kind_with_article(wanted)}, the message {kind_with_article(kind)}",
+        )
     try:
         return decoder_for(wanted)
     except TypeError as error:

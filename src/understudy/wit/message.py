@@ -66,19 +66,19 @@ class Message:
 
     def bytes(self) -> bytes:
         """The content. Raises Refusal("BadPayload") if it is no blob."""
-        return read_content(self._store, self._message.content, f"the content of a {self.type!r} message")
+        return read_content(self._store, self._message.content, f"the content of the message {self.type!r}")
 
     def text(self) -> str:
         """The content as UTF-8 text. Raises Refusal("BadPayload")."""
         try:
             return self.bytes().decode()
         except UnicodeDecodeError as error:
-            raise Refusal("BadPayload", f"the content of a {self.type!r} message is not UTF-8: {error}") from error
+            raise Refusal("BadPayload", f"the content of the message {self.type!r} is not UTF-8: {error}") from error
 
     def json(self, kind: Any = None) -> Any:
         """The content's JSON, as a type if one is given. Raises Refusal("BadPayload") with the path of the fault."""
         decode = _plain if kind is None else decoder_for(kind)
-        return decode_or_refuse(decode, self.bytes(), f"the content of a {self.type!r} message")
+        return decode_or_refuse(decode, self.bytes(), f"the content of the message {self.type!r}")
 
     def __repr__(self) -> str:
         return f"<Message {self.type!r} {self.seq} from {self.sender}>"

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, TypeGuard
 
 from understudy.actors.errors import WitError
 from understudy.objects.ids import ActorId, StepId
+from understudy.objects.wording import with_article
 from understudy.store.reader import Decoded, Reader, Staging
 from understudy.wit.context import Context
 from understudy.wit.core import Core
@@ -133,6 +134,11 @@ def describe_kind(kind: Any) -> str:
     return (
         kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else getattr(kind, "__name__", str(kind))
     )
+
+
+def kind_with_article(kind: Any) -> str:
+    """The same with "a" or "an" before it."""
+    return with_article(describe_kind(kind))
 
 
 def is_async(function: Callable[..., Any]) -> bool:

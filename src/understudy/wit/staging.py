@@ -15,6 +15,7 @@ from understudy.objects.errors import WrongKind
 from understudy.objects.hamt import BigMap
 from understudy.objects.ids import Id, TreeId
 from understudy.objects.kinds import ANY, kind_of_block, read_any
+from understudy.objects.wording import with_article
 from understudy.store.errors import Corrupt, Missing
 from understudy.store.maps import check_map
 from understudy.store.reader import Decoded
@@ -73,4 +74,6 @@ class CheckedStaging(Decoded):
             raise Missing(link)
         found = kind_of_block(link, data)
         if kind not in (ANY, found):
-            raise WrongKind(f"a link to {link}, a {found}, stands where a {kind} belongs")
+            raise WrongKind(
+                f"a link to {link}, {with_article(found or 'node of no kind')}, stands where {with_article(kind)} belongs"
+            )

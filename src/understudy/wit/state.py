@@ -16,11 +16,12 @@ from msgspec import Struct
 
 from understudy.actors.contract import StateCheck
 from understudy.actors.errors import WitError
+from understudy.objects.wording import type_with_article, with_article
 from understudy.wit.content import decoder_for, encode_as_python_1, encode_loosely
 from understudy.wit.context import UNREAD, Context
 from understudy.wit.dropped import find_dropped
 from understudy.wit.faults import find_difference
-from understudy.wit.parameters import describe_kind
+from understudy.wit.parameters import kind_with_article
 from understudy.wit.query_context import QueryContext
 
 PATH: Final = "state"
@@ -77,14 +78,14 @@ class StateType:
     def replace(self, ctx: Context, state: Any) -> None:
         """Make a returned value the state of the running step. Raises WitError("BadResult") if it is of another class."""
         if self._is_own and not self.is_state(state):
-            text = f"a handler that says that it returns the state, a {self.kind.__name__}, returned a {type(state).__name__}"
+            text = f"a handler that says that it returns {with_article(self.kind.__name__)}, the state, returned {type_with_article(state)}"
             raise WitError("BadResult", text)
         ctx._state = state
 
     def begin(self, ctx: Context, state: Any, what: str) -> None:
         """Make what a genesis or update handler returned the state. Raises WitError("BadResult") if it can't be."""
         if self._is_own and not self.is_state(state):
-            fault = f"it returned a {type(state).__name__}"
+            fault = f"it returned {type_with_article(state)}"
         else:
             try:
                 self.encode(state)
@@ -92,7 +93,8 @@ class StateType:
                 return
             except WitError as error:
                 fault = error.text
-        text = f"what a {what} handler returns is the state, here a {describe_kind(self.kind)}, and nothing is the state as it is"
+        kind = kind_with_article(self.kind)
+        text = f"what {with_article(what)} handler returns is the state, here {kind}, and nothing is the state as it is"
         raise WitError("BadResult", f"{text}: {fault}; to answer, call ctx.reply(…)")
 
     def write(self, ctx: Context) -> None:
@@ -113,7 +115,7 @@ class StateType:
                 "BadState", f"/state is not the JSON of the wit's state, mend it with an update: {error}"
             ) from error
         if dropped:
-            text = f"the wit's state, a {describe_kind(self.kind)}, has no place for what /state holds at"
+            text = f"the wit's state, {kind_with_article(self.kind)}, has no place for what /state holds at"
             raise WitError("BadState", f"{text} {', '.join(dropped)}; {_CURE}")
         if strict:
             self._known = data
@@ -151,7 +153,7 @@ class StateType:
         if self.kind is not bytes:
             return encode_loosely(state)
         if not isinstance(state, bytes | bytearray | memoryview):
-            raise TypeError(f"it is said to be bytes, and is a {type(state).__name__}")
+            raise TypeError(f"it is said to be bytes, and is {type_with_article(state)}")
         return bytes(state)
 
     def _first(self) -> Any:

@@ -14,10 +14,11 @@ from understudy.actors.query import UNKNOWN_QUERY, WUT, Blob
 from understudy.objects.errors import BadName
 from understudy.objects.message import ERROR, check_type
 from understudy.objects.names import check_name
+from understudy.objects.wording import with_article
 from understudy.wit.context import Context
 from understudy.wit.handler import Handler, Role, state_kind
 from understudy.wit.outbox import Sent
-from understudy.wit.parameters import describe_kind, place_of
+from understudy.wit.parameters import kind_with_article, place_of
 from understudy.wit.query_context import QueryContext
 from understudy.wit.query_handler import QueryHandler
 from understudy.wit.running import current_loop
@@ -209,8 +210,8 @@ class Wit:
             if kind is Parameter.empty:
                 continue
             if first is not None and first[0] != kind:
-                here, there = describe_kind(kind), f"{describe_kind(first[0])} in {place_of(first[1])}"
-                text = f"parameter 'state' is a {here}, but a {there}: a wit has one type of state"
+                here, there = (kind_with_article(each) for each in (kind, first[0]))
+                text = f"parameter 'state' is {here}, but {there} in {place_of(first[1])}: a wit has one type of state"
                 if function is self._update or first[1] is self._update:
                     text += "; an update gets the old one under another name and returns the new one: old: Old -> New"
                 raise WitError("WrongSignature", f"{place_of(function)}: {text}")
@@ -283,7 +284,7 @@ def _take(plan: _Plan, ctx: Context, handler: Handler, result: Any) -> None:
     elif plan.state.is_state(result) and result is not ctx._state:
         # Nearly always meant as the new state, and then lost if it were sent.
         name = type(result).__name__
-        text = f"a handler returned a {name} that is not the state: NewState({name}(…)) makes it the state"
+        text = f"a handler returned {with_article(name)} that is not the state: NewState({name}(…)) makes it the state"
         raise WitError("BadResult", f"{place_of(handler.function)}: {text}, ctx.reply(…) answers with it")
     else:
         ctx.reply(result)

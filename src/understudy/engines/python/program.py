@@ -21,6 +21,7 @@ from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id, TreeId
 from understudy.objects.step import FAILED, Outcome
 from understudy.objects.tree import is_tree_node
+from understudy.objects.wording import type_with_article
 from understudy.store.errors import Missing, StoreError
 from understudy.wit.abi import PYTHON_2, Abi, abi_of
 from understudy.wit.context import Context
@@ -101,7 +102,7 @@ class PythonProgram:
                 raise WitError("MissingFunction", f"/{entry} points to a Wit that has no @wit.update handler")
             return function.__call__
         if isinstance(function, type) or not callable(function):
-            what = "a class" if isinstance(function, type) else f"a {type(function).__name__}"
+            what = "a class" if isinstance(function, type) else type_with_article(function)
             raise WitError("NotCallable", f"/{entry} names {what}: it must be a function (def or async def) or a Wit")
         return inject_query(function) if entry == WIT_QUERY else inject(function)
 
@@ -246,4 +247,4 @@ def _drafted_messages(ctx: Context, draft: Draft) -> list[Outgoing]:
 
 
 def _describe(value: Any) -> str:
-    return f"the id {value}, which is not the last step's" if isinstance(value, Id) else f"a {type(value).__name__}"
+    return f"the id {value}, which is not the last step's" if isinstance(value, Id) else type_with_article(value)

@@ -16,6 +16,7 @@ from understudy.actors.errors import WitError
 from understudy.engines.python.failure import in_package, loading
 from understudy.engines.python.installed import is_authors_module
 from understudy.engines.python.pointer import EXTERNAL, External, parse_pointer
+from understudy.objects.wording import type_with_article
 from understudy.wit.wit import Wit
 
 
@@ -33,7 +34,7 @@ class Resolver:
         """
         if not callable(function):
             raise WitError(
-                "NotCallable", f"{ref!r} can't be registered: it is a {type(function).__name__}, no function"
+                "NotCallable", f"{ref!r} can't be registered: it is {type_with_article(function)}, no function"
             )
         pointer = parse_pointer(EXTERNAL + ref.removeprefix(EXTERNAL), node="wit")
         assert isinstance(pointer, External)

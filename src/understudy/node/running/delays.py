@@ -10,6 +10,7 @@ from msgspec import Struct
 from understudy.node.looking.lookup import READY, WAITS, ActorInfo, Pending
 from understudy.node.running.entry import ActorEntry, Status
 from understudy.objects.mailbox import mailbox_key
+from understudy.objects.wording import counted
 
 
 class Delays(Struct, frozen=True, kw_only=True):
@@ -38,7 +39,8 @@ class Delays(Struct, frozen=True, kw_only=True):
         """The actor with what keeps it from working."""
         text = str(info.id)
         retry = {
-            actor: f"a message is tried again, {count} tries so far" for (actor, _), count in self.attempts.items()
+            actor: f"a message is tried again, {counted(count, 'try', 'tries')} so far"
+            for (actor, _), count in self.attempts.items()
         }
         retry |= {actor: reason for (actor, _), reason in self.host.items()}
         for status, reasons in (("stuck", self.stuck), ("retry", retry), ("slowed", self.slowed)):

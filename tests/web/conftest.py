@@ -102,10 +102,16 @@ class Face:
         return self.runner.run(asyncio.wait_for(self.listen(path, count, last), 30))
 
     async def listen(
-        self, path: str, count: int, last: str | None = None, listening: asyncio.Event | None = None
+        self,
+        path: str,
+        count: int,
+        last: str | None = None,
+        listening: asyncio.Event | None = None,
+        token: str | None = None,
     ) -> list[dict[str, Any]]:
         """The same, for a story with several voices; `listening` is set once the stream has begun."""
         headers = [(b"host", b"localhost")] + ([(b"last-event-id", last.encode())] if last is not None else [])
+        headers += [] if token is None else [(b"authorization", f"Bearer {token}".encode())]
         scope = {
             "type": "http",
             "method": "GET",

@@ -179,6 +179,44 @@ def test_a_revoked_token_is_refused_from_the_next_request_on(doorman: Doorman) -
         doorman.kept.revoke(text.split("_")[1])
 
 
+def test_who_follows_events_with_a_revoked_token_is_cut_off(doorman: Doorman, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("understudy.web.routes.events.SILENCE_SECONDS", 0.01)
+    gone, stays = (doorman.kept.make(scopes=["ask"], actors=["ada"], note=None, now=0) for _ in range(2))
+
+    async def follow() -> None:
+        both = [asyncio.Event(), asyncio.Event()]
+        readers = [
+            asyncio.ensure_future(doorman.face.listen("/actors/ada/events", 1, listening=began, token=token))
+            for began, token in zip(both, (gone, stays), strict=True)
+        ]
+        for began in both:
+            await began.wait()
+        doorman.kept.revoke(gone.split("_")[1])
+        assert not any(await readers[0])
+        assert not readers[1].done()
+        await doorman.face.node.send(doorman.face.node.resolve("ada"), b"{}", type="greet")
+        await readers[1]
+
+    doorman.face.runner.run(asyncio.wait_for(follow(), 30))
+
+
+def test_a_token_for_one_actor_does_not_learn_which_others_there_are(doorman: Doorman) -> None:
+    holder = doorman.holding(*SCOPES[:2], "update", actors=["ada", "gone"])
+    answers = {
+        (answer.status_code, answer.text)
+        for text in ("bob", doorman.other["id"], doorman.other["id"][:15], "nobody", doorman.other["id"][:7], "x" * 59)
+        for answer in (
+            holder.get(f"/actors/{text}"),
+            holder.get(f"/actors/{text}/pending"),
+            holder.post(f"/actors/{text}/messages", content=b"{}"),
+        )
+    }
+    assert len(answers) == 1
+    # Of those that it is for, it learns that they are not here.
+    problem_of(holder.get("/actors/gone"), 404)
+    assert {holder.get(f"/actors/ada/steps/{text}@0").status_code for text in ("bob", "ada")} == {200, 404}
+
+
 def test_a_damaged_token_opens_nothing_and_is_named(doorman: Doorman, tmp_path: Path) -> None:
     text = doorman.kept.make(scopes=["ask"], actors=None, note=None, now=0)
     (tmp_path / KEPT / f"{text.split('_')[1]}.json").write_text("{")

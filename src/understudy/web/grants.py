@@ -7,7 +7,7 @@ What brings code is never open to everybody.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -27,6 +27,7 @@ ANY: Final = "any"  # what every grant may: health, and what the routes are
 
 Needs = str | Callable[[Request], str]
 _KEY: Final = "understudy.grant"
+_AGAIN: Final = "understudy.grant.again"
 
 
 class Grant(Struct, frozen=True):
@@ -50,7 +51,16 @@ class Grant(Struct, frozen=True):
             return
         of_name = node.lookup.names.actor_of
         if not any(text == str(actor) or (_is_name(text) and of_name(text) == actor) for text in self.actors):
-            raise HttpProblem(403, f"this token is for {', '.join(self.actors)} only")
+            self._refuse(self.actors)
+
+    def check_absent(self, text: str) -> None:
+        """Raise the same for a text that names no actor here: a token for some does not learn which others there are."""
+        if self.actors is not None and text not in self.actors:
+            self._refuse(self.actors)
+
+    @staticmethod
+    def _refuse(actors: tuple[str, ...]) -> NoReturn:
+        raise HttpProblem(403, f"this token is for {', '.join(actors)} only")
 
     def check_all_actors(self) -> None:
         """Raise HttpProblem 403 unless all actors may be reached."""
@@ -75,9 +85,15 @@ _WANTED: Final = {
 }
 
 
-def keep_grant(scope: AsgiScope, grant: Grant) -> None:
-    """Say for the rest of this request what it may do."""
+def keep_grant(scope: AsgiScope, grant: Grant, again: Callable[[], object]) -> None:
+    """Say for the rest of this request what it may do; `again` looks what it may do by now."""
     scope[_KEY] = grant
+    scope[_AGAIN] = again
+
+
+def is_still_granted(request: Request) -> bool:
+    """False if the token of this request was revoked or changed. Reads the token's file."""
+    return bool(request.scope[_AGAIN]() == request.scope[_KEY])
 
 
 def grant_of(request: Request) -> Grant:

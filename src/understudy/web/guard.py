@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from starlette.responses import Response
@@ -61,7 +62,7 @@ class Guard:
         headers = [pair for pair in scope["headers"] if pair[0] in _LOOKED_AT]
         found = self._refusal(headers, scope["method"]) or self._grant(headers)
         if isinstance(found, Grant):
-            keep_grant(scope, found)
+            keep_grant(scope, found, partial(self._grant, headers))
         await (self._app if isinstance(found, Grant) else found)(scope, receive, send)
 
     def _refusal(self, headers: _Headers, method: str) -> Response | None:

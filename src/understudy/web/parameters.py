@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 from starlette.requests import Request
 
-from understudy.node.errors import BadRequest, NodeError, NotFound
+from understudy.node.errors import Ambiguous, BadRequest, NodeError, NotFound
 from understudy.node.looking.lookup import MAX_PAGE
 from understudy.objects import ids
 from understudy.objects.errors import WrongKind
@@ -157,14 +157,21 @@ def parse_number(said: str, name: str) -> int:
 
 
 def _read_actor(request: Request, said: str | None) -> ActorId:
-    actor = node_of(request).resolve(said or "")
-    grant_of(request).check_actor(node_of(request), actor)
-    return actor
+    return _allowed_actor(request, said or "", node_of(request).resolve)
 
 
 def _read_expected_actor(request: Request, said: str | None) -> ActorId:
-    actor = node_of(request).lookup.resolve_expected(said or "")
-    grant_of(request).check_actor(node_of(request), actor)
+    return _allowed_actor(request, said or "", node_of(request).lookup.resolve_expected)
+
+
+def _allowed_actor(request: Request, text: str, resolve: Callable[[str], ActorId]) -> ActorId:
+    grant = grant_of(request)
+    try:
+        actor = resolve(text)
+    except (NotFound, Ambiguous):
+        grant.check_absent(text)
+        raise
+    grant.check_actor(node_of(request), actor)
     return actor
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +16,7 @@ from understudy.node.errors import BadRequest
 from understudy.node.looking.feed import Event
 from understudy.objects.ids import ActorId
 from understudy.web.face import node_of
-from understudy.web.grants import ASK
+from understudy.web.grants import ASK, is_still_granted
 from understudy.web.negotiate import EVENT_STREAM
 from understudy.web.openapi import answer
 from understudy.web.operation import operation
@@ -74,17 +76,27 @@ def _stream(request: Request, actor: ActorId | None, newest: int) -> Response:
     if request.method == "HEAD":
         return Response(headers=headers, media_type=EVENT_STREAM)
     events = node_of(request).events(actor=actor, after=after)
-    stream = _lines(events, request.app.state.stopping)
+    stream = _lines(events, request.app.state.stopping, partial(is_still_granted, request))
     return StreamingResponse(stream, headers=headers, media_type=EVENT_STREAM)
 
 
-async def _lines(events: AsyncIterator[Event], stopping: asyncio.Event) -> AsyncIterator[bytes]:
-    """What goes out; ends when the server stops, because an open stream would hold it up for ever."""
+async def _lines(
+    events: AsyncIterator[Event], stopping: asyncio.Event, may_go_on: Callable[[], bool]
+) -> AsyncIterator[bytes]:
+    """What goes out; ends when the server stops, because an open stream would hold it up for ever.
+
+    Asks now and then whether the reader may go on: a token that is revoked must not read on for months.
+    """
     yield b": following\n\n"
     stop = asyncio.ensure_future(stopping.wait())
     upcoming: asyncio.Future[Event] | None = None
+    asked = time.monotonic()
     try:
         while not stop.done():
+            if time.monotonic() - asked >= SILENCE_SECONDS:
+                asked = time.monotonic()
+                if not may_go_on():
+                    return
             upcoming = upcoming or asyncio.ensure_future(anext(events))
             either: set[asyncio.Future[Any]] = {upcoming, stop}
             await asyncio.wait(either, timeout=SILENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)

@@ -24,8 +24,8 @@ IsBorn = Callable[[ActorId], bool]
 
 def suspect(left: Iterable[Mark], known: Known, *, now: int, is_born: IsBorn) -> dict[Key, Hold]:
     """The holds that follow from the marks that a process left behind. `known` gives those before it."""
-    # An asynchronous wit that only waited did nothing. (What ends the process from a callback that a wit left to its event
-    # loop is therefore nobody's: it does not run again unless its step was not over.)
+    # An asynchronous wit that only waited did nothing. A callback that a wit left on its event loop has no mark: if it ends
+    # the process, nobody is suspected. It does not run again, unless its step was not durable and runs again.
     running = [mark for mark in left if mark.flag is not Flag.WAITING]
     queries = {key: hold for mark in _innermost(running) for key, hold in [_of_query(mark, known, now)]}
     # A step that asked the query which ended the process is not to blame for it.

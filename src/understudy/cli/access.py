@@ -16,6 +16,7 @@ from understudy.cli.running import Running, find_running, node_token
 from understudy.cli.store import keep_private
 from understudy.cli.turns import STARTS, TURN_SECONDS, Patience, announce, other_that_starts, pause_for_store
 from understudy.node.node import Node
+from understudy.node.running.impurity import Impure
 from understudy.store.errors import StoreInUse
 from understudy.store.open import is_made
 from understudy.web.app import build_app
@@ -74,6 +75,7 @@ async def find_node(
                     url,
                     modules=() if project is None else project.python.modules,
                     http=http,
+                    impure=Impure.WARN if project is None else Impure(project.impure),
                 )
             except StoreInUse as error:
                 pause = patience.pause(TURN_SECONDS, "the process that has this store open", error)

@@ -6,7 +6,7 @@ import importlib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, Literal, NoReturn, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -30,11 +30,14 @@ _Part = TypeVar("_Part", "ActorPart", "ComponentPart")
 
 
 class NodePart(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[node]`: the store, where to listen, and whether asking and sending need no token on loopback."""
+    """`[node]`: the store, where to listen, whether asking and sending need no token on loopback, and what becomes of
+    what code does beside `ctx`.
+    """
 
     store: str | None = None
     listen: str | None = None
     open: bool | None = None
+    impure: Literal["warn", "refuse", "allow"] = "warn"
 
 
 class PythonPart(Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,6 +88,7 @@ class Project(Struct, frozen=True):
     actors: Mapping[str, ActorPart]
     components: Mapping[str, ComponentPart] = {}
     capabilities: CapabilitiesPart = CapabilitiesPart()
+    impure: Literal["warn", "refuse", "allow"] = "warn"
 
     def core_of(self, name: str) -> dict[str, bytes]:
         """The files of an actor's core by their path. Raises CommandError that names what can't be read or named."""
@@ -168,7 +172,9 @@ def find_project(folder: Path) -> Project | None:
     except (ValueError, ObjectError) as error:
         _wrong(folder, str(error))
     node = parsed.node
-    return Project(folder, node.store, node.listen, node.open, parsed.python, actors, components, parsed.capabilities)
+    return Project(
+        folder, node.store, node.listen, node.open, parsed.python, actors, components, parsed.capabilities, node.impure
+    )
 
 
 def _parts(given: Mapping[str, Any], part: type[_Part], what: str) -> dict[str, _Part]:

@@ -110,11 +110,18 @@ class ShutWorld:
             time.sleep(0.001)
         return []
 
+    def knows(self, event: str) -> bool:
+        """True for an audit event that may say that something is done to the world."""
+        return event in _LOOKS
+
+    def look(self, event: str, args: tuple[Any, ...]) -> str | None:
+        """What an audit event that we know does to the world, None if nothing."""
+        return _LOOKS[event](self, event, args)
+
     def _hear(self, event: str, args: tuple[Any, ...]) -> None:
-        look = _LOOKS.get(event)
-        if look is None:
+        if event not in _LOOKS:
             return
-        what = look(self, event, args)
+        what = self.look(event, args)
         if what is not None:
             self._refuse(event, what)
 
@@ -155,7 +162,7 @@ class ShutWorld:
 
     def _author(self) -> tuple[str | None, bool]:
         with self._looking_ourselves():
-            return _find_author(self._belongs)
+            return find_author(sys._getframe(1), self._belongs)
 
     def _noting(self, start: Callable[..., Any]) -> Callable[..., Any]:
         def start_and_note(*args: Any, **more: Any) -> Any:
@@ -246,10 +253,19 @@ def ask_what_machine() -> None:
         platform.freedesktop_os_release()
 
 
-def _find_author(belongs: Belongs) -> tuple[str | None, bool]:
-    """The author's line that led here, and what it calls; and whether that only imports something."""
+def _nowhere(frame: FrameType) -> bool:
+    return False
+
+
+def find_author(
+    frame: FrameType, belongs: Belongs, skip: Callable[[FrameType], bool] = _nowhere
+) -> tuple[str | None, bool]:
+    """The author's line that led to a frame, and what it calls; and whether that only imports something.
+
+    None if a frame that `skip` names comes first: it did it on its own account.
+    """
     called, at_import = None, False
-    at: FrameType | None = sys._getframe(2)
+    at: FrameType | None = frame
     for _ in range(_MAX_DEPTH):
         if at is None:
             break
@@ -257,6 +273,8 @@ def _find_author(belongs: Belongs) -> tuple[str | None, bool]:
         path = belongs(at)
         if path is not None:
             return f"{path}:{at.f_lineno}" + (f" calls {called}" if called else ""), at_import
+        if skip(at):
+            break
         if code.co_filename.startswith(_IMPORTS):
             at_import = True
         elif code.co_filename != __file__ and not code.co_filename.startswith("<"):

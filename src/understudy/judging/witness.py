@@ -54,13 +54,15 @@ class Witness:
     `belongs` gives the path of the wit's code that a frame runs, None for other code.
     """
 
-    def __init__(self, belongs: Belongs) -> None:
+    def __init__(self, belongs: Belongs, skip: Callable[[FrameType], bool] | None = None) -> None:
+        """What a frame that `skip` names does, or has done, is not noted."""
         self.noted: list[Noted] = []
         self._belongs = belongs
+        self._skip = skip
 
     def __enter__(self) -> Witness:
-        threading.setprofile(self._see)
-        sys.setprofile(self._see)
+        threading.setprofile(self.see)
+        sys.setprofile(self.see)
         return self
 
     def __exit__(
@@ -69,7 +71,8 @@ class Witness:
         sys.setprofile(None)
         threading.setprofile(None)
 
-    def _see(self, frame: FrameType, event: str, argument: Any) -> None:
+    def see(self, frame: FrameType, event: str, argument: Any) -> None:
+        """What `sys.setprofile` wants."""
         if event == "c_call":
             name = _asked(argument, direct=self._belongs(frame) is not None)
             if name is not None:
@@ -91,6 +94,8 @@ class Witness:
                 noted = Noted(f"{path}:{at.f_lineno} calls {name}", HASH if name == "hash" else cause, sure)
                 if len(self.noted) < MAX_NOTED and noted not in self.noted:
                     self.noted.append(noted)
+                return
+            if self._skip is not None and self._skip(at):
                 return
             if exact:
                 # A library reads the environment for its own sake; the author's code does through `os` alone.

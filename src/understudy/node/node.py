@@ -47,6 +47,7 @@ from understudy.node.looking.lookup import READY, ActorInfo, Page, Pending, Unbo
 from understudy.node.running.done import Done
 from understudy.node.running.events import Tag
 from understudy.node.running.forks import guard_forks
+from understudy.node.running.impurity import Impure, ImpurityWatch
 from understudy.node.running.marks import Marks
 from understudy.node.running.runner import Runner
 from understudy.node.running.scheduler import MAX_AHEAD
@@ -90,7 +91,8 @@ class Node(Look):
     """A node on one store. `start` makes it live; without it, it only looks.
 
     `modules` and `paths` are those that code behind `external:` needs in the processes that verify: the modules that
-    register wits, and folders besides this process's `sys.path`. `http` is what actors may reach on the network.
+    register wits, and folders besides this process's `sys.path`. `http` is what actors may reach on the network,
+    `impure` what becomes of what their code does beside `ctx`.
 
     Raises StoreError where the store fails, NodeError (node/errors.py) where something can't be done.
     """
@@ -107,6 +109,7 @@ class Node(Look):
         modules: Sequence[str] = (),
         paths: Sequence[str] = (),
         http: Grants | None = None,
+        impure: Impure = Impure.WARN,
     ) -> None:
         super().__init__(backend)
         self.store_url = store_url
@@ -148,6 +151,7 @@ class Node(Look):
             run_ahead=run_ahead,
             holds=self._holds,
             marks=self._marks,
+            watch=ImpurityWatch(impure),
         )
         self._clock = clock or (lambda: time.time_ns() // 1000)
         self._reception = Reception(backend, self._runner.committer)
@@ -164,10 +168,11 @@ class Node(Look):
         modules: Sequence[str] = (),
         paths: Sequence[str] = (),
         http: Grants | None = None,
+        impure: Impure = Impure.WARN,
     ) -> Node:
         """A node on the store at a URL. Raises StoreError, StoreInUse, StoreFormat."""
         backend = open_store(store_url, read_only=read_only)
-        return cls(backend, store_url=store_url, modules=modules, paths=paths, http=http)
+        return cls(backend, store_url=store_url, modules=modules, paths=paths, http=http, impure=impure)
 
     async def start(self, *, only_updates: bool = False) -> None:
         """Begin to step; what is pending is found meanwhile.

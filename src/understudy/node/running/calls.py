@@ -14,6 +14,7 @@ from understudy.actors.contract import Capability, Delivery, Reply, TakesAside
 from understudy.actors.errors import CallFailed, Retry
 from understudy.kernel.actor import Actor
 from understudy.node.running.blocking import run_to_end
+from understudy.node.running.impurity import ImpurityWatch
 from understudy.objects.blob import blob_blocks
 from understudy.objects.codec import Block
 from understudy.objects.journal import MAX_ENTRIES, CallError, Entry, lacks_step
@@ -40,6 +41,7 @@ class LiveCalls:
         "blocks",
         "entries",
         "unanswered",
+        "watch",
     )
 
     def __init__(
@@ -49,8 +51,12 @@ class LiveCalls:
         messages: Sequence[Delivery],
         when_durable: WhenDurable,
         leave: Callable[[], bool],
+        watch: ImpurityWatch | None = None,
     ) -> None:
-        """`leave` lets the wit run on without holding up other steps; False if that can't be now."""
+        """`leave` lets the wit run on without holding up other steps; False if that can't be now. `watch` hears what the wit
+        does beside its calls.
+        """
+        self.watch = watch
         self._capabilities = capabilities
         self._actor = actor
         self._messages = messages

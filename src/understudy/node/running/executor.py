@@ -10,6 +10,7 @@ from understudy.kernel.advance import Plan, prepare
 from understudy.kernel.seeds import Seeds
 from understudy.node.running.calls import CapabilityTable, LiveCalls, WhenDurable
 from understudy.node.running.events import Job
+from understudy.node.running.impurity import Impure, ImpurityWatch
 from understudy.objects.step import CUT, Outcome
 from understudy.store.reader import Reader, Staging
 
@@ -32,12 +33,14 @@ class Executor:
         capabilities: CapabilityTable,
         secret: bytes,
         clock: Callable[[], int],
+        watch: ImpurityWatch | None = None,
     ) -> None:
         self._reader = reader
         self._engines = engines
         self._capabilities = capabilities
         self._seeds = Seeds(secret)
         self._clock = clock
+        self._watch = watch or ImpurityWatch(Impure.ALLOW)
 
     def run(
         self, job: Job, *, owner: Callable[[], str], when_durable: WhenDurable, leave: Callable[[], bool]
@@ -55,7 +58,9 @@ class Executor:
                 time=self._clock(),
                 seed=self._seeds.seed(actor.head, job.taken),
                 staging=Staging(self._reader),
-                calls=LiveCalls(self._capabilities, actor, job.taken, when_durable=when_durable, leave=leave),
+                calls=LiveCalls(
+                    self._capabilities, actor, job.taken, when_durable=when_durable, leave=leave, watch=self._watch
+                ),
                 engines=self._engines,
                 owner=owner,
                 cut=job.cut,
@@ -63,7 +68,8 @@ class Executor:
             if plan.program is None:
                 assert plan.result is not None
                 return Execution(plan, plan.result)
-            return Execution(plan, plan.program.run(plan.given))
+            with self._watch.around(plan.program, job.taken[0].message.type):
+                return Execution(plan, plan.program.run(plan.given))
         except Exception as error:
             return Execution(plan, error)
 

@@ -24,6 +24,7 @@ from understudy.node.running.entry import ActorEntry, Status
 from understudy.node.running.events import CallWaits, Committed, Event, Finished, HoldsChanged, Job, Opened, Tag
 from understudy.node.running.executor import Execution, Executor, cut_at_deadline
 from understudy.node.running.forks import end_copy
+from understudy.node.running.impurity import ImpurityWatch
 from understudy.node.running.marks import Flag, Mark, Marks, What
 from understudy.node.running.scheduler import MAX_AHEAD, Scheduler
 from understudy.node.running.slow_wits import Run
@@ -65,6 +66,7 @@ class Runner:
         run_ahead: int = MAX_AHEAD,
         holds: Holds | None = None,
         marks: Marks | None = None,
+        watch: ImpurityWatch | None = None,
     ) -> None:
         self._on_durable = on_durable
         self._on_failure = on_failure
@@ -72,7 +74,14 @@ class Runner:
         self._scheduler = Scheduler(
             backend=backend, reader=reader, engines=engines, holds=holds or Holds(backend), run_ahead=run_ahead
         )
-        self._executor = Executor(reader=reader, engines=engines, capabilities=capabilities, secret=secret, clock=clock)
+        self._executor = Executor(
+            reader=reader,
+            engines=engines,
+            capabilities=capabilities,
+            secret=secret,
+            clock=clock,
+            watch=watch,
+        )
         self._mail: deque[Event | Callable[[], None]] = deque()
         self._wake = threading.Condition()
         self._stopping = False

@@ -1,0 +1,151 @@
+"""What wits of a living node do beside `ctx`: no record holds it, so their author hears of it when it happens, and where.
+
+The laws: the thread of a wit is watched, and nothing else; a place is told of once; our own code and functions that
+`ctx.effect` runs are nobody's impurity. What is seen is what Python's audit events show, and, in the first step of each
+type of message, who asks the clock, chance or the environment. It is no wall: code may go around it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from enum import Enum
+from types import FrameType
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from understudy.actors.contract import Program
+from understudy.engines.python.externals import is_authors
+from understudy.engines.python.failure import in_core
+from understudy.judging.shut_world import ShutWorld, WorldShut, find_author
+from understudy.judging.witness import Witness
+from understudy.kernel.verdict import CLOCK, WORLD
+from understudy.wit.effect import IN_EFFECT
+from understudy.wit.running import RUNNING
+
+MAX_PLACES: Final = 10_000  # that are told of; code that makes up new ones is not told of for ever
+MAX_TYPES: Final = 1_000  # of messages whose first step is looked at, for one version of the code
+_OURS: Final = __name__.partition(".")[0]
+_HTTP: Final = ("socket.", "http.", "urllib.", "ssl.")
+_ASKS: Final = ("time.", "datetime.", "date.", "random.", "uuid.", "secrets.", "os.environ", "os.urandom", "os.getenv")
+_REMEDIES: Final = (
+    (("time.", "datetime.", "date."), "ctx.now() gives the step's time"),
+    (("random.", "uuid.", "secrets.", "os.urandom"), "ctx.random gives numbers that a replay gives, too"),
+    (("os.environ", "os.getenv"), "put it into the core or the message; ctx.secret is for passwords"),
+)
+
+_log = logging.getLogger("understudy.impure")
+
+
+class Impure(Enum):
+    """What becomes of it: `[node] impure`."""
+
+    WARN = "warn"
+    REFUSE = "refuse"
+    ALLOW = "allow"
+
+
+class ImpurityWatch:
+    """Watches the wits of one node. Made once; the hook that it needs stays for as long as the process lives."""
+
+    def __init__(self, impure: Impure = Impure.WARN) -> None:
+        self._impure = impure
+        self._told: set[str] = set()
+        self._looked_at: WeakKeyDictionary[Program, set[str]] = WeakKeyDictionary()
+        if impure is not Impure.ALLOW:
+            _install()
+
+    def around(self, program: Program, type: str) -> AbstractContextManager[object]:
+        """What to run a step in: the first one of a version and a type is looked at more closely, which takes its time."""
+        if self._impure is Impure.ALLOW:
+            return _NOTHING
+        known = self._looked_at.get(program)
+        if known is None:
+            known = self._looked_at[program] = set()
+        if type in known or len(known) >= MAX_TYPES or sys.getprofile() is not None:
+            return _NOTHING
+        known.add(type)
+        return _Look(self)
+
+    def heard(self, where: str, what: str) -> None:
+        """Code did something to the world. Raises WorldShut where that is refused."""
+        if self._impure is Impure.ALLOW:
+            return
+        remedy = "ask by ctx.http" if what.startswith(_HTTP) else "have the host do it: ctx.effect(function, …)"
+        self._tell(f"{where} ({what})", remedy)
+        if self._impure is Impure.REFUSE:
+            raise WorldShut(f'{what}: [node] impure = "refuse" forbids what no record holds; {remedy}')
+
+    def asked(self, where: str) -> None:
+        """Code asked what is another thing in a replay: the clock, chance, the environment."""
+        called = where.partition(" calls ")[2]
+        remedy = next((remedy for names, remedy in _REMEDIES if called.startswith(names)), None)
+        if remedy is not None:
+            self._tell(where, remedy)
+
+    def _tell(self, place: str, remedy: str) -> None:
+        if place not in self._told and len(self._told) < MAX_PLACES:
+            self._told.add(place)
+            _log.warning("%s: no record holds that, so the history may not verify; %s", place, remedy)
+
+
+class _Look:
+    """A look at a step. What it finds is told when the step is over."""
+
+    def __init__(self, watch: ImpurityWatch) -> None:
+        self._watch = watch
+        self._witness = Witness(path_of, skip=_is_ours)
+
+    def __enter__(self) -> None:
+        # For this thread alone: others' threads are not this wit's.
+        sys.setprofile(self._witness.see)
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+        for noted in self._witness.noted:
+            if noted.cause in (CLOCK, WORLD):
+                self._watch.asked(noted.text)
+
+
+def path_of(frame: FrameType) -> str | None:
+    """The path of an author's code that a frame runs, None for other code."""
+    found = in_core(frame)
+    if found is not None:
+        return found
+    name = str(frame.f_globals.get("__name__", ""))
+    module = sys.modules.get(name)
+    if _is_ours(frame) or module is None or not is_authors(module):
+        return None
+    return name.replace(".", "/") + ".py"
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == _OURS
+
+
+def _install() -> None:
+    if not _installed:
+        _installed.append(True)
+        sys.addaudithook(_hear)
+
+
+def _hear(event: str, args: tuple[Any, ...]) -> None:
+    if not _world.knows(event):
+        return
+    run = RUNNING.get(None)
+    watch = getattr(getattr(getattr(run, "given", None), "calls", None), "watch", None)
+    if watch is None or IN_EFFECT.get() is not None:
+        return
+    what = _world.look(event, args)
+    if what is None:
+        return
+    where, at_import = find_author(sys._getframe(1), path_of, skip=_is_ours)
+    # What a library does while it is imported says nothing of the author.
+    if where is not None and not at_import:
+        watch.heard(where, what)
+
+
+_NOTHING: Final = nullcontext()
+_installed: list[bool] = []
+_world: Final = ShutWorld(path_of)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Final
 
@@ -95,6 +96,37 @@ def _two() -> bytes:
     return story.car(story.head(story.keeper), story.head(other))
 
 
+def _told_of_a_failure() -> bytes:
+    story = Story()
+    failing = story.create(
+        {"wit": "/code:failing:wit", "code/failing.py": "def wit(ctx):\n    raise ValueError('no')\n"}
+    )
+    story.did("tell", str(failing))
+    story.play()
+    assert len(story.steps()) == 3
+    return story.car(story.head(story.keeper), story.head(failing))
+
+
+def _permitted() -> bytes:
+    story = Story()
+    policy = json.dumps({"update": ["out/test/other"]})
+    keeper = story.create({"wit": "/code:kept:wit", "code/kept.py": "def wit(ctx): ...\n", "policy": policy})
+    story.update(keeper, {"notes/a": "permitted"}, sender="out/test/other")
+    story.update(keeper, {"notes": "where a tree was"})
+    story.update(keeper, {"policy": None})
+    story.update(keeper, {"notes": "not permitted any more"}, sender="out/test/other")
+    return story.car(story.head(keeper))
+
+
+def _with_a_handler() -> bytes:
+    story = Story()
+    code = "def wit(ctx): ...\n\ndef up(ctx): ...\n"
+    keeper = story.create({"wit": "/code:kept:wit", "code/kept.py": code, "wit_update": "/code:kept:up"})
+    story.update(keeper, {"notes": "by the handler"})
+    story.update(keeper, {"wit_update": None})
+    return story.car(story.head(keeper))
+
+
 def _of_no_tree() -> bytes:
     story = Story()
     staging = story.staged()
@@ -133,6 +165,9 @@ HONEST: Final[dict[str, Make]] = {
     "an answer of another actor": _answered,
     "two actors, a message between them, and one to nobody": _two,
     "an actor that was born of no tree": _of_no_tree,
+    "a failure that its sender is told of": _told_of_a_failure,
+    "updates that a policy permits, and one that it did": _permitted,
+    "an update that a handler takes": _with_a_handler,
     "blocks in the opposite order": _backwards,
     "blocks that nobody needs, and a root that comes twice": _more_blocks,
     "a root that is no step": _no_history,

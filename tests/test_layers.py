@@ -45,6 +45,10 @@ FORBIDDEN = {
     "kernel": _WORLD | _DISK | {f"understudy.store.{backend}" for backend in ("memory", "rocksdb", "postgres", "open")},
 }
 
+# What a node is made of. Web and command line ask the node, so that its parts may change.
+FACES = ("web", "cli")
+PARTS_OF_A_NODE = frozenset({"lookup", "backend"})
+
 # (file, module): why this import has to wait until its function is called.
 INSIDE_FUNCTIONS: dict[tuple[str, str], str] = {}
 
@@ -63,6 +67,24 @@ def violations(room: str, file: str, source: str) -> list[str]:
     for statement in _inside_functions(tree):
         if not all((file, module) in INSIDE_FUNCTIONS for module in _modules(statement)):
             found.append(f"{file}:{statement.lineno}: an import inside a function")
+    return found
+
+
+def reaches_through(file: str, source: str) -> list[str]:
+    """Where a face of the node goes past the node's own methods, as sentences.
+
+    A reader may be handed on, since it can't write; what is read through `node.reader` on the way is a method of the node.
+    """
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Attribute):
+            continue
+        if node.attr in PARTS_OF_A_NODE:
+            found.append(f"{file}:{node.lineno}: .{node.attr} is a part of the node; ask the node itself")
+        if isinstance(node.value, ast.Attribute) and node.value.attr == "reader":
+            found.append(f"{file}:{node.lineno}: .reader.{node.attr} reaches through; ask the node itself")
+        if node.attr.startswith("_") and isinstance(node.value, ast.Name) and node.value.id in ("node", "look"):
+            found.append(f"{file}:{node.lineno}: .{node.attr} is private")
     return found
 
 
@@ -127,6 +149,34 @@ def test_every_import_points_down() -> None:
         name = path.relative_to(SOURCE).as_posix()
         found += violations(_room_of(path), name, path.read_text(encoding="utf-8"))
     assert not found, "\n" + "\n".join(found)
+
+
+def test_web_and_cli_ask_the_node_and_never_its_parts() -> None:
+    found = []
+    for path in sorted(path for room in FACES for path in (SOURCE / room).rglob("*.py")):
+        found += reaches_through(path.relative_to(SOURCE).as_posix(), path.read_text(encoding="utf-8"))
+    assert not found, "\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(node):\n    return node.lookup.newest(a)",
+        "node_of(request).lookup",
+        "self.node.backend.close()",
+        "node_of(request).reader.step(id)",
+        "access.node.reader.blob(id)",
+        "node._runner",
+    ],
+)
+def test_reaching_through_is_found(source: str) -> None:
+    assert len(reaches_through("made/up.py", source)) == 1
+
+
+def test_a_reader_may_be_handed_on() -> None:
+    assert (
+        reaches_through("made/up.py", "show(node.reader, id)\nreader = node.reader\nreader.step(id)\nself._node") == []
+    )
 
 
 def test_every_folder_is_a_room_of_the_house() -> None:

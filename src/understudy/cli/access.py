@@ -99,7 +99,7 @@ async def _remote(url: str, running: Running) -> AsyncIterator[Access]:
         async with httpx.AsyncClient(base_url=running.address, headers=headers, timeout=90, trust_env=False) as http:
             yield Access(Client(http), node)
     finally:
-        node.backend.close()
+        node.close()
 
 
 @asynccontextmanager

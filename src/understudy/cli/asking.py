@@ -21,4 +21,4 @@ def asking(given: str | None) -> Iterator[Node]:
     try:
         yield node
     finally:
-        node.backend.close()
+        node.close()

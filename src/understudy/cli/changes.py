@@ -97,14 +97,15 @@ def patches_of(changes: Sequence[Change]) -> list[dict[str, bytes | None]]:
 
 def _patches(node: Node, actor: ActorId) -> Iterator[Patch]:
     """The updates of this node's owner that took effect, newest first."""
-    head = node.reader.step(node.actor(actor).head)
-    cursor = mailbox_get(node.reader, head.inbox, mailbox_key(f"out/{node.name}/{LOCAL}", UPDATE))
+    reader = node.reader
+    head = reader.step(node.actor(actor).head)
+    cursor = mailbox_get(reader, head.inbox, mailbox_key(f"out/{node.name}/{LOCAL}", UPDATE))
     id = None if cursor is None else cursor.message
     while id is not None:
-        message = node.reader.message(id)
-        step = node.lookup.step_of(actor, message)
-        if step is not None and node.reader.step(step).outcome is None:
-            yield node.reader.patch(message.content)
+        message = reader.message(id)
+        step = node.step_of(actor, message)
+        if step is not None and reader.step(step).outcome is None:
+            yield reader.patch(message.content)
         id = None if message.previous is None else MessageId(ids.parse(message.previous))
 
 

@@ -55,7 +55,7 @@ def diff(before: Place, after: Place, store: Store = None, as_json: AsJson = Fal
     """
     with looking(store) as node:
         one, other = find_step(node, before), find_step(node, after)
-        steps = node.reader.step(one), node.reader.step(other)
+        steps = node.step(one), node.step(other)
         found = list(_differences(node.reader, steps[0].core, steps[1].core))
     if as_json:
         print_json({"before": _view(one, steps[0]), "after": _view(other, steps[1]), "differences": found})

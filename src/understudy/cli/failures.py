@@ -68,9 +68,9 @@ class Failures:
     def _failure(self, id: StepId, step: Step) -> Failure:
         assert step.outcome is not None
         actor = ActorId(step.actor)
-        type = self._node.reader.message(step.consumed[0]).type if step.consumed else ""
+        type = self._node.message(step.consumed[0]).type if step.consumed else ""
         return Failure(
-            actor=self._node.lookup.names.name_of(actor) or str(actor),
+            actor=self._node.name_of(actor) or str(actor),
             type=type,
             outcome=step.outcome.kind,
             code=step.outcome.code,

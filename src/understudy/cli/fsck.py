@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from understudy.cli.errors import CommandError
-from understudy.cli.looking import looking
+from understudy.cli.looking import reading
 from understudy.cli.options import AsJson, Store
 from understudy.cli.screen import print_json, progress, remark, say
 from understudy.cli.store import store_url
@@ -31,8 +31,8 @@ def fsck(accept_loss: AcceptLoss = False, store: Store = None, as_json: AsJson =
     url = store_url(store)
     if accept_loss:
         _accept(url)
-    with looking(store) as node, progress("reading the store") as advance:
-        report = check_store(node.backend, loss=find_loss(url), progress=advance)
+    with reading(store) as backend, progress("reading the store") as advance:
+        report = check_store(backend, loss=find_loss(url), progress=advance)
     if as_json:
         print_json({"ok": report.ok, **_counts(report.blocks, report.actors, report.rows), "findings": report.findings})
     else:

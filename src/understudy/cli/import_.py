@@ -52,7 +52,7 @@ def _import(url: str, path: Path) -> list[Imported]:
         try:
             return import_car(node, file, stage=progress)
         finally:
-            node.backend.close()
+            node.close()
 
 
 def _open(url: str) -> Node:

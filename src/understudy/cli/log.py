@@ -34,7 +34,7 @@ def log(
         if as_json:
             print_json(join_pages(pages, "steps"))
             return
-        parties, name = Parties(node.lookup.names), node.actor(id).name
+        parties, name = Parties(node), node.actor(id).name
         for page in pages:
             if not page["steps"]:
                 remark_on_nothing(before)

@@ -11,21 +11,29 @@ from understudy.cli.project import find_project
 from understudy.cli.screen import remark
 from understudy.cli.store import store_of_broken_project, store_url
 from understudy.cli.turns import wait_until_made
-from understudy.node.looking.look import Look, look_into
-from understudy.store.open import find_loss
+from understudy.node.looking.look import Look
+from understudy.store.open import find_loss, open_store
+from understudy.store.port import Backend
 
 
 @contextmanager
 def looking(given: str | None) -> Iterator[Look]:
-    """A node that only looks: at what is durable now, also beside the node that serves the store. Raises StoreError."""
+    """A look at what is durable now, also beside the node that serves the store. Raises StoreError."""
+    with reading(given) as backend:
+        yield Look(backend)
+
+
+@contextmanager
+def reading(given: str | None) -> Iterator[Backend]:
+    """The store itself, which can't be written, for what reads all of it. Raises StoreError."""
     url = store_to_look_at(given)
     wait_until_made(url)
-    node = look_into(url)
+    backend = open_store(url, read_only=True)
     warn_of_loss(url)
     try:
-        yield node
+        yield backend
     finally:
-        node.backend.close()
+        backend.close()
 
 
 def store_to_look_at(given: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from understudy.node.looking.names import Names
+from understudy.node.looking.look import Look
 from understudy.objects import ids
 from understudy.objects.errors import BadId
 from understudy.objects.ids import ActorId, TreeId
@@ -11,12 +11,12 @@ from understudy.objects.ids import ActorId, TreeId
 class Parties:
     """Names of senders and recipients."""
 
-    def __init__(self, names: Names) -> None:
-        self._names = names
+    def __init__(self, look: Look) -> None:
+        self._look = look
 
     def name(self, party: str) -> str:
         """The name of an actor, or else the party as it is in the message."""
         try:
-            return self._names.name_of(ActorId(TreeId(ids.parse(party)))) or party
+            return self._look.name_of(ActorId(TreeId(ids.parse(party)))) or party
         except BadId:
             return party

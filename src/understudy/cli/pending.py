@@ -27,7 +27,7 @@ def pending(actor: Actor = None, store: Store = None, as_json: AsJson = False) -
     """
     url = store_url(store)
     with looking(store) as look:
-        id = None if actor is None else look.lookup.resolve_expected(actor)
+        id = None if actor is None else look.resolve_expected(actor)
         waiting = [pending_view(one) for one in look.pending(id, limit=MAX_PAGE)]
         evidence = look.evidence()
         names = {str(id): name for name, id in look.names().items()}

@@ -14,10 +14,10 @@ def find_step(node: Look, text: str) -> StepId:
     """The step that a text names. Raises WrongUse, NotFound, Missing."""
     id = find_object(node, text)
     actor = ActorId(TreeId(id))
-    if node.lookup.head(actor) is not None:
+    if node.head(actor) is not None:
         # An actor's id is that of its first core; who names it here means the actor.
         return node.actor(actor).head
-    kind = node.reader.kind(id)
+    kind = node.kind(id)
     if kind != "a step":
         raise WrongUse(f"{text} is {kind}, not a step; `understudy log ACTOR` lists steps")
     return StepId(id)
@@ -26,7 +26,7 @@ def find_step(node: Look, text: str) -> StepId:
 def find_step_of(node: Look, actor: ActorId, text: str | None) -> StepId | None:
     """The step of an actor that `--at` names: by a height alone, too; None without one. Raises NotFound, NotThatStep, WrongUse."""
     try:
-        return None if text is None else node.lookup.find_step(actor, text)
+        return None if text is None else node.find_step(actor, text)
     except BadId as error:
         raise WrongUse(f"--at: {error}") from error
 
@@ -36,7 +36,7 @@ def find_object(node: Look, text: str) -> Id:
     name, at, height = text.rpartition("@")
     if at and is_height(height):
         actor = node.resolve(name)
-        return node.lookup.find_step(actor, height)
+        return node.find_step(actor, height)
     try:
         return ids.parse(text)
     except BadId:

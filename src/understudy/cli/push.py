@@ -63,7 +63,7 @@ async def push_project(access: Access, project: Project, *, force: bool = False)
 async def push_actor(access: Access, project: Project, name: str, *, force: bool = False) -> Pushed:
     """Push one actor of a project; what goes wrong is in what comes back. Raises WrongUse as `push_project` does."""
     known = access.node.names().get(name)
-    if known is not None and access.node.lookup.head(known) is None:
+    if known is not None and access.node.head(known) is None:
         # Its birth is still to come, or is held: what is pushed is a core, not an update of one.
         known = None
     try:

@@ -52,7 +52,7 @@ def query(
             print_json(_view(found))
         elif isinstance(found.result, Tree):
             entries = sorted(found.result.entries.items())
-            print_table(["NAME", "KIND", "ID"], [[key, node.reader.kind(id)[2:], str(id)] for key, id in entries])
+            print_table(["NAME", "KIND", "ID"], [[key, node.kind(id)[2:], str(id)] for key, id in entries])
         else:
             _print(found.result)
         remark(f"step #{found.height} {found.step}")

@@ -40,14 +40,15 @@ def show(place: Place, at: At = None, raw: Raw = False, store: Store = None, as_
         start, _, path = place.partition("/")
         found = find_object(node, start) if at is None else find_step_of(node, node.resolve(start), at)
         assert found is not None
-        id = _descend(node.reader, found, path)
+        reader = node.reader
+        id = _descend(reader, found, path)
         if raw:
-            sys.stdout.buffer.write(node.reader.block(id))
+            sys.stdout.buffer.write(reader.block(id))
             sys.stdout.buffer.flush()
         elif as_json:
-            print_json(_view(node.reader, id))
+            print_json(_view(reader, id))
         else:
-            _print(node.reader, id)
+            _print(reader, id)
 
 
 def _descend(reader: Reader, id: Id, path: str) -> Id:

@@ -59,18 +59,16 @@ def _has_core(project: Project, name: str, files: Mapping[str, bytes]) -> bool:
 
 
 def _name_of_core(node: Node, id: ActorId) -> str | None:
-    if node.lookup.head(id) is None:
+    if node.head(id) is None:
         return None
-    return node.lookup.names.name_of(id)
+    return node.name_of(id)
 
 
 def _name_of_pushed(node: Node, project: Project, files: Mapping[str, bytes]) -> str | None:
     """The name of an actor that the project does not name, and whose files are those that it would have."""
     wanted = {path: blob_id(data) for path, data in files.items()}
     strangers = (
-        (other, id)
-        for other, id in sorted(node.names().items())
-        if other not in project.actors and node.lookup.head(id)
+        (other, id) for other, id in sorted(node.names().items()) if other not in project.actors and node.head(id)
     )
     for other, id in islice(strangers, MAX_COMPARED):
         if pushed_files(node, id) == wanted:

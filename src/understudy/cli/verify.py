@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.files import open_ordinary
-from understudy.cli.looking import looking, usable_modules
+from understudy.cli.looking import reading, usable_modules
 from understudy.cli.options import AsJson, Store
 from understudy.cli.screen import Advance, print_json, print_table, progress, say
 from understudy.judging.foreign import verify_car
@@ -126,10 +126,11 @@ def _judge_actors(
     advance: Advance,
     store: str | None,
 ) -> list[Verdict]:
-    with looking(store) as node:
-        targets = _targets(node, texts)
+    with reading(store) as backend:
+        look = Look(backend)
+        targets = _targets(look, texts)
         verdicts = verify_targets(
-            node.backend,
+            backend,
             targets,
             integrity_only=how.integrity_only,
             deep=how.deep,
@@ -137,13 +138,13 @@ def _judge_actors(
             modules=how.modules,
         )
         if held is not None:
-            verdicts = [check_held(node.reader, verdicts[0], targets[0], held)]
+            verdicts = [check_held(look.reader, verdicts[0], targets[0], held)]
     return verdicts
 
 
 def _targets(node: Look, texts: list[str]) -> list[Target]:
     if not texts:
-        return [Target(actor, head) for actor, head in node.lookup.all_actors()]
+        return [Target(actor, head) for actor, head in node.heads()]
     actors = dict.fromkeys(_resolve(node, text) for text in texts)
     return [Target(actor, node.actor(actor).head) for actor in actors]
 

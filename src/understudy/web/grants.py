@@ -49,7 +49,7 @@ class Grant(Struct, frozen=True):
         """Raise HttpProblem 403 unless this actor may be reached."""
         if self.actors is None:
             return
-        of_name = node.lookup.names.actor_of
+        of_name = node.actor_of
         if not any(text == str(actor) or (_is_name(text) and of_name(text) == actor) for text in self.actors):
             self._refuse(self.actors)
 

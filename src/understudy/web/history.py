@@ -52,7 +52,7 @@ def pending_view(one: Pending) -> dict[str, Any]:
 
 def chain_view(look: Look, actor: ActorId, *, before: int | None, limit: int) -> dict[str, Any]:
     """A page of a chain in JSON; `next` is the `before` of the next page."""
-    head = look.lookup.newest(actor)  # read first: the tag of an answer is never newer than the answer
+    head = look.newest(actor)  # read first: the tag of an answer is never newer than the answer
     page = look.steps(actor, before=before, limit=limit)
     entries = [step_view(id, step) for id, step in page.items]
     newest = str(head) if before is not None or not page.items else entries[0]["id"]

@@ -161,7 +161,7 @@ def _read_actor(request: Request, said: str | None) -> ActorId:
 
 
 def _read_expected_actor(request: Request, said: str | None) -> ActorId:
-    return _allowed_actor(request, said or "", node_of(request).lookup.resolve_expected)
+    return _allowed_actor(request, said or "", node_of(request).resolve_expected)
 
 
 def _allowed_actor(request: Request, text: str, resolve: Callable[[str], ActorId]) -> ActorId:
@@ -178,11 +178,11 @@ def _allowed_actor(request: Request, text: str, resolve: Callable[[str], ActorId
 def _read_step(request: Request, said: str | None) -> tuple[StepId, Step]:
     id = StepId(ids.parse(said or ""))
     try:
-        step = node_of(request).reader.step(id)
+        step = node_of(request).step(id)
     except Missing as error:
         raise NotFound(f"there is no step {id} here; GET /actors/ACTOR/steps lists those of an actor") from error
     except WrongKind as error:
-        raise NotFound(f"{id} is {node_of(request).reader.kind(id)}, not a step") from error
+        raise NotFound(f"{id} is {node_of(request).kind(id)}, not a step") from error
     grant_of(request).check_actor(node_of(request), step.actor)
     return id, step
 

@@ -1,6 +1,7 @@
 """Looking into a store: all that can be asked of it without a living node. Loads no engine and no scheduler.
 
-The law: nothing is changed, and what is seen is durable.
+The laws: nothing is changed, and what is seen is durable. Web and command line ask by these methods alone; only `reader`,
+which can't write, is handed on to what reads objects (tests/test_layers.py).
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from collections.abc import Iterator
 from understudy.node.errors import NotFound
 from understudy.node.looking.lookup import ActorInfo, Evidence, Lookup, Page, Pending
 from understudy.objects.codec import Block
-from understudy.objects.ids import ActorId, StepId
+from understudy.objects.ids import ActorId, Id, MessageId, StepId
+from understudy.objects.message import Message
 from understudy.objects.step import Step
 from understudy.store.errors import StoreError
 from understudy.store.keys import meta_row
-from understudy.store.open import open_store
 from understudy.store.port import Backend
 from understudy.store.verified import Grit
 from understudy.store.walk import walk
@@ -29,9 +30,17 @@ class Look:
         self.name = read_meta(backend, "node").decode()
         self.lookup = Lookup(backend, self.reader)
 
+    def close(self) -> None:
+        """Close the store. Not for a living node, which has `stop`."""
+        self.backend.close()
+
     def resolve(self, text: str) -> ActorId:
         """See Lookup.resolve."""
         return self.lookup.resolve(text)
+
+    def resolve_expected(self, text: str) -> ActorId:
+        """See Lookup.resolve_expected."""
+        return self.lookup.resolve_expected(text)
 
     def actor(self, actor: ActorId) -> ActorInfo:
         """See Lookup.actor."""
@@ -40,6 +49,38 @@ class Look:
     def actors(self, *, after: str | None = None, limit: int = 100) -> Page[ActorInfo]:
         """See Lookup.actors."""
         return self.lookup.actors(after=after, limit=limit)
+
+    def head(self, actor: ActorId) -> StepId | None:
+        """The newest durable step of an actor, None if it was never born."""
+        return self.lookup.head(actor)
+
+    def newest(self, actor: ActorId) -> StepId:
+        """The same. Raises NotFound."""
+        return self.lookup.newest(actor)
+
+    def heads(self) -> Iterator[tuple[ActorId, StepId]]:
+        """Every actor with its head."""
+        return self.lookup.all_actors()
+
+    def step(self, id: StepId) -> Step:
+        """A step. Raises Missing, WrongKind, Corrupt."""
+        return self.reader.step(id)
+
+    def message(self, id: MessageId) -> Message:
+        """A message. Raises Missing, WrongKind, Corrupt."""
+        return self.reader.message(id)
+
+    def kind(self, id: Id) -> str:
+        """What an object is: "a blob", "a tree", "a step", … Raises Missing, Corrupt."""
+        return self.reader.kind(id)
+
+    def find_step(self, actor: ActorId, text: str) -> StepId:
+        """See Lookup.find_step."""
+        return self.lookup.find_step(actor, text)
+
+    def step_of(self, actor: ActorId, message: Message) -> StepId | None:
+        """See Lookup.step_of."""
+        return self.lookup.step_of(actor, message)
 
     def steps(self, actor: ActorId, *, before: int | None = None, limit: int = 100) -> Page[tuple[StepId, Step]]:
         """See Lookup.steps."""
@@ -52,6 +93,18 @@ class Look:
     def names(self) -> dict[str, ActorId]:
         """All names of actors."""
         return self.lookup.names.all()
+
+    def name_of(self, actor: ActorId) -> str | None:
+        """The first name of an actor."""
+        return self.lookup.names.name_of(actor)
+
+    def actor_of(self, name: str) -> ActorId | None:
+        """The actor of a name."""
+        return self.lookup.names.actor_of(name)
+
+    def newest_event(self) -> int:
+        """The number of the newest step in the order in which this store got them, 0 for none."""
+        return self.lookup.newest_feed_number()
 
     def evidence(self, *, limit: int = 1000) -> list[Evidence]:
         """See Lookup.evidence."""
@@ -67,11 +120,6 @@ class Look:
         if self.reader.step(head).actor != actor:
             raise NotFound(f"{head} is not a step of {actor}")
         return head, walk(self.reader, head)
-
-
-def look_into(store_url: str) -> Look:
-    """A look at what is in a store now, also beside the node that serves it. Raises StoreError."""
-    return Look(open_store(store_url, read_only=True))
 
 
 def read_meta(backend: Backend, name: str) -> bytes:

@@ -47,7 +47,7 @@ _EVENTS: Final = {200: answer("Events, for as long as the reader stays", {EVENT_
 )
 async def follow_node(request: Request) -> Response:
     """The steps of all actors, numbered by the node's feed."""
-    return _stream(request, None, node_of(request).lookup.newest_feed_number())
+    return _stream(request, None, node_of(request).newest_event())
 
 
 @operation(

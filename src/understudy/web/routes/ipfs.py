@@ -152,7 +152,8 @@ def _find(request: Request, text: str) -> _Found:
     if not isinstance(id, Id):
         return _Found(None, id)
     try:
-        return _Found(id, node_of(request).reader.block(id))
+        reader = node_of(request).reader
+        return _Found(id, reader.block(id))
     except Missing as error:
         if "only-if-cached" in request.headers.get("cache-control", ""):
             raise HttpProblem(412, f"the block {text} is not here") from error

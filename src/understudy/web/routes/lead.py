@@ -139,5 +139,6 @@ def _lead_of(request: Request) -> ActorId:
 
 def _state_after(node: Node, id: StepId) -> Any:
     """The state in JSON: the JSON that it is, other bytes as base64; null where there is none."""
-    state = node.reader.find(node.reader.step(id).core, _STATE)
-    return None if state is None else content_view(node.reader, state)
+    reader = node.reader
+    state = reader.find(reader.step(id).core, _STATE)
+    return None if state is None else content_view(reader, state)

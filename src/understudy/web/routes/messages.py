@@ -128,7 +128,7 @@ def expected_head(request: Request, actor: ActorId) -> StepId | None:
     tags = [tag.strip() for tag in ",".join(request.headers.getlist("if-match")).split(",")]
     if "*" in tags:
         return None
-    head = node_of(request).lookup.newest(actor)
+    head = node_of(request).newest(actor)
     if f'"{head}"' in tags:
         return head
     # The same key may have been used before. That is looked up where the message would be taken, and so is the head.

@@ -63,6 +63,6 @@ async def describe_actor(request: Request) -> Response:
         raise NotFound(
             "the query `wut` of this actor answers no JSON object, so there is nothing to make a document of"
         )
-    title = node.lookup.names.name_of(actor) or str(actor)
+    title = node.name_of(actor) or str(actor)
     view = actor_document(actor, title, wut, schemas_of(request.app.state.operations))
     return fresh_json(request, view, head_headers(f"{found.step}.{VERSION}"))

@@ -208,7 +208,7 @@ def _at(request: Request) -> At:
     said = AT.of(request)
     if said is None:
         return At(None, False)
-    return At(node_of(request).lookup.find_step(ACTOR.of(request), said), not is_height(said.rpartition("@")[2]))
+    return At(node_of(request).find_step(ACTOR.of(request), said), not is_height(said.rpartition("@")[2]))
 
 
 async def _context(request: Request) -> Blob:

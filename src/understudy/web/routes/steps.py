@@ -78,7 +78,7 @@ def list_steps(request: Request) -> Response:
     message = _MESSAGE.of(request)
     if message is not None:
         return json_answer(_steps_of_message(node, actor, MessageId(ids.parse(message))))
-    head = node.lookup.newest(actor)  # read first: a step made meanwhile makes the tag too old, which costs an answer
+    head = node.newest(actor)  # read first: a step made meanwhile makes the tag too old, which costs an answer
     view = steps_view(node, actor, before=BEFORE.of(request), limit=LIMIT.of(request))
     return fresh_json(request, view, head_headers(head))
 
@@ -112,8 +112,8 @@ def show_step(request: Request) -> Response:
 def show_step_of(request: Request) -> Response:
     """One step, by its height too. A name may come to mean another actor, so a cache has to ask again."""
     node = node_of(request)
-    id = node.lookup.find_step(ACTOR.of(request), _WHICH.of(request))
-    return fresh_json(request, step_view(id, node.reader.step(id)), head_headers(id))
+    id = node.find_step(ACTOR.of(request), _WHICH.of(request))
+    return fresh_json(request, step_view(id, node.step(id)), head_headers(id))
 
 
 @operation(
@@ -147,7 +147,7 @@ def show_core(request: Request) -> Response:
 def show_core_at_head(request: Request) -> Response:
     """The same at the newest step."""
     node = node_of(request)
-    return _core_answer(request, node.reader.step(node.lookup.newest(ACTOR.of(request))), moves=True)
+    return _core_answer(request, node.step(node.newest(ACTOR.of(request))), moves=True)
 
 
 def _core_answer(request: Request, step: Step, *, moves: bool = False) -> Response:
@@ -171,13 +171,13 @@ def _core_answer(request: Request, step: Step, *, moves: bool = False) -> Respon
 
 def _steps_of_message(node: Node, actor: ActorId, id: MessageId) -> dict[str, Any]:
     try:
-        message = node.reader.message(id)
+        message = node.message(id)
     except (Missing, WrongKind) as error:
         raise NotFound(f"there is no message {id} here: {error}") from error
     if message.to != str(actor):
         raise BadRequest(f"the message {id} is not for {actor}")
-    step = node.lookup.step_of(actor, message)
-    found = [] if step is None else [step_summary(node.reader, step, node.reader.step(step))]
+    step = node.step_of(actor, message)
+    found = [] if step is None else [step_summary(node.reader, step, node.step(step))]
     return {"actor": str(actor), "steps": found, "next": None}
 
 

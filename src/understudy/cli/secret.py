@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 from getpass import getpass
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,8 +13,7 @@ from understudy.capabilities.secrets import BadSecret, Secret, Secrets
 from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.options import AsJson, Store
 from understudy.cli.screen import print_json, say
-from understudy.cli.store import store_url
-from understudy.store.open import store_folder
+from understudy.cli.store import folder_of_made_store
 
 secret = typer.Typer(
     name="secret",
@@ -127,13 +125,7 @@ def _split(command: str) -> list[str]:
 
 
 def _secrets(given: str | None) -> Secrets:
-    url = store_url(given)
-    folder = store_folder(url)
-    if folder is None:
-        raise WrongUse(f"the store {url} has no folder to keep secrets in")
-    if not (folder / "CURRENT").exists():
-        raise CommandError(f"there is no store at {Path(folder)} yet: `understudy serve` makes one")
-    return Secrets(folder)
+    return Secrets(folder_of_made_store(given, to="keep secrets in"))
 
 
 def _view(each: Secret) -> dict[str, Any]:

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import Final
 
+from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.project import Project, find_project, read_node_part
-from understudy.store.open import store_seen_from
+from understudy.store.open import is_made, store_folder, store_seen_from
 
 DEFAULT_STORE: Final = "rocksdb:.understudy"
 
@@ -29,6 +30,17 @@ def store_of_broken_project(folder: Path) -> str | None:
     """The store that a project file names although the rest of it can't be understood; None if that can't be either."""
     node = read_node_part(folder)
     return None if node is None else store_seen_from(folder, node.store or DEFAULT_STORE)
+
+
+def folder_of_made_store(given: str | None, *, to: str) -> Path:
+    """The folder of a store that is there; `to` says what it is for. Raises WrongUse, CommandError."""
+    url = store_url(given)
+    folder = store_folder(url)
+    if folder is None:
+        raise WrongUse(f"the store {url} has no folder to {to}")
+    if not is_made(url):
+        raise CommandError(f"there is no store at {folder} yet: `understudy serve` makes one")
+    return folder
 
 
 def keep_private() -> None:

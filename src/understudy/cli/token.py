@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from understudy.cli.errors import CommandError, WrongUse
+from understudy.cli.errors import WrongUse
 from understudy.cli.looking import looking
 from understudy.cli.options import AsJson, Store
 from understudy.cli.screen import print_json, remark, say
-from understudy.cli.store import store_url
+from understudy.cli.store import folder_of_made_store
 from understudy.node.errors import BadRequest
 from understudy.objects.errors import ObjectError
 from understudy.objects.names import check_name
-from understudy.store.open import store_folder
 from understudy.web.grants import ASK, SCOPES, SEND
 from understudy.web.history import time_text
 from understudy.web.tokens import Token, TokenFolder
@@ -109,13 +107,7 @@ def _warn_of_strangers(actors: Sequence[str], store: str | None) -> None:
 
 
 def _tokens(given: str | None) -> TokenFolder:
-    url = store_url(given)
-    folder = store_folder(url)
-    if folder is None:
-        raise WrongUse(f"the store {url} has no folder to keep tokens in; its node prints the one it has at its start")
-    if not (folder / "CURRENT").exists():
-        raise CommandError(f"there is no store at {Path(folder)} yet: `understudy serve` makes one")
-    return TokenFolder(folder)
+    return TokenFolder(folder_of_made_store(given, to="keep tokens in; its node prints the one it has at its start"))
 
 
 def _view(each: Token) -> dict[str, Any]:

@@ -6,7 +6,7 @@ The law: `prepare` and `seal` depend on their arguments alone, so a replay makes
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from msgspec import Struct
 
@@ -14,7 +14,7 @@ from understudy.actors.calls import Calls
 from understudy.actors.contract import Delivery, Engine, Program, StepInput, StepResult
 from understudy.actors.errors import HostFailed, WitError
 from understudy.kernel.actor import Actor
-from understudy.kernel.core import check_core, runtime_of
+from understudy.kernel.core import Engines, check_core, engine_of
 from understudy.kernel.policy import SELF, read_policy
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import TreeId
@@ -28,13 +28,6 @@ from understudy.store.reader import Staging
 KERNEL_ENGINE: Final = "kernel/1"  # the engine text of steps that need no engine
 WIT: Final = "wit"
 WIT_UPDATE: Final = "wit_update"
-
-
-class Engines(Protocol):
-    """The node's table of engines."""
-
-    def get(self, name: str) -> Engine | None:
-        """The engine with this name."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -113,7 +106,7 @@ def _plan_update(
     if tree_entry(staging, patched, WIT_UPDATE) is not None:
         return _load(actor, given, WIT_UPDATE, engines)
     try:
-        program = _engine(given, engines).load_update(actor.core, patched, staging)
+        program = engine_of(given.store, given.core, engines).load_update(actor.core, patched, staging)
     except (WitError, ObjectError) as error:
         if isinstance(error, WitError):
             return _decided(actor, given, Outcome(REFUSED, error.code, error.text), error.engine)
@@ -143,21 +136,13 @@ def _check_permission(actor: Actor, message: Message, staging: Staging, owner: C
 
 def _load(actor: Actor, given: StepInput, entry: str, engines: Engines | Mapping[str, Engine]) -> Plan:
     try:
-        program = _engine(given, engines).load(given.core, entry, given.store)
+        program = engine_of(given.store, given.core, engines).load(given.core, entry, given.store)
         return Plan(actor=actor, given=given, program=program)
     except WitError as error:
         return _decided(actor, given, Outcome(FAILED, error.code, error.text), error.engine)
     except ObjectError as error:
         # Who was born of something else than a tree has no code to run.
         return _decided(actor, given, Outcome(FAILED, "InvalidCore", f"the core can't be read: {error}"))
-
-
-def _engine(given: StepInput, engines: Engines | Mapping[str, Engine]) -> Engine:
-    runtime = runtime_of(given.store, given.core)
-    engine = engines.get(runtime)
-    if engine is None:
-        raise WitError("UnknownRuntime", f"/runtime says {runtime!r}, and this node has no engine of that name")
-    return engine
 
 
 def _decided(actor: Actor, given: StepInput, outcome: Outcome, engine: str | None = None) -> Plan:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Protocol
 
+from understudy.actors.contract import Engine
 from understudy.actors.errors import WitError
 from understudy.kernel.policy import read_policy
 from understudy.objects import ids
@@ -16,6 +18,13 @@ from understudy.store.reader import Reader
 
 DEFAULT_RUNTIME: Final = "python"
 _CHECKED: Final = ("wit", "runtime", "policy")
+
+
+class Engines(Protocol):
+    """The node's table of engines."""
+
+    def get(self, name: str) -> Engine | None:
+        """The engine with this name."""
 
 
 def check_core(reader: Reader, core: TreeId, before: TreeId | None = None) -> None:
@@ -44,6 +53,15 @@ def runtime_of(reader: Reader, core: TreeId) -> str:
     """The name of the engine that runs a core: the text of `/runtime`, or "python". Raises WitError."""
     id = tree_entry(reader, core, "runtime")
     return DEFAULT_RUNTIME if id is None else _check_text(reader, id, "runtime").strip()
+
+
+def engine_of(reader: Reader, core: TreeId, engines: Engines | Mapping[str, Engine]) -> Engine:
+    """The engine that runs a core. Raises WitError, UnknownRuntime if there is none here."""
+    runtime = runtime_of(reader, core)
+    engine = engines.get(runtime)
+    if engine is None:
+        raise WitError("UnknownRuntime", f"/runtime says {runtime!r}, and there is no engine of that name here")
+    return engine
 
 
 def _changes_only_blobs(reader: Reader, before: TreeId, after: TreeId) -> bool:

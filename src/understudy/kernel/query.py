@@ -14,8 +14,7 @@ from understudy.actors.calls import Calls
 from understudy.actors.contract import Engine
 from understudy.actors.errors import WitError
 from understudy.actors.query import BAD_RESULT, Blob, QueryInput, QueryProgram, Result, Tree, encoded
-from understudy.kernel.advance import Engines
-from understudy.kernel.core import runtime_of
+from understudy.kernel.core import Engines, engine_of
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import StepId
 from understudy.objects.step import Step
@@ -46,11 +45,7 @@ def prepare_query(
         actor=step.actor, step_id=step_id, step=step, name=name, context=context, store=reader, calls=calls
     )
     try:
-        runtime = runtime_of(reader, step.core)
-        engine = engines.get(runtime)
-        if engine is None:
-            raise WitError("UnknownRuntime", f"/runtime says {runtime!r}, and there is no engine of that name here")
-        return QueryPlan(engine.load_query(step.core, reader), given)
+        return QueryPlan(engine_of(reader, step.core, engines).load_query(step.core, reader), given)
     except ObjectError as error:
         raise WitError("InvalidCore", f"the core can't be read: {error}") from error
 

@@ -14,7 +14,8 @@ from msgspec import Struct
 from understudy.actors.calls import Calls
 from understudy.actors.contract import Delivery, Engine, Outgoing, StepResult
 from understudy.kernel.actor import Actor, actor_at, unborn
-from understudy.kernel.advance import KERNEL_ENGINE, Engines, Plan, prepare
+from understudy.kernel.advance import KERNEL_ENGINE, Plan, prepare
+from understudy.kernel.core import Engines
 from understudy.kernel.retries import exhausted
 from understudy.kernel.seal import NO_SUCH_ACTOR, Sealed, seal
 from understudy.objects.ids import MessageId, StepId

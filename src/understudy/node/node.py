@@ -30,7 +30,7 @@ from understudy.engines.wasm.engine import WasmEngine
 from understudy.engines.wasm.machine import default_machine
 from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.advance import WIT
-from understudy.kernel.core import check_core, runtime_of
+from understudy.kernel.core import check_core, engine_of, runtime_of
 from understudy.kernel.policy import read_policy
 from understudy.kernel.seal import Sealed
 from understudy.kernel.verdict import Verdict
@@ -643,12 +643,7 @@ class Node(Look):
         """Load the wit too: who creates an actor from outside hears at once what its first step would fail of."""
         try:
             check_core(staging, core)
-            engine = self._engines.get(runtime_of(staging, core))
-            if engine is None:
-                raise WitError(
-                    "UnknownRuntime", f"/runtime names none of this node's engines: {', '.join(self._engines)}"
-                )
-            engine.load(core, WIT, staging)
+            engine_of(staging, core, self._engines).load(core, WIT, staging)
         except WitError as error:
             raise rejected(error) from error
         except HostFailed as error:

@@ -13,6 +13,7 @@ from understudy.objects import ids
 from understudy.objects.codec import MAX_BLOCK, Block, decode, encode
 from understudy.objects.errors import NotCanonical, ObjectError, TooLarge, WrongKind
 from understudy.objects.ids import ID_BYTES, Id
+from understudy.objects.varint import write_varint
 from understudy.store.errors import BadCar
 from understudy.store.port import Backend, Unit
 from understudy.store.verified import checked_object
@@ -41,9 +42,9 @@ def write_car(file: BinaryIO, roots: Sequence[bytes], blocks: Iterable[Block]) -
 def car_pieces(roots: Sequence[bytes], blocks: Iterable[Block]) -> Iterator[bytes]:
     """The pieces of a CARv1: its header, then each block with its length and its id."""
     header = encode({"roots": [bytes(root) for root in roots], "version": 1})
-    yield _varint(len(header)) + header
+    yield write_varint(len(header)) + header
     for block in blocks:
-        yield _varint(ID_BYTES + len(block.data)) + block.id + block.data
+        yield write_varint(ID_BYTES + len(block.data)) + block.id + block.data
 
 
 def read_car(file: BinaryIO) -> tuple[list[Id], Iterator[Block]]:
@@ -139,15 +140,6 @@ def _read_blocks(source: _Source) -> Iterator[Block]:
             raise NotCanonical(f"{what} at byte {start:,} of the CAR file, {id}: {error}") from error
         yield block
         number += 1
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 def store_blocks(backend: Backend, file: BinaryIO, *, progress: Progress = unseen) -> list[Id]:

@@ -101,6 +101,19 @@ def find_source(parameter: Parameter, sources: tuple[Source, ...]) -> Source | N
     return found or by_name.get(parameter.name)
 
 
+def fill_parameters(function: Callable[..., Any], sources: tuple[Source, ...], possible: str) -> Fill:
+    """The function as one of the context alone. Raises WitError("WrongSignature") that says what is `possible`."""
+    parameters, _ = parameters_of(function)
+    fills: dict[str, Fill] = {}
+    for parameter in parameters:
+        source = find_source(parameter, sources)
+        if source is not None:
+            fills[parameter.name] = source.fill
+        elif parameter.default is inspect.Parameter.empty:
+            raise wrong_signature(function, parameter, f"can't be filled; possible are {possible}")
+    return bind(function, parameters, fills)
+
+
 def bind(function: Callable[..., Any], parameters: Sequence[Parameter], fills: Mapping[str, Fill]) -> Fill:
     """A function of the context alone. Parameters without a fill keep their defaults."""
     positional: list[Fill] = []

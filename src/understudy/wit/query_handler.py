@@ -24,6 +24,7 @@ from understudy.wit.parameters import (
     Source,
     bind,
     describe_sources,
+    fill_parameters,
     find_source,
     name_of,
     parameters_of,
@@ -91,16 +92,7 @@ class QueryHandler:
 
 def inject_query(function: Callable[..., Any]) -> Fill:
     """A low-level query as a function of its context alone. Raises WitError("WrongSignature") that names the parameter."""
-    parameters, _ = parameters_of(function)
-    fills: dict[str, Fill] = {}
-    for parameter in parameters:
-        source = find_source(parameter, LOW_LEVEL)
-        if source is not None:
-            fills[parameter.name] = source.fill
-        elif parameter.default is _EMPTY:
-            text = f"can't be filled; possible are query_name, {describe_sources(SOURCES)}"
-            raise wrong_signature(function, parameter, text)
-    return bind(function, parameters, fills)
+    return fill_parameters(function, LOW_LEVEL, f"query_name, {describe_sources(SOURCES)}")
 
 
 def as_result(value: Any) -> Result:

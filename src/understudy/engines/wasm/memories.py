@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from understudy.objects.varint import read_varint
+
 _PREAMBLE: Final = 8
 _CORE_MODULE, _CORE_INSTANCE, _COMPONENT = 1, 2, 4  # sections of a component
 _MEMORY: Final = 5  # the section of a core module
@@ -34,13 +36,13 @@ def _sections(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     at = 0
     while at < len(data):
         section = data[at]
-        size, at = _number(data, at + 1)
+        size, at = read_varint(data, at + 1)
         yield section, data[at : at + size]
         at += size
 
 
 def _memories_of(module: memoryview) -> int:
-    return sum(_number(body, 0)[0] for section, body in _sections(module[_PREAMBLE:]) if section == _MEMORY)
+    return sum(read_varint(body, 0)[0] for section, body in _sections(module[_PREAMBLE:]) if section == _MEMORY)
 
 
 def _holds_code(component: memoryview) -> bool:
@@ -52,27 +54,15 @@ def _holds_code(component: memoryview) -> bool:
 
 def _instantiated(body: memoryview) -> Iterator[int]:
     """The numbers of the modules that a section of core instances instantiates."""
-    count, at = _number(body, 0)
+    count, at = read_varint(body, 0)
     for _ in range(count):
         kind = body[at]
         at += 1
         if kind == _INSTANTIATE:
-            module, at = _number(body, at)
+            module, at = read_varint(body, at)
             yield module
-        entries, at = _number(body, at)
+        entries, at = read_varint(body, at)
         for _ in range(entries):
-            length, at = _number(body, at)
+            length, at = read_varint(body, at)
             # A name, what kind of thing it is, and its number.
-            _, at = _number(body, at + length + 1)
-
-
-def _number(data: memoryview, at: int) -> tuple[int, int]:
-    """An unsigned LEB128, and where it ends."""
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
+            _, at = read_varint(body, at + length + 1)

@@ -12,6 +12,8 @@ from typing import Final
 from wasmtime import Config, Engine, Module, WasmtimeError, wat2wasm
 from wasmtime.component import Component
 
+from understudy.objects.varint import read_varint, write_varint
+
 EXPORTS: Final = ("init", "state-contract", "message-contract", "handle")
 ACTOR: Final = "ntwk:simple-actor/actor"
 _WRAPPER: Final = Path(__file__).with_name("wrapper.wat")
@@ -24,7 +26,7 @@ def wrap(core: bytes) -> bytes:
     _check(core)
     wrapper = bytes(wat2wasm(_WRAPPER.read_text(encoding="utf-8")))
     start, end = next((start, end) for number, start, end in _sections(wrapper) if number == _CORE_MODULE)
-    whole = wrapper[:start] + bytes([_CORE_MODULE]) + _number(len(core)) + core + wrapper[end:]
+    whole = wrapper[:start] + bytes([_CORE_MODULE]) + write_varint(len(core)) + core + wrapper[end:]
     try:
         Component(Engine(Config()), whole)
     except WasmtimeError as error:
@@ -47,22 +49,7 @@ def _sections(component: bytes) -> Iterator[tuple[int, int, int]]:
     """Each section's number, where it starts and where it ends."""
     at = _HEADER_BYTES
     while at < len(component):
-        start, size, shift = at, 0, 0
-        at += 1
-        while True:
-            size |= (component[at] & 0x7F) << shift
-            shift += 7
-            at += 1
-            if component[at - 1] < 0x80:
-                break
+        start = at
+        size, at = read_varint(component, at + 1)
         at += size
         yield component[start], start, at
-
-
-def _number(value: int) -> bytes:
-    """A number in LEB128."""
-    written = bytearray()
-    while value >= 0x80:
-        written.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*written, value])

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from struct import Struct
 from typing import Final, NamedTuple
 
+from understudy.objects.varint import read_varint
+
 _BATCH: Final = Struct("<QI")  # a record of a log: its first sequence number, the count of its writes
 
 # Tags of a manifest's record. Those that matter come before the lists of tables, which are not read.
@@ -64,26 +66,15 @@ def _numbers(record: bytes) -> dict[int, int]:
     at = 0
     try:
         while at < len(record):
-            tag, at = _varint(record, at)
+            tag, at = read_varint(record, at)
             if tag == _COMPARATOR or tag >= _FIRST_SKIPPABLE:
-                size, at = _varint(record, at)
+                size, at = read_varint(record, at)
                 at += size
             elif tag in _NUMBERS:
-                found[tag], at = _varint(record, at)
+                found[tag], at = read_varint(record, at)
             else:
                 break
     except IndexError:
         # Only the beginning of a long record was kept.
         pass
     return found
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7

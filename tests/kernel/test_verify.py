@@ -15,7 +15,7 @@ from understudy.kernel.compare import Difference
 from understudy.kernel.deliver import sender_key
 from understudy.kernel.replay import Record, read_record
 from understudy.kernel.seal import Sealed
-from understudy.kernel.verdict import JOURNAL, MISMATCH, UNVERIFIABLE, Problem, reading_problem, worse
+from understudy.kernel.verdict import JOURNAL, MISMATCH, UNVERIFIABLE
 from understudy.kernel.verify import check_record, judge_replay
 from understudy.objects.codec import Block, node_block, raw_block
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, raw_id
@@ -204,24 +204,6 @@ def test_a_large_blob_whose_chunks_are_not_its_own_is_damage(troupe: Troupe):
     Closure(staging).check(good)
     with pytest.raises(Corrupt):
         Closure(staging).check(staging.put(node_block(node)))
-
-
-def test_what_can_not_be_read_is_damage_unless_it_is_only_not_here():
-    gone, damaged = Missing(Id(raw_id(b"x"))), Corrupt("broken", Id(raw_id(b"y")))
-    assert reading_problem(gone, whole=True).verdict == MISMATCH
-    assert reading_problem(gone, whole=False).verdict == UNVERIFIABLE
-    assert reading_problem(damaged, whole=False).verdict == MISMATCH
-
-
-def test_a_mismatch_goes_before_what_is_unverifiable_and_a_lower_step_before_a_higher():
-    cut, wrong, later = (
-        Problem(verdict=verdict, cause="x", reason="y", height=height)
-        for verdict, height in ((UNVERIFIABLE, 1), (MISMATCH, 5), (MISMATCH, 9))
-    )
-    assert worse(cut, later) is later
-    assert worse(later, wrong) is wrong
-    assert worse(None, cut) is cut
-    assert worse(None, None) is None
 
 
 def test_code_whose_source_neither_side_knows_is_no_match(troupe: Troupe, keeper: ActorId):

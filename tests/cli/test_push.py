@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 
 import httpx
 import pytest
 
-from tests.cli.conftest import GREETER, Shell
+from tests.cli.conftest import GREETER, Shell, environment
 
 SEND = ("send", "greeter", '{"name": "Ada"}', "--type", "greet")
 TWO = '[actors.greeter]\npath = "greeter"\n[actors.{name}]\npath = "greeter"\n{more}'
@@ -207,3 +210,43 @@ def test_code_that_would_lose_state_is_not_sent_and_a_message_of_it_changes_noth
     project.write({"greeter/code/greeter.py": after + migrate, "greeter/wit_update": "/code:greeter:wit"})
     assert project.json("push")["actors"][0]["what"] == "updated"
     project.run(*SEND)
+
+
+WAITS = """
+import time
+from pathlib import Path
+from understudy import Wit
+
+wit = Wit()
+
+@wit.message("wait")
+def wait(file: str) -> None:
+    while not Path(file).exists():
+        time.sleep(0.01)
+"""
+
+
+def test_a_push_that_waits_says_so_and_repeating_it_sends_nothing_new(project: Shell) -> None:
+    def push(text: str) -> subprocess.Popen[str]:
+        project.write({"greeter/code/greeter.py": WAITS, "greeter/data": text})
+        command = [sys.executable, "-m", "understudy", "push"]
+        pushing = subprocess.Popen(
+            command, cwd=project.folder, env=environment({}), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        project.nodes.append(pushing)
+        assert pushing.stderr is not None
+        assert "waiting for greeter, at most 60 s: it is at work on a step" in pushing.stderr.readline()
+        return pushing
+
+    project.write({"greeter/code/greeter.py": WAITS})
+    project.serve()
+    project.run("send", "greeter", json.dumps(str(project.folder / "go")), "--type", "wait", "--wait", "0")
+    for text in ("one", "one", "two"):
+        push(text).kill()
+    last = push("one")
+    project.write({"go": ""})
+    said, _ = last.communicate(timeout=60)
+    assert last.returncode == 0 and "updated" in said
+    steps = project.json("log", "greeter")["steps"]
+    assert [each["type"] for step in steps[::-1] for each in step["consumed"]] == ["genesis", "wait", *["update"] * 3]
+    assert project.raw("show", "greeter/core/data", "--raw") == b"one"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from msgspec import Struct
 
 from understudy.cli.errors import CommandError
 
+UPDATE_SECONDS: Final = 60  # how long an update is waited for: as long as a node waits that is not told
 _MARGIN_SECONDS: Final = 30.0  # how much longer than the node a client waits for the node's answer
 
 
@@ -39,10 +41,17 @@ class Client:
         body = msgspec.json.encode({"name": name, "core": {path: _file(data) for path, data in files.items()}})
         return _good(await self._ask("POST", "/actors", content=body, headers={"Content-Type": "application/json"}))
 
-    async def patch(self, actor: str, patch: Mapping[str, bytes | None]) -> Answered:
-        """Update the core of an actor."""
+    async def patch(self, actor: str, patch: Mapping[str, bytes | None], *, after: str) -> Answered:
+        """Update the core of an actor. The same patch `after` the same is one update, however often it is sent."""
         body = {"patch": {path: None if data is None else _file(data) for path, data in patch.items()}}
-        return await self._send(actor, msgspec.json.encode(body), {"Message-Lane": "update"})
+        data = msgspec.json.encode(body)
+        key = f"push {after} {sha256(data).hexdigest()}"
+        return await self._send(actor, data, {"Message-Lane": "update", "Idempotency-Key": key}, UPDATE_SECONDS)
+
+    async def pending(self, actor: str) -> list[dict[str, Any]]:
+        """The messages that wait for an actor, and the one that runs."""
+        found = _good(await self._ask("GET", f"/actors/{quote(actor, safe='')}/pending")).get("pending")
+        return found if isinstance(found, list) else []
 
     async def types(self, actor: str) -> list[str]:
         """The types of messages that an actor says it takes; none if it does not say."""
@@ -69,7 +78,7 @@ class Client:
         return await self._send(actor, content, headers, wait_seconds)
 
     async def _send(
-        self, actor: str, content: bytes, headers: Mapping[str, str | bytes], wait_seconds: int = 60
+        self, actor: str, content: bytes, headers: Mapping[str, str | bytes], wait_seconds: int
     ) -> Answered:
         path = f"/actors/{quote(actor, safe='')}/messages"
         timeout = wait_seconds + _MARGIN_SECONDS

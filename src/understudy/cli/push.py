@@ -13,16 +13,23 @@ from msgspec import Struct
 
 from understudy.cli.access import Access, open_access
 from understudy.cli.changes import Change, find_changes, patches_of
+from understudy.cli.client import UPDATE_SECONDS
 from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.lines import STYLES, show_lines
 from understudy.cli.options import AsJson, Store
+from understudy.cli.patience import wait_aloud
 from understudy.cli.project import NONCE, PROJECT_FILE, Project, open_project
 from understudy.cli.screen import print_json, say
 from understudy.cli.store import store_url
 from understudy.cli.twins import refuse_twin
 from understudy.node.errors import NodeError
+from understudy.node.intake.cores import stage_patch
+from understudy.node.looking.lookup import MAX_PAGE
+from understudy.node.node import Node
 from understudy.objects.ids import ActorId
+from understudy.objects.mailbox import UPDATE
 from understudy.objects.wording import counted
+from understudy.store.reader import Staging
 
 MAX_LINES: Final = 40  # shown of one file: a screen
 _MIGRATE: Final = "\nkeep the field in the type of the state, or say what becomes of it in a @wit.update function"
@@ -124,13 +131,28 @@ async def _update(access: Access, name: str, actor: ActorId, files: dict[str, by
         return Pushed(name, str(actor), "not sent", changes, text)
     step = None
     for patch in patches_of(changes):
-        answer = await access.client.patch(str(actor), patch)
+        sending = access.client.patch(str(actor), patch, after=_before(access.node, actor, patch))
+        answer = await wait_aloud(sending, access.client, actor=str(actor), name=name, most=UPDATE_SECONDS)
         step = answer.body.get("step")
         if not answer.ok:
             error = f"{answer.body['code']}: {answer.body['detail']}"
             return Pushed(name, str(actor), answer.body["outcome"], changes, error, step)
     what = "updated" if step else _WAITS
     return Pushed(name, str(actor), what, changes, step=step, warning=problem)
+
+
+def _before(node: Node, actor: ActorId, patch: Mapping[str, bytes | None]) -> str:
+    """What an update comes after: the newest one that waits and is another one, or else the newest step.
+
+    Who repeats a push that waits for an endless step then sends nothing new.
+    """
+    staging = Staging(node.reader)
+    content = stage_patch(staging, patch)
+    waiting = [one for one in node.pending(actor, limit=MAX_PAGE) if one.lane == UPDATE]
+    for one in sorted(waiting, key=lambda one: one.seq, reverse=True):
+        if staging.message(one.message).content != content:
+            return str(one.message)
+    return str(node.actor(actor).head)
 
 
 def _other_nonce(name: str, changes: Sequence[Change]) -> str | None:

@@ -15,6 +15,7 @@ from understudy.cli.access import open_access
 from understudy.cli.client import Answered, Client
 from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.options import ActorText, AsJson, Store
+from understudy.cli.patience import wait_aloud
 from understudy.cli.screen import print_json, remark, say
 from understudy.cli.store import store_url
 from understudy.objects.mailbox import QUEUE, SIGNAL
@@ -95,7 +96,8 @@ async def _send(
 ) -> Answered:
     async with open_access(url) as access:
         type = message_type or await _only_type(access.client, actor)
-        return await access.client.send(actor, content, type=type, lane=lane, key=key, wait_seconds=wait)
+        sending = access.client.send(actor, content, type=type, lane=lane, key=key, wait_seconds=wait)
+        return await wait_aloud(sending, access.client, actor=actor, name=actor, most=wait)
 
 
 async def _only_type(client: Client, actor: str) -> str:

@@ -11,6 +11,7 @@ import msgspec
 import uvloop
 
 from bench.result import scratch
+from understudy.capabilities.http_grants import Grants
 from understudy.node.interpreter import tune_interpreter
 from understudy.node.node import Node
 from understudy.node.running.arenas import bound_arenas
@@ -28,13 +29,13 @@ def run_live(work: Coroutine[Any, Any, Value]) -> Value:
 
 
 @asynccontextmanager
-async def open_node(name: str, *, run_ahead: int = MAX_AHEAD) -> AsyncIterator[Node]:
-    """A living node on a new store, which is removed afterwards."""
+async def open_node(name: str, *, run_ahead: int = MAX_AHEAD, http: Grants | None = None) -> AsyncIterator[Node]:
+    """A living node on a new store, which is removed afterwards. `http` is what its actors may reach."""
     with scratch(name) as folder:
         # As `understudy serve` does, before the store starts its threads.
         bound_arenas()
         url = f"rocksdb:{folder / 'store'}"
-        node = Node(open_store(url), store_url=url, run_ahead=run_ahead)
+        node = Node(open_store(url), store_url=url, run_ahead=run_ahead, http=http)
         tune_interpreter()
         await node.start()
         try:

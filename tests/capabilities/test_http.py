@@ -188,6 +188,21 @@ def test_what_was_not_granted_does_not_leave_and_the_error_names_the_line_to_add
         assert clerk.verdict().ok
 
 
+def test_a_refusal_does_not_tell_what_else_was_granted(stub: StubServer):
+    with acting(ASKING, allow=["inner.example.org", "10.0.0.0/8"]) as clerk:
+        clerk.fails("get", stub.url)
+        clerk.fails("get", "http://inner.example.org:8080/")
+        assert b"10.0.0.0" not in clerk.kept()
+
+
+def test_the_responses_of_a_step_have_a_bound_together(stub: StubServer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("understudy.capabilities.http.MAX_OF_A_STEP", 300)
+    with acting(ASKING, allow=[stub.place]) as clerk:
+        assert clerk.tell("size", f"{stub.url}/bytes") == 256
+        text = clerk.fails("both", [f"{stub.url}/bytes", f"{stub.url}/bytes"])
+        assert "the responses of one step have more than 300 bytes together" in text
+
+
 def test_an_actor_has_grants_of_its_own(stub: StubServer):
     with acting(ASKING, allow=[stub.place], actors={"clerk": {"methods": ["GET"], "calls": 1}}) as clerk:
         text = clerk.fails("post", {"url": stub.url, "body": 1})

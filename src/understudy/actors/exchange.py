@@ -62,9 +62,10 @@ class SharedKey(Struct):
 
 
 class Spent(Struct):
-    """What a step has asked for so far."""
+    """What a step has asked for so far, and how many bytes came back."""
 
     calls: int = 0
+    bytes: int = 0
 
 
 class Aside(Struct, frozen=True, kw_only=True):

@@ -34,6 +34,7 @@ from understudy.objects.errors import WrongKind
 from understudy.objects.ids import ActorId
 
 MAX_URL: Final = 64 * 1024
+MAX_OF_A_STEP: Final = 256 * 1024 * 1024  # bytes of its responses together: they are held in memory until it is sealed
 NO_ASIDE: Final = Aside()
 
 NameOf = Callable[[ActorId], str | None]
@@ -156,6 +157,9 @@ class HttpCapability:
             raise CallFailed(_code_of(error), text) from None
         body = filled.scrub_bytes(body)
         headers = [(name, filled.scrub(value)) for name, value in _texts(response.headers) if name not in _OF_THE_WAY]
+        aside.spent.bytes += len(body)
+        if aside.spent.bytes > MAX_OF_A_STEP:
+            raise CallFailed("TooLarge", f"the responses of one step have more than {MAX_OF_A_STEP:,} bytes together")
         return reply_bytes(
             ExchangeReply(
                 method=wanted.method,

@@ -5,7 +5,6 @@ The law: what nobody granted is refused before anything leaves, and the refusal 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
@@ -101,20 +100,20 @@ class Grants:
 
 
 def check_place(grant: Grant, table: str, narrowing: Narrowing, *, method: str, host: str, port: int, who: str) -> None:
-    """Raise CallFailed(NotGranted) that names the line that would grant it."""
+    """Raise CallFailed(NotGranted) that names the line that would grant it.
+
+    It names nothing else that was granted: the text stands in a history, which others may read.
+    """
     shown = place_text(host, port)
     if not any(place.covers(host, port) for place in grant.allow):
         raise not_granted(
-            f"{who} may not reach {shown}. To grant it, write in understudy.toml: "
-            f"[{table}] allow = {_with(grant.allow, shown)}"
+            f'{who} may not reach {shown}. To grant it, add in understudy.toml: [{table}] allow = ["{shown}"]'
         )
     if narrowing.allow is not None and not any(place.covers(host, port) for place in _own_places(narrowing.allow)):
         raise not_granted(f'{who} may not reach {shown}: its own /policy leaves that out of "http": {{"allow": …}}')
     if method not in grant.methods:
-        methods = [*sorted(grant.methods), method]
         raise not_granted(
-            f"{who} may not send {method} to {shown}. To grant it, write in understudy.toml: "
-            f"[{table}] methods = {json.dumps(methods)}"
+            f'{who} may not send {method} to {shown}. To grant it, add in understudy.toml: [{table}] methods = ["{method}"]'
         )
     if narrowing.methods is not None and method not in narrowing.methods:
         raise not_granted(f'{who} may not send {method}: its own /policy leaves that out of "http": {{"methods": …}}')
@@ -129,10 +128,6 @@ def place_text(host: str, port: int) -> str:
     """A place as an operator writes it."""
     shown = f"[{host}]" if ":" in host else host
     return shown if port == 443 else f"{shown}:{port}"
-
-
-def _with(allow: Sequence[Place], shown: str) -> str:
-    return json.dumps([*(place.text for place in allow), shown])
 
 
 def _own_places(texts: tuple[str, ...]) -> tuple[Place, ...]:

@@ -58,6 +58,8 @@ class Place(Struct, frozen=True):
 
 def parse_place(text: str) -> Place:
     """The place that a text means. Raises BadPlace."""
+    if "://" in text:
+        raise BadPlace(f"{text!r} is no place on the network: leave out what stands before the host, and after it")
     host, port = _split(text.strip().lower())
     if host == "*":
         return Place(text, name="*", port=port)

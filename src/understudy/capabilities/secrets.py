@@ -283,7 +283,8 @@ def _check_use(secret: Secret, host: str, port: int, safe: bool, actor: tuple[st
     if not secret.is_for(host, port):
         raise CallFailed(
             "NotGranted",
-            f"the secret {secret.name} is for {', '.join(secret.to)}, and not for {host}:{port} (nothing was sent)",
+            f"the secret {secret.name} is not for {host}:{port}; `understudy secret list` shows for which hosts it is "
+            "(nothing was sent)",
         )
     if not safe:
         raise CallFailed(

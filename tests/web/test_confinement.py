@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from tests.web.served import Served
 from tests.web.test_guestbook import CHROMIUM, needs_browser
-from understudy.web import marks, protocol
+from understudy.web import protocol, security_headers
 from understudy.web.protocol import MAX_HEAD_BYTES
 
 VICTIM = """
@@ -240,9 +240,9 @@ def test_no_other_way_leads_to_another_actor(served: Served, context: BrowserCon
 def test_the_attacker_is_able_where_nothing_holds_it(
     context: BrowserContext, monkeypatch: pytest.MonkeyPatch, way: str, address: str
 ) -> None:
-    """The attack itself: without our marks it works, or the tests above would say nothing."""
-    monkeypatch.setattr(marks, "marked", lambda headers, status: headers)
-    monkeypatch.setattr(protocol, "marked", lambda headers, status: headers)
+    """The attack itself: without our headers it works, or the tests above would say nothing."""
+    monkeypatch.setattr(security_headers, "with_security_headers", lambda headers, status: headers)
+    monkeypatch.setattr(protocol, "with_security_headers", lambda headers, status: headers)
     with Served() as other:
         other.create({"wit": VICTIM}, "victim")
         other.create({"wit": ATTACKER, "attack.js": ATTACK}, "attacker")

@@ -1,4 +1,4 @@
-"""Answers in JSON, and how they are cached: what an id names for ever, what a head shows until it moves."""
+"""Answers in JSON with their caching headers: what an id names never changes; what a head shows is asked for again."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def immutable_headers(id: Id) -> dict[str, str]:
 
 
 def head_headers(tag: object) -> dict[str, str]:
-    """The headers of an answer about a head; `tag` says which: the step, as a rule."""
+    """The headers of an answer that depends on a head; `tag` is its ETag, as a rule the id of the step."""
     return {"ETag": f'"{tag}"', "Cache-Control": UNTIL_IT_MOVES}
 
 
 def has_already(request: Request, headers: Mapping[str, str]) -> bool:
-    """True if the caller says that it holds what has these headers (RFC 9110, `If-None-Match`)."""
+    """True if `If-None-Match` of the request names the ETag in these headers (RFC 9110)."""
     known = ",".join(request.headers.getlist("if-none-match"))
     if not known:
         return False
@@ -41,10 +41,10 @@ def has_already(request: Request, headers: Mapping[str, str]) -> bool:
 
 
 def not_modified(headers: Mapping[str, str]) -> Response:
-    """The answer to a caller that holds it already."""
+    """304: the caller's copy is still good."""
     return Response(status_code=304, headers=headers)
 
 
 def fresh_json(request: Request, value: Any, headers: Mapping[str, str]) -> Response:
-    """The value in JSON, or 304 if the caller holds what has these headers."""
+    """The value in JSON, or 304 if the caller has it already, as its `If-None-Match` says."""
     return not_modified(headers) if has_already(request, headers) else json_answer(value, headers=headers)

@@ -11,13 +11,13 @@ from starlette.middleware import Middleware
 
 from understudy.node.node import Node
 from understudy.objects.ids import ActorId
-from understudy.web.crowd import Crowd
-from understudy.web.errors import Surprises, handlers
+from understudy.web.concurrency import ConcurrencyLimit
+from understudy.web.errors import ErrorMiddleware, handlers
 from understudy.web.face import Limits
 from understudy.web.grants import OPEN, Grant
 from understudy.web.guard import Guard
-from understudy.web.marks import Marks
 from understudy.web.operation import Operation, routes_of
+from understudy.web.security_headers import SecurityHeaders
 from understudy.web.tokens import Tokens
 
 # Files of web/routes; each declares operations. They are looked at in this order, so what is asked most stands first.
@@ -63,9 +63,9 @@ def build_app(
     app = Starlette(
         routes=routes_of(answered),
         middleware=[
-            Middleware(Marks),
-            Middleware(Surprises),
-            Middleware(Crowd, most=limits.requests, most_bytes=limits.bodies_bytes),
+            Middleware(SecurityHeaders),
+            Middleware(ErrorMiddleware),
+            Middleware(ConcurrencyLimit, most=limits.requests, most_bytes=limits.bodies_bytes),
             Middleware(Guard, loopback=loopback, tokens=tokens or Tokens(), anybody=anybody),
         ],
         exception_handlers=handlers(),

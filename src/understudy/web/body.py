@@ -1,4 +1,4 @@
-"""Bodies: read up to a bound, then parsed strictly. Nothing above the bound is ever held."""
+"""Bodies: read up to a bound, then parsed strictly. Never more than the bound is in memory."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from understudy.node.errors import BadRequest, Busy, Rejected, TooLarge
 from understudy.web.errors import HttpProblem
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
-# Of all bodies that are being read or worked at, so of what clients can make a node hold: JSON costs a few times this.
+# Of all bodies under way together, so that clients can't fill the memory: parsed JSON takes a few times its size.
 MAX_BODIES_BYTES: Final = 256 * 1024 * 1024
-QUICK_BYTES: Final = 64 * 1024  # parsed and hashed where they came in; more would hold up the others
+QUICK_BYTES: Final = 64 * 1024  # parsed and hashed on the event loop; more would block it for other requests
 SHARE: Final = "understudy.share"  # where the scope of a request has it
-_SPOOL_BYTES: Final = 8 * 1024 * 1024  # above, what was read waits on disk
+_SPOOL_BYTES: Final = 8 * 1024 * 1024  # a larger body is kept on disk
 
 
 class Bodies:
-    """The bodies in flight: what they hold together has a bound."""
+    """Counts the bytes of all bodies under way, which have a bound together."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -34,18 +34,18 @@ class Bodies:
         return Share(self)
 
     def take(self, size: int) -> None:
-        """Count bytes that came in. Raises Busy if they are more than there is room for."""
+        """Count bytes that came in. Raises Busy if that is more than the bound."""
         if self._held + size > self._most:
             raise Busy(f"the bodies of all requests together have more than {self._most:,} bytes; come again")
         self._held += size
 
     def give_back(self, size: int) -> None:
-        """Bytes that nobody holds any more."""
+        """These bytes are no longer in memory."""
         self._held -= size
 
 
 class Share:
-    """What one request holds of it, until its end."""
+    """The bytes of one request, counted until its end."""
 
     def __init__(self, bodies: Bodies) -> None:
         self._bodies = bodies

@@ -1,7 +1,6 @@
-"""Connections: how many there may be, so that the store always finds a file descriptor.
+"""Connections: their number is limited, so that the store can always open a file.
 
-The law: a client that asks nothing never keeps out one that asks. Where all places are taken, the one that has been
-idle for longest is closed.
+The law: an idle client never keeps out one that asks. At the limit, the connection that was idle for longest is closed.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ _WANTED: Final = MOST + _FOR_THE_STORE + _FOR_OTHERS
 
 
 class Idle(Protocol):
-    """A connection as it is seen from here."""
+    """A connection that can be closed while it is idle."""
 
     def give_way(self) -> None:
-        """Close: somebody else needs the place."""
+        """Close the connection, because another one needs its place."""
 
 
 class Connections:

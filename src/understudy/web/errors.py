@@ -69,8 +69,8 @@ def handlers() -> dict[Any, Handler]:
     }
 
 
-class Surprises:
-    """The outermost layer: an exception that nobody expected becomes a 500 with a number that the log has too."""
+class ErrorMiddleware:
+    """Turns an exception that nothing else handles into a 500 with a number; the log has the traceback under that number."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -89,13 +89,13 @@ class Surprises:
         try:
             await self._app(scope, receive, watch)
         except ClientDisconnect:
-            # It went away before its request was whole. There is nobody to answer, and nothing is wrong.
+            # The client went away before it had sent its whole request. There is nobody to answer, and no error.
             return
         except Exception:
             number = secrets.token_hex(8)
             _log.exception("error %s in %s %s", number, scope["method"], scope["path"])
             if started:
-                # Half an answer can't become a problem document; the broken connection says that it is no whole one.
+                # Part of an answer was sent already. The broken connection tells the client that it is not complete.
                 raise
             detail = f"this is a fault of the server; its log has the details under {number}"
             await problem(500, detail, error=number)(scope, receive, send)

@@ -1,4 +1,4 @@
-"""The face that a request came in by: its node, and its bounds."""
+"""The node that a request is for, and the limits of this web API."""
 
 from __future__ import annotations
 

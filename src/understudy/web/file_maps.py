@@ -1,7 +1,7 @@
 """Files in JSON, as a core or a patch brings them: `{path: "text" or {"base64": "…"} or null}`.
 
-The law: a body of any size and form holds up nobody else. It is parsed on a thread that gives others their turns after
-each value, and what has more values than a core has files is refused as soon as that is seen.
+The law: no body blocks other requests, whatever its size. A large one is parsed on a thread that gives up the interpreter
+lock after each value, and it is refused as soon as it has more values than a core may have files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Blobs as files: whole, or in the byte ranges that were asked for (RFC 9110, section 14), a chunk at a time."""
+"""Blobs as files: whole or in byte ranges (RFC 9110, section 14), read chunk by chunk."""
 
 from __future__ import annotations
 

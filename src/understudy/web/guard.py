@@ -1,9 +1,9 @@
-"""The guard before every request: a node runs code, so no web page may reach it, and no stranger without the token.
+"""The guard checks every request first: a node runs code, so neither web pages nor strangers may reach it.
 
 The law: on loopback only loopback's own names are answered (a page that rebinds its name to 127.0.0.1 is not);
 an Origin must be the host that was asked; what a browser asks for on behalf of another page is answered only if the
 user goes there; what a request may do is what its token says, and without one what everybody may. What
-no other page may do with an answer is said by marks.py.
+no other page may do with an answer is said by security_headers.py.
 """
 
 from __future__ import annotations

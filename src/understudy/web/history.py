@@ -1,4 +1,4 @@
-"""Actors, chains and steps in JSON, as routes and commands give them: what came in, what went out, how it ended."""
+"""Actors, chains and steps in JSON, for routes and commands: what was consumed, what was sent, how the step ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Negotiation: which of the media types that there are the caller takes (RFC 9110, `Accept`)."""
+"""Content negotiation: which of the media types on offer the caller prefers (RFC 9110, `Accept`)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _ranges(accept: str) -> Iterator[tuple[str, float]]:
 
 
 def _quality(ranges: Sequence[tuple[str, float]], media_type: str) -> float:
-    """What the most exact range that fits says; a parameter such as the charset is never a reason to refuse."""
+    """The quality of the most specific range that matches. Parameters such as the charset are ignored."""
     kind = media_type.partition(";")[0].strip().lower()
     for wanted in (kind, f"{kind.partition('/')[0]}/*", "*/*"):
         found = [quality for name, quality in ranges if name == wanted]

@@ -89,8 +89,9 @@ def check_query(request: Request, parameters: Sequence[Parameter[Any]]) -> None:
         if name in names and given.count(name) > 1:
             raise BadRequest(f"the query parameter {name!r} stands there {given.count(name)} times")
         if name not in names and not is_open:
-            there = f"there are {', '.join(names)}" if names else "there are none"
-            raise BadRequest(f"unknown query parameter {name!r}; {there}")
+            there = f"this takes {', '.join(names)}" if names else "this takes none"
+            body = "; what a POST gives beside it is its body" if request.method == "POST" else ""
+            raise BadRequest(f"unknown query parameter {name!r}; {there}{body}")
 
 
 def text(place: Place, name: str, description: str, schema: Json = TEXT) -> Parameter[str | None]:

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from understudy.web.connections import Connections
 from understudy.web.errors import problem
-from understudy.web.marks import marked
+from understudy.web.security_headers import with_security_headers
 
 # The first line with all headers. Nobody's token was looked at yet, so nobody may make us keep more; 128 KiB hold any honest one.
 MAX_HEAD_BYTES: Final = 128 * 1024
@@ -188,7 +188,7 @@ class Protocol(HttpToolsProtocol):
             return
         if self._running is None or self._running.response_complete or not self._running.response_started:
             answer = problem(status, detail, headers={"Connection": "close", **(more or {})})
-            headers = marked(list(answer.raw_headers), status)
+            headers = with_security_headers(list(answer.raw_headers), status)
             lines = [b"HTTP/1.1 %d %s" % (status, _REASONS[status]), *(b"%s: %s" % pair for pair in headers)]
             self.transport.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
         self.transport.close()

@@ -74,7 +74,7 @@ def address_of(opened: socket.socket) -> str:
 
 
 async def serve(app: Starlette, opened: socket.socket, *, most_connections: int | None = None) -> None:
-    """Answer until this task is cancelled; then let what is under way finish, for a while, and return."""
+    """Serve until this task is cancelled; then give open requests GRACE_SECONDS to finish, and return."""
     connections = Connections(most_connections or connections_that_fit())
     config = uvicorn.Config(
         app,

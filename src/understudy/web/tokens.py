@@ -1,4 +1,4 @@
-"""Tokens: whoever shows one may do what it was made for.
+"""Tokens: a request that shows one may do what the token allows.
 
 The first one, which may do everything, stands in the file `token` beside the store, so that the command line finds it.
 Those that `understudy token new` makes are kept as hashes in the folder `tokens`. All of it is for its owner alone.
@@ -109,7 +109,7 @@ class Tokens:
         self._folder = folder
 
     def grant_of(self, shown: bytes) -> Grant | None:
-        """What whoever shows this may do, None if it is no token. Takes the same time for each. Raises BadTokens."""
+        """What this text allows, None if it is no token. Compares in constant time. Raises BadTokens."""
         digest = _digest(shown)
         if self._first is not None and hmac.compare_digest(digest, self._first):
             return Grant(EVERYTHING.scopes, by_token=True)

@@ -1,7 +1,7 @@
 """Blocks by their ids, so that anybody's client can fetch what a node holds and check every hash.
 
-After the IPFS trustless gateway: <https://specs.ipfs.tech/http-gateways/trustless-gateway/>. The law: what this answers
-depends on the id alone, comes out of this node's own store, and is never made of anything.
+After the IPFS trustless gateway: <https://specs.ipfs.tech/http-gateways/trustless-gateway/>. The law: an answer
+depends on the id alone, and is read from this node's own store; nothing is fetched from elsewhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Messages: the body is the content, as it is; the answer comes once the step that consumed it is durable."""
+"""Messages: the body is the content. The answer is sent once the step that consumed it is durable."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def content_view(reader: Reader, content: ids.Id) -> Any:
         return {"/": str(content)}
     data = reader.blob(content)
     try:
-        # Checked and not built, which would take ten times as long.
+        # Only checked: to build the values would take ten times as long.
         data.decode()
         msgspec.json.decode(data, type=msgspec.Raw)
         # As it is: a number of twenty digits would not survive being read and written again.

@@ -1,7 +1,7 @@
-"""Marks: the headers that every answer has, also one that was made outside of the application.
+"""Security headers: what every answer has, also one that was made outside of the application.
 
-The law: an answer is no page unless it says so. A document of this origin without a policy of its own would lend its
-powers to any page that frames or opens it, since its scripts are then bound by no policy at all.
+The law: an answer is no page unless it says so. A page that frames or opens a document of the same origin can act through
+it, and a document without a policy of its own is bound by none. So every answer gets a policy.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ _ALWAYS: Final[Headers] = [
 _NOT_MODIFIED: Final = 304
 
 
-def marked(headers: Headers, status: int) -> Headers:
-    """The headers with those that every answer has."""
+def with_security_headers(headers: Headers, status: int) -> Headers:
+    """The headers of an answer, and those that every answer has."""
     # A 304 has no document; a browser that takes its headers for those of the page that it holds would lose the page's own.
     if status == _NOT_MODIFIED or any(name.lower() == POLICY for name, _ in headers):
         return [*headers, *_ALWAYS]
     return [*headers, *_ALWAYS, (POLICY, NO_PAGE)]
 
 
-class Marks:
-    """The outermost layer: nothing that answers stands before it."""
+class SecurityHeaders:
+    """The outermost middleware: it sees every answer of the application."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_marked(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = marked(list(message["headers"]), message["status"])
+                message["headers"] = with_security_headers(list(message["headers"]), message["status"])
             await send(message)
 
-        await self._app(scope, receive, send_marked)
+        await self._app(scope, receive, send_with_headers)

@@ -1,4 +1,4 @@
-"""The crowd: how many requests are under way at once, and what their bodies hold. Who comes when it is full comes again."""
+"""The concurrency limit: how many requests a node works on at once, and how many bytes their bodies hold together."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from understudy.web.errors import problem
 RETRY_AFTER_SECONDS: Final = 1
 
 
-class Crowd:
-    """Lets `most` requests in at a time, and answers 503 to the others at once, without reading what they send."""
+class ConcurrencyLimit:
+    """Middleware. Above `most` requests at a time, the others are answered 503 at once, and their bodies are not read."""
 
     def __init__(self, app: ASGIApp, *, most: int, most_bytes: int) -> None:
         self._app = app

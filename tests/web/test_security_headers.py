@@ -9,7 +9,7 @@ import pytest
 from tests.web.conftest import Face, problem_of
 from tests.web.test_confinement import VICTIM
 from understudy.node.node import Node
-from understudy.web.marks import NO_PAGE
+from understudy.web.security_headers import NO_PAGE
 
 
 @pytest.mark.parametrize(

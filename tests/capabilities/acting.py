@@ -14,7 +14,7 @@ from tests.node.stage import everything
 from understudy.capabilities.http_grants import Grants, HttpPart
 from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.verdict import Verdict
-from understudy.node.intake.reception import Answer
+from understudy.node.intake.answers import Answer
 from understudy.objects.ids import ActorId
 from understudy.objects.journal import Entry, read_journal
 

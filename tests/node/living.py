@@ -12,7 +12,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 from tests.node.stage import PATIENCE, WIT, ClogStore
-from understudy.node.intake.reception import Answer
+from understudy.node.intake.answers import Answer
 from understudy.node.node import Created, Node
 from understudy.node.running.runner import Runner
 from understudy.objects.ids import ActorId, MessageId, StepId

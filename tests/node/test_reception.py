@@ -8,7 +8,9 @@ import msgspec
 import pytest
 
 from understudy.node.errors import NodeFailed
-from understudy.node.intake.reception import Found, Reception, Sending
+from understudy.node.intake.answers import Found
+from understudy.node.intake.reception import Reception
+from understudy.node.intake.sending import Sending
 from understudy.node.running.committer import Committer
 from understudy.node.running.done import Done
 from understudy.node.running.events import Tag

@@ -14,7 +14,7 @@ from tests.node.stage import PATIENCE
 from understudy.engines.python.names import PREFIX
 from understudy.engines.python.program import PythonProgram
 from understudy.node.errors import Rejected
-from understudy.node.intake.reception import Answer
+from understudy.node.intake.answers import Answer
 from understudy.objects.ids import ActorId, MessageId, StepId
 from understudy.objects.mailbox import UPDATE
 from understudy.objects.step import Step

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from understudy.actors.contract import Capability, Delivery, LiveEngine, ReadsState, StateCheck
+from understudy.actors.contract import Capability, LiveEngine, ReadsState, StateCheck
 from understudy.actors.errors import HostFailed, Retry, WitError
 from understudy.actors.query import NO_CONTEXT, Blob, QueryRequest, Result
 from understudy.capabilities.effect import EffectCapability
@@ -38,9 +38,11 @@ from understudy.node.asking.queries import QUERY_SECONDS, Queried, Queries
 from understudy.node.asking.watch import QueryWatch
 from understudy.node.errors import BadRequest, Busy, Conflict, Held, NodeFailed, NotFound, Rejected
 from understudy.node.holds import HELD, MAX_REASON, PAUSED, SUSPECT, Hold, Holds, Kind, read_holds
+from understudy.node.intake.answers import Answer, Found, find_answer
 from understudy.node.intake.core_checks import CoreChecks
 from understudy.node.intake.cores import rejected, stage_core, stage_patch
-from understudy.node.intake.reception import Answer, Expected, Found, Reception, Sending, answer_of, made_by
+from understudy.node.intake.reception import Reception
+from understudy.node.intake.sending import Expected, Sending
 from understudy.node.looking.feed import Event, Feed
 from understudy.node.looking.look import Look, read_meta
 from understudy.node.looking.lookup import READY, ActorInfo, Page, Pending, Unborn
@@ -624,16 +626,7 @@ class Node(Look):
         return replace(sending, expected=expected, moves=[Move(head_ref(actor), head, head)])
 
     def _find(self, actor: ActorId, id: MessageId) -> Found | None:
-        message = self.reader.message(id)
-        step_id = self.lookup.step_of(actor, message)
-        if step_id is None:
-            return None
-        step = self.reader.step(step_id)
-        sent = self._sent(step)
-        return Found(answer_of(id, message, step_id, step.outcome, sent), made_by(sent))
-
-    def _sent(self, step: Step) -> list[Delivery]:
-        return [Delivery(id, self.reader.message(id)) for id in step.sent]
+        return find_answer(self.lookup, self.reader, actor, id)
 
     def _check_new(self, staging: Staging, core: TreeId) -> None:
         with self._checks.running(core):

@@ -13,7 +13,8 @@ from understudy.actors.contract import Capability, LiveEngine, StepResult
 from understudy.engines.python.engine import PythonEngine
 from understudy.kernel.advance import Plan
 from understudy.node.holds import Holds
-from understudy.node.intake.reception import Reception, Sending
+from understudy.node.intake.reception import Reception
+from understudy.node.intake.sending import Sending
 from understudy.node.looking.lookup import Lookup
 from understudy.node.running.committer import MAX_BATCH, MAX_QUEUED, Committer
 from understudy.node.running.delays import Delays

@@ -6,12 +6,10 @@ The laws: a message is acknowledged only once it is durable; the same idempotenc
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -19,15 +17,15 @@ from understudy.actors.contract import Delivery
 from understudy.kernel.accept import accept
 from understudy.kernel.seal import Sealed
 from understudy.node.errors import Busy, Conflict, KeyReused, NodeFailed
+from understudy.node.intake.answers import Answer, Found, answer_of, made_by
+from understudy.node.intake.sending import Sending
+from understudy.node.intake.waiters import Waiter, tell
 from understudy.node.running.committer import MAX_QUEUED, Committer
 from understudy.node.running.done import Done
 from understudy.node.running.events import Tag
-from understudy.objects.codec import Block
-from understudy.objects.ids import ActorId, Id, MessageId, StepId
+from understudy.objects.ids import ActorId, Id, MessageId
 from understudy.objects.mailbox import Cursor, mailbox_key
-from understudy.objects.message import Message, is_genesis
-from understudy.objects.names import actor_of, check_text, is_outside
-from understudy.objects.step import Outcome
+from understudy.objects.names import check_text, is_outside
 from understudy.store.errors import StoreError
 from understudy.store.keys import HEADS, head_ref, idempotency_row, outside_row, read_cursor_value
 from understudy.store.port import Backend, Move, Unit
@@ -39,68 +37,6 @@ MAX_RECENT: Final = 4096  # answers kept for callers that ask a little later
 MAX_KEY_BYTES: Final = 255
 
 
-class Reply(Struct, frozen=True):
-    """A message that a step sent back to an outside caller."""
-
-    type: str
-    content: Id
-
-
-class Answer(Struct, frozen=True, kw_only=True):
-    """What became of a message: the durable step that consumed it, its outcome (None: ok), and the replies."""
-
-    head: StepId
-    step: StepId
-    outcome: Outcome | None
-    replies: Sequence[Reply]
-
-
-class Found(NamedTuple):
-    """An answer that is in the store, and the actors that its step made."""
-
-    answer: Answer
-    made: list[ActorId]
-
-
-class Expected(NamedTuple):
-    """The head at which a message is to be handled, and the last message of its conversation that was consumed there.
-
-    The message is stored only if, in the moment in which that becomes durable, the head is still this one, and no
-    message of the same conversation waits before it. So of several that expect one head, one is taken.
-    """
-
-    head: StepId
-    consumed: Cursor | None
-
-
-class Sending(Struct, frozen=True, kw_only=True):
-    """A message from outside that has no place in its conversation yet.
-
-    `blocks` are its content; `moves` must succeed for it to be stored.
-    """
-
-    to: str
-    sender: str
-    type: str
-    content: Id
-    blocks: Sequence[Block]
-    lane: str
-    headers: Mapping[str, str] | None = None
-    idempotency_key: str | None = None
-    moves: Sequence[Move] = ()
-    expected: Expected | None = None
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """The conversation: who sends, and the key in its outbox."""
-        return self.sender, mailbox_key(self.to, self.lane)
-
-    def digest(self) -> bytes:
-        """What tells this request from others under the same idempotency key."""
-        headers = sorted((self.headers or {}).items())
-        return sha256(f"{self.to}\n{self.lane}\n{self.type}\n{self.content}\n{headers}".encode()).digest()
-
-
 class Reception:
     """Accepts messages and keeps who waits for what. Its methods may be called on any event loop."""
 
@@ -110,11 +46,11 @@ class Reception:
         self._lock = threading.Lock()
         self._cursors: OrderedDict[tuple[str, str], Cursor] = OrderedDict()
         self._keys: dict[bytes, tuple[MessageId, bytes]] = {}
-        self._accepting: dict[MessageId, list[_Waiter]] = {}
-        self._answering: dict[MessageId, list[_Waiter]] = {}
+        self._accepting: dict[MessageId, list[Waiter]] = {}
+        self._answering: dict[MessageId, list[Waiter]] = {}
         self._recent: OrderedDict[MessageId, Answer] = OrderedDict()
         # Who waits for a place in a conversation, first come first served. While one has its turn, nobody else takes a place.
-        self._held: dict[tuple[str, str], deque[_Waiter]] = {}
+        self._held: dict[tuple[str, str], deque[Waiter]] = {}
         self._entered: list[tuple[Delivery, Unit]] = []  # what has its place and is not handed to the committer yet
         self._failure: NodeFailed | None = None
         self._unborn: dict[ActorId, list[_HeldBack]] = {}
@@ -138,7 +74,7 @@ class Reception:
         """
         if seconds == 0:
             return await self.accept(sending), None
-        waiter = _Waiter(asyncio.get_running_loop())
+        waiter = Waiter(asyncio.get_running_loop())
         entered = await self._enter(sending, answer=waiter)
         id = entered.id
         try:
@@ -156,7 +92,7 @@ class Reception:
 
     async def answer(self, message: MessageId, *, find: Callable[[], Found | None]) -> Answer:
         """Wait for the durable step that consumes the message. `find` looks for it in the store."""
-        waiter = _Waiter(asyncio.get_running_loop())
+        waiter = Waiter(asyncio.get_running_loop())
         with self._lock:
             recent = self._recent.get(message)
             if recent is not None:
@@ -175,7 +111,7 @@ class Reception:
 
     def on_durable(self, done: Sequence[Done[Tag]]) -> None:
         """Tell those who wait. On the scheduler's thread."""
-        told: list[tuple[_Waiter, object]] = []
+        told: list[tuple[Waiter, object]] = []
         with self._lock:
             for tag, unit, receipt in done:
                 if isinstance(tag, Sealed):
@@ -185,12 +121,12 @@ class Reception:
                     result = tag.id if receipt.conflict is None else _conflict(receipt.conflict, receipt.found)
                     told += [(waiter, result) for waiter in self._accepting.pop(tag.id, ())]
                     if unit.moves:
-                        # Not for one that came before it: what could still fail would have somebody follow it.
+                        # Only now: while the unit may still fail its compare-and-set, nothing may follow its message.
                         self._pass_turn(_place(tag))
                     if receipt.conflict is not None:
                         told += [(waiter, result) for waiter in self._answering.pop(tag.id, ())]
                     self._forget_keys(tag, unit, failed=receipt.conflict is not None)
-        _tell(told)
+        tell(told)
 
     def fail(self, error: BaseException) -> None:
         """The node works no more: everybody who waits hears it, and everybody who comes after."""
@@ -201,7 +137,7 @@ class Reception:
             waiters = [waiter for table in tables for some in table.values() for waiter in some]
             for table in tables:
                 table.clear()
-        _tell([(waiter, problem) for waiter in waiters])
+        tell([(waiter, problem) for waiter in waiters])
 
     def _check_alive(self) -> None:
         if self._failure is not None:
@@ -214,7 +150,7 @@ class Reception:
         value = self._backend.row(row)
         return None if value is None else (MessageId(Id(value[:36])), value[36:])
 
-    async def _enter(self, sending: Sending, *, answer: _Waiter | None = None) -> _Entered:
+    async def _enter(self, sending: Sending, *, answer: Waiter | None = None) -> _Entered:
         """Give a message its place, unless its key was used before. With `answer`, that hears of a new one's answer alone."""
         loop = asyncio.get_running_loop()
         key, request = sending.idempotency_key, sending.digest()
@@ -222,7 +158,7 @@ class Reception:
             check_text(key, what="idempotency key", most=MAX_KEY_BYTES)
         place, has_turn = sending.place, False
         while True:
-            waiter = _Waiter(loop)
+            waiter = Waiter(loop)
             with self._lock:
                 held = self._held.get(place)
                 if held is None or has_turn:
@@ -238,7 +174,7 @@ class Reception:
         return entered
 
     def _enter_now(
-        self, sending: Sending, request: bytes, waiter: _Waiter, answer: _Waiter | None, *, has_turn: bool
+        self, sending: Sending, request: bytes, waiter: Waiter, answer: Waiter | None, *, has_turn: bool
     ) -> _Entered:
         """Give a message its place. Who had a turn passes it on, unless what it sent may still fail."""
         keeps_turn = False
@@ -258,7 +194,7 @@ class Reception:
             if has_turn and not keeps_turn:
                 self._pass_turn(sending.place)
 
-    async def _wait_for_turn(self, place: tuple[str, str], waiter: _Waiter) -> None:
+    async def _wait_for_turn(self, place: tuple[str, str], waiter: Waiter) -> None:
         try:
             await waiter.future
         except BaseException:
@@ -275,13 +211,11 @@ class Reception:
         """The next one that waits for a place in a conversation has its turn; without one, the conversation is free."""
         held = self._held.get(place)
         if held:
-            _tell([(held.popleft(), None)])
+            tell([(held.popleft(), None)])
         else:
             self._held.pop(place, None)
 
-    def _enter_again(
-        self, known: tuple[MessageId, bytes], request: bytes, key: str | None, waiter: _Waiter
-    ) -> _Entered:
+    def _enter_again(self, known: tuple[MessageId, bytes], request: bytes, key: str | None, waiter: Waiter) -> _Entered:
         id, before = known
         if before != request:
             raise KeyReused(f"the idempotency key {key!r} was used before, for another request")
@@ -323,7 +257,7 @@ class Reception:
         return delivery.id
 
     def _hand_in(self) -> None:
-        told: list[tuple[_Waiter, object]] = []
+        told: list[tuple[Waiter, object]] = []
         with self._lock:
             entered, self._entered = self._entered, []
             try:
@@ -337,11 +271,11 @@ class Reception:
                     waiters = [*self._accepting.pop(delivery.id, ()), *self._answering.pop(delivery.id, ())]
                     waiters += self._held.pop(_place(delivery), ())
                     told += [(waiter, problem) for waiter in waiters]
-        _tell(told)
+        tell(told)
 
     async def _acceptance_of(self, id: MessageId) -> None:
         """Wait until a message is durable."""
-        waiter = _Waiter(asyncio.get_running_loop())
+        waiter = Waiter(asyncio.get_running_loop())
         with self._lock:
             self._check_alive()
             waiters = self._accepting.get(id)
@@ -350,7 +284,7 @@ class Reception:
             waiters.append(waiter)
         await waiter.future
 
-    def _stop_waiting(self, message: MessageId, waiter: _Waiter) -> None:
+    def _stop_waiting(self, message: MessageId, waiter: Waiter) -> None:
         with self._lock:
             waiters = self._answering.get(message, [])
             if waiter in waiters:
@@ -381,7 +315,7 @@ class Reception:
         if failed:
             self._cursors.pop(_place(accepted), None)
 
-    def _answer_all(self, sealed: Sealed, told: list[tuple[_Waiter, object]]) -> None:
+    def _answer_all(self, sealed: Sealed, told: list[tuple[Waiter, object]]) -> None:
         if sealed.step.height == 0:
             for held_back in self._unborn.pop(sealed.actor.id, ()):
                 self._answer(held_back, told)
@@ -391,7 +325,7 @@ class Reception:
             answer = answer_of(delivery.id, delivery.message, sealed.id, sealed.step.outcome, sealed.sent)
             self._answer(_HeldBack(delivery.id, answer, list(made)), told)
 
-    def _answer(self, held_back: _HeldBack, told: list[tuple[_Waiter, object]]) -> None:
+    def _answer(self, held_back: _HeldBack, told: list[tuple[Waiter, object]]) -> None:
         """Tell an answer, once the actors live that its step made: whoever reads their ids in it may ask them at once."""
         if self._hold_back(held_back):
             return
@@ -400,28 +334,6 @@ class Reception:
         if len(self._recent) > MAX_RECENT:
             self._recent.popitem(last=False)
         told += [(waiter, answer) for waiter in self._answering.pop(id, ())]
-
-
-def made_by(sent: Sequence[Delivery]) -> list[ActorId]:
-    """The actors that these messages make."""
-    return [actor_of(delivery.message.to) for delivery in sent if is_genesis(delivery.message)]
-
-
-def answer_of(
-    id: MessageId,
-    message: Message,
-    step: StepId,
-    outcome: Outcome | None,
-    sent: Sequence[Delivery],
-) -> Answer:
-    """The answer that a step gives to one of the messages it consumed."""
-    text = str(id)
-    replies = [
-        Reply(reply.type, reply.content)
-        for reply in (delivery.message for delivery in sent)
-        if reply.to == message.sender and (reply.re is None or reply.re == text)
-    ]
-    return Answer(head=step, step=step, outcome=outcome, replies=replies)
 
 
 class _HeldBack(NamedTuple):
@@ -436,44 +348,14 @@ class _Entered(Struct, frozen=True):
     """A message that has its place; `accepted` hears when it is durable, and is None if it is. `is_new`: not sent before."""
 
     id: MessageId
-    accepted: _Waiter | None
+    accepted: Waiter | None
     is_new: bool
-
-
-class _Waiter:
-    """One coroutine that waits, on whichever loop it runs."""
-
-    __slots__ = ("future", "loop")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.future: asyncio.Future[Any] = loop.create_future()
 
 
 def _place(delivery: Delivery) -> tuple[str, str]:
     """The conversation of a message: who sends, and the key in its outbox."""
     message = delivery.message
     return message.sender, mailbox_key(message.to, message.lane)
-
-
-def _tell(told: Sequence[tuple[_Waiter, object]]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiter, object]]] = {}
-    for waiter, result in told:
-        by_loop.setdefault(waiter.loop, []).append((waiter, result))
-    for loop, waiting in by_loop.items():
-        # A loop that was closed meanwhile has nobody who waits.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_set_all, waiting)
-
-
-def _set_all(told: Sequence[tuple[_Waiter, object]]) -> None:
-    for waiter, result in told:
-        if waiter.future.done():
-            continue
-        if isinstance(result, BaseException):
-            waiter.future.set_exception(result)
-        else:
-            waiter.future.set_result(result)
 
 
 def _conflict(move: Move, found: bytes | None) -> Conflict:

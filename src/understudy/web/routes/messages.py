@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from understudy.node.errors import Conflict, Rejected
-from understudy.node.intake.reception import MAX_KEY_BYTES, Answer, Reply
+from understudy.node.intake.answers import Answer, Reply
+from understudy.node.intake.reception import MAX_KEY_BYTES
 from understudy.node.node import Node
 from understudy.objects import ids
 from understudy.objects.errors import BadId, WrongKind

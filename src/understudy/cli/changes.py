@@ -12,8 +12,9 @@ from typing import Final
 from msgspec import Struct
 
 from understudy.cli.lines import compare_lines
+from understudy.node.intake.composing import LOCAL
 from understudy.node.intake.cores import MAX_FILES
-from understudy.node.node import LOCAL, Node
+from understudy.node.node import Node
 from understudy.objects import ids
 from understudy.objects.blob import blob_id
 from understudy.objects.ids import ActorId, Id, MessageId

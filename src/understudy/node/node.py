@@ -12,10 +12,9 @@ from itertools import islice
 from typing import Final, TypeVar
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from understudy.actors.contract import Capability, LiveEngine, ReadsState, StateCheck
-from understudy.actors.errors import HostFailed, Retry, WitError
+from understudy.actors.contract import Capability, LiveEngine, StateCheck
+from understudy.actors.errors import Retry, WitError
 from understudy.actors.query import NO_CONTEXT, Blob, QueryRequest, Result
 from understudy.capabilities.effect import EffectCapability
 from understudy.capabilities.http import HttpCapability
@@ -24,28 +23,26 @@ from understudy.capabilities.names import NamesCapability
 from understudy.capabilities.query import QueryCapability
 from understudy.capabilities.secrets import Secrets
 from understudy.capabilities.verify import VerifyCapability
-from understudy.engines.python.engine import PythonEngine
-from understudy.engines.wasm.cache import default_folder
-from understudy.engines.wasm.engine import WasmEngine
-from understudy.engines.wasm.machine import default_machine
 from understudy.judging.verification import Target, verify_targets
-from understudy.kernel.advance import WIT
-from understudy.kernel.core import check_core, engine_of, runtime_of
 from understudy.kernel.policy import read_policy
 from understudy.kernel.seal import Sealed
 from understudy.kernel.verdict import Verdict
 from understudy.node.asking.queries import QUERY_SECONDS, Queried, Queries
 from understudy.node.asking.watch import QueryWatch
-from understudy.node.errors import BadRequest, Busy, Conflict, Held, NodeFailed, NotFound, Rejected
-from understudy.node.holds import HELD, MAX_REASON, PAUSED, SUSPECT, Hold, Holds, Kind, read_holds
+from understudy.node.engines import default_engines
+from understudy.node.errors import Busy, Held, NodeFailed
+from understudy.node.hold_rules import HoldRules
+from understudy.node.holds import Holds, read_holds
 from understudy.node.intake.answers import Answer, Found, find_answer
+from understudy.node.intake.composing import LOCAL, Composer
 from understudy.node.intake.core_checks import CoreChecks
-from understudy.node.intake.cores import rejected, stage_core, stage_patch
+from understudy.node.intake.cores import stage_core
 from understudy.node.intake.reception import Reception
-from understudy.node.intake.sending import Expected, Sending
+from understudy.node.intake.sending import Sending
 from understudy.node.looking.feed import Event, Feed
 from understudy.node.looking.look import Look, read_meta
 from understudy.node.looking.lookup import READY, ActorInfo, Page, Pending, Unborn
+from understudy.node.naming import Naming
 from understudy.node.running.done import Done
 from understudy.node.running.events import Tag
 from understudy.node.running.forks import guard_forks
@@ -53,24 +50,17 @@ from understudy.node.running.impurity import Impure, ImpurityWatch
 from understudy.node.running.marks import Marks
 from understudy.node.running.runner import Runner
 from understudy.node.running.scheduler import MAX_AHEAD
-from understudy.node.running.suspicion import suspect
 from understudy.objects.codec import Block
-from understudy.objects.errors import ObjectError, WrongKind
-from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
-from understudy.objects.mailbox import QUEUE, UPDATE, mailbox_key
+from understudy.objects.ids import ActorId, MessageId, StepId, TreeId
+from understudy.objects.mailbox import QUEUE
 from understudy.objects.message import GENESIS
-from understudy.objects.names import OPERATOR, check_name, is_outside
 from understudy.objects.step import NOOP, Step
-from understudy.store.errors import Missing
-from understudy.store.keys import head_ref, name_ref
-from understudy.store.maps import mailbox_get, patch_tree
+from understudy.store.keys import name_ref
 from understudy.store.open import open_store, store_folder
-from understudy.store.port import Backend, Move, Receipt, Unit
+from understudy.store.port import Backend, Move
 from understudy.store.reader import Staging
 from understudy.store.verified import InFlight
 from understudy.version import VERSION
-
-LOCAL: Final = "local"  # the caller of all that comes through loopback or the command line
 
 _LIKE_AN_ID: Final = re.compile(r"baf[yk]rei[a-z2-7]{0,52}\Z")
 QUICK_BYTES: Final = 1024 * 1024  # of a message that is hashed where it came in; more would hold up the others
@@ -117,15 +107,18 @@ class Node(Look):
         self.store_url = store_url
         self.failure: BaseException | None = None
         self._failed: Future[None] = Future()
-        self._engines = engines or _default_engines()
+        self._engines = engines or default_engines()
         self._modules = modules
         self._paths = paths
         self._feed = Feed(backend, self.reader, self.lookup)
         self._holds = Holds(backend)
+        clock = clock or (lambda: time.time_ns() // 1000)
+        self._hold_rules = HoldRules(self._holds, self.lookup, clock)
         self._marks = Marks()
-        self._checks = CoreChecks(self._holds, self._marks)
+        self._checks = CoreChecks(self._engines, self.reader, self._holds, self._marks)
         self._queries = Queries(self.lookup, self.reader, self._engines, QueryWatch(self._holds, self._marks))
-        self._reserved: set[str] = set()
+        self._naming = Naming(backend, self.lookup.names, self._hold_rules.is_held_unborn)
+        self._composer = Composer(self.name, self.lookup, self.reader)
         self._effects = EffectCapability()
         self._http = HttpCapability(
             http,
@@ -147,7 +140,7 @@ class Node(Look):
             engines=self._engines,
             capabilities=offered,
             secret=read_meta(backend, "secret"),
-            clock=clock or (lambda: time.time_ns() // 1000),
+            clock=clock,
             on_durable=self._on_durable,
             on_failure=self._on_failure,
             run_ahead=run_ahead,
@@ -155,10 +148,8 @@ class Node(Look):
             marks=self._marks,
             watch=ImpurityWatch(impure),
         )
-        self._clock = clock or (lambda: time.time_ns() // 1000)
         self._reception = Reception(backend, self._runner.committer)
         self._live = False
-        self._only_updates = False
         self._tell_failure: Callable[[StepId, Step], None] | None = None
 
     @classmethod
@@ -183,14 +174,14 @@ class Node(Look):
         must come before the messages that its update cures.
         """
         guard_forks()
-        self._only_updates = only_updates
-        await asyncio.to_thread(self._find_suspects)
+        self._hold_rules.only_updates = only_updates
+        await asyncio.to_thread(self._hold_rules.find_suspects, self.store_url, self._marks)
         await asyncio.to_thread(lambda: self._runner.start(only_updates=only_updates))
         self._live = True
 
     def let_all_step(self) -> None:
         """End what `start(only_updates=True)` began."""
-        self._only_updates = False
+        self._hold_rules.only_updates = False
         self._runner.let_all_step()
 
     async def stop(self) -> None:
@@ -290,23 +281,23 @@ class Node(Look):
         """An actor whose core is a tree of these blocks. Raises Rejected, Conflict, BadName; Held if its birth ended the process."""
         actor = ActorId(core)
         # Before its code is looked at: that runs it.
-        self._refuse_held(actor)
+        self._hold_rules.refuse_held(actor)
         staging = Staging(self.reader)
         for block in blocks:
             staging.put(block)
-        await asyncio.to_thread(self._check_new, staging, core)
+        await asyncio.to_thread(self._checks.check_new, staging, core)
         if name is not None:
-            self._check_name(name, actor)
+            self._naming.check(name, actor)
         if self.lookup.head(actor) is not None:
             if name is not None and self.lookup.names.actor_of(name) is None:
                 await self.set_name(name, actor, expected=None)
             return Created(id=actor, name=name or self.lookup.names.name_of(actor), head=self.actor(actor).head)
-        with _Reservation(self._reserved, name):
+        with self._naming.reserved(name):
             before = None if name is None else self.lookup.names.actor_of(name)
             moves = [Move(name_ref(name), before, actor)] if name and before != actor else []
             sending = Sending(
                 to=str(actor),
-                sender=self._party(caller),
+                sender=self._composer.party(caller),
                 type=GENESIS,
                 content=core,
                 blocks=blocks,
@@ -329,7 +320,10 @@ class Node(Look):
         caller: str = LOCAL,
     ) -> MessageId:
         """Send a message; returns when it is durable. Raises NotFound, BadName, KeyReused, Busy, NodeFailed."""
-        return await self._reception.accept(self._message(actor, content, type, lane, headers, idempotency_key, caller))
+        self._check_alive()
+        return await self._reception.accept(
+            self._composer.message(actor, content, type, lane, headers, idempotency_key, caller)
+        )
 
     async def tell(
         self,
@@ -349,14 +343,15 @@ class Node(Look):
         With `head`, only while that is the actor's head and no message of the same conversation waits: see `Expected`.
         Raises as `send` does, and Conflict. Costs less than `send` and `answer`.
         """
+        self._check_alive()
         if len(content) > QUICK_BYTES:
             sending = await asyncio.to_thread(
-                self._message, actor, content, type, lane, headers, idempotency_key, caller
+                self._composer.message, actor, content, type, lane, headers, idempotency_key, caller
             )
         else:
-            sending = self._message(actor, content, type, lane, headers, idempotency_key, caller)
+            sending = self._composer.message(actor, content, type, lane, headers, idempotency_key, caller)
         if head is not None:
-            sending = self._expecting(sending, actor, head)
+            sending = self._composer.expecting(sending, actor, head)
         return await self._reception.deliver(sending, find=lambda id: self._find(actor, id), seconds=timeout)
 
     async def patch(
@@ -368,7 +363,8 @@ class Node(Look):
         caller: str = LOCAL,
     ) -> MessageId:
         """Send an update message; returns when it is durable. Raises Rejected for a patch that can't be."""
-        return await self._reception.accept(self._update(actor, patch, idempotency_key, caller))
+        self._check_alive()
+        return await self._reception.accept(self._composer.update(actor, patch, idempotency_key, caller))
 
     async def tell_patch(
         self,
@@ -381,9 +377,10 @@ class Node(Look):
         timeout: float | None = None,
     ) -> tuple[MessageId, Answer | None]:
         """Send an update message and wait for its answer, as `tell` does. Raises as `patch` does, and Conflict."""
-        sending = await asyncio.to_thread(self._update, actor, patch, idempotency_key, caller)
+        self._check_alive()
+        sending = await asyncio.to_thread(self._composer.update, actor, patch, idempotency_key, caller)
         if head is not None:
-            sending = self._expecting(sending, actor, head)
+            sending = self._composer.expecting(sending, actor, head)
         return await self._reception.deliver(sending, find=lambda id: self._find(actor, id), seconds=timeout)
 
     async def check_update(self, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> StateCheck:
@@ -391,7 +388,11 @@ class Node(Look):
 
         Nothing is sent. Raises Rejected if the code can't be loaded, NotFound.
         """
-        return await asyncio.to_thread(self._check_update, actor, patches)
+
+        def check() -> StateCheck:
+            return self._checks.check_update(self.reader.step(self.lookup.actor(actor).head).core, patches)
+
+        return await asyncio.to_thread(check)
 
     def watch_failures(self, tell: Callable[[StepId, Step], None]) -> None:
         """Hear of every durable step with an outcome that is neither ok nor noop. `tell` must be quick, from any thread."""
@@ -416,12 +417,8 @@ class Node(Look):
 
     async def pause(self, actor: ActorId, *, reason: str = "") -> ActorInfo:
         """Let an actor take nothing but updates until it is resumed, restarts included. Raises NotFound, Rejected."""
-        if len(reason) > MAX_REASON:
-            raise Rejected(f"the reason has {len(reason):,} characters; at most {MAX_REASON:,} are allowed")
         self.lookup.actor(actor)
-        text = f"an operator paused it{': ' if reason else ''}{reason}; resume it to let it go on"
-        hold = Hold(state=PAUSED, reason=text, since=self._clock())
-        await asyncio.to_thread(self._holds.put, {(actor, Kind.PAUSE): hold})
+        await asyncio.to_thread(self._hold_rules.pause, actor, reason)
         if self._live:
             self._runner.holds_changed(actor)
         return self.lookup.actor(actor)
@@ -432,7 +429,9 @@ class Node(Look):
         An actor that was never born is born then; on a node that takes only updates, it is left to the next one.
         """
         before = self.lookup.expected(actor)
-        await asyncio.to_thread(self._remove_holds, actor)
+        if not self._live:
+            await asyncio.to_thread(self._holds.load)
+        await asyncio.to_thread(self._hold_rules.release, actor)
         if self._live:
             self._runner.holds_changed(actor)
         if self.lookup.head(actor) is None and not self.lookup.is_expected(actor):
@@ -442,10 +441,7 @@ class Node(Look):
 
     async def set_name(self, name: str, actor: ActorId | None, *, expected: ActorId | None) -> None:
         """Move a name by compare-and-set; None removes it, or says that it is new. Raises Conflict, BadName."""
-        _check_actor_name(name)
-        receipt = await asyncio.to_thread(self._move_name, Move(name_ref(name), expected, actor))
-        if receipt.conflict is not None:
-            raise Conflict(f"the name {name!r} is taken by {Id(receipt.found) if receipt.found else 'nobody any more'}")
+        await asyncio.to_thread(lambda: self._naming.move(name, actor, expected=expected))
 
     async def verify(
         self,
@@ -467,51 +463,6 @@ class Node(Look):
             modules=self._modules,
             paths=self._paths,
         )
-
-    # What is between here and the parts.
-
-    def _find_suspects(self) -> None:
-        """Who may have ended the last process on this store."""
-        self._holds.load()
-        folder = store_folder(self.store_url)
-        if folder is None:
-            return
-        try:
-            left = self._marks.keep_in(folder)
-        except OSError as error:
-            # The node can do without: only who ends the process would stay unknown.
-            _log.warning("what runs can't be noted in %s: %s", folder, error)
-            return
-        found = suspect(
-            left, self._holds.known, now=self._clock(), is_born=lambda actor: self.lookup.head(actor) is not None
-        )
-        self._holds.put(found)
-        for (actor, _), hold in found.items():
-            level = logging.ERROR if hold.state == HELD else logging.WARNING
-            _log.log(level, "actor %s (%s): %s", self.lookup.names.name_of(actor) or "no name", actor, hold.reason)
-
-    def _remove_holds(self, actor: ActorId) -> None:
-        if not self._live:
-            self._holds.load()
-        if self._only_updates and self._is_held_unborn(actor):
-            # Births are let through here, and this one may end a process that was not started to run it.
-            text = "it is born once more, alone, when a node serves the store"
-            hold = Hold(state=SUSPECT, reason=text, since=self._clock(), messages=1)
-            self._holds.put({(actor, Kind.STEPS): hold})
-        else:
-            self._holds.remove(actor, Kind)
-
-    def _is_held_unborn(self, actor: ActorId) -> bool:
-        """True if the birth of an actor ended the process, and this node will not try it by itself."""
-        hold = self._holds.get(actor, Kind.STEPS)
-        if hold is None or self.lookup.head(actor) is not None:
-            return False
-        return hold.state == HELD or self._only_updates
-
-    def _refuse_held(self, actor: ActorId) -> None:
-        hold = self._holds.get(actor, Kind.STEPS)
-        if hold is not None and self._is_held_unborn(actor):
-            raise Held(f"the actor of this core, {actor}, is held and was not born: {hold.reason}")
 
     # What the parts call back.
 
@@ -535,12 +486,6 @@ class Node(Look):
         if not self._failed.done():
             self._failed.set_result(None)
 
-    def _move_name(self, move: Move) -> Receipt:
-        receipt = self.backend.commit([Unit(moves=[move])])[0]
-        if receipt.conflict is None:
-            self.lookup.names.moved(move)
-        return receipt
-
     async def _verify_for_a_wit(self, actor: str) -> Verdict:
         id = self.resolve(actor)
         return (await self.verify([Target(id, self.actor(id).head)]))[0]
@@ -562,150 +507,12 @@ class Node(Look):
             raise Retry(str(error)) from error
         return answered.result, answered.step
 
-    def _message(
-        self,
-        actor: ActorId,
-        content: bytes,
-        type: str,
-        lane: str,
-        headers: Mapping[str, str] | None,
-        idempotency_key: str | None,
-        caller: str,
-    ) -> Sending:
-        staging = Staging(self.reader)
-        id = staging.put_blob(content)
-        return self._sending(actor, id, staging, type, lane, headers, idempotency_key, caller)
-
-    def _update(
-        self, actor: ActorId, patch: Mapping[str, bytes | None], idempotency_key: str | None, caller: str
-    ) -> Sending:
-        staging = Staging(self.reader)
-        id = stage_patch(staging, patch)
-        if caller == LOCAL and self._is_spawned(actor):
-            caller = OPERATOR
-        return self._sending(actor, id, staging, UPDATE, UPDATE, None, idempotency_key, caller)
-
-    def _is_spawned(self, actor: ActorId) -> bool:
-        """True if another actor made this one, so that it may be updated by the operator of the node."""
-        first = self.lookup.step_at(actor, 0)
-        return first is not None and not is_outside(self.reader.message(self.reader.step(first).consumed[0]).sender)
-
-    def _sending(
-        self,
-        actor: ActorId,
-        content: Id,
-        staging: Staging,
-        type: str,
-        lane: str,
-        headers: Mapping[str, str] | None,
-        idempotency_key: str | None,
-        caller: str,
-    ) -> Sending:
-        self._check_alive()
-        if self.lookup.head(actor) is None:
-            raise NotFound(f"there is no actor {actor} here; `understudy actors` lists those there are")
-        return Sending(
-            to=str(actor),
-            sender=self._party(caller),
-            type=type,
-            content=content,
-            blocks=list(staging.new.values()),
-            lane=lane,
-            headers=headers,
-            idempotency_key=idempotency_key,
-        )
-
-    def _expecting(self, sending: Sending, actor: ActorId, head: StepId) -> Sending:
-        """The message, to be taken only while this is the head of its recipient."""
-        try:
-            inbox = self.reader.step(head).inbox
-            consumed = mailbox_get(self.reader, inbox, mailbox_key(sending.sender, sending.lane))
-        except (Missing, WrongKind):
-            consumed = None  # it is no step of this store, so the head is another one, and the move fails
-        expected = Expected(head, consumed)
-        return replace(sending, expected=expected, moves=[Move(head_ref(actor), head, head)])
-
     def _find(self, actor: ActorId, id: MessageId) -> Found | None:
         return find_answer(self.lookup, self.reader, actor, id)
-
-    def _check_new(self, staging: Staging, core: TreeId) -> None:
-        with self._checks.running(core):
-            self._check_core(staging, core)
-
-    def _check_core(self, staging: Staging, core: TreeId) -> None:
-        """Load the wit too: who creates an actor from outside hears at once what its first step would fail of."""
-        try:
-            check_core(staging, core)
-            engine_of(staging, core, self._engines).load(core, WIT, staging)
-        except WitError as error:
-            raise rejected(error) from error
-        except HostFailed as error:
-            raise (Busy(str(error)) if error.again else Rejected(str(error))) from error
-
-    def _check_update(self, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> StateCheck:
-        staging = Staging(self.reader)
-        core = self.reader.step(self.actor(actor).head).core
-        for patch in patches:
-            id = stage_patch(staging, patch)
-            try:
-                core = patch_tree(staging, core, staging.patch(id))
-            except ObjectError as error:
-                raise Rejected(f"this patch does not fit the core: {error}") from error
-        with self._checks.running(core):
-            self._check_core(staging, core)
-            return self._check_state(staging, core)
-
-    def _check_state(self, staging: Staging, core: TreeId) -> StateCheck:
-        engine = self._engines[runtime_of(staging, core)]
-        try:
-            return engine.check_state(core, staging) if isinstance(engine, ReadsState) else StateCheck()
-        except WitError as error:
-            raise rejected(error) from error
-
-    def _check_name(self, name: str, actor: ActorId) -> None:
-        _check_actor_name(name)
-        taken = self.lookup.names.actor_of(name)
-        # One whose birth ended the process gives its name to the core that is mended.
-        if name in self._reserved or (taken is not None and taken != actor and not self._is_held_unborn(taken)):
-            raise Conflict(f"the name {name!r} is taken by another actor")
 
     def _check_alive(self) -> None:
         if self.failure is not None:
             raise NodeFailed(f"the node stopped working: {self.failure}")
-
-    def _party(self, caller: str) -> str:
-        return f"out/{self.name}/{caller}"
-
-
-def _check_actor_name(name: str) -> None:
-    """Raise BadName, or Rejected for a name that would hide an actor's id: where both fit, the name is meant."""
-    check_name(name, what="actor name")
-    if _LIKE_AN_ID.match(name):
-        raise Rejected(f"the name {name!r} looks like an id, or the beginning of one; choose another")
-
-
-class _Reservation:
-    """Keeps a name from being given twice while its actor is being made."""
-
-    def __init__(self, reserved: set[str], name: str | None) -> None:
-        self._reserved = reserved
-        self._name = name
-
-    def __enter__(self) -> None:
-        if self._name is not None:
-            self._reserved.add(self._name)
-
-    def __exit__(self, *_: object) -> None:
-        if self._name is not None:
-            self._reserved.discard(self._name)
-
-
-def _default_engines() -> dict[str, LiveEngine]:
-    try:
-        machine = default_machine()
-    except ValueError as error:
-        raise BadRequest(str(error)) from error
-    return {"python": PythonEngine(), "wasm": WasmEngine(default_folder(), machine=machine)}
 
 
 def _went_wrong(step: Step) -> bool:

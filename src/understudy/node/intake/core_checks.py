@@ -6,27 +6,72 @@ The law: a core that ended the process twice while it was checked is refused, un
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 
-from understudy.node.errors import Held
+from understudy.actors.contract import LiveEngine, ReadsState, StateCheck
+from understudy.actors.errors import HostFailed, WitError
+from understudy.kernel.advance import WIT
+from understudy.kernel.core import check_core, engine_of, runtime_of
+from understudy.node.errors import Busy, Held, Rejected
 from understudy.node.holds import HELD, Holds, Kind
+from understudy.node.intake.cores import rejected, stage_patch
 from understudy.node.running.forks import end_copy
 from understudy.node.running.marks import Mark, Marks, What
+from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, TreeId
+from understudy.store.maps import patch_tree
+from understudy.store.reader import Reader, Staging
 
 
 class CoreChecks:
     """Marks each check, so that one which ends the process is known at the next start. From any thread."""
 
-    def __init__(self, holds: Holds, marks: Marks) -> None:
+    def __init__(self, engines: Mapping[str, LiveEngine], reader: Reader, holds: Holds, marks: Marks) -> None:
+        self._engines = engines
+        self._reader = reader
         self._holds = holds
         self._marks = marks
         # Suspects are checked one at a time, so that the next crash has one culprit.
         self._suspects = threading.Lock()
 
+    def check_new(self, staging: Staging, core: TreeId) -> None:
+        """Load the code of a core that somebody wants to create. Raises Rejected, Busy, Held."""
+        with self._running(core):
+            self._check_core(staging, core)
+
+    def _check_core(self, staging: Staging, core: TreeId) -> None:
+        """Load the wit too: who creates an actor from outside hears at once what its first step would fail of."""
+        try:
+            check_core(staging, core)
+            engine_of(staging, core, self._engines).load(core, WIT, staging)
+        except WitError as error:
+            raise rejected(error) from error
+        except HostFailed as error:
+            raise (Busy(str(error)) if error.again else Rejected(str(error))) from error
+
+    def check_update(self, core: TreeId, patches: Sequence[Mapping[str, bytes | None]]) -> StateCheck:
+        """Load what a core would be after these patches, and say what it makes of its state. Raises Rejected, Busy, Held."""
+        staging = Staging(self._reader)
+        for patch in patches:
+            id = stage_patch(staging, patch)
+            try:
+                core = patch_tree(staging, core, staging.patch(id))
+            except ObjectError as error:
+                raise Rejected(f"this patch does not fit the core: {error}") from error
+        with self._running(core):
+            self._check_core(staging, core)
+            return self._check_state(staging, core)
+
+    def _check_state(self, staging: Staging, core: TreeId) -> StateCheck:
+        engine = self._engines[runtime_of(staging, core)]
+        try:
+            return engine.check_state(core, staging) if isinstance(engine, ReadsState) else StateCheck()
+        except WitError as error:
+            raise rejected(error) from error
+
     @contextmanager
-    def running(self, core: TreeId) -> Iterator[None]:
+    def _running(self, core: TreeId) -> Iterator[None]:
         """While the code of a core is loaded. Raises Held for one that ended the process twice."""
         # A core that is checked is no actor yet, or the next core of one: so its own id stands for it.
         actor = ActorId(core)

@@ -1,0 +1,101 @@
+"""Composing: what somebody outside wants to say becomes a message that can be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec.structs import replace
+
+from understudy.node.errors import NotFound
+from understudy.node.intake.cores import stage_patch
+from understudy.node.intake.sending import Expected, Sending
+from understudy.node.looking.lookup import Lookup
+from understudy.objects.errors import WrongKind
+from understudy.objects.ids import ActorId, Id, StepId
+from understudy.objects.mailbox import UPDATE, mailbox_key
+from understudy.objects.names import OPERATOR, is_outside
+from understudy.store.errors import Missing
+from understudy.store.keys import head_ref
+from understudy.store.maps import mailbox_get
+from understudy.store.port import Move
+from understudy.store.reader import Reader, Staging
+
+LOCAL: Final = "local"  # the caller of all that comes through loopback or the command line
+
+
+class Composer:
+    """Makes messages of the node with this name. It only reads the store. From any thread."""
+
+    def __init__(self, node: str, lookup: Lookup, reader: Reader) -> None:
+        self._node = node
+        self._lookup = lookup
+        self._reader = reader
+
+    def party(self, caller: str) -> str:
+        """A caller as messages name it."""
+        return f"out/{self._node}/{caller}"
+
+    def message(
+        self,
+        actor: ActorId,
+        content: bytes,
+        type: str,
+        lane: str,
+        headers: Mapping[str, str] | None,
+        idempotency_key: str | None,
+        caller: str,
+    ) -> Sending:
+        """A message with these bytes. Raises NotFound."""
+        staging = Staging(self._reader)
+        id = staging.put_blob(content)
+        return self._sending(actor, id, staging, type, lane, headers, idempotency_key, caller)
+
+    def update(
+        self, actor: ActorId, patch: Mapping[str, bytes | None], idempotency_key: str | None, caller: str
+    ) -> Sending:
+        """An update message. Raises NotFound, Rejected for a patch that can't be."""
+        staging = Staging(self._reader)
+        id = stage_patch(staging, patch)
+        if caller == LOCAL and self._is_spawned(actor):
+            caller = OPERATOR
+        return self._sending(actor, id, staging, UPDATE, UPDATE, None, idempotency_key, caller)
+
+    def _is_spawned(self, actor: ActorId) -> bool:
+        """True if another actor made this one, so that it may be updated by the operator of the node."""
+        first = self._lookup.step_at(actor, 0)
+        return first is not None and not is_outside(self._reader.message(self._reader.step(first).consumed[0]).sender)
+
+    def _sending(
+        self,
+        actor: ActorId,
+        content: Id,
+        staging: Staging,
+        type: str,
+        lane: str,
+        headers: Mapping[str, str] | None,
+        idempotency_key: str | None,
+        caller: str,
+    ) -> Sending:
+        if self._lookup.head(actor) is None:
+            raise NotFound(f"there is no actor {actor} here; `understudy actors` lists those there are")
+        return Sending(
+            to=str(actor),
+            sender=self.party(caller),
+            type=type,
+            content=content,
+            blocks=list(staging.new.values()),
+            lane=lane,
+            headers=headers,
+            idempotency_key=idempotency_key,
+        )
+
+    def expecting(self, sending: Sending, actor: ActorId, head: StepId) -> Sending:
+        """The message, to be taken only while this is the head of its recipient."""
+        try:
+            inbox = self._reader.step(head).inbox
+            consumed = mailbox_get(self._reader, inbox, mailbox_key(sending.sender, sending.lane))
+        except (Missing, WrongKind):
+            consumed = None  # it is no step of this store, so the head is another one, and the move fails
+        expected = Expected(head, consumed)
+        return replace(sending, expected=expected, moves=[Move(head_ref(actor), head, head)])

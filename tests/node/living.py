@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from tests.node.stage import PATIENCE, WIT, ClogStore
 from understudy.node.intake.answers import Answer
-from understudy.node.node import Created, Node
+from understudy.node.intake.creation import Created
+from understudy.node.node import Node
 from understudy.node.running.runner import Runner
 from understudy.objects.ids import ActorId, MessageId, StepId
 from understudy.objects.mailbox import QUEUE

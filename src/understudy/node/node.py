@@ -8,41 +8,32 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
-from itertools import islice
 from typing import Final, TypeVar
 
-from msgspec import Struct
-
 from understudy.actors.contract import Capability, LiveEngine, StateCheck
-from understudy.actors.errors import Retry, WitError
-from understudy.actors.query import NO_CONTEXT, Blob, QueryRequest, Result
-from understudy.capabilities.effect import EffectCapability
-from understudy.capabilities.http import HttpCapability
-from understudy.capabilities.http_grants import Grants, Narrowing
-from understudy.capabilities.names import NamesCapability
-from understudy.capabilities.query import QueryCapability
-from understudy.capabilities.secrets import Secrets
-from understudy.capabilities.verify import VerifyCapability
+from understudy.actors.query import NO_CONTEXT, Blob
+from understudy.capabilities.http_grants import Grants
 from understudy.judging.verification import Target, verify_targets
-from understudy.kernel.policy import read_policy
 from understudy.kernel.seal import Sealed
 from understudy.kernel.verdict import Verdict
 from understudy.node.asking.queries import QUERY_SECONDS, Queried, Queries
 from understudy.node.asking.watch import QueryWatch
 from understudy.node.engines import default_engines
-from understudy.node.errors import Busy, Held, NodeFailed
+from understudy.node.errors import NodeFailed
 from understudy.node.hold_rules import HoldRules
-from understudy.node.holds import Holds, read_holds
+from understudy.node.holds import Holds
 from understudy.node.intake.answers import Answer, Found, find_answer
 from understudy.node.intake.composing import LOCAL, Composer
 from understudy.node.intake.core_checks import CoreChecks
-from understudy.node.intake.cores import stage_core
+from understudy.node.intake.creation import Created, Creation
 from understudy.node.intake.reception import Reception
-from understudy.node.intake.sending import Sending
 from understudy.node.looking.feed import Event, Feed
-from understudy.node.looking.look import Look, read_meta
-from understudy.node.looking.lookup import READY, ActorInfo, Page, Pending, Unborn
+from understudy.node.looking.live_look import LiveLook
+from understudy.node.looking.look import read_meta
+from understudy.node.looking.lookup import READY, ActorInfo, Unborn
 from understudy.node.naming import Naming
+from understudy.node.offered import Offered
+from understudy.node.running.delays import Delays
 from understudy.node.running.done import Done
 from understudy.node.running.events import Tag
 from understudy.node.running.forks import guard_forks
@@ -53,12 +44,9 @@ from understudy.node.running.scheduler import MAX_AHEAD
 from understudy.objects.codec import Block
 from understudy.objects.ids import ActorId, MessageId, StepId, TreeId
 from understudy.objects.mailbox import QUEUE
-from understudy.objects.message import GENESIS
 from understudy.objects.step import NOOP, Step
-from understudy.store.keys import name_ref
-from understudy.store.open import open_store, store_folder
-from understudy.store.port import Backend, Move
-from understudy.store.reader import Staging
+from understudy.store.open import open_store
+from understudy.store.port import Backend
 from understudy.store.verified import InFlight
 from understudy.version import VERSION
 
@@ -70,16 +58,7 @@ Value = TypeVar("Value")
 _log = logging.getLogger("understudy.node")
 
 
-class Created(Struct, frozen=True, kw_only=True):
-    """An actor that lives: its id, its name if it has one, its head, and how its genesis ended."""
-
-    id: ActorId
-    name: str | None
-    head: StepId
-    answer: Answer | None = None
-
-
-class Node(Look):
+class Node(LiveLook):
     """A node on one store. `start` makes it live; without it, it only looks.
 
     `modules` and `paths` are those that code behind `external:` needs in the processes that verify: the modules that
@@ -115,30 +94,18 @@ class Node(Look):
         clock = clock or (lambda: time.time_ns() // 1000)
         self._hold_rules = HoldRules(self._holds, self.lookup, clock)
         self._marks = Marks()
-        self._checks = CoreChecks(self._engines, self.reader, self._holds, self._marks)
+        self._checks = CoreChecks(self._engines, self.lookup, self.reader, self._holds, self._marks)
         self._queries = Queries(self.lookup, self.reader, self._engines, QueryWatch(self._holds, self._marks))
         self._naming = Naming(backend, self.lookup.names, self._hold_rules.is_held_unborn)
         self._composer = Composer(self.name, self.lookup, self.reader)
-        self._effects = EffectCapability()
-        self._http = HttpCapability(
-            http,
-            Secrets(store_folder(store_url)),
-            name_of=self.lookup.names.name_of,
-            narrowing_of=self._narrowing_of,
+        self._offered = Offered(
+            store_url, self.lookup, self.reader, self._queries, verify=self._verify_one, http=http, more=capabilities
         )
-        offered: dict[str, Capability] = {
-            "effect": self._effects,
-            "http": self._http,
-            "names": NamesCapability(self.lookup.names.actor_of),
-            "query": QueryCapability(self._query_for_a_wit),
-            "verify": VerifyCapability(self._verify_for_a_wit),
-            **(capabilities or {}),
-        }
         self._runner = Runner(
             backend=backend,
             reader=InFlight(self.reader),
             engines=self._engines,
-            capabilities=offered,
+            capabilities=self._offered.table,
             secret=read_meta(backend, "secret"),
             clock=clock,
             on_durable=self._on_durable,
@@ -149,6 +116,7 @@ class Node(Look):
             watch=ImpurityWatch(impure),
         )
         self._reception = Reception(backend, self._runner.committer)
+        self._creation = Creation(self._composer, self._reception, self._checks, self._naming, self._hold_rules)
         self._live = False
         self._tell_failure: Callable[[StepId, Step], None] | None = None
 
@@ -190,34 +158,12 @@ class Node(Look):
             self._live = False
             await asyncio.to_thread(self._runner.stop)
             self._reception.fail(NodeFailed("the node was stopped"))
-        self._http.stop()
-        self._effects.stop()
+        self._offered.stop()
         # After the steps: one that asks must not fail of the stop.
         self._queries.close()
         self.backend.close()
 
     # Looking, besides what every Look does.
-
-    def actor(self, actor: ActorId) -> ActorInfo:
-        """See Lookup.actor; on a living node with what keeps it from working at this moment."""
-        info = self.lookup.actor(actor)
-        return self._runner.delays(actor).about(info) if self._live else info
-
-    def actors(self, *, after: str | None = None, limit: int = 100) -> Page[ActorInfo]:
-        """See Lookup.actors; with what keeps them from working, as `actor`."""
-        page = self.lookup.actors(after=after, limit=limit)
-        if not self._live:
-            return page
-        delays = self._runner.delays()
-        return Page([delays.about(info) for info in page.items], page.next)
-
-    def pending(self, actor: ActorId | None = None, *, limit: int = 1000) -> list[Pending]:
-        """Messages that wait; on a living node with what holds them up."""
-        found = self.lookup.pending(actor, limit=limit)
-        if not self._live:
-            return found
-        delays = self._runner.delays()
-        return [delays.explain(pending) for pending in found]
 
     def events(self, *, actor: ActorId | None = None, after: int | None = None) -> AsyncIterator[Event]:
         """See Feed.follow."""
@@ -232,16 +178,9 @@ class Node(Look):
         feed = self.lookup.newest_feed_number()
         return {"status": "ok", **about, "feed": feed, "error": None, "holds": self.holds()}
 
-    def holds(self, *, limit: int = 100) -> list[dict[str, str | None]]:
-        """The actors that do not work, each with its name, state and reason."""
-        found = [
-            {"actor": str(actor), "name": self.lookup.names.name_of(actor), "state": hold.state, "reason": hold.reason}
-            for (actor, _), hold in islice(read_holds(self.backend).items(), limit)
-        ]
-        if self._live:
-            for text, reason in islice(self._runner.delays().stuck.items(), limit - len(found)):
-                found.append({"actor": text, "name": None, "state": "stuck", "reason": reason})
-        return found
+    def delays(self, actor: ActorId | None = None) -> Delays | None:
+        """What holds actors up at this moment, or one of them; None on a node that only looks."""
+        return self._runner.delays(actor) if self._live else None
 
     async def wait_for_failure(self) -> None:
         """Returns once the node has stopped working, as its store failed it: only a new start on the store helps then."""
@@ -271,42 +210,13 @@ class Node(Look):
         self, files: Mapping[str, bytes], *, name: str | None = None, nonce: str | None = None, caller: str = LOCAL
     ) -> Created:
         """An actor with this core; harmless if it lives already. Raises Rejected and Conflict, then nothing was stored."""
-        staging = Staging(self.reader)
-        core = await asyncio.to_thread(stage_core, staging, files, nonce=nonce)
-        return await self.create_from(list(staging.new.values()), core, name=name, caller=caller)
+        return await self._creation.create(files, name=name, nonce=nonce, caller=caller)
 
     async def create_from(
         self, blocks: Sequence[Block], core: TreeId, *, name: str | None = None, caller: str = LOCAL
     ) -> Created:
         """An actor whose core is a tree of these blocks. Raises Rejected, Conflict, BadName; Held if its birth ended the process."""
-        actor = ActorId(core)
-        # Before its code is looked at: that runs it.
-        self._hold_rules.refuse_held(actor)
-        staging = Staging(self.reader)
-        for block in blocks:
-            staging.put(block)
-        await asyncio.to_thread(self._checks.check_new, staging, core)
-        if name is not None:
-            self._naming.check(name, actor)
-        if self.lookup.head(actor) is not None:
-            if name is not None and self.lookup.names.actor_of(name) is None:
-                await self.set_name(name, actor, expected=None)
-            return Created(id=actor, name=name or self.lookup.names.name_of(actor), head=self.actor(actor).head)
-        with self._naming.reserved(name):
-            before = None if name is None else self.lookup.names.actor_of(name)
-            moves = [Move(name_ref(name), before, actor)] if name and before != actor else []
-            sending = Sending(
-                to=str(actor),
-                sender=self._composer.party(caller),
-                type=GENESIS,
-                content=core,
-                blocks=blocks,
-                lane=QUEUE,
-                moves=moves,
-            )
-            message = await self._reception.accept(sending)
-        answer = await self.answer(actor, message)
-        return Created(id=actor, name=name, head=answer.head, answer=answer)
+        return await self._creation.create_from(blocks, core, name=name, caller=caller)
 
     async def send(
         self,
@@ -388,11 +298,7 @@ class Node(Look):
 
         Nothing is sent. Raises Rejected if the code can't be loaded, NotFound.
         """
-
-        def check() -> StateCheck:
-            return self._checks.check_update(self.reader.step(self.lookup.actor(actor).head).core, patches)
-
-        return await asyncio.to_thread(check)
+        return await asyncio.to_thread(self._checks.check_update, actor, patches)
 
     def watch_failures(self, tell: Callable[[StepId, Step], None]) -> None:
         """Hear of every durable step with an outcome that is neither ok nor noop. `tell` must be quick, from any thread."""
@@ -476,8 +382,10 @@ class Node(Look):
         self._feed.wake({tag.step.actor for tag, _, _ in done if isinstance(tag, Sealed)})
         if self._tell_failure is not None:
             for tag, _, receipt in done:
-                if isinstance(tag, Sealed) and receipt.conflict is None and _went_wrong(tag.step):
-                    self._tell_failure(tag.id, tag.step)
+                if isinstance(tag, Sealed) and receipt.conflict is None:
+                    outcome = tag.step.outcome
+                    if outcome is not None and outcome.kind != NOOP:
+                        self._tell_failure(tag.id, tag.step)
 
     def _on_failure(self, error: BaseException) -> None:
         self.failure = error
@@ -486,26 +394,8 @@ class Node(Look):
         if not self._failed.done():
             self._failed.set_result(None)
 
-    async def _verify_for_a_wit(self, actor: str) -> Verdict:
-        id = self.resolve(actor)
-        return (await self.verify([Target(id, self.actor(id).head)]))[0]
-
-    def _narrowing_of(self, actor: ActorId) -> Narrowing:
-        """What the policy of an actor leaves of its grants; it asks for nothing before its newest step is durable."""
-        head = self.lookup.head(actor)
-        try:
-            own = read_policy(self.reader, TreeId(actor) if head is None else self.reader.step(head).core).http
-        except WitError:
-            # Only a wit that writes its own /policy gets here: what it meant to leave nobody knows.
-            return Narrowing(allow=())
-        return Narrowing(allow=own.allow, methods=own.methods)
-
-    async def _query_for_a_wit(self, request: QueryRequest) -> tuple[Result, StepId]:
-        try:
-            answered = await self._queries.ask_for_a_step(request)
-        except (Busy, Held) as error:
-            raise Retry(str(error)) from error
-        return answered.result, answered.step
+    async def _verify_one(self, actor: ActorId) -> Verdict:
+        return (await self.verify([Target(actor, self.lookup.actor(actor).head)]))[0]
 
     def _find(self, actor: ActorId, id: MessageId) -> Found | None:
         return find_answer(self.lookup, self.reader, actor, id)
@@ -513,7 +403,3 @@ class Node(Look):
     def _check_alive(self) -> None:
         if self.failure is not None:
             raise NodeFailed(f"the node stopped working: {self.failure}")
-
-
-def _went_wrong(step: Step) -> bool:
-    return step.outcome is not None and step.outcome.kind != NOOP

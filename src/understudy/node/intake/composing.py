@@ -28,9 +28,9 @@ class Composer:
     """Makes messages of the node with this name. It only reads the store. From any thread."""
 
     def __init__(self, node: str, lookup: Lookup, reader: Reader) -> None:
+        self.lookup = lookup
+        self.reader = reader
         self._node = node
-        self._lookup = lookup
-        self._reader = reader
 
     def party(self, caller: str) -> str:
         """A caller as messages name it."""
@@ -47,7 +47,7 @@ class Composer:
         caller: str,
     ) -> Sending:
         """A message with these bytes. Raises NotFound."""
-        staging = Staging(self._reader)
+        staging = Staging(self.reader)
         id = staging.put_blob(content)
         return self._sending(actor, id, staging, type, lane, headers, idempotency_key, caller)
 
@@ -55,7 +55,7 @@ class Composer:
         self, actor: ActorId, patch: Mapping[str, bytes | None], idempotency_key: str | None, caller: str
     ) -> Sending:
         """An update message. Raises NotFound, Rejected for a patch that can't be."""
-        staging = Staging(self._reader)
+        staging = Staging(self.reader)
         id = stage_patch(staging, patch)
         if caller == LOCAL and self._is_spawned(actor):
             caller = OPERATOR
@@ -63,8 +63,8 @@ class Composer:
 
     def _is_spawned(self, actor: ActorId) -> bool:
         """True if another actor made this one, so that it may be updated by the operator of the node."""
-        first = self._lookup.step_at(actor, 0)
-        return first is not None and not is_outside(self._reader.message(self._reader.step(first).consumed[0]).sender)
+        first = self.lookup.step_at(actor, 0)
+        return first is not None and not is_outside(self.reader.message(self.reader.step(first).consumed[0]).sender)
 
     def _sending(
         self,
@@ -77,7 +77,7 @@ class Composer:
         idempotency_key: str | None,
         caller: str,
     ) -> Sending:
-        if self._lookup.head(actor) is None:
+        if self.lookup.head(actor) is None:
             raise NotFound(f"there is no actor {actor} here; `understudy actors` lists those there are")
         return Sending(
             to=str(actor),
@@ -93,8 +93,8 @@ class Composer:
     def expecting(self, sending: Sending, actor: ActorId, head: StepId) -> Sending:
         """The message, to be taken only while this is the head of its recipient."""
         try:
-            inbox = self._reader.step(head).inbox
-            consumed = mailbox_get(self._reader, inbox, mailbox_key(sending.sender, sending.lane))
+            inbox = self.reader.step(head).inbox
+            consumed = mailbox_get(self.reader, inbox, mailbox_key(sending.sender, sending.lane))
         except (Missing, WrongKind):
             consumed = None  # it is no step of this store, so the head is another one, and the move fails
         expected = Expected(head, consumed)

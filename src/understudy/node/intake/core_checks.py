@@ -16,6 +16,7 @@ from understudy.kernel.core import check_core, engine_of, runtime_of
 from understudy.node.errors import Busy, Held, Rejected
 from understudy.node.holds import HELD, Holds, Kind
 from understudy.node.intake.cores import rejected, stage_patch
+from understudy.node.looking.lookup import Lookup
 from understudy.node.running.forks import end_copy
 from understudy.node.running.marks import Mark, Marks, What
 from understudy.objects.errors import ObjectError
@@ -27,8 +28,11 @@ from understudy.store.reader import Reader, Staging
 class CoreChecks:
     """Marks each check, so that one which ends the process is known at the next start. From any thread."""
 
-    def __init__(self, engines: Mapping[str, LiveEngine], reader: Reader, holds: Holds, marks: Marks) -> None:
+    def __init__(
+        self, engines: Mapping[str, LiveEngine], lookup: Lookup, reader: Reader, holds: Holds, marks: Marks
+    ) -> None:
         self._engines = engines
+        self._lookup = lookup
         self._reader = reader
         self._holds = holds
         self._marks = marks
@@ -50,9 +54,10 @@ class CoreChecks:
         except HostFailed as error:
             raise (Busy(str(error)) if error.again else Rejected(str(error))) from error
 
-    def check_update(self, core: TreeId, patches: Sequence[Mapping[str, bytes | None]]) -> StateCheck:
-        """Load what a core would be after these patches, and say what it makes of its state. Raises Rejected, Busy, Held."""
+    def check_update(self, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> StateCheck:
+        """See Node.check_update. Raises Busy and Held too."""
         staging = Staging(self._reader)
+        core = self._reader.step(self._lookup.actor(actor).head).core
         for patch in patches:
             id = stage_patch(staging, patch)
             try:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from understudy.node.errors import BadRequest, Rejected
 from understudy.node.intake.cores import whole_core
-from understudy.node.node import Created
+from understudy.node.intake.creation import Created
 from understudy.objects.codec import Block
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import TreeId

@@ -1,0 +1,84 @@
+"""The node's table of capabilities: what wits may ask of the world, by the names that they call."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from understudy.actors.contract import Capability
+from understudy.actors.errors import Retry, WitError
+from understudy.actors.query import QueryRequest, Result
+from understudy.capabilities.effect import EffectCapability
+from understudy.capabilities.http import HttpCapability
+from understudy.capabilities.http_grants import Grants, Narrowing
+from understudy.capabilities.names import NamesCapability
+from understudy.capabilities.query import QueryCapability
+from understudy.capabilities.secrets import Secrets
+from understudy.capabilities.verify import VerifyCapability
+from understudy.kernel.policy import read_policy
+from understudy.kernel.verdict import Verdict
+from understudy.node.asking.queries import Queries
+from understudy.node.errors import Busy, Held
+from understudy.node.looking.lookup import Lookup
+from understudy.objects.ids import ActorId, StepId, TreeId
+from understudy.store.open import store_folder
+from understudy.store.reader import Reader
+
+
+class Offered:
+    """`table` is complete; `more` are those of whoever made the node, and go before our own of the same name."""
+
+    def __init__(
+        self,
+        store_url: str,
+        lookup: Lookup,
+        reader: Reader,
+        queries: Queries,
+        *,
+        verify: Callable[[ActorId], Awaitable[Verdict]],
+        http: Grants | None,
+        more: Mapping[str, Capability] | None,
+    ) -> None:
+        self._lookup = lookup
+        self._reader = reader
+        self._queries = queries
+        self._verify_one = verify
+        self._effects = EffectCapability()
+        self._http = HttpCapability(
+            http,
+            Secrets(store_folder(store_url)),
+            name_of=lookup.names.name_of,
+            narrowing_of=self._narrowing_of,
+        )
+        self.table: dict[str, Capability] = {
+            "effect": self._effects,
+            "http": self._http,
+            "names": NamesCapability(lookup.names.actor_of),
+            "query": QueryCapability(self._query),
+            "verify": VerifyCapability(self._verify),
+            **(more or {}),
+        }
+
+    def stop(self) -> None:
+        """End what they have under way."""
+        self._http.stop()
+        self._effects.stop()
+
+    async def _verify(self, actor: str) -> Verdict:
+        return await self._verify_one(self._lookup.resolve(actor))
+
+    def _narrowing_of(self, actor: ActorId) -> Narrowing:
+        """What the policy of an actor leaves of its grants; it asks for nothing before its newest step is durable."""
+        head = self._lookup.head(actor)
+        try:
+            own = read_policy(self._reader, TreeId(actor) if head is None else self._reader.step(head).core).http
+        except WitError:
+            # Only a wit that writes its own /policy gets here: what it meant to leave nobody knows.
+            return Narrowing(allow=())
+        return Narrowing(allow=own.allow, methods=own.methods)
+
+    async def _query(self, request: QueryRequest) -> tuple[Result, StepId]:
+        try:
+            answered = await self._queries.ask_for_a_step(request)
+        except (Busy, Held) as error:
+            raise Retry(str(error)) from error
+        return answered.result, answered.step

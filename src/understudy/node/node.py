@@ -306,16 +306,7 @@ class Node(LiveLook):
 
     async def between_steps(self, action: Callable[[], Value]) -> Value:
         """Run something quick while no wit is being loaded. Raises what it raises. Only on a living node."""
-        done: Future[Value] = Future()
-
-        def run() -> None:
-            try:
-                done.set_result(action())
-            except Exception as error:
-                done.set_exception(error)
-
-        self._runner.call(run)
-        return await asyncio.wrap_future(done)
+        return await asyncio.wrap_future(self._runner.ask(action))
 
     async def answer(self, actor: ActorId, message: MessageId, *, timeout: float | None = None) -> Answer:
         """Wait for the durable step that consumes a message. Raises TimeoutError; the message stays accepted."""

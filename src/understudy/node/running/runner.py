@@ -10,7 +10,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from concurrent.futures import Future
+from typing import Final, NamedTuple, TypeVar
 
 from understudy.actors.contract import LiveEngine, StepResult
 from understudy.kernel.advance import Plan
@@ -38,6 +39,8 @@ from understudy.store.verified import InFlight
 MAX_BURST: Final = 512  # steps between two looks at the mail: long enough to be cheap, short enough to be fair
 BURST_SECONDS: Final = 0.02  # the same for wits that compute: what a burst made waits for its end to be committed
 STOP_SECONDS: Final = 5.0  # how long a stop waits for the thread that holds the token
+
+Value = TypeVar("Value")
 
 _log = logging.getLogger("understudy.runner")
 
@@ -120,6 +123,19 @@ class Runner:
     def call(self, action: Callable[[], None]) -> None:
         """Run something quick on the thread that holds the token, between two steps."""
         self._post(action)
+
+    def ask(self, action: Callable[[], Value]) -> Future[Value]:
+        """The same, for something that gives a value or raises."""
+        done: Future[Value] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(action())
+            except Exception as error:
+                done.set_exception(error)
+
+        self._post(run)
+        return done
 
     def let_all_step(self) -> None:
         """End the time in which only updates were taken."""

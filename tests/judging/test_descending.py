@@ -1,4 +1,7 @@
-"""A span is replayed from the top down; what does not come out so is judged where nothing ran before."""
+"""A span is replayed from the top down; what does not come out so is judged where nothing ran before.
+
+Tests of kernel/own_messages.py too.
+"""
 
 from __future__ import annotations
 

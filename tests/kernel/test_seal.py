@@ -1,4 +1,7 @@
-"""What an engine returned becomes a step and the unit that makes it durable, and nothing else."""
+"""What an engine returned becomes a step and the unit that makes it durable, and nothing else.
+
+Tests of kernel/actor.py too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Import of histories: in pieces, each of which leaves a good history behind, whatever happens before the next."""
+"""Import of histories: in pieces, each of which leaves a good history behind, whatever happens before the next.
+
+Tests of store/quarantine.py too.
+"""
 
 from __future__ import annotations
 

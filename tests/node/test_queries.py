@@ -1,4 +1,7 @@
-"""Queries on a living node: which step they see, how they fail, what they can't do, and whom they never hold up."""
+"""Queries on a living node: which step they see, how they fail, what they can't do, and whom they never hold up.
+
+Tests of kernel/query.py.
+"""
 
 from __future__ import annotations
 

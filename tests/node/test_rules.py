@@ -1,4 +1,7 @@
-"""How a step happens, rule by rule: acceptance, order, outcomes, updates, failures, and what is visible when."""
+"""How a step happens, rule by rule: acceptance, order, outcomes, updates, failures, and what is visible when.
+
+Tests of kernel/accept.py, kernel/advance.py and kernel/retries.py.
+"""
 
 from __future__ import annotations
 

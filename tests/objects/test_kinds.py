@@ -1,4 +1,8 @@
-"""Reading what was written gives the value back, and nothing else can be read."""
+"""Reading what was written gives the value back, and nothing else can be read.
+
+Tests of objects/errors.py, objects/hamt.py, objects/journal.py, objects/mailbox.py, objects/message.py, objects/patch.py,
+objects/step.py and objects/tree.py.
+"""
 
 from __future__ import annotations
 

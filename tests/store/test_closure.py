@@ -1,4 +1,7 @@
-"""What is checked before anything is believed: kinds, large maps, nesting; and that only what changed is read."""
+"""What is checked before anything is believed: kinds, large maps, nesting; and that only what changed is read.
+
+Tests of store/nesting.py too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""fsck: a store in order has no findings, and each kind of damage is named with its place."""
+"""fsck: a store in order has no findings, and each kind of damage is named with its place.
+
+Tests of store/lost_messages.py too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Trees and mailboxes: flat and large, whatever their history."""
+"""Trees and mailboxes: flat and large, whatever their history.
+
+Tests of store/tree_view.py too.
+"""
 
 from __future__ import annotations
 

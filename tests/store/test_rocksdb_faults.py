@@ -1,4 +1,8 @@
-"""What disks, users and kill -9 do to a RocksDB store: every committed fact is read back, or the damage is named."""
+"""What disks, users and kill -9 do to a RocksDB store: every committed fact is read back, or the damage is named.
+
+Tests of store/rocksdb/log.py, store/rocksdb/ends.py, store/rocksdb/loss.py, store/rocksdb/errors.py, store/rocksdb/folder.py and
+store/rocksdb/options.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Many processes open one RocksDB store at once."""
+"""Many processes open one RocksDB store at once.
+
+Tests of store/rocksdb/database.py.
+"""
 
 from __future__ import annotations
 

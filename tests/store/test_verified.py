@@ -1,4 +1,7 @@
-"""The door: what comes out of a backend hashes to its id, or is refused by name."""
+"""The door: what comes out of a backend hashes to its id, or is refused by name.
+
+Tests of store/reader.py and store/errors.py too.
+"""
 
 from __future__ import annotations
 

@@ -86,6 +86,7 @@ async def cancel_all(text: str) -> str:
 @wit.message("cancel others")
 async def cancel_others(text: str) -> str:
     asyncio.create_task(asyncio.sleep(60))
+    await asyncio.sleep(0)
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()
     await asyncio.sleep(0)

@@ -101,6 +101,22 @@ def harmless() -> str:
     return "alive"
 """
 MENDED = DEADLY.replace('if how == "exit"', 'if how == "never"').replace('if how == "fault"', 'if how == "never"')
+TIMERS = """
+import signal
+import time
+from understudy import Wit
+
+wit = Wit()
+
+@wit.message("set")
+def set(number: int) -> int:
+    for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        signal.setitimer(timer, 0.001, 0.00001)
+    until = time.monotonic() + 0.1
+    while time.monotonic() < until:
+        pass
+    return number
+"""
 LATE = "import os\nos._exit(4)\n"
 
 
@@ -204,6 +220,15 @@ def wait_until_held_or_over(server: Server, actor: ActorId) -> bool:
         except httpx.TransportError:
             continue
     return False
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no timers there")
+def test_a_timer_of_the_process_that_a_wit_leaves_behind_ends_nothing(server: Server, store: Path) -> None:
+    [actor] = make(store, "", wit=TIMERS)
+    server.start()
+    for number in range(2):
+        assert server.send(actor, "set", number).json()["replies"][0]["content"] == number
+    assert server.process is not None and server.process.poll() is None
 
 
 @pytest.mark.parametrize("type", ["end", "end later"])

@@ -21,7 +21,7 @@ STEERING = """
 from understudy import Error, Refusal, Wit
 
 wit = Wit()
-SHOUT = ":b: [red]x[/red] \\x1b[31m\\x9b2J"
+SHOUT = ":b: [red]x[/red] \\x1b[31m\\x9b2J \\u202e\\u2066"
 
 
 @wit.message("shout")
@@ -69,10 +69,12 @@ def test_a_log_reads_like_a_diary(greeted: Shell) -> None:
 def test_what_an_actor_says_is_shown_letter_for_letter_and_steers_no_terminal(project: Shell) -> None:
     project.write({"greeter/code/greeter.py": STEERING})
     project.run("push")
-    shown = r":b: [red]x[/red] \x1b[31m\x9b2J"
+    shown = r":b: [red]x[/red] \x1b[31m\x9b2J \u202e\u2066"
     assert shown in project.run("send", "greeter", "null", "--type", "shout", code=1)
     assert shown in project.run("log", "greeter")
     assert shown in project.run("query", "greeter", "shout", code=1)
+    project.write({"greeter/code/greeter.py": STEERING + "# \u202e"})
+    assert r"+# \u202e" in project.run("push")
 
 
 def test_no_colours_and_no_broken_lines_where_it_is_no_terminal(greeted: Shell) -> None:

@@ -18,8 +18,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 Advance = Callable[[int, int], None]
 
-# All control characters but tab and line feed: an escape sequence in an error text could repaint the screen of whoever reads it.
-_STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# All control characters but tab and line feed: an escape sequence in an error text could repaint the screen of whoever reads
+# it. What turns the direction of writing: a line of code would look like another one to whoever reads a diff of it. And
+# what no terminal can be given, half a character.
+_STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 # Not wrapped where it is no terminal: an id broken into two lines is of no use to the program that reads it.
 _out = Console(soft_wrap=True, highlight=False, emoji=False)
@@ -87,4 +89,9 @@ def progress(what: str) -> Iterator[Advance]:
 
 
 def _shown(text: str) -> str:
-    return _STEERING.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _STEERING.sub(_written_out, text)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

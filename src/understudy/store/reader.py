@@ -140,7 +140,7 @@ class Staging(Reader):
         self.base = base
         self.new: dict[bytes, Block] = {}
         self.nodes: dict[bytes, Any] = {}  # the new nodes as they were before they were encoded
-        self._at_hand: dict[bytes, Any] = {}  # the first nodes that were read below
+        self._at_hand: dict[bytes, Any] = {}  # the first of the others that were read
 
     def block(self, id: bytes) -> bytes:
         staged = self.new.get(id)
@@ -159,9 +159,7 @@ class Staging(Reader):
         if node is not None:
             return node
         staged = self.new.get(id)
-        if staged is not None and not ids.is_raw(id):
-            return decode(staged.data)
-        node = self.base.node(id)
+        node = self.base.node(id) if staged is None or ids.is_raw(id) else decode(staged.data)
         if len(self._at_hand) < _AT_HAND:
             self._at_hand[id] = node
         return node

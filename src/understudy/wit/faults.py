@@ -19,6 +19,7 @@ MASK: Final = b"**********"  # what pydantic writes in place of a secret
 MAX_DEPTH: Final = 200  # of values looked into: the JSON of deeper ones can't be read again anyway
 _LEAVES: Final = (str, bytes, bytearray, bool, int, float, type(None))
 _LISTS: Final = (list, tuple)
+_NUMBERS: Final = (float, int)
 _SETS: Final = (set, frozenset)
 NOWHERE: Final = object()
 
@@ -82,7 +83,7 @@ def _first(pairs: Iterator[tuple[str, Any, Any]], depth: int) -> str | None:
 
 def _is_equal(before: Any, after: Any) -> bool:
     try:
-        if isinstance(before, float | int) and isinstance(after, float | int):
+        if isinstance(before, _NUMBERS) and isinstance(after, _NUMBERS):
             return before == after and math.copysign(1, before) == math.copysign(1, after)
         # Not a number of `decimal` is no more equal to itself than that of Python.
         return bool(before == after) or (type(before) is type(after) and before != before and after != after)

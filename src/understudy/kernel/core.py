@@ -8,16 +8,15 @@ from typing import Final, Protocol
 from understudy.actors.contract import Engine
 from understudy.actors.errors import WitError
 from understudy.kernel.policy import read_policy
-from understudy.objects import ids
 from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.ids import TreeId
 from understudy.store.errors import Missing
-from understudy.store.maps import flat_changes, same_entries, tree_entry
+from understudy.store.maps import differ_in_blobs, same_entries, tree_entry
 from understudy.store.nesting import check_nesting
 from understudy.store.reader import Reader
 
 DEFAULT_RUNTIME: Final = "python"
-_CHECKED: Final = ("wit", "runtime", "policy")
+_CHECKED: Final = frozenset({"wit", "runtime", "policy"})
 
 
 class Engines(Protocol):
@@ -67,15 +66,10 @@ def engine_of(reader: Reader, core: TreeId, engines: Engines | Mapping[str, Engi
 def _changes_only_blobs(reader: Reader, before: TreeId, after: TreeId) -> bool:
     """True if all that changed between two small cores are blobs, none of them one that makes a core valid: most steps."""
     try:
-        changed = flat_changes(reader, before, after)
+        return differ_in_blobs(reader, before, after, but=_CHECKED)
     except (ObjectError, Missing):
         # It is looked at again, and named.
         return False
-    return (
-        changed is not None
-        and changed.keys().isdisjoint(_CHECKED)
-        and all(id is None or ids.is_raw(id) for id in changed.values())
-    )
 
 
 def _check_nesting(reader: Reader, core: TreeId, before: TreeId | None) -> None:

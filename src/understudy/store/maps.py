@@ -5,7 +5,7 @@ The law: the same entries have the same id, whatever the order and the history i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Set
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -51,7 +51,7 @@ def tree_pairs(nodes: Nodes, entries: dict[str, Id] | BigMap) -> Iterator[tuple[
     return iter(sorted(entries.items())) if isinstance(entries, dict) else _big_tree_items(nodes, entries)
 
 
-def same_entries(nodes: Nodes, a: bytes, b: bytes, names: Sequence[str]) -> bool:
+def same_entries(nodes: Nodes, a: bytes, b: bytes, names: Collection[str]) -> bool:
     """True if two trees have the same at each of these names. Raises WrongKind if one of them is no tree."""
     ours, theirs = _entries(nodes, a), _entries(nodes, b)
     if isinstance(ours, BigMap) or isinstance(theirs, BigMap):
@@ -59,15 +59,18 @@ def same_entries(nodes: Nodes, a: bytes, b: bytes, names: Sequence[str]) -> bool
     return all(ours.get(name) == theirs.get(name) for name in names)
 
 
-def flat_changes(nodes: Nodes, before: bytes, after: bytes) -> dict[str, Id | None] | None:
-    """What is at each name where two small trees differ, None where it is gone; None unless both are flat. Raises WrongKind."""
+def differ_in_blobs(nodes: Nodes, before: bytes, after: bytes, *, but: Set[str]) -> bool:
+    """True if all that is new in a small tree are blobs, and two have the same at the names `but`. False for large ones.
+
+    Raises WrongKind if one of them is no tree.
+    """
     old, new = _entries(nodes, before), _entries(nodes, after)
     if isinstance(old, BigMap) or isinstance(new, BigMap):
-        return None
-    changed: dict[str, Id | None] = {name: _link(id) for name, id in new.items() if old.get(name) != id}
-    if not old.keys() <= new.keys():
-        changed |= dict.fromkeys(old.keys() - new.keys())
-    return changed
+        return False
+    for name, id in new.items():
+        if old.get(name) != id and (name in but or not ids.is_raw(_link(id))):
+            return False
+    return old.keys() <= new.keys() or but.isdisjoint(old.keys() - new.keys())
 
 
 def new_nodes(nodes: Nodes, tree: bytes, before: bytes | None) -> Iterator[tuple[Id, Id | None]]:

@@ -144,7 +144,9 @@ class InFlight(Reader):
                 else:
                     held[id] = block
             # A wit may have staged nodes that its step does not keep.
-            self._nodes.update((made, node) for made, node in nodes.items() if made in held)
+            for made, node in nodes.items():
+                if made in held:
+                    self._nodes[made] = node
 
     def remove(self, blocks: Iterable[Block], *, durable: bool) -> None:
         """Their unit is durable, and the reader below has them; or it failed, and nobody will ask for them."""

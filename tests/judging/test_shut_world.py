@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import socket
 import sqlite3
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.node.troupe import Troupe
+from understudy.judging.refusals import Refusals
 from understudy.judging.verification import verify_targets
 from understudy.kernel.verdict import Verdict
 from understudy.objects.ids import ActorId
@@ -327,7 +329,8 @@ def test_a_step_is_told_from_its_neighbours_where_only_the_system_saw_what_it_tr
     what = f"os.mkdir({str(tmp_path / 'new')!r})"
     actor = play(
         troupe,
-        "ctx.log('a')"
+        # So long that each of them is told of by itself.
+        "import time\ntime.sleep(0.03)"
         + WITHOUT_A_WALL.replace(
             "'PYTEST_CURRENT_TEST' not in os.environ", "ctx.height == 3 and 'PYTEST_CURRENT_TEST' not in os.environ"
         ).replace("{what}", what),
@@ -337,6 +340,43 @@ def test_a_step_is_told_from_its_neighbours_where_only_the_system_saw_what_it_tr
     verdict = judge(troupe, actor)
     assert (verdict.verdict, verdict.cause, verdict.at_height) == ("UNVERIFIABLE", "world", 3), verdict
     assert "mkdir" in str(verdict.reason)
+
+
+def test_what_is_refused_after_a_message_counts_for_the_next_one_too():
+    """The next run may have begun before its judge turned to it."""
+    if not listens_here():
+        pytest.skip("this system has no listener for refused calls")
+    code = """
+import os, socket, sys
+from understudy.judging.confinement import confine
+with socket.socket(fileno=int(sys.argv[1])) as end:
+    listener = confine(listen=True, reader=os.getppid()).listener
+    socket.send_fds(end, [b"+"], [listener])
+    os.close(listener)
+    try:
+        os.mkdir("/tmp/never")
+    except PermissionError:
+        end.sendall(b"refused")
+    end.recv(1)
+"""
+    ours, theirs = socket.socketpair()
+    with (
+        ours,
+        theirs,
+        subprocess.Popen([sys.executable, "-c", code, str(theirs.fileno())], pass_fds=[theirs.fileno()]) as ended,
+    ):
+        _, [listener], _, _ = socket.recv_fds(ours, 1, 1)
+        refusals = Refusals(listener, ended.pid)
+        select.select([listener], [], [], 60)
+        refusals.answer_late()
+        assert ours.recv(9) == b"refused"
+        assert refusals.seen == ["mkdir"]
+        refusals.turn()
+        assert refusals.seen == ["mkdir"]
+        refusals.turn()
+        assert refusals.seen == []
+        refusals.close()
+        ours.sendall(b".")
 
 
 def test_no_code_takes_the_listener_away(troupe: Troupe, tmp_path: Path):

@@ -133,7 +133,7 @@ class PerformerProcess:
     def _meet(self, pipe: Pipe[FromPerformer]) -> None:
         if self._is_met:
             if self._refusals is not None:
-                self._refusals.forget()
+                self._refusals.turn()
             return
         listener = pipe.take_over(self._setup.step_seconds)
         self._is_met = True
@@ -143,8 +143,7 @@ class PerformerProcess:
     def _next(self, pipe: Pipe[FromPerformer], until: float) -> FromPerformer:
         said = pipe.receive(max(0.0, until - time.monotonic()), beside=self._refusals)
         if self._refusals is not None:
-            # A thread of the code's may be on its way out at this moment.
-            self._refusals.answer_all()
+            self._refusals.answer_late()
         return said
 
     def lose(self, how: str) -> PerformerLost:

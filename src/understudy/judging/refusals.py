@@ -26,18 +26,19 @@ _OPENS: Final = {"open": 0, "openat": 1}  # with the number of the argument that
 
 
 class Refusals:
-    """The listener of one performer; `seen` is what was refused since `forget`."""
+    """The listener of one performer; `seen` is what was refused since `turn`, and late before it."""
 
     def __init__(self, listener: int, process: int) -> None:
         """`process` is the performer's id."""
         self.fd = listener
         self.seen: list[str] = []
+        self._late: list[str] = []
         self._names = call_names()
         self._memory = _open_memory(process)
 
-    def forget(self) -> None:
-        """A step begins."""
-        self.seen.clear()
+    def turn(self) -> None:
+        """Another message is waited for. What was refused after the last one may be of a run of the next."""
+        self.seen, self._late = self._late, []
 
     def answer(self) -> None:
         """Refuse the call that waits, and note it. Raises OSError if nobody can make calls any more."""
@@ -64,12 +65,15 @@ class Refusals:
                 self._note(name, path)
                 fcntl.ioctl(self.fd, _SAY, _ANSWER.pack(id, 0, -errno.EPERM, 0))
 
-    def answer_all(self) -> None:
-        """Refuse what waits now."""
+    def answer_late(self) -> None:
+        """Refuse what waits now, after a message came: a thread of a run that it tells of did it, or the next run."""
         poll = select.poll()
         poll.register(self.fd, select.POLLIN)
+        before, self.seen = self.seen, []
         while any(ready & select.POLLIN for _, ready in poll.poll(0)):
             self.answer()
+        self._late = _first([*self._late, *self.seen])
+        self.seen = _first([*before, *self.seen])
 
     def close(self) -> None:
         """Hear no more."""
@@ -98,6 +102,10 @@ class Refusals:
             fcntl.ioctl(self.fd, _SAY, _ANSWER.pack(id, number, 0, 0))
         finally:
             os.close(null)
+
+
+def _first(seen: list[str]) -> list[str]:
+    return list(dict.fromkeys(seen))[:MAX_SEEN]
 
 
 def _open_memory(process: int) -> int | None:

@@ -10,13 +10,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tests.node.troupe import OWNER, Troupe, chain
 from understudy.judging import case
+from understudy.judging.fork_server import Performers
+from understudy.judging.performed import PerformedStage
 from understudy.judging.verification import verify_targets
+from understudy.judging.wire import Setup
 from understudy.kernel.own_messages import OwnMessages
 from understudy.kernel.verdict import Verdict
 from understudy.objects.ids import ActorId, MessageId
@@ -156,3 +159,26 @@ def _until(is_so: Any) -> None:
     while not is_so():
         assert time.monotonic() < pause
         time.sleep(0.05)
+
+
+class Counted:
+    """Counts the performers that are ended; makes none."""
+
+    living = None
+
+    def __init__(self) -> None:
+        self.ended = 0
+
+    def end(self, *, kill: bool = True) -> None:
+        self.ended += 1
+
+
+def test_a_performer_is_kept_for_the_next_span_of_its_history_and_for_nothing_else():
+    performers = Counted()
+    stage = PerformedStage(cast(Performers, performers), Setup(modules=(), components="", integrity_only=False))
+    found = []
+    for history in ("a", "a", "b", "a", None, None, "a"):
+        before = performers.ended
+        stage.begin(history)
+        found.append(performers.ended - before)
+    assert found == [1, 0, 1, 1, 1, 1, 1]

@@ -96,7 +96,8 @@ class Sitting:
     def judge(self) -> Done:
         """Judge the steps: all from the top down, then those that did not come out, from the lowest up."""
         if self._tools.replayer is not None:
-            self._tools.replayer.begin()
+            # Spans come from the top down too, so what a performer ran before was above.
+            self._tools.replayer.begin((self._span.actor, self._span.top if self._span.each else None))
         links, self._problem = self._tools.histories.chain(self._span)
         lowest = links[-1] if links and self._problem is None else None
         for start in range(0, len(links), BATCH):

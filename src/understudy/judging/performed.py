@@ -80,13 +80,16 @@ class PerformedStage:
         self._performer = PerformerProcess(performers, setup)
         # Says which code a core names, and runs none of it.
         self._versions = PythonEngine()
+        self._history: Hashable = None
         self._lost: Exception | None = None
         self._noted: Sequence[Noted] = ()
         self._kept = 0
 
-    def begin(self) -> None:
+    def begin(self, history: Hashable = None) -> None:
         """See Stage."""
-        self._performer.drop()
+        if history is None or history != self._history:
+            self._performer.drop()
+        self._history = history
 
     def fresh(self) -> Engine:
         """See Stage."""
@@ -311,7 +314,9 @@ class _Program:
             time=given.time,
             seed=given.seed,
             core=given.core,
-            consumed=[delivery.id for delivery in given.messages],
+            inbox=given.inbox,
+            outbox=given.outbox,
+            consumed=[(delivery.id, delivery.message) for delivery in given.messages],
             journal=journal_block(calls.answers).data if calls.answers else None,
             exhausted=calls.exhausted,
             timers_first=calls.timers_first,

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from typing import Final, cast
 
 from understudy.actors.contract import Delivery, StepInput
@@ -43,10 +44,10 @@ from understudy.judging.wire import (
     Unreadable,
     said_by,
 )
-from understudy.kernel.actor import actor_at, unborn
 from understudy.objects.codec import decode
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
 from understudy.objects.journal import CallError, journal_block, read_journal
+from understudy.objects.mailbox import Cursor, Mailbox
 from understudy.store.errors import Corrupt, Missing
 from understudy.store.port import Backend
 from understudy.store.reader import Reader, Staging
@@ -193,24 +194,26 @@ class _Performer:
         return [str(tried) for tried in self._world.tried]
 
     def _given(self, asked: Run) -> StepInput:
-        actor = ActorId(TreeId(Id(asked.actor)))
-        before = unborn(actor) if asked.parent is None else actor_at(self._reader, StepId(Id(asked.parent)))
         answers = () if asked.journal is None else read_journal(decode(asked.journal))
         self._staging = Staging(self._reader)
         return StepInput(
-            actor=actor,
-            parent=before.head,
+            actor=ActorId(TreeId(Id(asked.actor))),
+            parent=None if asked.parent is None else StepId(Id(asked.parent)),
             height=asked.height,
             time=asked.time,
             seed=asked.seed,
             core=TreeId(Id(asked.core)),
-            inbox=before.inbox,
-            outbox=before.outbox,
-            messages=[Delivery(MessageId(Id(id)), self._reader.message(id)) for id in asked.consumed],
+            inbox=_mailbox(asked.inbox),
+            outbox=_mailbox(asked.outbox),
+            messages=[Delivery(MessageId(Id(id)), message) for id, message in asked.consumed],
             store=self._staging,
             abi=asked.abi,
             calls=ReplayCalls(answers, self._reader, exhausted=asked.exhausted, timers_first=asked.timers_first),
         )
+
+
+def _mailbox(said: Mapping[str, Cursor] | bytes) -> Mailbox:
+    return Id(said) if isinstance(said, bytes) else said
 
 
 def _unreadable(error: Missing | Corrupt) -> Unreadable:

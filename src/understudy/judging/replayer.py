@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -63,9 +63,9 @@ class Replayer:
         self._replays = Replays(reader, stage)
         self._explainer = Explainer(reader, stage, self._replays, others)
 
-    def begin(self) -> None:
-        """Another history comes, or a step that nothing may have run before."""
-        self._stage.begin()
+    def begin(self, history: Hashable = None) -> None:
+        """A span of a history comes, or, without one, a step that nothing may have run before."""
+        self._stage.begin(history)
 
     @property
     def engines(self) -> Engines:

@@ -6,7 +6,7 @@ The law: `LocalStage` runs it in this process, and so is only for a process that
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import FrameType, ModuleType
 from typing import Final, NamedTuple, Protocol
@@ -44,8 +44,11 @@ class Work(NamedTuple):
 class Stage(Protocol):
     """Engines for replays. Their programs run to the end, and want `ReplayCalls` in what they are given."""
 
-    def begin(self) -> None:
-        """Another history comes: nothing that ran so far may touch it."""
+    def begin(self, history: Hashable = None) -> None:
+        """Steps of a history come, from the top down: nothing may touch them but what ran above them in the same history.
+
+        Without a history nothing that ran so far may touch what comes.
+        """
 
     def fresh(self) -> Engine:
         """Runs each step in new namespaces, as a verdict wants it."""
@@ -81,7 +84,7 @@ class LocalStage:
         self._witness: Witness | None = None
         self._clues: list[Noted] = []
 
-    def begin(self) -> None:
+    def begin(self, history: Hashable = None) -> None:
         """See Stage. What code keeps outside of its modules stays in this process."""
 
     def fresh(self) -> Engine:

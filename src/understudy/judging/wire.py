@@ -7,7 +7,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -17,6 +17,8 @@ from understudy.actors.contract import StepResult
 from understudy.kernel.verdict import Problem
 from understudy.objects import ids
 from understudy.objects.journal import CallError
+from understudy.objects.mailbox import Cursor
+from understudy.objects.message import Message
 
 _CHUNK: Final = 256 * 1024
 _LENGTH: Final = 4  # bytes of a message's length
@@ -125,7 +127,8 @@ class Broken(Struct, tag=True, frozen=True):
 class Run(Struct, frozen=True, kw_only=True):
     """Run the code that an entry of a core names, in one of the `WAYS`; `journal` is the block of the recorded answers.
 
-    `room` is how many frames deeper than usual the code may go.
+    `room` is how many frames deeper than usual the code may go. The judge has read the step before and the messages
+    already, so they come as they are, and are not decoded and checked again.
     """
 
     entry: str
@@ -136,7 +139,9 @@ class Run(Struct, frozen=True, kw_only=True):
     time: int
     seed: int
     core: bytes
-    consumed: Sequence[bytes]
+    inbox: Mapping[str, Cursor] | bytes
+    outbox: Mapping[str, Cursor] | bytes
+    consumed: Sequence[tuple[bytes, Message]]
     journal: bytes | None
     exhausted: str | None
     timers_first: int

@@ -13,7 +13,7 @@ from understudy.web.answers import json_answer
 from understudy.web.app import operations
 from understudy.web.grants import ASK
 from understudy.web.openapi import json_of
-from understudy.web.operation import Operation, operation, paths_of, routes_of, schemas_of
+from understudy.web.operation import Operation, paths_of, routes_of, schemas_of
 from understudy.web.parameters import LIMIT, Parameter, number, one_of, text
 from understudy.web.schemas import TEXT, Named, object_of
 
@@ -97,7 +97,7 @@ _COUNT = number("query", "count", "How often", least=1, most=3, default=None)
 _NOTE = text("header", "Note", "A remark")
 
 
-@operation(
+@Operation(
     "GET",
     "/paint/{actor}",
     name="paint",
@@ -113,7 +113,7 @@ def paint(request: Request) -> Response:
     return json_answer(said)
 
 
-@operation("GET", "/bare", name="bare", summary="Bare", scope=ASK, answers={200: json_of("Nothing", TEXT)})
+@Operation("GET", "/bare", name="bare", summary="Bare", scope=ASK, answers={200: json_of("Nothing", TEXT)})
 def bare(request: Request) -> Response:
     """Reads what it did not declare."""
     return json_answer(LIMIT.of(request))

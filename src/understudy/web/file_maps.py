@@ -1,7 +1,7 @@
 """Files in JSON, as a core or a patch brings them: `{path: "text" or {"base64": "…"} or null}`.
 
-The law: no body blocks other requests, whatever its size. A large one is parsed on a thread that gives up the interpreter
-lock after each value, and it is refused as soon as it has more values than a core may have files.
+The law: no body blocks other requests, whatever its size. A large one is parsed on a thread by Python's own scanner,
+so that other threads run in between, and it is refused as soon as it has more values than a core may have files.
 """
 
 from __future__ import annotations

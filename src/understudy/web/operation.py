@@ -9,9 +9,9 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, Final, cast
 
-from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,29 +26,34 @@ Handler = Callable[[Request], Response | Awaitable[Response]]
 _CONVERTER: Final = re.compile(r":\w+}")
 
 
-class Operation(Struct, frozen=True, kw_only=True):
-    """What a request may ask by this method of this path, and what it is answered.
+@dataclass(frozen=True)
+class Operation:
+    """What a request may ask by this method of this path, and what it is answered. The decorator of its handler.
 
     `scope` is what a token must allow, or a function that says so of a request. `about_all` is an operation about all
     actors, which a token for named actors does not allow. `answers` are those where it goes well, `errors` the problems
-    besides those that every operation may meet. `body` maps the media types of a body to schemas. `also` are schemas of answers
-    whose media type says nothing of their shape.
+    besides those that every operation may meet. `body` maps the media types of a body to schemas. `also` are schemas of
+    answers whose media type says nothing of their shape.
     """
 
     method: str
     path: str
-    handler: Handler
+    _: KW_ONLY
     name: str
     summary: str
     scope: Needs
-    about_all: bool
-    parameters: tuple[Parameter[Any], ...]
     answers: Mapping[int, Json]
-    errors: tuple[int, ...]
-    body: Mapping[str, Json] | None
-    needs_body: bool
-    also: tuple[Named, ...]
-    offered: tuple[str, ...]
+    about_all: bool = False
+    parameters: Sequence[Parameter[Any]] = ()
+    errors: Sequence[int] = ()
+    body: Mapping[str, Json] | None = None
+    needs_body: bool = True
+    also: Sequence[Named] = ()
+    handler: Handler | None = None
+
+    def __call__(self, handler: Handler) -> Operation:
+        """The operation with its handler."""
+        return replace(self, handler=handler)
 
     def route(self) -> Route:
         """The route, which checks a request before the handler sees it."""
@@ -72,70 +77,33 @@ class Operation(Struct, frozen=True, kw_only=True):
         )
 
     def _endpoint(self) -> Handler:
-        handler = self.handler
+        handler, offered = self.handler, _offered(self.answers)
+        assert handler is not None, f"{self.name} has no handler"
         if inspect.iscoroutinefunction(handler):
 
             async def asynchronous(request: Request) -> Response:
-                self._check(request)
+                self._check(request, offered)
                 return await cast(Callable[[Request], Awaitable[Response]], handler)(request)
 
             return asynchronous
 
         # Starlette runs this on a thread, as it would the handler itself.
         def synchronous(request: Request) -> Any:
-            self._check(request)
+            self._check(request, offered)
             return handler(request)
 
         return synchronous
 
-    def _check(self, request: Request) -> None:
+    def _check(self, request: Request, offered: Sequence[str]) -> None:
         """Refuse what may not be asked, or can't be meant. Nothing of the body is read before."""
         grant = grant_of(request)
         grant.check_scope(self.scope if isinstance(self.scope, str) else self.scope(request))
         if self.about_all:
             grant.check_all_actors()
-        if self.offered:
-            choose(request, self.offered)
+        if offered:
+            choose(request, offered)
         check_query(request, self.parameters)
         read_parameters(request, self.parameters)
-
-
-def operation(
-    method: str,
-    path: str,
-    *,
-    name: str,
-    summary: str,
-    scope: Needs,
-    answers: Mapping[int, Json],
-    about_all: bool = False,
-    parameters: Sequence[Parameter[Any]] = (),
-    errors: Sequence[int] = (),
-    body: Mapping[str, Json] | None = None,
-    needs_body: bool = True,
-    also: Sequence[Named] = (),
-) -> Callable[[Handler], Operation]:
-    """Declare the operation that a handler answers."""
-
-    def declare(handler: Handler) -> Operation:
-        return Operation(
-            method=method,
-            path=path,
-            handler=handler,
-            name=name,
-            summary=summary,
-            scope=scope,
-            about_all=about_all,
-            parameters=tuple(parameters),
-            answers=answers,
-            errors=tuple(errors),
-            body=body,
-            needs_body=needs_body,
-            also=tuple(also),
-            offered=_offered(answers),
-        )
-
-    return declare
 
 
 def routes_of(operations: Iterable[Operation]) -> list[Route]:

@@ -27,7 +27,7 @@ from understudy.web.grants import ASK, CREATE
 from understudy.web.history import actor_view
 from understudy.web.negotiate import CAR, JSON
 from understudy.web.openapi import CACHED, SAME, json_of
-from understudy.web.operation import operation
+from understudy.web.operation import Operation
 from understudy.web.parameters import ACTOR, IF_NONE_MATCH, LIMIT, text
 from understudy.web.schemas import ACTOR as ACTOR_SCHEMA
 from understudy.web.schemas import BYTES, ID, MAYBE_TEXT, OBJECT, OUTCOME, SOME_TEXT, TEXT, Named, list_of, object_of
@@ -49,7 +49,7 @@ _NAME = text("query", "name", "The name, where the core comes as a CAR file", SO
 _AFTER = text("query", "after", "The `next` of the page before", ID)
 
 
-@operation(
+@Operation(
     "POST",
     "/actors",
     name="createActor",
@@ -74,7 +74,7 @@ async def create_actor(request: Request) -> Response:
     return json_answer(_created_view(created), 201, {"Location": f"/actors/{created.id}"})
 
 
-@operation(
+@Operation(
     "GET",
     "/actors",
     name="listActors",
@@ -90,7 +90,7 @@ def list_actors(request: Request) -> Response:
     return json_answer({"actors": [actor_view(info) for info in page.items], "next": page.next})
 
 
-@operation(
+@Operation(
     "GET",
     "/actors/{actor}",
     name="showActor",

@@ -11,12 +11,12 @@ from understudy.web.face import node_of
 from understudy.web.grants import ASK
 from understudy.web.history import chain_view
 from understudy.web.openapi import CACHED, SAME, json_of
-from understudy.web.operation import operation
+from understudy.web.operation import Operation
 from understudy.web.parameters import ACTOR, BEFORE, IF_NONE_MATCH, LIMIT
 from understudy.web.schemas import CHAIN
 
 
-@operation(
+@Operation(
     "GET",
     "/actors/{actor}/chain",
     name="showChain",

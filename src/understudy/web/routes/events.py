@@ -19,7 +19,7 @@ from understudy.web.face import node_of
 from understudy.web.grants import ASK, is_still_granted
 from understudy.web.negotiate import EVENT_STREAM
 from understudy.web.openapi import answer
-from understudy.web.operation import operation
+from understudy.web.operation import Operation
 from understudy.web.parameters import ACTOR, Parameter, parse_number
 from understudy.web.schemas import TEXT
 
@@ -35,7 +35,7 @@ _LAST_EVENT: Final = Parameter(
 _EVENTS: Final = {200: answer("Events, for as long as the reader stays", {EVENT_STREAM: TEXT})}
 
 
-@operation(
+@Operation(
     "GET",
     "/events",
     name="followNode",
@@ -50,7 +50,7 @@ async def follow_node(request: Request) -> Response:
     return _stream(request, None, node_of(request).newest_event())
 
 
-@operation(
+@Operation(
     "GET",
     "/actors/{actor}/events",
     name="followActor",

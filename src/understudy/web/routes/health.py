@@ -10,7 +10,7 @@ from understudy.web.face import node_of
 from understudy.web.grants import ANY, ASK, grant_of
 from understudy.web.negotiate import JSON
 from understudy.web.openapi import PROBLEM_TYPE, answer, json_of
-from understudy.web.operation import operation
+from understudy.web.operation import Operation
 from understudy.web.schemas import ID, MAYBE_NUMBER, MAYBE_TEXT, PROBLEM, TEXT, Named, list_of, object_of
 
 _HEALTH = Named(
@@ -22,7 +22,7 @@ _HEALTH = Named(
 )
 
 
-@operation(
+@Operation(
     "GET",
     "/healthz",
     name="showHealth",

@@ -13,7 +13,7 @@ from understudy.web.grants import UPDATE
 from understudy.web.history import actor_view, expected_view
 from understudy.web.negotiate import JSON
 from understudy.web.openapi import json_of
-from understudy.web.operation import operation
+from understudy.web.operation import Operation
 from understudy.web.parameters import ACTOR, EXPECTED_ACTOR
 from understudy.web.schemas import ACTOR as ACTOR_SCHEMA
 from understudy.web.schemas import ID, MAYBE_NUMBER, MAYBE_TEXT, TEXT, Named, object_of
@@ -37,7 +37,7 @@ _RESUMED = Named(
 _ERRORS = (404, 413, 415, 422)
 
 
-@operation(
+@Operation(
     "POST",
     "/actors/{actor}/pause",
     name="pauseActor",
@@ -57,7 +57,7 @@ async def pause_actor(request: Request) -> Response:
     return json_answer(actor_view(await node_of(request).pause(actor, reason=value.get("reason", ""))))
 
 
-@operation(
+@Operation(
     "POST",
     "/actors/{actor}/resume",
     name="resumeActor",

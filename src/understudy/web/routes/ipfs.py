@@ -31,7 +31,7 @@ from understudy.web.face import node_of
 from understudy.web.grants import ASK
 from understudy.web.negotiate import CAR, RAW, choose
 from understudy.web.openapi import CACHED, SAME, answer
-from understudy.web.operation import operation
+from understudy.web.operation import Operation
 from understudy.web.parameters import IF_NONE_MATCH, one_of, path_text, text
 from understudy.web.schemas import ID, Named
 
@@ -58,7 +58,7 @@ _IDENTITY, _SHA2_256, _RAW_CODEC, _CBOR_CODEC = 0x00, 0x12, 0x55, 0x71
 _cars = threading.BoundedSemaphore(MAX_CARS)
 
 
-@operation(
+@Operation(
     "GET",
     "/ipfs/{cid}",
     name="fetchBlock",

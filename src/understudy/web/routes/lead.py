@@ -19,7 +19,7 @@ from understudy.web.grants import ASK, SEND, grant_of
 from understudy.web.history import actor_view
 from understudy.web.negotiate import JSON
 from understudy.web.openapi import CACHED, SAME, answer, json_of
-from understudy.web.operation import operation
+from understudy.web.operation import Operation
 from understudy.web.parameters import BEFORE, IF_NONE_MATCH, LIMIT
 from understudy.web.routes.chain import show_chain_of
 from understudy.web.routes.messages import (
@@ -60,7 +60,7 @@ def _may_send(request: Request) -> str:
     return SEND
 
 
-@operation(
+@Operation(
     "POST",
     "/",
     name="tellLead",
@@ -101,7 +101,7 @@ async def tell_lead(request: Request) -> Response:
     return json_answer(told, headers=headers)
 
 
-@operation(
+@Operation(
     "GET",
     "/",
     name="showLead",
@@ -118,7 +118,7 @@ def show_lead(request: Request) -> Response:
     return fresh_json(request, view, head_headers(about.head))
 
 
-@operation(
+@Operation(
     "GET",
     "/chain",
     name="showLeadChain",

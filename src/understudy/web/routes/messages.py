@@ -28,7 +28,7 @@ from understudy.web.face import limits_of, node_of
 from understudy.web.file_maps import read_files
 from understudy.web.grants import scope_of_lane
 from understudy.web.openapi import json_of
-from understudy.web.operation import operation
+from understudy.web.operation import Operation
 from understudy.web.parameters import ACTOR, Parameter, listed, one_of, path_text, text
 from understudy.web.preference import Preference, read_preference
 from understudy.web.schemas import ACCEPTED, ANSWER, ANY_BODY, SOME_TEXT
@@ -58,7 +58,7 @@ _TYPE: Final = path_text("type", "The type")
 _SUMMARY: Final = "Send a message; the body is its content, as it is"
 
 
-@operation(
+@Operation(
     "POST",
     "/actors/{actor}/messages",
     name="sendMessage",
@@ -76,7 +76,7 @@ async def send_message(request: Request) -> Response:
     return await _send_message(request, DEFAULT_TYPE if type is None else type)
 
 
-@operation(
+@Operation(
     "POST",
     "/actors/{actor}/messages/{type:path}",
     name="sendMessageOfType",

@@ -18,7 +18,7 @@ from understudy.web.face import node_of
 from understudy.web.grants import ANY, ASK
 from understudy.web.negotiate import JSON
 from understudy.web.openapi import CACHED, SAME, answer, document
-from understudy.web.operation import Operation, operation, paths_of, schemas_of
+from understudy.web.operation import Operation, paths_of, schemas_of
 from understudy.web.parameters import ACTOR, IF_NONE_MATCH
 from understudy.web.routes.query import ERRORS
 from understudy.web.schemas import OBJECT
@@ -26,7 +26,7 @@ from understudy.web.schemas import OBJECT
 _ABOUT: Final = "Actors whose every step can be replayed, and proved"
 
 
-@operation(
+@Operation(
     "GET",
     "/openapi.json",
     name="describeNode",
@@ -41,7 +41,7 @@ def describe_node(request: Request) -> Response:
     return fresh_json(request, view, head_headers(VERSION if request.app.state.lead is None else f"{VERSION}.lead"))
 
 
-@operation(
+@Operation(
     "GET",
     "/actors/{actor}/openapi.json",
     name="describeActorAsOpenApi",

@@ -11,7 +11,7 @@ from understudy.web.face import node_of
 from understudy.web.grants import ASK
 from understudy.web.history import pending_view
 from understudy.web.openapi import json_of
-from understudy.web.operation import operation
+from understudy.web.operation import Operation
 from understudy.web.parameters import EXPECTED_ACTOR, LIMIT
 from understudy.web.schemas import ID, MAYBE_TEXT, NUMBER, TEXT, Named, list_of, object_of
 
@@ -31,7 +31,7 @@ _MESSAGE = object_of(
 _WAITING = {200: json_of("As it is at this moment", Named("Waiting", object_of({"pending": list_of(_MESSAGE)})))}
 
 
-@operation(
+@Operation(
     "GET",
     "/pending",
     name="listPending",
@@ -46,7 +46,7 @@ def list_pending(request: Request) -> Response:
     return _answer(request, None)
 
 
-@operation(
+@Operation(
     "GET",
     "/actors/{actor}/pending",
     name="listPendingOf",

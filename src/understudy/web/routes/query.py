@@ -22,7 +22,7 @@ from understudy.web.files import AS_DATA
 from understudy.web.grants import ASK
 from understudy.web.negotiate import JSON, RAW, choose
 from understudy.web.openapi import CACHED, SAME, answer
-from understudy.web.operation import operation
+from understudy.web.operation import Operation
 from understudy.web.parameters import ACTOR, IF_NONE_MATCH, STEP, Parameter, path_text, text
 from understudy.web.preference import read_preference
 from understudy.web.schemas import ANY_ANSWER, ANY_BODY, ID, OBJECT, Json, Named, object_of
@@ -70,7 +70,7 @@ class At(NamedTuple):
     is_id: bool
 
 
-@operation(
+@Operation(
     "GET",
     "/actors/{actor}/query/{name}",
     name="queryActor",
@@ -86,7 +86,7 @@ async def ask_actor(request: Request) -> Response:
     return await _answer(request, ACTOR.of(request), _NAME.of(request), _at(request), _arguments(request))
 
 
-@operation(
+@Operation(
     "POST",
     "/actors/{actor}/query/{name}",
     name="queryActorWith",
@@ -103,7 +103,7 @@ async def ask_actor_with(request: Request) -> Response:
     return await _answer(request, ACTOR.of(request), _NAME.of(request), _at(request), await _context(request))
 
 
-@operation(
+@Operation(
     "GET",
     "/steps/{step}/query/{name}",
     name="queryStep",
@@ -120,7 +120,7 @@ async def ask_step(request: Request) -> Response:
     return await _answer(request, step.actor, _NAME.of(request), At(id, True), _arguments(request))
 
 
-@operation(
+@Operation(
     "POST",
     "/steps/{step}/query/{name}",
     name="queryStepWith",
@@ -138,7 +138,7 @@ async def ask_step_with(request: Request) -> Response:
     return await _answer(request, step.actor, _NAME.of(request), At(id, True), await _context(request))
 
 
-@operation(
+@Operation(
     "GET",
     "/actors/{actor}/wut",
     name="describeActor",

@@ -10,14 +10,14 @@ from understudy.web.answers import json_answer
 from understudy.web.face import node_of
 from understudy.web.grants import ANY
 from understudy.web.openapi import json_of
-from understudy.web.operation import operation
+from understudy.web.operation import Operation
 from understudy.web.schemas import TEXT, Named, object_of
 
 _FIELDS = ("name", "version", "node", "actors", "events", "health", "openapi")
 _ROOT = Named("Root", object_of(dict.fromkeys(_FIELDS, TEXT)))
 
 
-@operation(
+@Operation(
     "GET",
     "/",
     name="showRoot",

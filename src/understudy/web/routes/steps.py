@@ -25,7 +25,7 @@ from understudy.web.grants import ASK
 from understudy.web.history import step_summary, steps_view
 from understudy.web.negotiate import JSON, choose
 from understudy.web.openapi import CACHED, SAME, answer, json_of
-from understudy.web.operation import operation
+from understudy.web.operation import Operation
 from understudy.web.parameters import ACTOR, BEFORE, IF_NONE_MATCH, LIMIT, STEP, listed, number, path_text, text
 from understudy.web.schemas import ANY_ANSWER, ENTRY, ID, MAYBE_TEXT, NUMBER, OUTCOME, TEXT, Named, list_of, object_of
 from understudy.web.schemas import STEP as STEP_TEXT
@@ -62,7 +62,7 @@ _FILE = {
 }
 
 
-@operation(
+@Operation(
     "GET",
     "/actors/{actor}/steps",
     name="listSteps",
@@ -83,7 +83,7 @@ def list_steps(request: Request) -> Response:
     return fresh_json(request, view, head_headers(head))
 
 
-@operation(
+@Operation(
     "GET",
     "/steps/{step}",
     name="showStep",
@@ -99,7 +99,7 @@ def show_step(request: Request) -> Response:
     return fresh_json(request, step_view(id, step), immutable_headers(id))
 
 
-@operation(
+@Operation(
     "GET",
     "/actors/{actor}/steps/{step}",
     name="showStepOfActor",
@@ -116,7 +116,7 @@ def show_step_of(request: Request) -> Response:
     return fresh_json(request, step_view(id, node.step(id)), head_headers(id))
 
 
-@operation(
+@Operation(
     "GET",
     "/steps/{step}/core/{path:path}",
     name="showFileOfStep",
@@ -133,7 +133,7 @@ def show_core(request: Request) -> Response:
     return _core_answer(request, step)
 
 
-@operation(
+@Operation(
     "GET",
     "/actors/{actor}/core/{path:path}",
     name="showFile",

@@ -15,6 +15,7 @@ from understudy.capabilities.http_grants import Grants, HttpPart
 from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.verdict import Verdict
 from understudy.node.intake.answers import Answer
+from understudy.node.running.impurity import Impure
 from understudy.objects.ids import ActorId
 from understudy.objects.journal import Entry, read_journal
 
@@ -74,8 +75,10 @@ class Acting:
 
 
 @contextmanager
-def acting(code: str, *, policy: str | None = None, store_url: str = "memory:", **granted: Any) -> Iterator[Acting]:
+def acting(
+    code: str, *, policy: str | None = None, store_url: str = "memory:", impure: Impure = Impure.WARN, **granted: Any
+) -> Iterator[Acting]:
     """An actor called `clerk` with this code, under these grants."""
     part = msgspec.convert({**granted}, HttpPart)
-    with Living(http=Grants(part), store_url=store_url) as living:
+    with Living(http=Grants(part), store_url=store_url, impure=impure) as living:
         yield Acting(living, code, policy)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 
 import pytest
 
 from tests.capabilities.acting import Acting, acting
 from tests.capabilities.stub_server import StubServer
+from understudy.node.running.impurity import Impure
 
 ASKING = """
 import anthropic
@@ -87,3 +89,15 @@ def test_a_library_works_and_verifies_without_its_service(
 def test_a_library_that_hides_the_reason_does_not_hide_it_from_the_author(clerk: Acting):
     text = clerk.fails("refused", [])
     assert text.startswith("APIConnectionError") and "[capabilities.http] allow = " in text, text
+
+
+def test_a_library_reaches_around_nothing(
+    stub: StubServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    # As in a new process: what machine it is, nobody asked yet.
+    monkeypatch.setattr(platform, "_platform_cache", {})
+    monkeypatch.setattr(platform, "_uname_cache", None)
+    with acting(ASKING, allow=[stub.place], impure=Impure.REFUSE) as clerk:
+        for kind in ("openai", "openai async stream", "anthropic", "anthropic async stream"):
+            assert clerk.tell(kind, [stub.url, "httpx2"]) == "You said: hello there"
+    assert [record.getMessage() for record in caplog.records if record.name == "understudy.impure"] == []

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 from understudy.actors.contract import Program
 from understudy.engines.python.externals import is_authors
 from understudy.engines.python.failure import in_core
-from understudy.judging.shut_world import ShutWorld, WorldShut, find_author
+from understudy.judging.shut_world import ShutWorld, WorldShut, ask_what_machine, find_author
 from understudy.judging.witness import Witness
 from understudy.kernel.verdict import CLOCK, WORLD
 from understudy.wit.effect import IN_EFFECT
@@ -55,6 +55,7 @@ class ImpurityWatch:
         self._looked_at: WeakKeyDictionary[Program, set[str]] = WeakKeyDictionary()
         if impure is not Impure.ALLOW:
             _install()
+            ask_what_machine()
 
     def around(self, program: Program, type: str) -> AbstractContextManager[object]:
         """What to run a step in: the first one of a version and a type is looked at more closely, which takes its time."""
@@ -104,7 +105,8 @@ class _Look:
     def __exit__(self, *_: object) -> None:
         sys.setprofile(None)
         for noted in self._witness.noted:
-            if noted.cause in (CLOCK, WORLD):
+            # A library that reads the environment for its own sake is not the author.
+            if noted.sure and noted.cause in (CLOCK, WORLD):
                 self._watch.asked(noted.text)
 
 

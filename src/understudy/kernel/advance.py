@@ -114,7 +114,7 @@ def _plan_update(
     except HostFailed as error:
         if error.again:
             raise
-        # Another try would fail too, and all later updates wait for this one: it is left out, as nobody can show again.
+        # Another try would fail too, and all later updates wait for this one: the step ends here, as one that no replay repeats.
         return _decided(actor, given, Outcome(CUT, "HostLimit", str(error)))
     if program is not None:
         return Plan(actor=actor, given=given, program=program)

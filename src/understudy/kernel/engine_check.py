@@ -62,8 +62,12 @@ def _choice_fault(reader: Reader, record: Record, engine: EngineText) -> str | N
     if message.lane == UPDATE:
         return None
     if engine.name == _KERNEL.name:
-        # The kernel itself makes a step where no code was run: nothing of it can have worked.
-        return "the step is said to have run no code, and to have gone well" if outcome is None else None
+        # The kernel makes a step without code only where the code could not or must not run.
+        return (
+            "the engine text says that no code ran, and the step has no outcome that says why"
+            if outcome is None
+            else None
+        )
     if record.before.step is not None and is_genesis(message):
         return "a genesis of an actor that lives runs no code"
     core = TreeId(record.step.actor) if record.before.step is None else record.before.core

@@ -37,7 +37,7 @@ class HttpPolicy(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Policy(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who may update beside the sender of the genesis; retries; messages per step; the deadline of a step that waits;
+    """Who may update besides the sender of the genesis; retries; messages per step; the deadline of a step that waits;
     what may be asked for over HTTP.
 
     Without `batch` the engine says how many messages make a step: many for a Python wit, one for a component.

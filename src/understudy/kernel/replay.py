@@ -130,7 +130,7 @@ def engine_name(engine: str) -> str:
 
 
 def engine_rules(engine: str) -> str:
-    """What results depend on beside the code: `python/1` of `python/1;source=…`, all of `wasm/1;config=…`."""
+    """What results depend on besides the code: `python/1` of `python/1;source=…`, all of `wasm/1;config=…`."""
     return ";".join(part for part in engine.split(";") if not part.startswith((_SOURCE, *_INTERPRETER)))
 
 

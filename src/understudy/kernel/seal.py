@@ -148,7 +148,7 @@ def _with_valid_contents(plan: Plan, result: StepResult) -> StepResult:
 
 
 def _with_valid_core(plan: Plan, result: StepResult) -> StepResult:
-    """The result, or a failure if nobody could run the core that it leaves behind; an update is refused."""
+    """The result, or a failure if it leaves a core that no engine can run; an update is refused."""
     if result.outcome is not None:
         return result
     try:
@@ -189,7 +189,7 @@ def _word_of(outcome: Outcome, messages: Sequence[Delivery], staging: Staging) -
 def _address(
     plan: Plan, outgoing: Sequence[Outgoing], staging: Staging, known: Known, nobody: list[tuple[int, Outgoing]]
 ) -> tuple[list[Delivery], dict[str, Cursor]]:
-    """Give each message its place in its conversation; those that have nobody to go to are put into `nobody`."""
+    """Give each message its number in its conversation. Those whose recipient does not exist are put into `nobody`."""
     if not outgoing:
         return [], {}
     actor = plan.actor

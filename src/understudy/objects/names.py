@@ -81,7 +81,7 @@ def is_outside(party: str) -> bool:
 
 
 def is_operator(party: str) -> bool:
-    """True for `out/NODE/operator`: whoever runs a node."""
+    """True for `out/NODE/operator`: the operator of a node."""
     return is_outside(party) and party.split("/", 2)[2] == OPERATOR
 
 

@@ -77,7 +77,7 @@ class Closure:
         try:
             if known is not None:
                 _check_kind(visit, known[0])
-                # It is not read again to see how deep it goes: whoever holds it all is measured once.
+                # How deep it goes is not read again here: the outermost tree is measured once, at the end.
                 self._is_deeper |= visit.level > known[1]
                 return
             node = self._read(visit)

@@ -211,7 +211,7 @@ class MapCheck:
         for key, value in new:
             digest = sha256(key)
             if not digest.hexdigest().startswith(path):
-                raise WrongKind("a large map holds a key in a place where nobody would look for it")
+                raise WrongKind("a large map holds a key in a place that its digest does not lead to")
             before = self._find(old, key, digest.digest(), len(path))
             if before != value:
                 yield key, value, before

@@ -2,7 +2,7 @@
 
 A log that was cut short looks like one whose last record was never finished. With the mark beside it, a store that lost
 its end says so. The law: the mark is written after the commit that it tells of is durable, so it is never ahead of what
-a crash leaves, and a mark that is torn, older or absent accuses nobody.
+a crash leaves. A mark that is torn, older or absent proves no loss.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 NAME: Final = "high-water"
-_SIZE: Final = 256  # less than a sector of any disk: it is written whole or not at all
+_SIZE: Final = 256  # less than a sector of any disk: the disk writes it atomically
 
 
 class Mark(Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class Mark(Struct, frozen=True, kw_only=True):
 
 
 class HighWater:
-    """The file in a store's directory, open for writing. Its failures are nobody's: the commit was durable before."""
+    """The file in a store's directory, open for writing. Errors are ignored: the commit was durable before."""
 
     def __init__(self, store: Path) -> None:
         self._fd: int | None = None

@@ -21,7 +21,7 @@ from understudy.store.reader import Reader
 
 
 class Lost(NamedTuple):
-    """The last message of a conversation, which is nowhere; those before it may be gone, too."""
+    """The last message of a conversation: accepted, neither consumed nor waiting. Earlier ones may be lost too."""
 
     sender: str
     recipient: ActorId

@@ -294,7 +294,7 @@ def _mailbox_key(key: bytes) -> str:
 
 
 class _Changes(NamedTuple):
-    """A patch as a tree of its own: what happens in one directory, and in those below it."""
+    """A patch as a tree: the changes in one directory, and those in the directories below it."""
 
     here: dict[str, Id | None]
     below: dict[str, _Changes]

@@ -32,7 +32,7 @@ class Row(Struct, frozen=True, gc=False):
 
 
 class Unit(Struct, frozen=True, kw_only=True):
-    """What is committed together or not at all. `feed` lists steps that get the next feed numbers."""
+    """What is committed atomically. `feed` lists steps that get the next feed numbers."""
 
     blocks: Sequence[Block] = ()
     moves: Sequence[Move] = ()

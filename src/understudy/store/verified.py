@@ -1,6 +1,6 @@
 """The door: every block that comes out of a backend, or in from outside, is checked against its id here.
 
-The law: nobody above sees bytes that do not hash to the id they asked for.
+The law: no caller gets bytes that do not hash to the id that it asked for.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class InFlight(Reader):
                     self._nodes[made] = node
 
     def remove(self, blocks: Iterable[Block], *, durable: bool) -> None:
-        """Their unit is durable, and the reader below has them; or it failed, and nobody will ask for them."""
+        """The unit of these blocks is durable, and the reader below has them; or it failed, and they are not needed."""
         held, decoded, again = self._held, self._nodes, self._again
         with self._lock:
             gone = [block for block in blocks if block.id not in again or not self._is_carried_again(block.id)]
@@ -195,7 +195,7 @@ class InFlight(Reader):
             raise WrongKind(f"{Id(id)} is a blob, not a node")
         node = decode(held.data)
         with self._lock:
-            # Not if it became durable meanwhile: nobody would take it away again.
+            # Not if it became durable meanwhile: no call would remove it again.
             if id in self._held:
                 self._nodes[id] = node
         return node

@@ -30,7 +30,7 @@ def links(node: Any) -> Iterator[Id]:
 
     Not every byte string is a link: bitmap and keys of a large map are none, whatever they look like. Says nothing
     about the rest of the node; the readers in `objects/` check that. Raises WrongKind for a node of no known kind,
-    because links that nobody knows of would be lost.
+    because its links are not known and would be lost.
     """
     return (id for id, _ in typed_links(node))
 

@@ -119,7 +119,7 @@ class RocksBackend:
                     self._db.flush_wal(True)
                     self._durable = self._db.snapshot()
                 except BaseException as error:
-                    # RocksDB may now hold in memory what is not on the disk: nobody shall see it.
+                    # RocksDB may now hold in memory what is not on the disk: no reader may see it.
                     self._stop(*named(error, self._path))
                     raise_named(error, self._path)
                 self._under_way = _Commit((), range(0))
@@ -155,7 +155,7 @@ class RocksBackend:
             try:
                 close_database(self._db)
             except BaseException as error:
-                # Whoever saw a commit fail knows already that this store is not well.
+                # A failed commit was reported already.
                 if before is None:
                     raise_named(error, self._path)
             finally:

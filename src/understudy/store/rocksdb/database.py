@@ -31,7 +31,7 @@ def close_database(db: Rdict) -> None:
         try:
             return db.close()
         except RuntimeError as error:
-            # A thread is in the middle of a read. It is the last one: nobody begins another.
+            # A thread is in the middle of a read. No new read begins, so this ends soon.
             if "borrowed" not in str(error):
                 raise
             sleep(0.0005)

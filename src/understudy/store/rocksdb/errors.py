@@ -17,7 +17,7 @@ _MANIFEST_BLAMED = re.compile(r"The file \S.*MANIFEST-[0-9]+ may be corrupted\."
 def raise_named(error: BaseException, path: Path) -> NoReturn:
     """Raise what rocksdict or the system raised as an error of ours; what is neither passes as it is."""
     if _is_foreign(error):
-        # Whoever keeps the error would keep a cursor in one of its frames, and with it the database open.
+        # The error's frames may hold a cursor, and an error that is kept would keep the database open.
         clear_frames(error.__traceback__)
         kind, text = named(error, path)
         raise kind(text) from error

@@ -35,8 +35,7 @@ def keep_private(path: Path) -> None:
     RocksDB goes on making files that everybody may read, as far as the umask lets it; the folder shuts them in.
     """
     for entry, mode in ((path, 0o700), *((entry, 0o600) for entry in path.iterdir() if entry.is_file())):
-        # Whoever may write here without owning it has to leave the mode to the owner; a process that is just closing
-        # the store takes files of its own away.
+        # Only the owner may change the mode. A process that closes the store at this moment removes files.
         with suppress(PermissionError, FileNotFoundError):
             if entry.stat().st_mode & 0o077:
                 entry.chmod(mode)

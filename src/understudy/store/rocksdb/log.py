@@ -36,7 +36,7 @@ def check_logs(store: Path) -> Ends:
     """Check the manifest and every write-ahead log of a RocksDB directory, and tell how far they go.
 
     Raises Corrupt with file and offset. Reads these files whole; the store's options bound them to some tens of
-    megabytes. What is told is true only if nobody has the store open.
+    megabytes. The answer is right only while no process has the store open.
     """
     manifest = check_log(_manifest(store))
     logs = []

@@ -23,7 +23,7 @@ def is_short(ends: Ends, mark: Mark | None) -> bool:
 
 
 def is_short_for_sure(store: Path) -> bool:
-    """The same, looked at while nobody can write. False if another process has the store open: it saw to that itself.
+    """The same, looked at while nobody can write. False if another process has the store open: that one checked when it opened it.
 
     Never for a store that this process has open: its lock would be gone with ours.
     """

@@ -81,7 +81,10 @@ def test_two_entries_with_equal_cores_are_named_with_the_cure_and_are_not_one_ac
             '[actors.second]\npath = "greeter"\nnonce = 2\n',
             "actors.second: Expected `str | null`, got `int` - at `$.nonce`",
         ),
-        ("[actors.second]\nfils = {}\n", "actors.second: Object contains unknown field `fils`"),
+        (
+            "[actors.second]\nfils = {}\n",
+            "actors.second: Object contains unknown field `fils`; it may have: path, files, exclude, nonce",
+        ),
         ("[actors]\nsecond = 5\n", "actors.second: Expected `object`, got `int`"),
         ('[components.parrot]\nworld = "x"\n', "components.parrot: Object missing required field `source`"),
     ],

@@ -186,7 +186,7 @@ def _parts(given: Mapping[str, Any], part: type[_Part], what: str) -> dict[str, 
             # One by one: of an entry in a table of them, msgspec's message has no name.
             parts[name] = msgspec.convert(entry, part)
         except msgspec.ValidationError as error:
-            raise ValueError(f"{what}s.{name}: {error}") from error
+            raise ValueError(f"{what}s.{name}: {error}; it may have: {', '.join(part.__struct_fields__)}") from error
     return parts
 
 

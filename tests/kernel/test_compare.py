@@ -160,3 +160,10 @@ def test_of_two_failures_the_code_is_named_before_the_text(troupe: Troupe):
         assert difference is not None
         assert difference.path == path
         assert difference.replayed == {"kind": changed.kind, "code": changed.code, "text": "other"}
+
+
+def test_a_long_line_of_a_log_is_shown_by_its_beginning(troupe: Troupe):
+    actor = notes(troupe)
+    staging = Staging(troupe.reader)
+    difference = compared(troupe, actor, staging, log=staging.put_blob(b" " + b"x" * 2 * MAX_PREVIEW + b"\n"))
+    assert difference == Difference(path="data.log[0]", recorded=None, replayed=" " + "x" * (MAX_PREVIEW - 1) + "…")

@@ -28,6 +28,7 @@ def troupe() -> Troupe:
         ("python/2;optimize=1;python=3.11", None),
         ("python/2;python=3", "has no part python=3"),
         ("python/2;optimize=3", "has no part optimize=3"),
+        ("python/2;optimize=3;python=x", "has no part optimize=3"),
         ("python/2;unheard-of=1", None),
         ("python/99;optimize=1", None),
         ("wasm/1", "lacks its part config"),

@@ -35,6 +35,7 @@ ANN = "out/node/ann"
         (keys.outside_row(ANN, "signal/x"), b"o" + ANN.encode() + b"\0signal/x"),
         (keys.idempotency_row(ANN, "key"), b"k" + ANN.encode() + b"\0key"),
         (keys.evidence_row(MESSAGE), b"e" + MESSAGE),
+        (keys.holds_of(ACTOR), b"x" + DIGEST),
         (keys.hold_row(ACTOR, 2), b"x" + DIGEST + b"\2"),
         (keys.meta_row("format"), b"mformat"),
         (keys.imported_row(ACTOR), b"mimport/" + DIGEST),

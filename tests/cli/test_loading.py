@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import typer.main
@@ -86,6 +87,28 @@ def test_ctrl_c_while_a_command_loads_is_no_traceback(shell: Shell) -> None:
         _, said = process.communicate(timeout=60)
         assert b"Traceback" not in said
         assert process.returncode in (-signal.SIGINT, 130, 1)
+
+
+def test_a_command_that_is_told_to_end_leaves_no_temporary_folder(project: Shell, tmp_path: Path) -> None:
+    project.run("push")
+    project.run("export", "greeter", "-o", "greeter.car")
+    places = tmp_path / "places"
+    places.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from understudy.cli.start import start; start()", "verify", "greeter.car"],
+        cwd=project.folder,
+        env=environment({"TMPDIR": str(places)}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    while not any(places.iterdir()):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, said
+    assert b"Traceback" not in said
+    assert not any(places.iterdir())
 
 
 def test_every_command_of_the_table_is_there_under_its_name() -> None:

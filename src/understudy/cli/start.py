@@ -19,5 +19,11 @@ def start() -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     loaded = importlib.import_module("understudy.cli.main")
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _end)
     loaded.main()
     raise SystemExit(0)
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    # An exception, so that temporary folders are removed and stores closed on the way out.
+    raise SystemExit(128 + number)

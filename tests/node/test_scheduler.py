@@ -338,6 +338,27 @@ def test_a_host_that_breaks_leaves_the_actor_stuck_until_its_holds_are_looked_at
     assert machine.step().taken[0].message == job.taken[0].message
 
 
+@pytest.mark.parametrize("cure", ["an update", "a look at its holds"])
+def test_a_cure_that_comes_while_steps_are_not_durable_yet_is_not_forgotten(machine: Machine, cure: str) -> None:
+    actor = machine.born()
+    machine.send(actor, "add", "1")
+    machine.send(actor, "add", "2")
+    machine.step()
+    broken = machine.job()
+    machine.scheduler.finish(Finished(broken, None, OSError("broken")), machine.now)
+    if cure == "an update":
+        machine.update(actor, "data/x", "new")
+    else:
+        machine.scheduler.advance([HoldsChanged(actor)], machine.now)
+    assert not machine.scheduler.has_ready
+    machine.commit()
+    taken = [machine.step().taken[0].message, *([machine.step().taken[0].message] if cure == "an update" else [])]
+    assert taken[-1] == broken.taken[0].message and not machine.scheduler.delays().stuck
+    assert cure != "an update" or taken[0].lane == UPDATE
+    machine.commit()
+    assert machine.rests()
+
+
 def test_only_updates_and_births_are_handed_out_until_the_gate_is_opened() -> None:
     machine = Machine()
     machine.scheduler.start(only_updates=True)

@@ -39,12 +39,14 @@ class ActorEntry:
     - `suspect`: how many messages are tried alone, because the process ended while one of them ran
     - `slowed`: why it rests before it takes more than updates
     - `error`: why it is stuck
+    - `begins_again`: stuck, it is taken in from the store again as soon as none of its steps is ahead
     """
 
     __slots__ = (
         "actor",
         "ahead",
         "attempts",
+        "begins_again",
         "error",
         "held",
         "host_errors",
@@ -83,6 +85,7 @@ class ActorEntry:
         self.policy: Policy | None = None
         self.policy_id: Id | None = None
         self.error: str | None = None
+        self.begins_again = False
 
     @property
     def forgettable(self) -> bool:

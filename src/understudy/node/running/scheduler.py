@@ -210,8 +210,11 @@ class Scheduler:
 
     def _look_at_holds(self, actor: ActorId) -> None:
         entry = self._table.get(actor)
-        if entry.status is Status.STUCK and not entry.ahead:
-            entry = self._table.reload(actor)
+        if entry.status is Status.STUCK:
+            if entry.ahead:
+                entry.begins_again = True
+            else:
+                entry = self._table.reload(actor)
         self._table.look_at_holds(entry)
         self._make_ready(entry)
 
@@ -235,6 +238,8 @@ class Scheduler:
             self._trials.end_hold_on_queries(tag)
             if entry.ahead == 0:
                 self.output.start(self._calls.pop(tag.actor.id, ()))
+                if entry.begins_again:
+                    entry = self._begin_again(entry)
             for delivery in tag.sent:
                 if not is_outside(delivery.message.to):
                     self._deliver(delivery)
@@ -251,15 +256,20 @@ class Scheduler:
             self._calls.pop(entry.actor.id, None)
             self._begin_again(entry)
 
-    def _begin_again(self, entry: ActorEntry) -> None:
+    def _begin_again(self, entry: ActorEntry) -> ActorEntry:
         """Forget what we know of an actor, and take it in from the store."""
         self._holds.load()
-        self._make_ready(self._table.reload(entry.actor.id))
+        fresh = self._table.reload(entry.actor.id)
+        self._make_ready(fresh)
+        return fresh
 
     def _deliver(self, delivery: Delivery) -> None:
         entry = self._table.get(actor_of(delivery.message.to))
-        if entry.status is Status.STUCK and delivery.message.lane == UPDATE and not entry.ahead:
-            self._begin_again(entry)
+        if entry.status is Status.STUCK and delivery.message.lane == UPDATE:
+            if entry.ahead:
+                entry.begins_again = True
+            else:
+                self._begin_again(entry)
             return
         try:
             self._table.offer(entry, delivery)

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.node.living import Living
-from tests.node.stage import gates
+from tests.node.stage import PATIENCE, gates
+from understudy.kernel.policy import Policy
 from understudy.node.running.runner import Runner
 from understudy.node.running.scheduler import Scheduler
+from understudy.objects.ids import TreeId
+from understudy.store.errors import Missing
+from understudy.store.reader import Reader
 
 PAGE = Path(__file__).parents[2] / "docs/THREADS.md"
 
@@ -74,3 +78,20 @@ def test_the_page_names_every_thread_that_a_living_node_starts() -> None:
     assert len(names) >= 4
     for name in names:
         assert f"`{name}" in page, name
+
+
+def test_a_policy_that_cannot_be_read_stops_its_actor_and_not_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Living() as living:
+        actor, other = living.create(policy='{"deadline_ms": 60000}'), living.create(nonce="other")
+
+        def damaged(reader: Reader, core: TreeId) -> Policy:
+            raise Missing(core)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("understudy.node.running.table.read_policy", damaged)
+            message = living.send(actor, "wait", "policy")
+            living.until(lambda: [pending.state for pending in living.node.pending()] == ["stuck"])
+            assert living.tell(other, "ask", 1) == 1
+        gates.open("policy")
+        living.run(living.node.resume(actor))
+        assert living.begin_answer(actor, message).result(PATIENCE).outcome is None

@@ -293,7 +293,13 @@ class Runner:
             # The head it would run on was lost while it began.
             self._marks.leave(slot)
             return
-        deadline_ms = self._scheduler.deadline_ms(job)
+        try:
+            deadline_ms = self._scheduler.deadline_ms(job)
+        except Exception as error:
+            # A policy that can't be read keeps its actor from working, not the node.
+            self._marks.leave(slot)
+            self._scheduler.finish(Finished(job, plan, error), time.monotonic())
+            return
         is_over = False
 
         def control(has_it: bool) -> None:

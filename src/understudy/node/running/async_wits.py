@@ -75,17 +75,13 @@ class AsyncWits:
         held = self._loops[-1]
         if not held.waits_since(time.monotonic() - HELD_SECONDS) or len(self._loops) >= MAX_LOOPS:
             return
-        fresh = _Loop()
+        fresh = _started()
+        if fresh is None:
+            return
         with self._lock:
-            try:
-                fresh.thread.start()
-            except RuntimeError:
-                # The machine gives no thread now. Who calls is the watch, which must go on: it tries again.
-                fresh.close()
-                return
             self._loops.append(fresh)
-        while held.waiting:
-            fresh.add(held.waiting.popleft())
+        while (wit := held.next_waiting()) is not None:
+            fresh.add(wit)
 
     def computing(self) -> list[Run]:
         """The wits that let go of their loop no more. To be called now and then, by the thread that calls `relieve`."""
@@ -105,7 +101,7 @@ class _Loop:
     """One event loop, its thread, and the wits that wait for their beginning."""
 
     def __init__(self) -> None:
-        self.waiting: deque[_Wit] = deque()
+        self._waiting: deque[_Wit] = deque()
         self.thread = threading.Thread(target=self._run, name="understudy-async-wits", daemon=True)
         self._loop = asyncio.new_event_loop()
         self._loop.set_task_factory(_named_like_its_parent)
@@ -114,18 +110,25 @@ class _Loop:
         self._is_stopped = False
 
     def add(self, wit: _Wit) -> None:
-        self.waiting.append(wit)
+        self._waiting.append(wit)
         self._loop.call_soon_threadsafe(self._begin_next)
 
     @property
     def is_busy(self) -> bool:
         """True if a wit waits for its beginning or its end."""
-        return bool(self.waiting or self._tasks)
+        return bool(self._waiting or self._tasks)
+
+    def next_waiting(self) -> _Wit | None:
+        """Take the next wit that has not begun. From any thread: only one gets it."""
+        try:
+            return self._waiting.popleft()
+        except IndexError:
+            return None
 
     def waits_since(self, moment: float) -> bool:
         """True if a wit has waited since then or longer."""
         try:
-            return self.waiting[0].since <= moment
+            return self._waiting[0].since <= moment
         except IndexError:
             return False
 
@@ -172,15 +175,16 @@ class _Loop:
         self._asked = None
 
     def _begin_next(self) -> None:
-        try:
-            wit = self.waiting.popleft()
-        except IndexError:
-            # Another loop took it.
-            return
-        task = self._loop.create_task(_drive(wit), name=wit.actor)
+        task = self._loop.create_task(self._drive_next())
         # The loop holds its tasks weakly: without this one could be collected while it waits.
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _drive_next(self) -> None:
+        # Taken when the task runs, not when it is made: until then the wit of another task may hold the loop.
+        wit = self.next_waiting()
+        if wit is not None:
+            await _drive(wit)
 
     async def _cancel_all(self) -> None:
         tasks = list(self._tasks)
@@ -189,14 +193,30 @@ class _Loop:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _named_like_its_parent(loop: asyncio.AbstractEventLoop, coroutine: Any, **context: Any) -> asyncio.Task[Any]:
+def _started() -> _Loop | None:
+    """A loop that runs; None if the machine gives no thread or no file descriptor now: the watchdog goes on and tries again."""
+    try:
+        loop = _Loop()
+    except OSError:
+        return None
+    try:
+        loop.thread.start()
+    except RuntimeError:
+        loop.close()
+        return None
+    return loop
+
+
+def _named_like_its_parent(loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> asyncio.Task[Any]:
     """A task that bears the name of the actor whose wit began it: it may be the one that holds the loop."""
     parent = asyncio.current_task(loop)
     # Not by a context variable: a wit has a context of its own.
     control = getattr(parent, "control", None)
     if control is not None:
         coroutine = _watched(coroutine, control)
-    task = _Task(coroutine, loop=loop, name=None if parent is None else parent.get_name(), **context)
+    # Python 3.14 hands the name over too; before, the loop sets it afterwards.
+    name = more.pop("name", None) or (None if parent is None else parent.get_name())
+    task = _Task(coroutine, loop=loop, name=name, **more)
     task.control = control
     return task
 
@@ -219,6 +239,7 @@ async def _drive(wit: _Wit) -> None:
     # What the wit starts on its loop is told of too.
     task = asyncio.current_task()
     assert isinstance(task, _Task)
+    task.set_name(wit.actor)
     task.control = wit.control
     try:
         result: StepResult | Exception = await asyncio.wait_for(_watched(wit.awaitable, wit.control), wit.seconds)

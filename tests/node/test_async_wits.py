@@ -1,0 +1,96 @@
+"""The event loops of asynchronous wits, when one wit holds its loop and when the machine gives no other."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Iterator
+
+import pytest
+
+from tests.node.stage import PATIENCE
+from understudy.actors.contract import StepResult
+from understudy.node.running import async_wits
+from understudy.node.running.async_wits import AsyncWits
+
+
+class Stage:
+    """One wit that holds its loop, and one that waits behind it, both begun at the same moment."""
+
+    def __init__(self) -> None:
+        self.wits = AsyncWits()
+        self.wits.start()
+        self.holds, self.lets_go, self.has_begun = threading.Event(), threading.Event(), threading.Event()
+        together = threading.Event()
+        self.wits._loops[0]._loop.call_soon_threadsafe(together.wait, PATIENCE)
+        self._begin(self._hold(), "holder")
+        self._begin(self._quick(), "other")
+        together.set()
+        assert self.holds.wait(PATIENCE)
+
+    def _begin(self, work: Awaitable[StepResult], actor: str) -> None:
+        self.wits.run(work, actor=actor, seconds=None, control=lambda _: None, done=lambda _: None)
+
+    async def _hold(self) -> StepResult:
+        self.holds.set()
+        assert self.lets_go.wait(PATIENCE)
+        return StepResult.__new__(StepResult)
+
+    async def _quick(self) -> StepResult:
+        self.has_begun.set()
+        return StepResult.__new__(StepResult)
+
+    def close(self) -> None:
+        self.lets_go.set()
+        self.wits.stop()
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setattr(async_wits, "HELD_SECONDS", 0.0)
+    stage = Stage()
+    yield stage
+    stage.close()
+
+
+def test_a_wit_whose_turn_came_in_the_same_moment_gets_a_loop_of_its_own(stage: Stage) -> None:
+    stage.wits.relieve()
+    assert stage.has_begun.wait(PATIENCE)
+
+
+def test_a_machine_without_another_file_descriptor_does_not_end_who_watches(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_loop() -> asyncio.AbstractEventLoop:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "new_event_loop", no_loop)
+        stage.wits.relieve()
+    assert not stage.has_begun.is_set()
+    stage.wits.relieve()
+    assert stage.has_begun.wait(PATIENCE)
+
+
+def test_a_wit_that_is_taken_at_that_moment_is_taken_once(stage: Stage) -> None:
+    loop = stage.wits._loops[0]
+    taken = loop.next_waiting()
+    assert taken is not None and loop.next_waiting() is None
+    assert not loop.waits_since(time.monotonic())
+    stage.wits.relieve()
+    assert len(stage.wits._loops) == 1
+    loop.add(taken)
+
+
+def test_a_task_takes_its_name_from_python_3_14_as_from_those_before() -> None:
+    async def nothing() -> None:
+        pass
+
+    async def made() -> str:
+        loop = asyncio.get_running_loop()
+        task = async_wits._named_like_its_parent(loop, nothing(), name="given")
+        await task
+        return str(task.get_name())
+
+    assert asyncio.run(made()) == "given"

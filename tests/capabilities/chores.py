@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from tests.node.stage import PATIENCE
-from understudy import Retry
+from understudy import CallFailed, Retry
 
 
 class Parcel(Struct):
@@ -88,3 +89,41 @@ def wait() -> str:
     note("wait")
     assert free.wait(PATIENCE)
     return "free"
+
+
+class Mute(Exception):
+    """One whose text can't be had."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+class Odd(BaseException):
+    """One that `except Exception` does not catch."""
+
+
+RAISED: dict[str, Callable[[], BaseException]] = {
+    "StopIteration": lambda: StopIteration("none left"),
+    "StopAsyncIteration": lambda: StopAsyncIteration("none left"),
+    "KeyboardInterrupt": KeyboardInterrupt,
+    "SystemExit": lambda: SystemExit(3),
+    "Odd": lambda: Odd("odd"),
+    "Mute": Mute,
+    "CallFailed": lambda: CallFailed("", "of the author's own", step="no step"),
+    "FileNotFoundError": lambda: FileNotFoundError("caf\udce9"),
+}
+
+
+def throw(name: str) -> None:
+    """Raise one of them."""
+    raise RAISED[name]()
+
+
+async def throw_later(name: str) -> None:
+    """The same, awaited."""
+    raise RAISED[name]()
+
+
+def half_a_character() -> str:
+    """Text of which there is no UTF-8."""
+    return "caf\udce9"

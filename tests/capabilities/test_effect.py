@@ -55,6 +55,20 @@ def caught(name: str, ctx) -> str:
     except CallFailed as error:
         return f"{error.code}: {error.text}"
 
+@wit.message("throw")
+def throw(name: str, ctx) -> str:
+    try:
+        ctx.effect(chores.throw, name)
+    except CallFailed as error:
+        return f"{error.code}: {error.text}"
+
+@wit.message("throw later")
+async def throw_later(name: str, ctx) -> str:
+    try:
+        await ctx.effect(chores.throw_later, name)
+    except CallFailed as error:
+        return f"{error.code}: {error.text}"
+
 @wit.message("inside")
 def inside(kind: str, ctx) -> str:
     def ask() -> str:
@@ -133,6 +147,22 @@ def test_what_a_function_raises_is_an_answer_and_a_retry_is_none(clerk: Acting):
     chores.troubles["twice"] = 2
     assert clerk.tell("stumble", "twice") == "done"
     assert len(clerk.journal()) == 1
+    assert clerk.verdict().ok
+
+
+@pytest.mark.parametrize("name", chores.RAISED)
+@pytest.mark.parametrize("type", ["throw", "throw later"])
+def test_whatever_a_function_raises_comes_back_and_holds_nobody_up(clerk: Acting, type: str, name: str):
+    told = clerk.tell(type, name)
+    # Python itself turns one that leaves a coroutine into this.
+    expected = "RuntimeError" if (type, name) == ("throw later", "StopIteration") else name
+    assert told.partition(":")[0] == expected
+    assert clerk.tell("count") == 1
+    assert clerk.verdict().ok
+
+
+def test_a_result_that_no_record_can_hold_is_an_answer(clerk: Acting):
+    assert clerk.tell("caught", "half_a_character").startswith("ValueError: ")
     assert clerk.verdict().ok
 
 

@@ -48,10 +48,10 @@ class EffectCapability:
         try:
             result = await self._run(beside)
             reply = result_bytes(beside, result)
-        except (Retry, CallFailed):
+        except (Retry, asyncio.CancelledError, GeneratorExit):
             raise
-        except (Exception, SystemExit) as error:
-            raise CallFailed(type(error).__name__, str(error)[:MAX_TEXT]) from error
+        except BaseException as error:
+            raise _failed(error) from (error.__cause__ if isinstance(error, CallFailed) else error)
         if len(reply) > MAX_RESULT:
             raise CallFailed("TooLarge", f"the result has {len(reply):,} bytes; at most {MAX_RESULT:,} are kept")
         return reply
@@ -60,10 +60,31 @@ class EffectCapability:
         if work.is_async:
             return await work.run()
         context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._executor(), context.run, work.run)
+        return await asyncio.get_running_loop().run_in_executor(self._executor(), context.run, _run_here, work)
 
     def _executor(self) -> ThreadPoolExecutor:
         with self._lock:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(MAX_THREADS, "understudy-effect")
             return self._threads
+
+
+def _run_here(work: Work) -> Any:
+    """On a thread. What leaves it is a CallFailed or a Retry: no future takes a StopIteration, and nobody would hear of it."""
+    try:
+        return work.run()
+    except Retry:
+        raise
+    except BaseException as error:
+        raise _failed(error) from error
+
+
+def _failed(error: BaseException) -> CallFailed:
+    """The answer that an exception is. It names no step: no actor was asked."""
+    if isinstance(error, CallFailed):
+        return CallFailed(str(error.code), str(error.text)[:MAX_TEXT])
+    try:
+        text = str(error)
+    except Exception as inner:
+        text = f"its text can't be had: {type(inner).__name__}"
+    return CallFailed(type(error).__name__, text[:MAX_TEXT])

@@ -89,7 +89,7 @@ class LiveCalls:
             if lacks_step(answered):
                 raise _nameless(capability)
         except CallFailed as error:
-            told = self._failed(entry, capability, error)
+            told = self._failed(entry, capability, _storable(error))
             raise told from (error.__cause__ if told is error else error)
         except Exception as error:
             # The journal does not hold it. A wit that caught it and went on could not be replayed.
@@ -154,6 +154,14 @@ class LiveCalls:
 
         self._when_durable(say)
         await durable
+
+
+def _storable(error: CallFailed) -> CallFailed:
+    """The error as a journal can hold it: a code that is not empty, and text that has UTF-8 (a file's name may have none)."""
+    code, text = (str(part).encode("utf-8", "backslashreplace").decode() for part in (error.code, error.text))
+    if code and (code, text) == (error.code, error.text):
+        return error
+    return CallFailed(code or "CallFailed", text, step=error.step)
 
 
 def _nameless(capability: str) -> CallFailed:

@@ -48,6 +48,11 @@ def bake(url: str, ctx) -> str:
 def upload(url: str, ctx) -> str:
     return ctx.http.post(url + "/echo", files={"file": ("a.txt", b"hello")}).json()["headers"]["content-type"]
 
+@wit.message("upload as")
+def upload_as(asked: list[str], ctx) -> str:
+    kind = {"content-type": f"multipart/form-data; boundary={asked[1]}"}
+    return ctx.http.post(asked[0] + "/echo", files={"file": ("data.txt", b"my data")}, headers=kind).json()["headers"]["content-type"]
+
 @wit.message("caught")
 def caught(url: str, ctx) -> str:
     try:
@@ -113,6 +118,15 @@ def test_a_form_has_the_same_boundary_in_a_replay(stub: StubServer):
     with acting(ASKING, allow=[stub.place]) as clerk:
         boundary = clerk.tell("upload", stub.url).partition("boundary=")[2]
         assert boundary.encode() in stub.seen[0].body and b"hello" in stub.seen[0].body
+        assert clerk.verdict().ok
+
+
+@pytest.mark.parametrize("boundary", ["data", "multipart", "a", "batch_of_mine", "=====1234567890123456789=="])
+def test_a_boundary_that_an_author_chose_goes_out_as_it_is(stub: StubServer, boundary: str):
+    with acting(ASKING, allow=[stub.place]) as clerk:
+        assert clerk.tell("upload as", [stub.url, boundary]) == f"multipart/form-data; boundary={boundary}"
+        body = stub.seen[0].body
+        assert body.startswith(f"--{boundary}\r\n".encode()) and b'filename="data.txt"' in body and b"my data" in body
         assert clerk.verdict().ok
 
 

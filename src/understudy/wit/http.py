@@ -32,7 +32,8 @@ from understudy.wit.running import Run
 
 HTTPX: Final = "httpx"
 HTTPX_2: Final = "httpx2"  # its successor, which some libraries want a client of
-_BOUNDARY: Final = re.compile(r"multipart/[^;]+;.*?\bboundary=\"?([^\";]+)\"?", re.IGNORECASE)
+# As clients draw them by lot. One that an author chose stays: it may well be a word that stands in the content, too.
+_BOUNDARY: Final = re.compile(r"multipart/[^;]+;.*?\bboundary=\"?([0-9a-f]{32})\"?\s*(?:;|\Z)", re.IGNORECASE)
 
 
 class Network:

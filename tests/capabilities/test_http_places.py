@@ -222,3 +222,18 @@ def test_no_header_can_begin_another_one(stub: StubServer):
 def test_grants_that_can_not_be_are_refused(part: HttpPart):
     with pytest.raises(BadGrants, match=r"capabilities\.http"):
         Grants(part)
+
+
+def test_localhost_is_named_with_its_port(stub: StubServer):
+    # The other place covers the URL, and still opens no port of this machine.
+    with pytest.raises(CallFailed, match="not public"):
+        ask(f"http://localhost:{stub.port}/", ["localhost:1", f"*:{stub.port}"])
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["::127.0.0.1", "::ffff:0:127.0.0.1", "64:ff9b:1::7f00:1", "64:ff9b:1::a9fe:a9fe", "fec0::1", "5f00::1", "4000::1"],
+)
+def test_ipv6_that_was_not_given_out_is_not_public(address: str):
+    found = address_of(address)
+    assert found is not None and not is_public(found)

@@ -136,9 +136,12 @@ class _Checked(httpcore.AsyncNetworkBackend):
         if is_public(address):
             return True
         plain = unwrapped(address)
-        if host == LOCALHOST and plain.is_loopback and any(place.name == LOCALHOST for place in self._grant.allow):
-            return True
-        return any(place.names(plain, port) for place in self._grant.allow)
+        return any(
+            # By its name with this port: a `*` beside it opens no other ports of this machine.
+            (place.name == LOCALHOST == host and plain.is_loopback and place.covers(host, port))
+            or place.names(plain, port)
+            for place in self._grant.allow
+        )
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

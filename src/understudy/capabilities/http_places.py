@@ -20,6 +20,9 @@ LOCALHOST: Final = "localhost"
 _NAME: Final = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\Z")
 _PORT: Final = re.compile(r"[0-9]{1,5}\Z")
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+# All that is given out of IPv6. Beyond it are old and local ways to write an IPv4 address (::127.0.0.1, 64:ff9b:1::/48) and
+# what a site keeps to itself (fec0::/10), which Python counts as global, some of it in some versions.
+_GIVEN_OUT: Final = ipaddress.ip_network("2000::/3")
 
 
 class BadPlace(ValueError):
@@ -88,6 +91,8 @@ def is_public(address: Address) -> bool:
     inner = _wrapped(address)
     if inner is not None:
         return is_public(inner)
+    if isinstance(address, ipaddress.IPv6Address) and address not in _GIVEN_OUT:
+        return False
     return address.is_global and not address.is_multicast
 
 

@@ -1,4 +1,7 @@
-"""The end of trying again: what a step says when the world failed a message once too often."""
+"""The end of trying again: what a step says when the world failed a message once too often.
+
+How often and how long is in `policy.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The concurrency limit: how many requests a node works on at once, and how many bytes their bodies hold together."""
+"""The concurrency limit: how many requests a node works on at once, and how many bytes their bodies hold together.
+
+`If-Match` is not here, but in `routes/messages.py` and `node/intake/reception.py`.
+"""
 
 from __future__ import annotations
 

@@ -38,6 +38,7 @@ class ActorEntry:
     - `held`: why it takes only updates
     - `suspect`: how many messages are tried alone, because the process ended while one of them ran
     - `slowed`: why it rests before it takes more than updates
+    - `rests_until`: when the last of these rests ends, or ended
     - `error`: why it is stuck
     - `begins_again`: stuck, it is taken in from the store again as soon as none of its steps is ahead
     """
@@ -57,6 +58,7 @@ class ActorEntry:
         "parked",
         "policy",
         "policy_id",
+        "rests_until",
         "singles",
         "slow",
         "slowed",
@@ -81,6 +83,7 @@ class ActorEntry:
         self.suspect = 0
         self.host_errors: dict[str, str] = {}
         self.slowed: str | None = None
+        self.rests_until: float | None = None
         self.owner: str | None = None
         self.policy: Policy | None = None
         self.policy_id: Id | None = None

@@ -37,7 +37,7 @@ class Parking:
 
     def rest(self, entry: ActorEntry, reason: str, until: float) -> None:
         """Let an actor take nothing but updates for a while."""
-        entry.slowed = reason
+        entry.slowed, entry.rests_until = reason, until
         self._set(until, entry, None)
 
     def end_at_once(self, entry: ActorEntry) -> None:
@@ -52,7 +52,9 @@ class Parking:
         while self._heap and self._heap[0][0] <= now:
             moment, _, entry, key = heappop(self._heap)
             if key is None:
-                entry.slowed = None
+                # An update may have ended that rest, and another one begun since.
+                if entry.rests_until == moment:
+                    entry.slowed = None
             elif entry.parked.get(key) == moment:
                 # Else an update let it go on before, and it may have been parked again since.
                 self._unpark(entry, key)

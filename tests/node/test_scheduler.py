@@ -24,6 +24,7 @@ from understudy.objects.ids import ActorId, StepId
 from understudy.objects.mailbox import QUEUE, UPDATE, Cursor, mailbox_key
 from understudy.objects.message import GENESIS
 from understudy.objects.patch import patch_block
+from understudy.store.errors import Corrupt
 from understudy.store.keys import META, head_ref
 from understudy.store.memory import MemoryBackend
 from understudy.store.port import Move, Unit
@@ -357,6 +358,27 @@ def test_a_cure_that_comes_while_steps_are_not_durable_yet_is_not_forgotten(mach
     assert cure != "an update" or taken[0].lane == UPDATE
     machine.commit()
     assert machine.rests()
+
+
+def test_a_head_that_cannot_be_read_stops_its_actor_and_not_the_others(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actor, (other, blocks) = machine.born(), machine.stage(nonce="other")
+    read = machine.backend.ref
+
+    def damaged(name: bytes) -> bytes | None:
+        if name == head_ref(other):
+            raise Corrupt("a block of the heads is damaged")
+        return read(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(machine.backend, "ref", damaged)
+        machine.offer(other, GENESIS, Block(other, blocks[-1].data), blocks)
+        machine.send(actor, "add", "1")
+        assert machine.step().entry.actor.id == actor
+        assert list(machine.scheduler.delays().stuck) == [str(other)]
+    machine.scheduler.advance([HoldsChanged(other)], machine.now)
+    assert machine.step().entry.actor.id == other
 
 
 def test_only_updates_and_births_are_handed_out_until_the_gate_is_opened() -> None:

@@ -63,8 +63,8 @@ class ActorTable:
         """The entry of an actor, loaded if need be. One that can't be loaded is stuck."""
         entry = self._entries.get(actor)
         if entry is None:
-            head = self._backend.ref(head_ref(actor))
             try:
+                head = self._backend.ref(head_ref(actor))
                 entry = ActorEntry(load_actor(self._reader, actor, None if head is None else StepId(Id(head))))
             except (StoreError, ObjectError) as error:
                 # One damaged head must not keep the others from their mail.

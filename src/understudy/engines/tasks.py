@@ -1,8 +1,16 @@
-"""Tasks of ours that wait for a wit: nothing that the wit does to all tasks of its loop reaches them."""
+"""Tasks of code of an author: they begin at one depth, and those of ours that wait for them are hidden from it."""
 
 from __future__ import annotations
 
-from asyncio import current_task, tasks
+from asyncio import AbstractEventLoop, Task, current_task, tasks
+from collections.abc import Awaitable, Callable, Generator
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from understudy.engines.room import DEPTH, at_depth
+
+Value = TypeVar("Value")
+Control = Callable[[bool], None]
 
 
 def hide_task() -> None:
@@ -11,3 +19,45 @@ def hide_task() -> None:
     if task is not None:
         # Documented for whoever writes tasks of their own, under "Extending asyncio".
         tasks._unregister_task(task)
+
+
+async def watched(awaitable: Awaitable[Value], control: Control) -> Value:
+    """Await something at one depth. `control(True)` is called when its code gets control, `control(False)` when it gives it."""
+    return await _Watched(awaitable, control)
+
+
+def begin_at_depth(loop: AbstractEventLoop, coroutine: Any, **more: Any) -> Task[Any]:
+    """A task factory: the same frames around each task as in a node, where it is heard which task has control."""
+    return Task(watched(coroutine, _tell_nobody), loop=loop, **more)
+
+
+class _Watched(Generic[Value]):
+    """An awaitable that says when its code has control."""
+
+    def __init__(self, awaitable: Awaitable[Value], control: Control) -> None:
+        self._awaitable = awaitable
+        self._control = control
+
+    def __await__(self) -> Generator[Any, Any, Value]:
+        inner = self._awaitable.__await__()
+        resume: Callable[[], Any] = partial(next, inner)
+        while True:
+            self._control(True)
+            try:
+                waits_for = at_depth(DEPTH, resume)
+            except StopIteration as end:
+                value: Value = end.value
+                return value
+            finally:
+                self._control(False)
+            try:
+                sent = yield waits_for
+                resume = partial(inner.send, sent) if isinstance(inner, Generator) else partial(next, inner)
+            except BaseException as error:
+                if not isinstance(inner, Generator):
+                    raise
+                resume = partial(inner.throw, error)
+
+
+def _tell_nobody(_: bool) -> None:
+    pass

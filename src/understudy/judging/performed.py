@@ -322,6 +322,7 @@ class _Program:
             timers_first=calls.timers_first,
             abi=given.abi,
             room=calls.room,
+            keeps_room=calls.keeps_room,
         )
 
 

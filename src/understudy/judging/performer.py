@@ -6,7 +6,6 @@ It is not believed. What comes from it is what the code came out with; the judge
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Final, cast
 from understudy.actors.contract import Delivery, StepInput
 from understudy.actors.errors import WitError
 from understudy.actors.query import Blob, Error, QueryInput, QueryProgram, result_bytes
+from understudy.engines.room import put_back, use_room
 from understudy.judging.no_calls import NoCalls, ask_nobody
 from understudy.judging.other_threads import OWN_THREAD
 from understudy.judging.pipe_store import PipeStore
@@ -144,15 +144,12 @@ class _Performer:
             return _unreadable(error)
 
     def _run(self, run: Run) -> Ran:
+        use_room(is_kept=run.keeps_room, more=run.room)
+        put_back()
         engine = {FRESH: self._fresh, KEPT: self._kept}.get(run.way) or self._stage.watched()
         program = engine.load(TreeId(Id(run.core)), run.entry, self._reader)
         given = self._given(run)
-        usual = sys.getrecursionlimit()
-        sys.setrecursionlimit(usual + run.room)
-        try:
-            result = perform(program, given)
-        finally:
-            sys.setrecursionlimit(usual)
+        result = perform(program, given)
         outlive = self._world.let_threads_end()
         calls = given.calls
         assert isinstance(calls, ReplayCalls)

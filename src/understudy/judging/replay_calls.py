@@ -23,7 +23,8 @@ class ReplayCalls:
     asked for and the journal does not hold: the path, the digest that is recorded, and the one asked for. `stuck` is set
     by who runs the step and has to give it up. Neither is ever told from the outcome: a wit may name its exceptions as it likes.
 
-    `room` is how many frames deeper than usual the code may go: nothing records how deep it could where it ran.
+    `keeps_room`: the record says how deep the code could call. Older ones do not, so `room` is how many frames deeper than usual
+    it may go.
 
     The journal does not say how answers and the wit's own timers were in turn. `timers_first` of them go off before each
     answer, and `raced` says whether that could make a difference.
@@ -37,11 +38,13 @@ class ReplayCalls:
         exhausted: str | None = None,
         timers_first: int = 0,
         room: int = 0,
+        keeps_room: bool = False,
     ) -> None:
         self.answers = answers
         self.exhausted = exhausted
         self.timers_first = timers_first
         self.room = room
+        self.keeps_room = keeps_room
         self.raced = False
         self.entries: list[Entry] = []
         self.blocks: Sequence[Block] = ()

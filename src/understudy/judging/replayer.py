@@ -20,7 +20,15 @@ from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.replays import Engines, Owner, Planned, Replay, Replays
 from understudy.judging.stage import Stage, Work, perform
 from understudy.kernel.advance import KERNEL_ENGINE
-from understudy.kernel.replay import Record, cut_again, engine_name, engine_rules, finish_replay, prepare_replay
+from understudy.kernel.replay import (
+    Record,
+    cut_again,
+    engine_keeps_room,
+    engine_name,
+    engine_rules,
+    finish_replay,
+    prepare_replay,
+)
 from understudy.kernel.verdict import CUT, ENGINE, HOST, JOURNAL, OUTPUT, THREADS, UNVERIFIABLE, WORLD, Problem
 from understudy.objects import step as steps
 from understudy.objects.errors import ObjectError
@@ -163,7 +171,7 @@ class Replayer:
         return False
 
     def _comes_out_in_another_room(self, record: Record, owner: Owner, say: Callable[[], None]) -> bool:
-        """True if the record comes out with a few frames more or less: who calls the code differs between us and a node."""
+        """True if the record comes out with a few frames more or less: it does not say how many the code had."""
         for room in OTHER_ROOMS:
             say()
             replay = self._replays.make(record, owner, self._fresh, room=room)
@@ -246,7 +254,8 @@ def _is_python(program: Program) -> bool:
 
 
 def _is_too_deep(record: Record, replay: Replay) -> bool:
-    return any(
+    """True if the step may depend on how deep the code could call, and does not say it."""
+    return not engine_keeps_room(record.step.engine) and any(
         step.outcome is not None and step.outcome.code == RecursionError.__name__
         for step in (record.step, replay.sealed.step)
     )

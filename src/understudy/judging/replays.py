@@ -13,7 +13,7 @@ from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.stage import Stage, perform
 from understudy.kernel.advance import Plan
 from understudy.kernel.compare import Difference
-from understudy.kernel.replay import Record, finish_replay, prepare_replay
+from understudy.kernel.replay import Record, engine_keeps_room, finish_replay, prepare_replay
 from understudy.kernel.retries import RETRIES_EXHAUSTED
 from understudy.kernel.seal import Sealed
 from understudy.kernel.verdict import Problem
@@ -64,7 +64,12 @@ class Replays:
     def plan(self, record: Record, owner: Owner, engines: Engines, *, timers_first: int = 0, room: int = 0) -> Planned:
         """The first half. Raises StoreError."""
         calls = ReplayCalls(
-            record.answers, self._reader, exhausted=_exhausted(record), timers_first=timers_first, room=room
+            record.answers,
+            self._reader,
+            exhausted=_exhausted(record),
+            timers_first=timers_first,
+            room=room,
+            keeps_room=engine_keeps_room(record.step.engine),
         )
         plan = prepare_replay(record, staging=Staging(self._reader), calls=calls, engines=engines, owner=owner)
         return Planned(plan=plan, calls=calls)

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
+from understudy.engines.room import LOOP_DEPTH, at_depth
+from understudy.engines.tasks import begin_at_depth
 from understudy.judging.other_threads import others_run
 
 _TICK: Final = 1e-9
@@ -43,6 +45,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, on_idle: Callable[[bool], bool], on_stuck: Callable[[], bool]) -> None:
         self._virtual = _VirtualSelector(on_idle, on_stuck)
         super().__init__(self._virtual)
+        self.set_task_factory(begin_at_depth)
+
+    def run_forever(self) -> None:
+        """As asyncio has it, at the depth where a node has its loops."""
+        at_depth(LOOP_DEPTH, super().run_forever)
 
     def time(self) -> float:
         """Seconds since the loop was made."""

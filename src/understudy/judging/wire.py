@@ -127,8 +127,9 @@ class Broken(Struct, tag=True, frozen=True):
 class Run(Struct, frozen=True, kw_only=True):
     """Run the code that an entry of a core names, in one of the `WAYS`; `journal` is the block of the recorded answers.
 
-    `room` is how many frames deeper than usual the code may go. The judge has read the step before and the messages
-    already, so they come as they are, and are not decoded and checked again.
+    `keeps_room` says that the step records how deep its code could call, and `room` how many frames deeper it may go.
+    The judge has read the step before and the messages already, so they come as they are, and are not decoded and
+    checked again.
     """
 
     entry: str
@@ -147,6 +148,7 @@ class Run(Struct, frozen=True, kw_only=True):
     timers_first: int
     abi: str | None
     room: int = 0
+    keeps_room: bool = False
 
 
 class Runs(Struct, tag=True, frozen=True):

@@ -23,11 +23,12 @@ _SOURCE: Final = re.compile(r"none|[0-9a-f]{64}")
 _CONFIG: Final = re.compile(r"[0-9a-f]{16}")
 _OPTIMIZE: Final = re.compile(r"[12]")
 _VERSION: Final = re.compile(r"(?:0|[1-9][0-9]{0,3})\.(?:0|[1-9][0-9]{0,3})")
+_ROOM: Final = re.compile(r"1000")  # no other one was ever written: a node can't choose where code fails
 # The parts that a text of an engine may have, and those that it must have.
 _MAY: Final = {"kernel": {}, "python": {"source": _SOURCE}, "wasm": {"config": _CONFIG}}
 _MUST: Final = {"kernel": set[str](), "python": set[str](), "wasm": {"config"}}
 _FIRST_ABI: Final = 1  # what later ones have for parts is not known here, but for these
-_LATER: Final = {"python": {"optimize": _OPTIMIZE, "python": _VERSION}}
+_LATER: Final = {"python": {"optimize": _OPTIMIZE, "python": _VERSION, "room": _ROOM}}
 
 
 def engine_fault(reader: Reader, record: Record) -> str | None:

@@ -25,6 +25,7 @@ from understudy.store.reader import Reader, Staging
 
 _NOBODY_PATH = "send/"
 _SOURCE = "source="
+_ROOM = "room="
 _INTERPRETER = ("optimize=", "python=")  # what runs the code, where the text says so
 
 
@@ -131,7 +132,7 @@ def engine_name(engine: str) -> str:
 
 def engine_rules(engine: str) -> str:
     """What results depend on besides the code: `python/1` of `python/1;source=…`, all of `wasm/1;config=…`."""
-    return ";".join(part for part in engine.split(";") if not part.startswith((_SOURCE, *_INTERPRETER)))
+    return ";".join(part for part in engine.split(";") if not part.startswith((_SOURCE, _ROOM, *_INTERPRETER)))
 
 
 def engine_interpreter(engine: str) -> Mapping[str, str]:
@@ -141,6 +142,11 @@ def engine_interpreter(engine: str) -> Mapping[str, str]:
     """
     parts = [part.partition("=") for part in engine.split(";")[1:] if part.startswith(_INTERPRETER)]
     return {key: value for key, _, value in parts}
+
+
+def engine_keeps_room(engine: str) -> bool:
+    """True if an engine text says how deep the code could call: then that is the same in a replay."""
+    return any(part.startswith(_ROOM) for part in engine.split(";")[1:])
 
 
 def engine_source(engine: str) -> str | None:

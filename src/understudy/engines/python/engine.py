@@ -25,6 +25,7 @@ from understudy.engines.python.program import WIT_QUERY, WIT_UPDATE, PythonProgr
 from understudy.engines.python.query import PythonQuery
 from understudy.engines.python.resolver import Resolver, default_resolver, find_function, home_of
 from understudy.engines.python.sources import digest_of_module, digest_of_modules, homes_of
+from understudy.engines.room import load_in_room
 from understudy.objects import ids
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import Id, TreeId
@@ -213,7 +214,8 @@ class PythonEngine:
             known = self._programs.get(key)
             if known is not None and not self._fresh and not self._is_stale(known, pointer):
                 return known
-            program = build(known)
+            program, limit = load_in_room(build, known)
+            program.keep_limit(limit)
             program.stamp = self._clock + 1
             program.used = self._monotonic()
             with self._keeping:

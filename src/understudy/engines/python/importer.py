@@ -45,6 +45,7 @@ class Version:
         self.problems: Sequence[str] | None = None
         # What the modules set for their thread (the precision of decimals) holds in each step, wherever that runs.
         self.context = Context()
+        self.limit: int | None = None  # of recursion, if the modules set one
         self.size = sum(len(source.data or b"") for source in sources.values())
         self._of = (id, path)
         own = import_within(self.prefix, self.package, sources)

@@ -15,6 +15,7 @@ from understudy.engines.python.importer import Version
 from understudy.engines.python.inject import inject
 from understudy.engines.python.query import PythonQuery
 from understudy.engines.python.settings import SETTINGS
+from understudy.engines.room import DEPTH, at_depth, load_in_room, put_back
 from understudy.engines.tasks import hide_task
 from understudy.objects import ids
 from understudy.objects.errors import ObjectError
@@ -53,6 +54,7 @@ class PythonProgram:
             "_source",
             "entry",
             "function",
+            "limit",
             "query",
             "stamp",
             "used",
@@ -81,6 +83,7 @@ class PythonProgram:
         self.version = version
         self.stamp = 0
         self.used = 0.0
+        self.limit: int | None = None  # of recursion, if the code set one while it was imported
         self._belongs = belongs
         self._load_first = first
         self._first: PythonProgram | None = None
@@ -89,6 +92,14 @@ class PythonProgram:
         # There too: annotations that are text are looked up in the modules of the version whose context it is.
         self._call: Fill = self.within(self._prepare, function)
         self.query = self._as_query()
+
+    def keep_limit(self, limit: int | None) -> None:
+        """Heed the recursion limit that modules set while they were imported, now or for another program of theirs."""
+        if self.version is not None:
+            limit = self.version.limit = limit or self.version.limit
+        self.limit = limit
+        if self.query is not None:
+            self.query.limit = limit
 
     def within(self, work: Callable[..., _T], *args: Any) -> _T:
         """Let work of ours be done for the wit, where what it looks up is of its version."""
@@ -134,16 +145,23 @@ class PythonProgram:
     def run(self, given: StepInput) -> StepResult | Awaitable[StepResult]:
         """Run one step. Raises only StoreError when the store fails, and KeyboardInterrupt from the terminal."""
         if self._load_first is not None and abi_of(given.abi).is_first:
-            self._first = self._first or self._load_first()
+            if self._first is None:
+                first, limit = load_in_room(self._load_first)
+                first.keep_limit(limit)
+                self._first = first
             return self._first.run(given)
         context = self._context.copy()
-        return context.run(self._run, given, context)
+        put_back(self.limit)
+        try:
+            return context.run(self._run, given, context)
+        finally:
+            put_back()
 
     def _run(self, given: StepInput, context: contextvars.Context) -> StepResult | Awaitable[StepResult]:
         ctx = Context(given, self.entry)
         RUNNING.set(ctx)
         try:
-            returned = self._call(ctx)
+            returned = at_depth(DEPTH, self._call, ctx)
             if returned is not None and isawaitable(returned):
                 return self._await(given, ctx, returned, context)
             given.calls.close()
@@ -167,6 +185,7 @@ class PythonProgram:
             return self._failed(given, ctx, error)
 
     async def _await_wit(self, given: StepInput, ctx: Context, returned: Awaitable[Any]) -> StepResult:
+        put_back(self.limit)
         try:
             answer = await returned
             # Here, before anything else of the loop runs: what is left behind must not have a say in the result.
@@ -179,6 +198,8 @@ class PythonProgram:
                 raise
             # GeneratorExit too, which a task would not hand on; if it comes from a loop that ends, nobody looks.
             return self._failed(given, ctx, error)
+        finally:
+            put_back()
 
     def _result(self, given: StepInput, ctx: Context, returned: Any) -> StepResult:
         ctx.close()

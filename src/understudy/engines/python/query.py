@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 from understudy.actors.errors import WitError
 from understudy.actors.query import BAD_ARGUMENTS, UNKNOWN_QUERY, QueryInput, Result
 from understudy.engines.python.failure import Belongs, is_cancelled, is_interrupt, outcome_of
+from understudy.engines.room import DEPTH, at_depth, put_back
 from understudy.engines.tasks import hide_task
 from understudy.store.errors import Missing, StoreError
 from understudy.wit.parameters import Fill
@@ -24,11 +25,12 @@ _AS_THEY_ARE: Final = frozenset({UNKNOWN_QUERY, BAD_ARGUMENTS})  # who asked is 
 class PythonQuery:
     """The queries of one version of the code."""
 
-    __slots__ = ("_belongs", "_call", "_context", "is_external")
+    __slots__ = ("_belongs", "_call", "_context", "is_external", "limit")
 
     def __init__(self, call: Fill, belongs: Belongs, *, is_external: bool, context: Context) -> None:
         """`is_external`: the code is not in the core."""
         self.is_external = is_external
+        self.limit: int | None = None  # of recursion, if the code set one while it was imported
         self._call = call
         self._belongs = belongs
         self._context = context
@@ -36,13 +38,17 @@ class PythonQuery:
     def run(self, given: QueryInput) -> Result | Awaitable[Result]:
         """Run one query. Raises WitError, StoreError when the store fails, KeyboardInterrupt from the terminal."""
         context = self._context.copy()
-        return context.run(self._run, given, context)
+        put_back(self.limit)
+        try:
+            return context.run(self._run, given, context)
+        finally:
+            put_back()
 
     def _run(self, given: QueryInput, context: Context) -> Result | Awaitable[Result]:
         ctx = QueryContext(given)
         RUNNING.set(ctx)
         try:
-            returned = self._call(ctx)
+            returned = at_depth(DEPTH, self._call, ctx)
             return self._await(ctx, returned, context) if isawaitable(returned) else as_result(returned)
         except BaseException as error:
             self._fail(error)
@@ -60,12 +66,15 @@ class PythonQuery:
 
     async def _await_query(self, ctx: QueryContext, returned: Awaitable[Any]) -> Result:
         ctx.held_loop = None
+        put_back(self.limit)
         try:
             return as_result(await returned)
         except BaseException as error:
             if isinstance(error, CancelledError) and is_cancelled():
                 raise
             self._fail(error)
+        finally:
+            put_back()
 
     def _fail(self, error: BaseException) -> NoReturn:
         if is_interrupt(error) or (isinstance(error, StoreError) and not isinstance(error, Missing)):

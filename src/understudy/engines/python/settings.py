@@ -8,8 +8,12 @@ from __future__ import annotations
 import sys
 from typing import Final
 
+from understudy.engines.room import IS_KEPT, ROOM
+
 # Code of a core is compiled with its asserts, always; code behind `external:` and libraries are not, under `python -O`.
 _OPTIMIZE: Final = {"optimize": str(sys.flags.optimize)} if sys.flags.optimize else {}
 _VERSION: Final = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
 
-SETTINGS: Final = "".join(f";{key}={value}" for key, value in sorted({**_OPTIMIZE, **_VERSION}.items()))
+_ROOM: Final = {"room": str(ROOM)} if IS_KEPT else {}
+
+SETTINGS: Final = "".join(f";{key}={value}" for key, value in sorted({**_OPTIMIZE, **_VERSION, **_ROOM}.items()))

@@ -11,24 +11,21 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator
-from functools import partial
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NamedTuple
 
 from understudy.actors.contract import StepResult
-from understudy.engines.tasks import hide_task
+from understudy.engines.room import LOOP_DEPTH, at_depth
+from understudy.engines.tasks import Control, hide_task, watched
 from understudy.node.running.slow_wits import Run
 
 STOP_SECONDS: Final = 5.0  # how long a stop waits for wits to be cancelled
 HELD_SECONDS: Final = 0.1  # a loop on which a wit waits so long for its beginning is held by one that computes
 MAX_LOOPS: Final = 16  # wits that never return keep their loop; beyond this the others wait for them
 
-Value = TypeVar("Value")
-
 _log = logging.getLogger("understudy.async_wits")
 
 OnDone = Callable[[StepResult | Exception], None]
-Control = Callable[[bool], None]
 
 
 class AsyncWits:
@@ -167,7 +164,7 @@ class _Loop:
         # wait on it for ever.
         while not self._is_stopped:
             try:
-                self._loop.run_forever()
+                at_depth(LOOP_DEPTH, self._loop.run_forever)
             except (SystemExit, KeyboardInterrupt):
                 _log.warning("what a wit left running wanted the process to exit; it goes on", exc_info=True)
 
@@ -213,7 +210,7 @@ def _named_like_its_parent(loop: asyncio.AbstractEventLoop, coroutine: Any, **mo
     # Not by a context variable: a wit has a context of its own.
     control = getattr(parent, "control", None)
     if control is not None:
-        coroutine = _watched(coroutine, control)
+        coroutine = watched(coroutine, control)
     # Python 3.14 hands the name over too; before, the loop sets it afterwards.
     name = more.pop("name", None) or (None if parent is None else parent.get_name())
     task = _Task(coroutine, loop=loop, name=name, **more)
@@ -242,39 +239,7 @@ async def _drive(wit: _Wit) -> None:
     task.set_name(wit.actor)
     task.control = wit.control
     try:
-        result: StepResult | Exception = await asyncio.wait_for(_watched(wit.awaitable, wit.control), wit.seconds)
+        result: StepResult | Exception = await asyncio.wait_for(watched(wit.awaitable, wit.control), wit.seconds)
     except Exception as error:
         result = error
     wit.done(result)
-
-
-async def _watched(awaitable: Awaitable[Value], control: Control) -> Value:
-    return await _Watched(awaitable, control)
-
-
-class _Watched(Generic[Value]):
-    """An awaitable that says when its code has control."""
-
-    def __init__(self, awaitable: Awaitable[Value], control: Control) -> None:
-        self._awaitable = awaitable
-        self._control = control
-
-    def __await__(self) -> Generator[Any, Any, Value]:
-        inner = self._awaitable.__await__()
-        resume: Callable[[], Any] = lambda: next(inner)  # noqa: E731
-        while True:
-            self._control(True)
-            try:
-                waits_for = resume()
-            except StopIteration as end:
-                value: Value = end.value
-                return value
-            finally:
-                self._control(False)
-            try:
-                sent = yield waits_for
-                resume = partial(inner.send, sent) if isinstance(inner, Generator) else partial(next, inner)
-            except BaseException as error:
-                if not isinstance(inner, Generator):
-                    raise
-                resume = partial(inner.throw, error)

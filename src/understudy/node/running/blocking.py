@@ -7,6 +7,9 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from understudy.engines.room import LOOP_DEPTH, at_depth
+from understudy.engines.tasks import begin_at_depth
+
 Value = TypeVar("Value")
 
 
@@ -15,6 +18,13 @@ def run_to_end(work: Coroutine[Any, Any, Value]) -> Value:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
+        return _run(work)
     with ThreadPoolExecutor(1, "understudy-blocking") as thread:
-        return thread.submit(asyncio.run, work).result()
+        return thread.submit(_run, work).result()
+
+
+def _run(work: Coroutine[Any, Any, Value]) -> Value:
+    with asyncio.Runner() as runner:
+        runner.get_loop().set_task_factory(begin_at_depth)
+        result: Value = at_depth(LOOP_DEPTH, runner.run, work)
+        return result

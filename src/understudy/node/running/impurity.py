@@ -26,6 +26,7 @@ from understudy.wit.running import RUNNING
 
 MAX_PLACES: Final = 10_000  # that are told of; code that makes up new ones is not told of for ever
 MAX_TYPES: Final = 1_000  # of messages whose first step is looked at, for one version of the code
+MAX_DEEP: Final = 500  # frames: what looks needs some itself, and would take them from code that goes as deep as it can
 _OURS: Final = __name__.partition(".")[0]
 _HTTP: Final = ("socket.", "http.", "urllib.", "ssl.")
 _ASKS: Final = ("time.", "datetime.", "date.", "random.", "uuid.", "secrets.", "os.environ", "os.urandom", "os.getenv")
@@ -97,10 +98,18 @@ class _Look:
     def __init__(self, watch: ImpurityWatch) -> None:
         self._watch = watch
         self._witness = Witness(path_of, skip=_is_ours)
+        self._deep = 0
 
     def __enter__(self) -> None:
         # For this thread alone: others' threads are not this wit's.
-        sys.setprofile(self._witness.see)
+        sys.setprofile(self._see)
+
+    def _see(self, frame: FrameType, event: str, arg: Any) -> None:
+        self._deep += (event == "call") - (event == "return")
+        if self._deep > MAX_DEEP:
+            sys.setprofile(None)
+        else:
+            self._witness.see(frame, event, arg)
 
     def __exit__(self, *_: object) -> None:
         sys.setprofile(None)

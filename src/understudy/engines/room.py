@@ -1,0 +1,81 @@
+"""How deep Python code may call: the same number of frames in each step and query, live and in a replay.
+
+The law: code of an author begins at one depth, `DEPTH`, whoever calls it, and the recursion limit is the same at each beginning.
+So what code sets of the interpreter in a step ends with that step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from sys import getrecursionlimit, getswitchinterval, setrecursionlimit, setswitchinterval
+from typing import Final, TypeVar
+
+ROOM: Final = 1000  # frames below the beginning of author code: it is part of FORMAT
+DEPTH: Final = 64  # where author code begins: more than any way of ours to it takes
+LOOP_DEPTH: Final = 40  # where the event loops of asynchronous code run: what they take to a task is below DEPTH
+
+# A host with a higher limit may need it, so it stays; steps then don't say how much room they had.
+_HOST_LIMIT: Final = getrecursionlimit()
+IS_KEPT: Final = _HOST_LIMIT <= DEPTH + ROOM
+
+_SAID = re.compile(r"at the recursion depth (\d+)")
+_T = TypeVar("_T")
+
+
+class _Usual:
+    limit = max(_HOST_LIMIT, DEPTH + ROOM)
+    interval = getswitchinterval()
+    pads = True
+
+
+def use_room(*, is_kept: bool, more: int) -> None:
+    """Give code of this process its room and `more` from now on. Only for a process that runs one step at a time.
+
+    Without `is_kept`, code begins where it happens to be called, as before nodes kept its room.
+    """
+    _Usual.pads = is_kept
+    _Usual.limit = (DEPTH + ROOM if is_kept else ROOM) + more
+
+
+def put_back(own: int | None = None) -> None:
+    """Set what the interpreter has one of for all threads as it is where code of an author begins.
+
+    `own` is the recursion limit that modules of the code set while they were imported: the code has so much room.
+    """
+    limit = _Usual.limit if own is None else _Usual.limit - ROOM + own
+    if getrecursionlimit() != limit:
+        setrecursionlimit(limit)
+    if getswitchinterval() != _Usual.interval:
+        setswitchinterval(_Usual.interval)
+
+
+def load_in_room(work: Callable[..., _T], *args: object) -> tuple[_T, int | None]:
+    """Run the imports of some code; also gives the recursion limit that they set, if they did."""
+    put_back()
+    try:
+        loaded = at_depth(DEPTH, work, *args)
+        limit = getrecursionlimit()
+        return loaded, None if limit == _Usual.limit else limit
+    finally:
+        put_back()
+
+
+def at_depth(depth: int, work: Callable[..., _T], *args: object) -> _T:
+    """Call something where the stack has this depth; where it is deeper already, as it is."""
+    return _deeper(depth - _depth() if _Usual.pads else 0, work, args)
+
+
+def _deeper(more: int, work: Callable[..., _T], args: tuple[object, ...]) -> _T:
+    return work(*args) if more <= 0 else _deeper(more - 1, work, args)
+
+
+def _depth() -> int:
+    # The interpreter counts calls of C too, so that frames can't be counted instead. It says its count when it refuses.
+    try:
+        setrecursionlimit(1)
+    except RecursionError as error:
+        said = _SAID.search(str(error))
+        assert said is not None, error
+        return int(said[1])
+    raise AssertionError("a limit of one frame can't be set from within a function")

@@ -84,6 +84,10 @@ class _Handler(BaseHTTPRequestHandler):
             case "/echo":
                 said = {"method": self.command, "path": self.path, "headers": headers, "body": body.decode("latin-1")}
                 self._answer(200, json.dumps(said).encode(), {"x-echo": headers.get("authorization", "")})
+            case "/cases":
+                key = headers["x-key"]
+                forms = [key.lower(), key.upper(), key.encode().hex(), key.encode().hex().upper()]
+                self._answer(200, " ".join(forms).encode(), {f"X-{key}": "1"})
             case "/redirect":
                 self._answer(int(wanted.get("status", 302)), b"", {"location": wanted["to"]})
             case "/set-cookie":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
@@ -15,7 +16,13 @@ import pytest
 
 from tests.capabilities.acting import Acting, acting
 from tests.capabilities.stub_server import StubServer
+from understudy.actors.exchange import Aside, ExchangeReply, ExchangeRequest, read_reply, request_bytes
+from understudy.capabilities.http import HttpCapability
+from understudy.capabilities.http_grants import Grants, HttpPart
 from understudy.capabilities.secrets import BadSecret, Filled, Secret, Secrets
+from understudy.objects.ids import ActorId, TreeId, node_id
+
+ACTOR = ActorId(TreeId(node_id(b"an actor")))
 
 VALUE = 'sk_live_a/b+c"d=99'
 ASKING = """
@@ -233,3 +240,24 @@ def test_the_file_is_its_owners_alone_and_one_that_others_can_read_is_refused(tm
     with pytest.raises(BadSecret, match="damaged") as damaged:
         secrets.all()
     assert VALUE not in str(damaged.value)
+
+
+def test_a_response_is_freed_of_a_secret_in_a_headers_name_and_in_another_case(stub: StubServer, tmp_path: Path):
+    value = "sk_Live-0a1B2c3D.4e5F"
+    secrets = Secrets(tmp_path)
+    secrets.set(Secret(name="KEY", to=(stub.place,), value=value))
+
+    async def run() -> ExchangeReply:
+        marker = "secret-KEY-0123456789"
+        request = request_bytes(ExchangeRequest(method="GET", url=f"{stub.url}/cases", headers=[("x-key", marker)]))
+        aside = Aside(secrets={marker: "KEY"})
+        return read_reply(await capability.call(request, caller=ACTOR, key="k", beside=aside))
+
+    capability = HttpCapability(Grants(HttpPart(allow=[stub.place])), secrets)
+    try:
+        reply = asyncio.run(run())
+    finally:
+        capability.stop()
+    assert stub.seen[0].headers["x-key"] == value
+    assert reply.body == b" ".join([b"[secret KEY]"] * 4)
+    assert "x-[secret key]" in dict(reply.headers) and value.lower() not in repr(reply).lower()

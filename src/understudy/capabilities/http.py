@@ -156,7 +156,11 @@ class HttpCapability:
             text = filled.scrub(str(error)) or f"{wanted.method} {target.host}: no more is known"
             raise CallFailed(_code_of(error), text) from None
         body = filled.scrub_bytes(body)
-        headers = [(name, filled.scrub(value)) for name, value in _texts(response.headers) if name not in _OF_THE_WAY]
+        headers = [
+            (filled.scrub(name).lower(), filled.scrub(value))
+            for name, value in _texts(response.headers)
+            if name not in _OF_THE_WAY
+        ]
         aside.spent.bytes += len(body)
         if aside.spent.bytes > MAX_OF_A_STEP:
             raise CallFailed("TooLarge", f"the responses of one step have more than {MAX_OF_A_STEP:,} bytes together")

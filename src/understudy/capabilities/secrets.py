@@ -357,7 +357,10 @@ def _shown(name: str) -> str:
 @lru_cache(maxsize=2 * MAX_SECRETS)
 def _forms(value: str) -> Sequence[str]:
     """How a value may stand in a response, the longest first: as it is, escaped, or inside of a longer text in base64."""
-    found = {value, html.escape(value), value.encode().hex(), quote_plus(value)}
+    hexadecimal = value.encode().hex()
+    found = {value, html.escape(value), hexadecimal, hexadecimal.upper(), quote_plus(value)}
+    # The case of a header's name means nothing, and whatever lies on the way may change it.
+    found |= {value.lower(), value.upper()}
     found |= {quote(value, safe=safe) for safe in _UNESCAPED}
     found |= {_lower_escapes(form) for form in found} | {quote(form, safe="") for form in found}
     found |= {_as_json(form) for form in found} | {_as_json(_as_json(form)) for form in found}

@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -203,6 +205,46 @@ def test_ctrl_c_stops_a_node_also_while_somebody_follows(project: Shell) -> None
         assert any(line.startswith("data: ") for line in lines)
         assert project.end(signal.SIGINT) == 0
     assert project.json("actors")["actors"][0]["name"] == "greeter"
+
+
+SLEEPER = """
+import time
+from pathlib import Path
+from msgspec import Struct
+from understudy import Context, Wit
+
+class Sleep(Struct):
+    mark: str
+
+wit = Wit()
+
+@wit.message("sleep")
+def sleep(order: Sleep, ctx: Context) -> None:
+    ctx.effect(begin, order.mark)
+
+def begin(mark: str) -> None:
+    Path(mark).touch()
+    time.sleep(3600)
+"""
+
+
+def test_a_function_that_does_not_end_does_not_hold_up_the_end_of_a_node(project: Shell) -> None:
+    project.write({"greeter/code/greeter.py": SLEEPER})
+    node, mark = project.serve(), project.folder / "mark"
+    headers = {"Message-Type": "sleep", "Prefer": "respond-async"}
+    url = f"{node['address']}/actors/greeter/messages"
+    assert httpx.post(url, json={"mark": str(mark)}, headers=headers, trust_env=False).status_code == 202
+    wait_for(mark)
+    assert project.end() == 0  # it has a minute for that
+    assert "Traceback" not in (project.folder / "serve.err").read_text()
+
+
+def wait_for(path: Path) -> None:
+    """Wait until a file is there."""
+    until = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def test_a_node_that_wants_a_token_is_talked_to_with_the_token(project: Shell) -> None:

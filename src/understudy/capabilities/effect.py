@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from threading import Lock, Thread
 from typing import Any, Final
 
 from understudy.actors.effect import EFFECT, Work, result_bytes
@@ -28,7 +31,8 @@ class EffectCapability:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._threads: ThreadPoolExecutor | None = None
+        self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._threads = 0
 
     @property
     def name(self) -> str:
@@ -38,8 +42,9 @@ class EffectCapability:
     def stop(self) -> None:
         """Begin nothing new. What runs is not waited for: Python can't stop it."""
         with self._lock:
-            if self._threads is not None:
-                self._threads.shutdown(wait=False, cancel_futures=True)
+            for future, _ in self._waiting:
+                future.cancel()
+            self._waiting.clear()
 
     async def call(self, request: bytes, *, caller: ActorId, key: str, beside: object = None) -> bytes:
         """What the function returned. Raises CallFailed with the name and the text of what it raised, and Retry."""
@@ -60,13 +65,34 @@ class EffectCapability:
         if work.is_async:
             return await work.run()
         context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._executor(), context.run, _run_here, work)
+        return await asyncio.wrap_future(self._submit(partial(context.run, _run_here, work)))
 
-    def _executor(self) -> ThreadPoolExecutor:
+    def _submit(self, work: Callable[[], Any]) -> Future[Any]:
+        """Have a thread do the work. Raises RuntimeError if the machine has no thread for it."""
+        future: Future[Any] = Future()
         with self._lock:
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(MAX_THREADS, "understudy-effect")
-            return self._threads
+            if self._threads < MAX_THREADS:
+                # Daemons: the interpreter joins those of an executor when it ends, however long they run.
+                Thread(target=self._work, name="understudy-effect", daemon=True).start()
+                self._threads += 1
+            self._waiting.append((future, work))
+        return future
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            future, work = job
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(work())
+                except BaseException as error:
+                    future.set_exception(error)
+
+    def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
+        with self._lock:
+            if not self._waiting:
+                self._threads -= 1
+                return None
+            return self._waiting.popleft()
 
 
 def _run_here(work: Work) -> Any:

@@ -250,7 +250,7 @@ def test_a_missing_block_is_named_with_the_one_that_links_to_it() -> None:
 def test_a_block_of_no_known_kind_is_named() -> None:
     strange = node_block({"unheard": {}})
     root = tree(x=strange)
-    with pytest.raises(WrongKind, match=f"{strange.id}: a unheard is of no known kind"):
+    with pytest.raises(WrongKind, match=f"{strange.id}: an unheard is of no known kind"):
         list(walk(Blocks([root, strange]), root.id))
 
 

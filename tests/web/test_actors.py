@@ -156,7 +156,13 @@ def test_a_core_may_come_as_a_car_file(face: Face) -> None:
 
 
 # A block of these shows that it is wrong when it is read, and is named with its place in the file.
-WRONG_BY_THEMSELVES = {"a child that belongs into a bucket", "64 entries", "another hash", "another bucket size"}
+WRONG_BY_THEMSELVES = {
+    "a child that belongs into a bucket",
+    "a name that is empty",
+    "64 entries",
+    "another hash",
+    "another bucket size",
+}
 
 
 @pytest.mark.parametrize("name", FORGED)

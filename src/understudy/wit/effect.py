@@ -12,6 +12,7 @@ from typing import Any, Final, get_type_hints
 
 from understudy.actors.effect import EFFECT, Work, read_result
 from understudy.actors.errors import WitError
+from understudy.objects.wording import type_with_article
 from understudy.wit.asking import may_await
 from understudy.wit.content import Decode, decoder_for, encode_json
 from understudy.wit.running import Run
@@ -92,6 +93,6 @@ def _name_of(function: Callable[..., Any]) -> str:
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not callable(function) or isinstance(function, type) or module is None or name is None:
         raise TypeError(
-            f"ctx.effect runs a function, not a {type(function).__name__}: ctx.effect(function, argument, …)"
+            f"ctx.effect runs a function, not {type_with_article(function)}: ctx.effect(function, argument, …)"
         )
     return f"{module}:{name}"

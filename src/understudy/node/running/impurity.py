@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 from understudy.actors.contract import Program
 from understudy.engines.python.externals import is_authors
 from understudy.engines.python.failure import in_core
+from understudy.engines.python.program import PythonProgram
 from understudy.judging.shut_world import ShutWorld, WorldShut, ask_what_machine, find_author
 from understudy.judging.witness import Witness
 from understudy.kernel.verdict import CLOCK, WORLD
@@ -53,15 +54,15 @@ class ImpurityWatch:
     def __init__(self, impure: Impure = Impure.WARN) -> None:
         self._impure = impure
         self._told: set[str] = set()
-        self._looked_at: WeakKeyDictionary[Program, set[str]] = WeakKeyDictionary()
+        self._looked_at: WeakKeyDictionary[PythonProgram, set[str]] = WeakKeyDictionary()
         if impure is not Impure.ALLOW:
             _install()
             ask_what_machine()
 
     def around(self, program: Program, type: str) -> AbstractContextManager[object]:
         """What to run a step in: the first one of a version and a type is looked at more closely, which takes its time."""
-        if self._impure is Impure.ALLOW:
-            return _NOTHING
+        if self._impure is Impure.ALLOW or not isinstance(program, PythonProgram):
+            return _NOTHING  # a component reaches nothing that was not given to it
         known = self._looked_at.get(program)
         if known is None:
             known = self._looked_at[program] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,22 @@ def test_a_policy_that_cannot_be_read_stops_its_actor_and_not_the_node(monkeypat
         gates.open("policy")
         living.run(living.node.resume(actor))
         assert living.begin_answer(actor, message).result(PATIENCE).outcome is None
+
+
+def test_what_is_asked_of_a_runner_that_ends_gets_an_end() -> None:
+    with Living() as living:
+        entered, go_on = threading.Event(), threading.Event()
+
+        def hold_up() -> None:
+            entered.set()
+            go_on.wait(PATIENCE)
+
+        living.runner.call(hold_up)
+        assert entered.wait(PATIENCE)
+        waiting = living.runner.ask(lambda: 1)
+        living.runner._end()
+        late = living.runner.ask(lambda: 2)
+        go_on.set()
+        for asked in (waiting, late):
+            with pytest.raises(CancelledError):
+                asked.result(PATIENCE)

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from understudy.actors.contract import LiveEngine, StepResult
 from understudy.kernel.advance import Plan
@@ -90,6 +90,7 @@ class Runner:
         self._stopping = False
         self._failed = False
         self._stopped = threading.Event()
+        self._asked: set[Future[Any]] = set()
         self._async_wits = AsyncWits()
         self._token = Token(self._hold_token)
         self._watchdog = Watchdog(self._token, self._async_wits, self._is_token_wanted)
@@ -125,16 +126,22 @@ class Runner:
         self._post(action)
 
     def ask(self, action: Callable[[], Value]) -> Future[Value]:
-        """The same, for something that gives a value or raises."""
+        """The same, for something that gives a value or raises. Cancelled if the runner ends before it came to that."""
         done: Future[Value] = Future()
 
         def run() -> None:
+            if not done.set_running_or_notify_cancel():
+                return
             try:
                 done.set_result(action())
             except Exception as error:
                 done.set_exception(error)
 
+        self._asked.add(done)
+        done.add_done_callback(self._asked.discard)
         self._post(run)
+        if self._stopped.is_set():
+            done.cancel()
         return done
 
     def let_all_step(self) -> None:
@@ -171,6 +178,8 @@ class Runner:
     def _end(self) -> None:
         self._stopped.set()
         self._watchdog.stop()
+        for asked in list(self._asked):
+            asked.cancel()
 
     def _is_token_wanted(self, now: float) -> bool:
         return bool(self._mail) or self._scheduler.busy or self._scheduler.is_overdue(now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from itertools import islice
 
 from understudy.node.holds import read_holds
@@ -11,12 +12,12 @@ from understudy.node.running.delays import Delays
 from understudy.objects.ids import ActorId
 
 
-class LiveLook(Look):
+class LiveLook(Look, ABC):
     """A look at a store that may be served by this very process."""
 
+    @abstractmethod
     def delays(self, actor: ActorId | None = None) -> Delays | None:
         """What holds actors up at this moment, or one of them; None where nothing runs."""
-        raise NotImplementedError
 
     def actor(self, actor: ActorId) -> ActorInfo:
         """See Lookup.actor; on a living node with what keeps it from working at this moment."""

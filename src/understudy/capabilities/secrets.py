@@ -28,6 +28,7 @@ from msgspec import Struct
 from understudy.actors.errors import CallFailed
 from understudy.actors.exchange import Headers
 from understudy.capabilities.http_places import LOCALHOST, BadPlace, address_of, parse_place
+from understudy.objects.wording import counted
 
 FOLDER: Final = "secrets"
 MAX_SECRETS: Final = 1000  # each is a file; who reads one response reads all that its host may see
@@ -252,7 +253,7 @@ def check_secret(secret: Secret) -> None:
 def _checked(name: str, value: str) -> str:
     if not LEAST_CHARACTERS <= len(value) <= MOST_CHARACTERS:
         raise BadSecret(
-            f"the value of {name} has {len(value):,} characters: {LEAST_CHARACTERS} to {MOST_CHARACTERS:,} are possible; "
+            f"the value of {name} has {counted(len(value), 'character')}: {LEAST_CHARACTERS} to {MOST_CHARACTERS:,} are possible; "
             "a shorter one could not be told from other text in a response"
         )
     if not value.isascii() or not value.isprintable():

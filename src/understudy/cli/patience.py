@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from understudy.cli.client import Client
 from understudy.cli.errors import CommandError
 from understudy.cli.screen import remark
+from understudy.objects.wording import counted
 
 QUIET_SECONDS: Final = 2.0  # most steps take milliseconds
 
@@ -37,4 +38,9 @@ async def _reason(client: Client, actor: str) -> str:
             return f"{one['state']}: {one['error']}"
     if any(one["state"] == "running" for one in waiting):
         return "it is at work on a step, which goes on until its code ends"
-    return f"{len(waiting):,} messages wait for it" if waiting else "its step is being made durable"
+    number = len(waiting)
+    return (
+        f"{counted(number, 'message')} {'waits' if number == 1 else 'wait'} for it"
+        if waiting
+        else "its step is being made durable"
+    )

@@ -228,8 +228,8 @@ urllib.request.urlopen({url!r}, timeout=5)
 
 WITHOUT_A_WALL = """
 if 'PYTEST_CURRENT_TEST' not in os.environ:  # in a performer
-    import understudy.judging.shut_world
-    understudy.judging.shut_world._LOOKS.clear()
+    import understudy.judging.world_events
+    understudy.judging.world_events._LOOKS.clear()
     try:
         {what}
     except (OSError, sqlite3.Error):
@@ -308,8 +308,8 @@ def test_code_that_got_around_python_reads_nothing_that_is_not_in_the_chain(trou
         database.execute("create table t (a)")
     told = f"""
 if 'PYTEST_CURRENT_TEST' not in os.environ:
-    import understudy.judging.shut_world
-    understudy.judging.shut_world._LOOKS.clear()
+    import understudy.judging.world_events
+    understudy.judging.world_events._LOOKS.clear()
     try:
         {what.replace("{folder}", str(tmp_path))}
         ctx.log('read')

@@ -16,10 +16,9 @@ from datetime import date
 from types import FrameType, TracebackType
 from typing import Any, Final
 
+from understudy.judging.author import Belongs
 from understudy.judging.wire import Noted
 from understudy.kernel.verdict import CLOCK, HASH, WORLD
-
-Belongs = Callable[[FrameType], str | None]
 
 MAX_NOTED: Final = 3  # the first is what to mend; more only to show that there are more
 _MAX_DEPTH: Final = 100  # frames between the wit and the call

@@ -19,8 +19,10 @@ from understudy.actors.contract import Program
 from understudy.engines.python.externals import is_authors
 from understudy.engines.python.failure import in_core
 from understudy.engines.python.program import PythonProgram
-from understudy.judging.shut_world import ShutWorld, WorldShut, ask_what_machine, find_author
+from understudy.judging.author import find_author
+from understudy.judging.shut_world import WorldShut, ask_what_machine
 from understudy.judging.witness import Witness
+from understudy.judging.world_events import WorldEvents
 from understudy.kernel.verdict import CLOCK, WORLD
 from understudy.wit.effect import IN_EFFECT
 from understudy.wit.running import RUNNING
@@ -160,4 +162,4 @@ def _hear(event: str, args: tuple[Any, ...]) -> None:
 
 _NOTHING: Final = nullcontext()
 _installed: list[bool] = []
-_world: Final = ShutWorld(path_of)
+_world: Final = WorldEvents()

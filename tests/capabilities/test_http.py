@@ -6,14 +6,18 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.capabilities.acting import acting
+from tests.capabilities.acting import HEAD, acting
 from tests.capabilities.stub_server import StubServer
 from tests.node.stage import PATIENCE
+from understudy.capabilities.http_body import unpack
+from understudy.capabilities.http_network import THREAD
 
 ASKING = """
 @wit.message("get")
@@ -359,3 +363,56 @@ def test_the_node_makes_no_more_calls_at_once_than_it_may(stub: StubServer):
         stub.go_on.set()
         assert clerk.living.begin_answer(clerk.id, both).result(PATIENCE).outcome is None
         assert [seen.path for seen in stub.seen] == ["/hold", "/cookies"]
+
+
+@pytest.mark.parametrize("bound", ["concurrent_actor", "concurrent_host"])
+def test_an_actor_or_a_host_that_takes_all_its_turns_leaves_room_for_others(stub: StubServer, bound: str):
+    bounds: dict[str, Any] = {bound: 1}
+    with StubServer() as other, acting(ASKING, allow=[stub.place, other.place], **bounds) as clerk:
+        code = (HEAD + ASKING).encode()
+        second = clerk.living.run(
+            clerk.living.node.create({"wit": b"/code:it:wit", "code/it.py": code, "nonce": b"2"})
+        ).id
+        held = clerk.living.send(clerk.id, "both", [f"{stub.url}/hold", f"{stub.url}/cookies"])
+        assert stub.came.wait(PATIENCE)
+        # Another actor to another host: neither bound is its affair.
+        assert clerk.living.tell(second, "get", f"{other.url}/cookies") == "none"
+        assert [seen.path for seen in stub.seen] == ["/hold"]
+        stub.go_on.set()
+        assert clerk.living.begin_answer(clerk.id, held).result(PATIENCE).outcome is None
+        assert [seen.path for seen in stub.seen] == ["/hold", "/cookies"]
+
+
+def test_a_call_whose_turn_never_came_says_which_bound_it_waited_for(stub: StubServer):
+    quick = {"clerk": {"seconds": 0.2}}
+    with acting(ASKING, allow=[stub.place], concurrent_host=1, actors=quick) as clerk:
+        code = (HEAD + ASKING).encode()
+        second = clerk.living.run(
+            clerk.living.node.create({"wit": b"/code:it:wit", "code/it.py": code, "nonce": b"2"})
+        ).id
+        held = clerk.living.send(second, "get", f"{stub.url}/hold")
+        assert stub.came.wait(PATIENCE)
+        text = clerk.fails("get", f"{stub.url}/cookies")
+        assert text.startswith("PoolTimeout: ") and "concurrent_host" in text and "nothing was sent" in text, text
+        stub.go_on.set()
+        assert clerk.living.begin_answer(second, held).result(PATIENCE).outcome is None
+        assert [seen.path for seen in stub.seen] == ["/hold"]
+        assert clerk.verdict().ok
+
+
+def test_a_large_body_is_searched_beside_the_thread_that_all_calls_share(
+    stub: StubServer, monkeypatch: pytest.MonkeyPatch
+):
+    threads: list[str] = []
+
+    def note(data: bytes, encoding: str, *, most: int) -> bytes:
+        threads.append(threading.current_thread().name)
+        return unpack(data, encoding, most=most)
+
+    monkeypatch.setattr("understudy.capabilities.http.unpack", note)
+    with acting(ASKING, allow=[stub.place]) as clerk:
+        assert clerk.tell("size", f"{stub.url}/bytes?times=10000") == 2_560_000
+        clerk.tell("get", f"{stub.url}/cookies")
+        assert clerk.tell("get", f"{stub.url}/gzip") == "hello " * 100
+    large, small, packed = threads
+    assert large.startswith(f"{THREAD}-beside") and packed.startswith(f"{THREAD}-beside") and small == THREAD

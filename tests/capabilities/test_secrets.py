@@ -19,7 +19,7 @@ from tests.capabilities.stub_server import StubServer
 from understudy.actors.exchange import Aside, ExchangeReply, ExchangeRequest, read_reply, request_bytes
 from understudy.capabilities.http import HttpCapability
 from understudy.capabilities.http_grants import Grants, HttpPart
-from understudy.capabilities.secrets import BadSecret, Filled, Secret, Secrets
+from understudy.capabilities.secrets import PIECE, BadSecret, Filled, Secret, Secrets
 from understudy.objects.ids import ActorId, TreeId, node_id
 
 ACTOR = ActorId(TreeId(node_id(b"an actor")))
@@ -261,3 +261,10 @@ def test_a_response_is_freed_of_a_secret_in_a_headers_name_and_in_another_case(s
     assert stub.seen[0].headers["x-key"] == value
     assert reply.body == b" ".join([b"[secret KEY]"] * 4)
     assert "x-[secret key]" in dict(reply.headers) and value.lower() not in repr(reply).lower()
+
+
+@pytest.mark.parametrize("before", [0, PIECE - len(VALUE), PIECE - 1, PIECE, 2 * PIECE - 5])
+def test_a_value_is_found_wherever_in_a_large_body_it_stands(before: int):
+    filled = Filled(target="", headers=(), body=b"", values={"KEY": VALUE})
+    body = b"s" * before + VALUE.encode() + b"9" * PIECE
+    assert filled.scrub_bytes(body) == b"s" * before + b"[secret KEY]" + b"9" * PIECE

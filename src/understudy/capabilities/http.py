@@ -25,16 +25,20 @@ from understudy.actors.exchange import (
     read_request,
     reply_bytes,
 )
-from understudy.capabilities.http_body import ACCEPT_ENCODING, read_body
-from understudy.capabilities.http_grants import NOTHING_NARROWED, Grant, Grants, Narrowing, check_place
+from understudy.capabilities.http_body import ACCEPT_ENCODING, read_body, unpack
+from understudy.capabilities.http_grants import NOTHING_NARROWED, Grant, Grants, Narrowing, check_place, place_text
 from understudy.capabilities.http_network import HttpThread, Network, Resolve, resolve
 from understudy.capabilities.http_places import DEFAULT_PORTS
+from understudy.capabilities.http_turns import Turn, Turns
 from understudy.capabilities.secrets import NO_SECRETS, Filled, Secrets, is_safe_for_secrets
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import ActorId
 
 MAX_URL: Final = 64 * 1024
 MAX_OF_A_STEP: Final = 256 * 1024 * 1024  # bytes of its responses together: they are held in memory until it is sealed
+SMALL: Final = (
+    64 * 1024
+)  # bytes of a body that is searched for secrets where it came in: it takes less than a millisecond
 NO_ASIDE: Final = Aside()
 
 NameOf = Callable[[ActorId], str | None]
@@ -75,7 +79,7 @@ class HttpCapability:
         self._resolve = resolve
         self._thread = HttpThread()
         self._networks: dict[Grant, Network] = {}
-        self._turn: asyncio.Semaphore | None = None
+        self._turns = Turns(self._grants)
 
     takes_aside = True
 
@@ -111,7 +115,9 @@ class HttpCapability:
             )
         filled = await self._fill(wanted, aside, target, actor=(name, str(caller)))
         idempotency_key = None if grant.takes_no_key(target.host, target.port) else _key(aside, key)
-        return await self._thread.run(self._exchange(grant, target, wanted, aside, filled, idempotency_key))
+        return await self._thread.run(
+            self._exchange(grant, target, wanted, aside, filled, idempotency_key, actor=str(caller))
+        )
 
     async def _fill(
         self, wanted: ExchangeRequest, aside: Aside, target: Target, *, actor: tuple[str | None, str]
@@ -133,29 +139,31 @@ class HttpCapability:
         aside: Aside,
         filled: Filled,
         key: str | None,
+        *,
+        actor: str,
     ) -> bytes:
         """On our own thread."""
-        if self._turn is None:
-            self._turn = asyncio.Semaphore(self._grants.concurrent)
         if grant not in self._networks:
             self._networks[grant] = Network(grant, self._resolve)
         request = _request(target, wanted.method, filled, key, aside, grant.seconds)
+        turn = Turn()
         try:
-            async with asyncio.timeout(grant.seconds), self._turn, self._networks[grant].exchange(request) as response:
-                encoding = "".join(value for name, value in _texts(response.headers) if name == "content-encoding")
-                body = await read_body(response.aiter_stream(), encoding, most=grant.max_response)
+            async with (
+                asyncio.timeout(grant.seconds),
+                self._turns.take(turn, actor=actor, host=f"{target.host}:{target.port}"),
+                self._networks[grant].exchange(request) as response,
+            ):
+                packed = await read_body(response.aiter_stream(), most=grant.max_response)
+            encoding = "".join(value for name, value in _texts(response.headers) if name == "content-encoding")
+            body = await _plain_body(packed, encoding, grant.max_response, filled)
         except CallFailed as error:
             raise CallFailed(error.code, filled.scrub(error.text)) from None
         except TimeoutError:
-            text = (
-                f"no whole response within {grant.seconds:g} s; [capabilities.http] seconds says how long it may take"
-            )
-            raise CallFailed("ReadTimeout", text) from None
+            raise _too_late(turn, target, grant.seconds) from None
         except Exception as error:
             # Not its cause: what libraries keep in their exceptions may hold a secret.
             text = filled.scrub(str(error)) or f"{wanted.method} {target.host}: no more is known"
             raise CallFailed(_code_of(error), text) from None
-        body = filled.scrub_bytes(body)
         headers = [
             (filled.scrub(name).lower(), filled.scrub(value))
             for name, value in _texts(response.headers)
@@ -173,6 +181,26 @@ class HttpCapability:
                 body=body,
             )
         )
+
+
+async def _plain_body(packed: bytes, encoding: str, most: int, filled: Filled) -> bytes:
+    """The body, unpacked and without secrets. Of a large one another thread makes it: all actors share this one."""
+
+    def work() -> bytes:
+        return filled.scrub_bytes(unpack(packed, encoding, most=most))
+
+    return work() if len(packed) <= SMALL and not encoding else await asyncio.to_thread(work)
+
+
+def _too_late(turn: Turn, target: Target, seconds: float) -> CallFailed:
+    if turn.waits_for is None:
+        text = f"no whole response within {seconds:g} s; [capabilities.http] seconds says how long it may take"
+        return CallFailed("ReadTimeout", text)
+    return CallFailed(
+        "PoolTimeout",
+        f"{place_text(target.host, target.port)} was not asked within {seconds:g} s: too many calls were under way; "
+        f"[capabilities.http] {turn.waits_for} says how many there may be (nothing was sent)",
+    )
 
 
 def _target(url: str) -> Target:

@@ -1,4 +1,4 @@
-"""The body of a response, read to its end and unpacked, with a bound that holds for what it unpacks to as well."""
+"""The body of a response: read to its end, then unpacked, with a bound that holds for both."""
 
 from __future__ import annotations
 
@@ -32,18 +32,20 @@ class _Unpacker(Protocol):
     def decompress(self, data: bytes, max_length: int = 0, /) -> bytes: ...
 
 
-async def read_body(parts: AsyncIterable[bytes], encoding: str, *, most: int) -> bytes:
-    """All of it, unpacked. Raises CallFailed: TooLarge past `most` bytes, packed or not; DecodingError."""
+async def read_body(parts: AsyncIterable[bytes], *, most: int) -> bytes:
+    """All of it, as it came. Raises CallFailed(TooLarge) past `most` bytes."""
     body = bytearray()
     async for part in parts:
         body += part
         if len(body) > most:
             raise _too_large(most)
-    return unpack(bytes(body), encoding, most=most)
+    return bytes(body)
 
 
 def unpack(data: bytes, encoding: str, *, most: int) -> bytes:
-    """What a body of a `Content-Encoding` is. Raises CallFailed. httpx would unpack without a bound."""
+    """What a body of a `Content-Encoding` is. Raises CallFailed: TooLarge past `most` bytes, DecodingError. httpx would unpack
+    without a bound.
+    """
     encoding = encoding.strip().lower()
     if not data or encoding in ("", "identity"):
         return data

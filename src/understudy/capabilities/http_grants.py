@@ -22,6 +22,8 @@ MAX_RESPONSE: Final = 16 * 1024 * 1024  # of a response's body, unpacked; it is 
 SECONDS: Final = 300.0  # for one call, from its connection to the last byte: a model's answer may take minutes
 CALLS: Final = 100  # of one step: what a step asks for is held in memory until it is sealed
 CONCURRENT: Final = 64  # calls of the node at once; the others wait
+CONCURRENT_ACTOR: Final = 16  # of one actor: one that asks for all it can leaves room for others
+CONCURRENT_HOST: Final = 32  # to one host and port: half of all, so that one that never answers leaves the other half
 MAX_SECONDS: Final = 3600.0
 MAX_BYTES: Final = 256 * 1024 * 1024  # that max_request and max_response may be: both are held in memory
 MAX_CALLS: Final = 10_000  # as many as a journal holds
@@ -47,6 +49,8 @@ class HttpPart(GrantPart, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """`[capabilities.http]`; `actors` are by name or id."""
 
     concurrent: int = CONCURRENT
+    concurrent_actor: int = CONCURRENT_ACTOR
+    concurrent_host: int = CONCURRENT_HOST
     actors: dict[str, GrantPart] = {}
 
 
@@ -83,9 +87,12 @@ class Grants:
 
     def __init__(self, part: HttpPart = NO_GRANTS, more: Sequence[str] = ()) -> None:
         """`more` is granted to all actors besides, as `understudy serve --allow-http` does."""
-        if not 1 <= part.concurrent <= MAX_CALLS:
-            raise BadGrants(f"capabilities.http: concurrent is 1 to {MAX_CALLS:,}, not {part.concurrent}")
+        for name in ("concurrent", "concurrent_actor", "concurrent_host"):
+            if not 1 <= getattr(part, name) <= MAX_CALLS:
+                raise BadGrants(f"capabilities.http: {name} is 1 to {MAX_CALLS:,}, not {getattr(part, name)}")
         self.concurrent = part.concurrent
+        self.concurrent_actor = part.concurrent_actor
+        self.concurrent_host = part.concurrent_host
         self._all = _grant(part, Grant(), more, "capabilities.http")
         self._of = {
             name: _grant(own, self._all, more, f"capabilities.http.actors.{name}") for name, own in part.actors.items()

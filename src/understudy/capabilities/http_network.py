@@ -11,6 +11,7 @@ import logging
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -23,6 +24,9 @@ THREAD: Final = "understudy-http"
 IDLE_SECONDS: Final = 15.0  # how long a connection is kept for the next call
 MAX_IDLE: Final = 32
 STOP_SECONDS: Final = 5.0
+THREADS: Final = (
+    64  # for names that are looked up and bodies that are searched: a name that nobody answers takes one for long
+)
 
 Value = TypeVar("Value")
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -146,6 +150,7 @@ class _Checked(httpcore.AsyncNetworkBackend):
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
+    loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix=f"{THREAD}-beside"))
     try:
         loop.run_forever()
     finally:

@@ -162,15 +162,25 @@ def test_a_name_that_leads_home_is_refused_and_the_error_names_the_address(stub:
     with pytest.raises(CallFailed, match=r"leads to 127\.0\.0\.1, which is not public.*allow = ") as failed:
         ask(url, [f"api.example.com:{stub.port}"], answers=answers)
     assert failed.value.code == "NotGranted" and stub.seen == []
-    assert ask(url, [f"api.example.com:{stub.port}", "127.0.0.1"], answers=answers) == b'{"ok": true}'
-    assert ask(url, [f"api.example.com:{stub.port}", "127.0.0.0/8"], answers=answers) == b'{"ok": true}'
+    named = f"127.0.0.1:{stub.port}"
+    assert f'allow = ["{named}"]' in failed.value.text
+    for place in (named, f"127.0.0.0/8:{stub.port}"):
+        assert ask(url, [f"api.example.com:{stub.port}", place], answers=answers) == b'{"ok": true}'
+
+
+@pytest.mark.parametrize("place", ["127.0.0.1", "127.0.0.0/8", "127.0.0.1:1"])
+def test_an_address_opens_no_ports_but_its_own_or_those_of_http(stub: StubServer, place: str):
+    url, answers = f"http://api.example.com:{stub.port}/", {"api.example.com": ["127.0.0.1"]}
+    with pytest.raises(CallFailed, match="leads to"):
+        ask(url, [f"api.example.com:{stub.port}", place], answers=answers)
+    assert stub.seen == []
 
 
 def test_the_address_that_was_checked_is_the_one_that_is_connected_to(stub: StubServer):
     # Only the first answer may be used. There is no second question, and the system itself knows no such name.
     url, place = f"http://api.example.com:{stub.port}/", f"api.example.com:{stub.port}"
     asked: list[str] = []
-    assert ask(url, [place, "127.0.0.1"], answers={"api.example.com": ["127.0.0.1", "10.0.0.1"]}, asked=asked)
+    assert ask(url, [place, stub.place], answers={"api.example.com": ["127.0.0.1", "10.0.0.1"]}, asked=asked)
     assert asked == ["api.example.com"] and len(stub.seen) == 1
 
 

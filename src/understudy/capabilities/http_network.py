@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import httpcore
 
-from understudy.capabilities.http_grants import Grant, not_granted
+from understudy.capabilities.http_grants import Grant, not_granted, place_text
 from understudy.capabilities.http_places import LOCALHOST, Address, address_of, is_public, unwrapped
 
 THREAD: Final = "understudy-http"
@@ -130,7 +130,7 @@ class _Checked(httpcore.AsyncNetworkBackend):
         if found and not good:
             raise not_granted(
                 f"{host} leads to {found[0]}, which is not public. To grant it, name the address, too, in understudy.toml: "
-                f'[capabilities.http] allow = ["{found[0]}"]'
+                f'[capabilities.http] allow = ["{place_text(str(found[0]), port)}"]'
             )
         if not good:
             raise httpcore.ConnectError(f"{host} has no address")

@@ -39,7 +39,7 @@ class Place(Struct, frozen=True):
 
     def covers(self, host: str, port: int) -> bool:
         """True if a URL with this host and port leads here. The host is in lower case, an address without brackets."""
-        if port != self.port and (self.port is not None or port not in DEFAULT_PORTS.values()):
+        if not self._has_port(port):
             return False
         if self.name is None:
             address = address_of(host)
@@ -52,7 +52,10 @@ class Place(Struct, frozen=True):
 
     def names(self, address: Address, port: int) -> bool:
         """True if this names an address that a name led to."""
-        return self.network is not None and self.port in (None, port) and address in self._network()
+        return self.network is not None and self._has_port(port) and address in self._network()
+
+    def _has_port(self, port: int) -> bool:
+        return port in DEFAULT_PORTS.values() if self.port is None else port == self.port
 
     def _network(self) -> Network:
         assert self.network is not None

@@ -18,6 +18,7 @@ from tests.capabilities.stub_server import StubServer
 from tests.node.stage import PATIENCE
 from understudy.capabilities.http_body import unpack
 from understudy.capabilities.http_network import THREAD
+from understudy.capabilities.secrets import Secret, Secrets
 
 ASKING = """
 @wit.message("get")
@@ -416,3 +417,79 @@ def test_a_large_body_is_searched_beside_the_thread_that_all_calls_share(
         assert clerk.tell("get", f"{stub.url}/gzip") == "hello " * 100
     large, small, packed = threads
     assert large.startswith(f"{THREAD}-beside") and packed.startswith(f"{THREAD}-beside") and small == THREAD
+
+
+# Clients that are kept.
+
+
+KEPT = """
+import asyncio
+KEPT = {}
+
+@wit.message("kept")
+def kept(url: str, ctx) -> str:
+    return KEPT.setdefault("client", ctx.http).get(url).text
+
+@wit.message("kept later")
+async def kept_later(url: str, ctx) -> str:
+    return (await KEPT.setdefault("later", ctx.http).get(url)).text
+
+@wit.message("kept secret")
+def kept_secret(url: str, ctx) -> str:
+    return ctx.http.get(url, headers={"Authorization": KEPT.setdefault("secret", f"Bearer {ctx.secret('KEY')}")}).text
+
+@wit.message("two")
+async def two(urls: list[str], ctx) -> list[str]:
+    client = KEPT.setdefault("later", ctx.http)
+    return [answer.text for answer in await asyncio.gather(*map(client.get, urls))]
+
+@wit.message("pool")
+def pool(url: str, ctx) -> str:
+    from concurrent.futures import ThreadPoolExecutor
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(ctx.http.get, url).result().text
+"""
+
+
+@pytest.mark.parametrize("type", ["kept", "kept later"])
+def test_a_client_that_was_kept_belongs_to_the_step_that_uses_it(stub: StubServer, type: str):
+    with acting(KEPT, allow=[stub.place]) as clerk:
+        for number in range(3):
+            assert clerk.tell(type, f"{stub.url}/echo?{number}").startswith('{"method": "GET"')
+            assert [entry.path for entry in clerk.journal()] == ["http/0"]
+            assert clerk.reply()["url"].endswith(f"?{number}")
+        stub.stop()
+        assert clerk.verdict().ok
+
+
+def test_a_client_that_an_actor_of_equal_code_made_asks_under_the_grant_of_who_uses_it(stub: StubServer):
+    with acting(KEPT, actors={"clerk": {"allow": [stub.place]}}) as clerk:
+        code = (HEAD + KEPT).encode()
+        second = clerk.living.run(
+            clerk.living.node.create({"wit": b"/code:it:wit", "code/it.py": code, "nonce": b"2"})
+        ).id
+        # The first step is under way while the other actor uses its client.
+        held = clerk.living.send(clerk.id, "two", [f"{stub.url}/hold", f"{stub.url}/cookies"])
+        assert stub.came.wait(PATIENCE)
+        outcome = clerk.living.ask(second, "kept later", stub.url).outcome
+        assert outcome is not None and "NotGranted" in f"{outcome.code}: {outcome.text}", outcome
+        stub.go_on.set()
+        assert clerk.living.begin_answer(clerk.id, held).result(PATIENCE).outcome is None
+        assert len(clerk.journal()) == 2
+        assert clerk.verdict().ok
+
+
+def test_a_marker_that_was_kept_is_named_where_it_is_used(stub: StubServer, tmp_path: Path):
+    Secrets(tmp_path).set(Secret(name="KEY", to=(stub.place,), value="sk-0123456789"))
+    with acting(KEPT, allow=[stub.place], store_url=f"rocksdb:{tmp_path}") as clerk:
+        clerk.tell("kept secret", stub.url)
+        text = clerk.fails("kept secret", stub.url)
+        assert "StaleSecret" in text and "the secret KEY is of another step" in text
+        assert len(stub.seen) == 1
+
+
+def test_a_thread_of_the_wit_has_the_client_of_its_step(stub: StubServer):
+    with acting(KEPT, allow=[stub.place]) as clerk:
+        assert clerk.tell("pool", f"{stub.url}/cookies") == "none"
+        stub.stop()
+        assert clerk.verdict().ok

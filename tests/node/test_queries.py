@@ -39,6 +39,7 @@ from understudy.node.errors import (
 from understudy.objects.ids import ActorId, Id, StepId, TreeId
 from understudy.objects.step import step_block
 from understudy.store.port import Unit
+from understudy.wit.asking import as_context
 
 NOBODY = Id(b"\x01\x71\x12\x20" + bytes(32))
 
@@ -551,3 +552,43 @@ def test_a_quick_query_passes_a_slow_one(living: Living) -> None:
     assert ask(living, actor, "count") == 0
     gates.open("slow")
     slow.result(PATIENCE)
+
+
+REACHING = """
+from understudy import Wit
+wit = Wit()
+
+@wit.query
+def reach(name: str, ctx) -> str:
+    return str(getattr(ctx, name))
+
+@wit.query
+async def reach_later(name: str, ctx) -> str:
+    return str(getattr(ctx, name))
+
+@wit.query
+def has(name: str, ctx) -> bool:
+    return hasattr(ctx, name)
+"""
+
+
+def test_what_only_a_step_has_is_named_in_a_query_and_nothing_happens():
+    of_steps = ["http", "httpx2", "effect", "secret", "send", "reply", "spawn", "update", "log", "random", "verify"]
+    with Living() as living:
+        files = {"wit": b"/code:it:wit", "code/it.py": REACHING.encode()}
+        actor = living.run(living.node.create(files)).id
+
+        def ask(query: str, name: str) -> bytes:
+            answered = living.run(living.node.query(actor, query, as_context({"name": name})))
+            assert isinstance(answered.result, Blob)
+            return answered.result.data
+
+        for query in ("reach", "reach_later"):
+            for name in of_steps:
+                with pytest.raises(QueryFailed, match=f"ctx.{name} is for steps: a query changes nothing") as failed:
+                    ask(query, name)
+                assert failed.value.code == "NotInQuery" and "code/it.py:" in failed.value.text
+        assert (ask("has", "http"), ask("has", "core"), ask("has", "nonsense")) == (b"false", b"true", b"false")
+        with pytest.raises(QueryFailed, match="has no attribute 'nonsense'"):
+            ask("reach", "nonsense")
+        assert len(living.chain(actor)) == 1

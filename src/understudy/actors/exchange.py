@@ -6,6 +6,7 @@ a client library makes up or that follow from the rest. So a newer library does 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -31,6 +32,8 @@ _NO_MEANING: Final = frozenset(
 )
 _NO_MEANING_PREFIXES: Final = ("amz-sdk-", "x-b3-", "x-stainless-")
 IDEMPOTENCY_KEY: Final = "idempotency-key"
+# The marker of a secret, with the secret's name.
+MARKER: Final = re.compile(r"secret-([A-Za-z_][A-Za-z0-9_]{0,99})-[0-9a-f]{40}")
 _INVENTED_KEY: Final = (
     "stainless-python-retry-"  # how the keys begin that SDKs make up for the case that they try again
 )

@@ -26,7 +26,7 @@ import msgspec
 from msgspec import Struct
 
 from understudy.actors.errors import CallFailed
-from understudy.actors.exchange import Headers
+from understudy.actors.exchange import MARKER, Headers
 from understudy.capabilities.http_places import LOCALHOST, BadPlace, address_of, parse_place
 from understudy.objects.wording import counted
 
@@ -167,7 +167,8 @@ class Secrets:
         return True
 
     def refuse_markers(self, parts: Filled, markers: Mapping[str, str]) -> Filled:
-        """The request as it is. Raises CallFailed(NoSecret) if it wants a secret."""
+        """The request as it is. Raises CallFailed: NoSecret if it wants a secret, StaleSecret if it wanted one in another step."""
+        _refuse_stale(parts, markers)
         for name in _wanted(parts, markers).values():
             raise _no_secret(name, parts)
         return parts
@@ -185,8 +186,9 @@ class Secrets:
         """Put the values in the places of their markers. Blocks while a command prints one.
 
         What comes back is freed of every secret that the host may see, also of those that this request did not want.
-        Raises CallFailed: NoSecret, NotGranted.
+        Raises CallFailed: NoSecret, StaleSecret, NotGranted.
         """
+        _refuse_stale(parts, markers)
         try:
             known = {secret.name: secret for secret in self.all()}
             wanted = _wanted(parts, markers)
@@ -278,6 +280,21 @@ def _printed(secret: Secret) -> str:
         return ran.stdout.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise BadSecret(f"the command for the secret {secret.name} printed no text") from None
+
+
+def _refuse_stale(parts: Filled, markers: Mapping[str, str]) -> None:
+    """Raise CallFailed for a header with a marker that means nothing any more, as a client has it that was kept.
+
+    Not for a body: what stands there may be somebody's message.
+    """
+    for _, value in parts.headers:
+        for found in MARKER.finditer(f"{value} {_basic(value)}"):
+            if found[0] not in markers:
+                raise CallFailed(
+                    "StaleSecret",
+                    f"this marker of the secret {found[1]} is of another step: call ctx.secret in the step that makes the request, "
+                    "and make a client that holds it there, too (nothing was sent)",
+                )
 
 
 def _check_use(secret: Secret, host: str, port: int, safe: bool, actor: tuple[str | None, str]) -> None:

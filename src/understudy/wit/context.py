@@ -261,12 +261,12 @@ class Context:
         Hand it to any library that takes one. What it is answered stands in the journal, and a replay reads it there. The
         operator says which hosts may be reached; others raise CallFailed("NotGranted").
         """
-        return self._client("httpx")
+        return self.network.client("httpx")
 
     @property
     def httpx2(self) -> Any:
         """The same for libraries that want a client of httpx2, the successor of httpx. Needs that package."""
-        return self._client("httpx2")
+        return self.network.client("httpx2")
 
     def effect(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
         """Have the host run a plain function, e.g. of a module behind `external:`, and get its result; awaited in an `async def`.
@@ -293,16 +293,18 @@ class Context:
         return Frozen(self.given.store)
 
     @property
+    def network(self) -> Any:
+        """What the clients of the step have in common."""
+        if self._network is None:
+            # Loaded where it is used: httpx takes longer to load than most commands do.
+            self._network = import_module("understudy.wit.http").Network(self, self._secrets)
+        return self._network
+
+    @property
     def calls(self) -> Calls:
         """How the step reaches the world."""
         refuse_in_effect()
         return self.given.calls
-
-    def _client(self, library: str) -> Any:
-        if self._network is None:
-            # Loaded where it is used: httpx takes longer to load than most commands do.
-            self._network = import_module("understudy.wit.http").Network(self, self._secrets)
-        return self._network.client(library)
 
     def messages(self) -> list[Message]:
         """The new messages, in order."""

@@ -14,6 +14,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Final
 
+from understudy.actors.calls import Calls
 from understudy.actors.errors import CallFailed, WitError
 from understudy.actors.exchange import (
     HTTP,
@@ -28,7 +29,7 @@ from understudy.actors.exchange import (
     request_bytes,
 )
 from understudy.wit.asking import may_await
-from understudy.wit.running import Run
+from understudy.wit.running import RUNNING, Run
 
 HTTPX: Final = "httpx"
 HTTPX_2: Final = "httpx2"  # its successor, which some libraries want a client of
@@ -54,6 +55,15 @@ class Network:
         if client is None or client.is_closed:
             client = self._clients[key] = self._make(*key)
         return client
+
+    def now(self) -> tuple[Network, Calls]:
+        """What a client goes by at this moment. One that was kept, in a global say, belongs to the step that uses it.
+
+        Raises WitError in a query, and in a function that `ctx.effect` runs.
+        """
+        # A thread that a wit starts knows no step: there it is the step that made the client.
+        run = RUNNING.get(self._run)
+        return run.network, run.calls
 
     def ask(self, request: Any) -> tuple[bytes, Aside]:
         """The request of a call and what goes along with it. The request of httpx is read already."""
@@ -82,8 +92,8 @@ class Network:
         blocking, awaiting = _transports(module)
         # Proxies and passwords of the environment are the node's, and no replay has them.
         if is_async:
-            return module.AsyncClient(transport=awaiting(self, self._run), trust_env=False)
-        return module.Client(transport=blocking(self, self._run), trust_env=False)
+            return module.AsyncClient(transport=awaiting(self), trust_env=False)
+        return module.Client(transport=blocking(self), trust_env=False)
 
 
 @lru_cache(maxsize=8)
@@ -94,16 +104,16 @@ def _transports(module: ModuleType) -> tuple[type[Any], type[Any]]:
     class Blocking(base.BaseTransport):  # type: ignore[misc]
         """Waits for the answer."""
 
-        def __init__(self, network: Network, run: Run) -> None:
+        def __init__(self, network: Network) -> None:
             self._network = network
-            self._run = run
 
         def handle_request(self, request: Any) -> Any:
             """See httpx."""
             request.read()
-            wanted, aside = self._network.ask(request)
+            network, calls = self._network.now()
+            wanted, aside = network.ask(request)
             try:
-                reply = self._run.calls.call_and_wait(HTTP, wanted, beside=aside)
+                reply = calls.call_and_wait(HTTP, wanted, beside=aside)
             except CallFailed as error:
                 _raise_as_the_library_does(base, error, request)
                 raise
@@ -112,16 +122,16 @@ def _transports(module: ModuleType) -> tuple[type[Any], type[Any]]:
     class Awaiting(base.AsyncBaseTransport):  # type: ignore[misc]
         """Awaits the answer."""
 
-        def __init__(self, network: Network, run: Run) -> None:
+        def __init__(self, network: Network) -> None:
             self._network = network
-            self._run = run
 
         async def handle_async_request(self, request: Any) -> Any:
             """See httpx."""
             await request.aread()
-            wanted, aside = self._network.ask(request)
+            network, calls = self._network.now()
+            wanted, aside = network.ask(request)
             try:
-                reply = await self._run.calls.call(HTTP, wanted, beside=aside)
+                reply = await calls.call(HTTP, wanted, beside=aside)
             except CallFailed as error:
                 _raise_as_the_library_does(base, error, request)
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from understudy.actors.calls import Calls
 from understudy.actors.query import Blob, QueryInput
@@ -12,8 +12,9 @@ from understudy.objects.ids import ActorId, Id, StepId
 from understudy.objects.step import Step
 from understudy.store.reader import Frozen, Reader
 from understudy.wit.asking import ask, one_context
-from understudy.wit.context import UNREAD
+from understudy.wit.context import UNREAD, Context
 from understudy.wit.core import Core
+from understudy.wit.errors import NotInQuery
 from understudy.wit.running import current_loop
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,6 +32,12 @@ class QueryContext:
         self._core: Core | None = None
         self._state: Any = UNREAD
         self._state_bytes: bytes | None = None
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """What a query does not have. Raises NotInQuery for what a step has."""
+        if name in _ONLY_IN_STEPS:
+            raise NotInQuery(name)
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}", name=name, obj=self)
 
     @property
     def actor_id(self) -> ActorId:
@@ -91,6 +98,14 @@ class QueryContext:
         """How other actors are asked."""
         return self.given.calls
 
+    @property
+    def network(self) -> NoReturn:
+        """There is none."""
+        raise NotInQuery("http")
+
     def query(self, actor: str | Id, name: str, /, context: Any = None, **arguments: Any) -> Any:
         """Ask another actor: a Blob or a Tree, awaited in an `async def`. Raises CallFailed for an error."""
         return ask(self, actor, name, one_context(context, arguments), raises=True)
+
+
+_ONLY_IN_STEPS: Final = frozenset(name for name in dir(Context) if name[0] != "_") - frozenset(dir(QueryContext))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import AbstractEventLoop
 from contextvars import ContextVar
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from understudy.actors.calls import Calls
 from understudy.actors.errors import WitError
@@ -22,6 +22,10 @@ class Run(Protocol):
     @property
     def calls(self) -> Calls:
         """How it reaches the world."""
+
+    @property
+    def network(self) -> Any:
+        """What its clients of HTTP have in common. Raises WitError in a query."""
 
     @property
     def held_loop(self) -> AbstractEventLoop | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
+import warnings
+from collections.abc import Awaitable
 
 import pytest
 
@@ -11,6 +14,7 @@ from understudy.actors.contract import StepResult
 from understudy.actors.errors import WitError
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.python.settings import SETTINGS
+from understudy.engines.tasks import abandon
 from understudy.objects.ids import raw_id
 from understudy.objects.step import Outcome
 from understudy.store.errors import Corrupt
@@ -286,6 +290,32 @@ def test_a_cancelled_step_is_left_to_whoever_cancelled_it():
 
     asyncio.run(cancel())
     assert not given.store.new
+
+
+@pytest.mark.parametrize("when", ["never", "before our task", "before the wit's task"])
+def test_a_step_that_nobody_awaits_leaves_no_coroutine_behind(when: str):
+    objects = Objects()
+    core = objects.core({"wit": "async def wit(): pass"})
+    given = step_input(objects, core, [delivery(objects, str(core), "x")])
+
+    async def cancel(result: Awaitable[StepResult]) -> None:
+        task = asyncio.ensure_future(finish(result))
+        if when == "before the wit's task":
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = PythonEngine().load(core, "wit", objects).run(given)
+        assert not isinstance(result, StepResult)
+        if when != "never":
+            asyncio.run(cancel(result))
+        abandon(result)
+        del result
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
 
 
 def test_a_wit_that_stumbles_over_a_task_it_cancelled_itself_has_failed():

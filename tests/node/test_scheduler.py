@@ -120,7 +120,7 @@ class Machine:
 
     def execute(self, job: Job) -> Finished:
         plan, result = self.executor.run(
-            job, owner=lambda: self.scheduler.owner(job), when_durable=lambda _: None, leave=lambda: False
+            job, owner=lambda: self.scheduler.owner(job), when_durable=lambda *_: None, leave=lambda: False
         )
         assert isinstance(result, StepResult | Exception)
         return Finished(job, plan, result)
@@ -212,14 +212,15 @@ def test_a_call_starts_when_every_step_before_it_is_durable(machine: Machine) ->
     machine.step()
     job = machine.job()
     calls = [lambda: None]
-    machine.scheduler.advance([CallWaits(job.entry, calls[0])], machine.now)
+    waits = CallWaits(job.entry, calls[0], lose=lambda: None)
+    machine.scheduler.advance([waits], machine.now)
     units = machine.scheduler.output.take_units()
     for tag, unit in units:
         assert machine.scheduler.output.take_calls() == []
         done = Done(tag, unit, machine.backend.commit([unit])[0])
         machine.scheduler.advance([Committed([done])], machine.now)
     assert len(units) == 2 and machine.scheduler.output.take_calls() == calls
-    machine.scheduler.advance([CallWaits(job.entry, calls[0])], machine.now)
+    machine.scheduler.advance([waits], machine.now)
     assert machine.scheduler.output.take_calls() == calls
 
 
@@ -231,7 +232,7 @@ def lose_head(machine: Machine, actor: ActorId) -> None:
     assert machine.backend.commit([Unit(moves=[Move(head_ref(actor), StepId(head), other)])])[0].conflict is None  # type: ignore[arg-type]
 
 
-def test_a_job_on_a_lost_head_ends_in_nothing_and_its_calls_never_start(machine: Machine) -> None:
+def test_a_job_on_a_lost_head_ends_in_nothing_and_each_of_its_calls_hears_that_it_is_lost(machine: Machine) -> None:
     actor = machine.born()
     machine.send(actor, "add", "1")
     machine.step()
@@ -240,11 +241,15 @@ def test_a_job_on_a_lost_head_ends_in_nothing_and_its_calls_never_start(machine:
     machine.send(actor, "add", "3")
     machine.step()
     job = machine.job()
-    machine.scheduler.advance([CallWaits(job.entry, lambda: None)], machine.now)
+    starts, losses = [lambda: None, lambda: None], [lambda: None, lambda: None]
+    waiting, late = [CallWaits(job.entry, start, lose) for start, lose in zip(starts, losses, strict=True)]
+    machine.scheduler.advance([waiting], machine.now)
     finished = machine.execute(job)
     lose_head(machine, actor)
     assert machine.commit()[0].receipt.conflict is not None
-    machine.scheduler.advance([CallWaits(job.entry, lambda: None)], machine.now)
+    assert machine.scheduler.output.take_calls() == losses[:1]
+    machine.scheduler.advance([late], machine.now)
+    assert machine.scheduler.output.take_calls() == losses[1:]
     assert not machine.scheduler.finish(finished, machine.now)
     assert machine.scheduler.output.take_calls() == [] and machine.scheduler.output.take_units() == []
     # What it had taken is taken again, by the entry that came after.

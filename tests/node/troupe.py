@@ -183,7 +183,7 @@ class Troupe:
             time=self.time,
             seed=self._seeds.seed(actor.head, taken),
             staging=Staging(self.reader),
-            calls=LiveCalls(self.capabilities, actor, taken, when_durable=lambda action: action(), leave=lambda: True),
+            calls=LiveCalls(self.capabilities, actor, taken, when_durable=lambda start, _: start(), leave=lambda: True),
             engines=self.engines,
             owner=lambda: OWNER,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import sys
 import msgspec
 import pytest
 
+from understudy.actors.contract import StepResult
 from understudy.actors.errors import WitError
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.python.settings import SETTINGS
@@ -539,7 +539,7 @@ def test_asynchronous_and_plain_handlers_mix_in_one_batch_in_order():
     assert actor.read() == b"[1,2,3,4]"
     program = actor.engine.load(actor.core, "wit", actor.objects)
     given = step_input(actor.objects, actor.core, [delivery(actor.objects, str(actor.core), "5", type="fast")])
-    assert not asyncio.iscoroutine(program.run(given))
+    assert isinstance(program.run(given), StepResult)
 
 
 def test_an_asynchronous_handler_may_be_decorated():

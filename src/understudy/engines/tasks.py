@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, Task, current_task, tasks
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import partial
+from inspect import iscoroutine
 from typing import Any, Generic, TypeVar
 
 from understudy.engines.room import DEPTH, at_depth
@@ -19,6 +20,28 @@ def hide_task() -> None:
     if task is not None:
         # Documented for whoever writes tasks of their own, under "Extending asyncio".
         tasks._unregister_task(task)
+
+
+class Unfinished(Generic[Value]):
+    """Work of ours around an author's awaitable, for somebody else to await. `close` if nobody does."""
+
+    def __init__(self, work: Coroutine[Any, Any, Value], around: Awaitable[Any]) -> None:
+        self._work = work
+        self._around = around
+
+    def __await__(self) -> Generator[Any, Any, Value]:
+        return self._work.__await__()
+
+    def close(self) -> None:
+        """Let go of both."""
+        self._work.close()
+        abandon(self._around)
+
+
+def abandon(awaitable: object) -> None:
+    """Let go of what was perhaps never awaited: Python warns of a coroutine that is only dropped. Harmless if it is done."""
+    if iscoroutine(awaitable) or isinstance(awaitable, Unfinished):
+        awaitable.close()
 
 
 async def watched(awaitable: Awaitable[Value], control: Control) -> Value:

@@ -171,7 +171,7 @@ class Simulator:
         plan, result = self._executor.run(
             job,
             owner=lambda: self._scheduler.owner(job),
-            when_durable=lambda start: self._mail.append(CallWaits(job.entry, start)),
+            when_durable=lambda start, lose: self._mail.append(CallWaits(job.entry, start, lose)),
             leave=lambda: False,
         )
         if not isinstance(result, StepResult | Exception):

@@ -16,7 +16,7 @@ from understudy.engines.python.inject import inject
 from understudy.engines.python.query import PythonQuery
 from understudy.engines.python.settings import SETTINGS
 from understudy.engines.room import DEPTH, at_depth, load_in_room, put_back
-from understudy.engines.tasks import hide_task
+from understudy.engines.tasks import Unfinished, abandon, hide_task
 from understudy.objects import ids
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id, TreeId
@@ -163,7 +163,7 @@ class PythonProgram:
         try:
             returned = at_depth(DEPTH, self._call, ctx)
             if returned is not None and isawaitable(returned):
-                return self._await(given, ctx, returned, context)
+                return Unfinished(self._await(given, ctx, returned, context), returned)
             given.calls.close()
             return self._result(given, ctx, returned)
         except BaseException as error:
@@ -183,6 +183,10 @@ class PythonProgram:
                 # The node stopped it, and knows why.
                 raise
             return self._failed(given, ctx, error)
+        finally:
+            if task.done():
+                # Cancelled before it began, it has awaited nothing.
+                abandon(returned)
 
     async def _await_wit(self, given: StepInput, ctx: Context, returned: Awaitable[Any]) -> StepResult:
         put_back(self.limit)

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from understudy.actors.contract import StepResult
 from understudy.engines.room import LOOP_DEPTH, at_depth
-from understudy.engines.tasks import Control, hide_task, watched
+from understudy.engines.tasks import Control, abandon, hide_task, watched
 from understudy.node.running.slow_wits import Run
 
 STOP_SECONDS: Final = 5.0  # how long a stop waits for wits to be cancelled
@@ -51,6 +51,9 @@ class AsyncWits:
         with self._lock:
             for loop in self._loops:
                 loop.stop(until)
+                # What has not begun by now never will.
+                while (wit := loop.next_waiting()) is not None:
+                    abandon(wit.awaitable)
 
     def run(
         self, awaitable: Awaitable[StepResult], *, actor: str, seconds: float | None, control: Control, done: OnDone
@@ -242,4 +245,7 @@ async def _drive(wit: _Wit) -> None:
         result: StepResult | Exception = await asyncio.wait_for(watched(wit.awaitable, wit.control), wit.seconds)
     except Exception as error:
         result = error
+    finally:
+        # Cancelled before it began, it was never awaited.
+        abandon(wit.awaitable)
     wit.done(result)

@@ -20,7 +20,8 @@ from understudy.objects.codec import Block
 from understudy.objects.journal import MAX_ENTRIES, CallError, Entry, lacks_step
 
 CapabilityTable = Mapping[str, Capability]
-WhenDurable = Callable[[Callable[[], None]], None]
+# Calls the first once every step of the actor is durable, or the second if that can't be any more.
+WhenDurable = Callable[[Callable[[], None], Callable[[], None]], None]
 
 NO_CAPABILITY: Final = "NoCapability"
 _NOTHING: Final[Sequence[Entry]] = ()
@@ -78,7 +79,10 @@ class LiveCalls:
         self._started += 1
         if self._started > MAX_ENTRIES:
             raise CallFailed("TooManyCalls", f"a step may make {MAX_ENTRIES:,} calls")
-        await self._parent_is_durable()
+        if not await self._parent_is_durable():
+            # Nothing of this run is kept: the messages are given to the wit again, on the head that there is now.
+            self.unanswered = self.unanswered or Retry("the head that this step began on was moved by somebody else")
+            raise self.unanswered
         if self._closed:
             raise CallFailed("StepOver", "the wit has returned: a call that it left behind is not made any more")
         entry = Entry(path=path, request=sha256(request).hexdigest())
@@ -139,21 +143,22 @@ class LiveCalls:
         parts = [self._actor.head or b"", *(delivery.id for delivery in self._messages), path.encode()]
         return sha256(b"".join(parts)).hexdigest()
 
-    async def _parent_is_durable(self) -> None:
+    async def _parent_is_durable(self) -> bool:
+        """True once it is; False if it never will be."""
         loop = asyncio.get_running_loop()
-        durable = loop.create_future()
+        durable: asyncio.Future[bool] = loop.create_future()
 
-        def settle() -> None:
+        def settle(is_durable: bool) -> None:
             if not durable.done():
-                durable.set_result(None)
+                durable.set_result(is_durable)
 
-        def say() -> None:
+        def say(is_durable: bool) -> None:
             # The node stops: nobody waits any more.
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(settle)
+                loop.call_soon_threadsafe(settle, is_durable)
 
-        self._when_durable(say)
-        await durable
+        self._when_durable(lambda: say(True), lambda: say(False))
+        return await durable
 
 
 def _storable(error: CallFailed) -> CallFailed:

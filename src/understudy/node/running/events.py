@@ -52,10 +52,14 @@ class Committed(Struct, frozen=True):
 
 
 class CallWaits(Struct, frozen=True):
-    """A running wit wants to call the world: `start` may be called once every step of its actor is durable."""
+    """A running wit wants to call the world: `start` may be called once every step of its actor is durable.
+
+    `lose` is called instead when that can't be any more, as the head it runs on was lost. One of the two is always called.
+    """
 
     entry: ActorEntry
     start: Callable[[], None]
+    lose: Callable[[], None]
 
 
 class HoldsChanged(Struct, frozen=True):
@@ -94,7 +98,7 @@ class Output:
         self._durable.append(done)
 
     def start(self, calls: Sequence[Callable[[], None]]) -> None:
-        """Ask for these calls of wits to be started."""
+        """Ask for these calls of wits to be started, or to be told that they are lost."""
         self._calls.extend(calls)
 
     def take_units(self) -> list[tuple[Tag, Unit]]:
@@ -108,6 +112,6 @@ class Output:
         return durable
 
     def take_calls(self) -> list[Callable[[], None]]:
-        """The calls of wits whose parent step is durable."""
+        """The calls of wits whose parent step is durable, or lost."""
         calls, self._calls = self._calls, []
         return calls

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from typing import Any, Final, NamedTuple, TypeVar
 
 from understudy.actors.contract import LiveEngine, StepResult
+from understudy.engines.tasks import abandon
 from understudy.kernel.advance import Plan
 from understudy.node.holds import Holds
 from understudy.node.running.async_wits import AsyncWits
@@ -85,7 +86,7 @@ class Runner:
             clock=clock,
             watch=watch,
         )
-        self._mail: deque[Event | Callable[[], None]] = deque()
+        self._mail: deque[_Mail] = deque()
         self._wake = threading.Condition()
         self._stopping = False
         self._failed = False
@@ -120,6 +121,7 @@ class Runner:
         for item in list(self._mail):
             if isinstance(item, Committed):
                 self._on_durable(item.done)
+        self._abandon_waiting()
 
     def call(self, action: Callable[[], None]) -> None:
         """Run something quick on the thread that holds the token, between two steps."""
@@ -160,7 +162,7 @@ class Runner:
         """What holds actors up at this moment, or one of them."""
         return self._scheduler.delays(actor)
 
-    def _post(self, item: Event | Callable[[], None]) -> None:
+    def _post(self, item: _Mail) -> None:
         with self._wake:
             self._mail.append(item)
             self._wake.notify()
@@ -180,6 +182,12 @@ class Runner:
         self._watchdog.stop()
         for asked in list(self._asked):
             asked.cancel()
+
+    def _abandon_waiting(self) -> None:
+        """The runner has ended: what has not begun on an event loop never will."""
+        for item in list(self._mail):
+            if isinstance(item, _Waiting):
+                abandon(item.awaitable)
 
     def _is_token_wanted(self, now: float) -> bool:
         return bool(self._mail) or self._scheduler.busy or self._scheduler.is_overdue(now)
@@ -206,7 +214,9 @@ class Runner:
         self._submit()
         events: list[Event] = []
         for item in self._take_mail():
-            if callable(item):
+            if isinstance(item, _Waiting):
+                self._wait_for(item)
+            elif callable(item):
                 item()
             else:
                 events.append(item)
@@ -214,7 +224,7 @@ class Runner:
         self._tell()
         self._burst(epoch)
 
-    def _take_mail(self) -> list[Event | Callable[[], None]]:
+    def _take_mail(self) -> list[_Mail]:
         with self._wake:
             while not self._mail and not self._may_step() and not self._stopping:
                 moment = self._scheduler.next_moment
@@ -278,7 +288,9 @@ class Runner:
             if keeps_token:
                 self._wait_for(waiting)
                 return
-            self._post(lambda: self._wait_for(waiting))
+            self._post(waiting)
+            if self._stopped.is_set():
+                self._abandon_waiting()
         raise _TokenLost
 
     def _execute(self, job: Job, run: Run) -> Execution:
@@ -286,7 +298,7 @@ class Runner:
         return self._executor.run(
             job,
             owner=lambda: self._scheduler.owner(job),
-            when_durable=lambda start: self._post(CallWaits(job.entry, start)),
+            when_durable=lambda start, lose: self._post(CallWaits(job.entry, start, lose)),
             leave=lambda: self._token.leave_to_wait(run),
         )
 
@@ -301,12 +313,14 @@ class Runner:
         if job.entry.status is not Status.RUNNING:
             # The head it would run on was lost while it began.
             self._marks.leave(slot)
+            abandon(awaitable)
             return
         try:
             deadline_ms = self._scheduler.deadline_ms(job)
         except Exception as error:
             # A policy that can't be read keeps its actor from working, not the node.
             self._marks.leave(slot)
+            abandon(awaitable)
             self._scheduler.finish(Finished(job, plan, error), time.monotonic())
             return
         is_over = False
@@ -337,3 +351,6 @@ class _Waiting(NamedTuple):
     plan: Plan
     awaitable: Awaitable[StepResult]
     slot: int
+
+
+_Mail = Event | _Waiting | Callable[[], None]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Final
 
@@ -82,7 +82,7 @@ class Scheduler:
         self._batches = Batches(self._table, engines, reader)
         self._ready: deque[ActorEntry] = deque()
         self._parking = Parking()
-        self._calls: dict[ActorId, list[Callable[[], None]]] = {}  # of running wits, until their parent is durable
+        self._calls: dict[ActorId, list[CallWaits]] = {}  # of running wits, until their parent is durable
 
     def start(self, *, only_updates: bool = False) -> None:
         """Begin with what the store says is pending. `only_updates` lasts until Opened; births are let through.
@@ -124,6 +124,7 @@ class Scheduler:
         entry = event.job.entry
         if entry.status is not Status.RUNNING:
             # It ran on a head that was lost; its messages were taken in again by the entry that came after.
+            _log.warning("actor %s: a step that ran on a head that was lost is not kept", entry.actor.text)
             return False
         entry.status = Status.IDLE
         entry.slow = event.held_thread
@@ -201,12 +202,12 @@ class Scheduler:
     def _wait_for_parent(self, event: CallWaits) -> None:
         entry = event.entry
         if self._table.known(entry.actor.id) is not entry:
-            # The head it runs on was lost: its effects must never start.
-            return
-        if entry.ahead == 0:
+            # The head it runs on was lost: its effects must never start, and the wit must not wait for ever.
+            self.output.start([event.lose])
+        elif entry.ahead == 0:
             self.output.start([event.start])
         else:
-            self._calls.setdefault(entry.actor.id, []).append(event.start)
+            self._calls.setdefault(entry.actor.id, []).append(event)
 
     def _look_at_holds(self, actor: ActorId) -> None:
         entry = self._table.get(actor)
@@ -237,7 +238,7 @@ class Scheduler:
                 continue
             self._trials.end_hold_on_queries(tag)
             if entry.ahead == 0:
-                self.output.start(self._calls.pop(tag.actor.id, ()))
+                self.output.start([call.start for call in self._calls.pop(tag.actor.id, ())])
                 if entry.begins_again:
                     entry = self._begin_again(entry)
             for delivery in tag.sent:
@@ -253,7 +254,7 @@ class Scheduler:
         entry.status = Status.STUCK
         if entry.ahead == 0:
             # The effects of a wit that still runs wait for a parent that will never be durable.
-            self._calls.pop(entry.actor.id, None)
+            self.output.start([call.lose for call in self._calls.pop(entry.actor.id, ())])
             self._begin_again(entry)
 
     def _begin_again(self, entry: ActorEntry) -> ActorEntry:

@@ -104,6 +104,7 @@ def delivery(
     sender: str = CALLER,
     lane: str = QUEUE,
     headers: Mapping[str, str] = {},
+    re: str | None = None,
 ) -> Delivery:
     """A message whose content is in the objects."""
     if not isinstance(content, Id):
@@ -112,7 +113,7 @@ def delivery(
         content = block.id
     previous = None if seq == 1 else str(raw_id(f"{sender} {seq - 1}".encode()))
     message = Message(
-        to=to, sender=sender, seq=seq, type=type, content=content, lane=lane, previous=previous, headers=headers
+        to=to, sender=sender, seq=seq, type=type, content=content, lane=lane, previous=previous, re=re, headers=headers
     )
     block = message_block(message)
     objects.held[block.id] = block.data

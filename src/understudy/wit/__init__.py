@@ -17,6 +17,7 @@ from understudy.wit.message import Message
 from understudy.wit.object_store import object_store
 from understudy.wit.outbox import Outbox, Sent
 from understudy.wit.query_context import QueryContext
+from understudy.wit.requests import Failure, Origin, Request
 from understudy.wit.state import NewState
 from understudy.wit.verdict import Verdict
 from understudy.wit.wit import Wit
@@ -29,16 +30,19 @@ __all__ = [
     "Core",
     "Draft",
     "Error",
+    "Failure",
     "Id",
     "Inbox",
     "Message",
     "MessageId",
     "NewState",
+    "Origin",
     "Outbox",
     "Outgoing",
     "QueryContext",
     "Reader",
     "Refusal",
+    "Request",
     "Retry",
     "Sent",
     "Staging",

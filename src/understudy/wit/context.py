@@ -22,6 +22,7 @@ from understudy.objects.wording import type_with_article, with_article
 from understudy.store.maps import build_tree, edit_tree, patch_tree
 from understudy.store.reader import Frozen, Reader
 from understudy.wit.abi import abi_of
+from understudy.wit.answers import NO_ANSWERS, Answering, AnswerNames, name_in
 from understudy.wit.asking import ask, one_context
 from understudy.wit.content import encode_json, put_bytes, put_content
 from understudy.wit.core import Core
@@ -30,6 +31,7 @@ from understudy.wit.errors import step_over
 from understudy.wit.inbox import Inbox
 from understudy.wit.message import Message
 from understudy.wit.outbox import Outbox, Sent
+from understudy.wit.requests import Origin, Request, open_request
 from understudy.wit.secret import marker_of
 from understudy.wit.verdict import Verdict
 
@@ -57,9 +59,11 @@ class Context:
         "_state",
         "_state_bytes",
         "abi",
+        "answer_names",
         "entry",
         "given",
         "held_loop",
+        "request_in_hand",
     )
 
     def __init__(self, given: StepInput, entry: str) -> None:
@@ -67,6 +71,8 @@ class Context:
         self.entry = entry
         self.abi = abi_of(given.abi)
         self.held_loop: AbstractEventLoop | None = None
+        self.answer_names: AnswerNames = NO_ANSWERS
+        self.request_in_hand: Request | None = None
         self._state: Any = UNREAD
         self._state_bytes: bytes | None = None
         self._delivery: Delivery | None = given.messages[0] if len(given.messages) == 1 else None
@@ -178,17 +184,21 @@ class Context:
         type: str = "reply",
         headers: Mapping[str, str] = NO_HEADERS,
         *,
-        to: Message | None = None,
+        to: Message | Origin | None = None,
     ) -> Sent:
         """Answer the message that is being handled, or the one given, whose id is the answer's `re`.
+
+        In the handler of an answer, `to=request.origin` answers the message for whose sake the request was made.
 
         Raises ValueError for one of type `error`.
         """
         if to is None:
             delivery = self.delivery
-            id, sender, kind = delivery.id, delivery.message.sender, delivery.message.type
-        else:
+            id, sender, kind = str(delivery.id), delivery.message.sender, delivery.message.type
+        elif isinstance(to, Origin):
             id, sender, kind = to.id, to.sender, to.type
+        else:
+            id, sender, kind = str(to.id), to.sender, to.type
         if kind == ERROR:
             raise ValueError("nothing answers a message of type 'error': two actors could answer each other for ever")
         return self.outbox.send(sender, type=type, content=content, re=id, headers=headers)
@@ -211,6 +221,29 @@ class Context:
             type = _type_of(content)
         return self.outbox.send(to, type=type, content=content, lane=lane, headers=headers)
 
+    def request(
+        self,
+        to: str | Id,
+        content: Any,
+        *,
+        on_answer: Answering,
+        on_error: Answering | None = None,
+        about: Any = None,
+        type: str | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> Sent:
+        """Send to an actor, by id or name, and have its answer handled by a function that `@wit.answer` marks.
+
+        `on_error` hears of a failure instead, as a `Failure`. Only the names of the handlers are kept, in the core at
+        `/requests/ID`, so restarts and updates don't matter. `about` is plain JSON that the handler finds again in its
+        `request: Request`. Raises TypeError for a function without `@wit.answer`, ValueError for a party outside,
+        WitError("TooManyRequests"), and all that `send` raises.
+        """
+        names = [name_in(self.answer_names, handler) for handler in (on_answer, on_error)]
+        sent = self.send(to, content, type=type, headers=headers)
+        open_request(self.core, self.given, self._delivery, sent, *names, about=about)
+        return sent
+
     def update(self, to: str | Id, changes: Mapping[str, bytes | str | Id | None]) -> Sent:
         """Send a patch of another actor's core in its update lane; None removes. It must allow that in its /policy."""
         store = self.given.store
@@ -223,13 +256,18 @@ class Context:
         args: Any = None,
         *,
         nonce: str | None = None,
+        on_answer: Answering | None = None,
+        on_error: Answering | None = None,
+        about: Any = None,
     ) -> ActorId:
         """Make another actor and get its id at once; its genesis message goes out with the step.
 
         The prototype is a core: paths and what is there, a tree's id, a `core.dir(…)`, or a path in the own core.
         `args` is put at `/args` as JSON, for the new actor's `@wit.genesis`. `/nonce` makes it an actor of its own;
         with a nonce of your own, the same prototype, args and nonce are the same actor, and doing it again is harmless.
+        `on_answer` hears what its genesis handler answers (`ctx.reply`), `on_error` that it failed: see `request`.
         """
+        names = [name_in(self.answer_names, handler) for handler in (on_answer, on_error)]
         store = self.given.store
         if nonce is None:
             nonce = f"{self.given.actor}/{self.given.height}/{self._spawned}"
@@ -240,7 +278,9 @@ class Context:
         core = edit_tree(store, self._prototype(prototype), extra)
         if "wit" not in store.tree(core):
             raise WitError("NoWit", "the prototype has no /wit, so it can't become an actor")
-        self.outbox.send(core, type=GENESIS, content=core)
+        sent = self.outbox.send(core, type=GENESIS, content=core)
+        if any(names):
+            open_request(self.core, self.given, self._delivery, sent, *names, about=about)
         return ActorId(core)
 
     async def verify(self, actor: str | Id) -> Verdict:

@@ -17,6 +17,7 @@ from understudy.wit.parameters import (
     INBOX,
     MESSAGE,
     OUTBOX,
+    REQUEST,
     STEP,
     STORE,
     Fill,
@@ -34,6 +35,7 @@ from understudy.wit.parameters import (
 from understudy.wit.state import PATH, StateType
 
 SOURCES: Final = (CONTEXT, CORE, MESSAGE, INBOX, OUTBOX, ACTOR, STEP, STORE)
+ANSWER_SOURCES: Final = (*SOURCES, REQUEST)
 STATE: Final = "state"
 _PAYLOAD_NAMES: Final = ("payload", "content")
 _EMPTY: Final = inspect.Parameter.empty
@@ -46,6 +48,7 @@ class Role(Enum):
     MESSAGE = "message"
     GENESIS = "genesis"
     UPDATE = "update"
+    ANSWER = "answer"  # an answer to a request, or the error in its place
 
 
 class Handler:
@@ -79,7 +82,7 @@ class Handler:
         old: StateType | None = None
         migrated: Parameter | None = None
         for parameter in parameters:
-            source = _source(function, parameter)
+            source = _source(function, parameter, role)
             if source is not None:
                 fills[parameter.name] = source.fill
             elif parameter.name == STATE:
@@ -91,7 +94,7 @@ class Handler:
                 fills[parameter.name] = old.read_stored
             elif payload is not None:
                 raise wrong_signature(
-                    function, parameter, f"would be a second payload beside {payload.name!r}; {_possible()}"
+                    function, parameter, f"would be a second payload beside {payload.name!r}; {_possible(role)}"
                 )
             else:
                 payload = parameter
@@ -145,8 +148,8 @@ def state_kind(function: Callable[..., Any]) -> Any:
     return _EMPTY
 
 
-def _source(function: Callable[..., Any], parameter: Parameter) -> Source | None:
-    source = find_source(parameter, SOURCES)
+def _source(function: Callable[..., Any], parameter: Parameter, role: Role) -> Source | None:
+    source = find_source(parameter, _sources(role))
     if source in (ACTOR, STEP) and parameter.name not in source.names:
         # An id under another name is another actor's: a payload.
         return None
@@ -178,7 +181,7 @@ def _payload(function: Callable[..., Any], role: Role, parameter: Parameter, kin
     decode = _payload_decoder(function, role, parameter, kind)
     if role is Role.GENESIS:
         return _args_reader(decode, parameter.default)
-    what = f"the content of the message {type!r}"
+    what = f"what {type} is given" if role is Role.ANSWER else f"the content of the message {type!r}"
 
     def read(ctx: Context) -> Any:
         return decode_or_refuse(decode, read_content(ctx.given.store, ctx.delivery.message.content, what), what)
@@ -192,7 +195,7 @@ def _payload_decoder(function: Callable[..., Any], role: Role, parameter: Parame
         raise wrong_signature(
             function,
             parameter,
-            f"can't be filled: an update has no payload; with an annotation, it is the old state; {_possible()}",
+            f"can't be filled: an update has no payload; with an annotation, it is the old state; {_possible(role)}",
         )
     if isinstance(wanted, str):
         raise wrong_signature(
@@ -201,7 +204,7 @@ def _payload_decoder(function: Callable[..., Any], role: Role, parameter: Parame
     if wanted is _EMPTY:
         named = parameter.name in _PAYLOAD_NAMES or (role is Role.GENESIS and parameter.name == "args")
         if kind is None and not named:
-            raise wrong_signature(function, parameter, f"has no annotation and no name of ours; {_possible()}")
+            raise wrong_signature(function, parameter, f"has no annotation and no name of ours; {_possible(role)}")
         wanted = Any if kind is None else kind
     elif kind is not None and wanted is not kind and wanted is not bytes:
         raise wrong_signature(
@@ -212,7 +215,7 @@ def _payload_decoder(function: Callable[..., Any], role: Role, parameter: Parame
     try:
         return decoder_for(wanted)
     except TypeError as error:
-        raise wrong_signature(function, parameter, f"can't be filled: {error}; {_possible()}") from error
+        raise wrong_signature(function, parameter, f"can't be filled: {error}; {_possible(role)}") from error
 
 
 def _args_reader(decode: Decode, default: Any) -> Fill:
@@ -227,5 +230,9 @@ def _args_reader(decode: Decode, default: Any) -> Fill:
     return read
 
 
-def _possible() -> str:
-    return f"possible are {describe_sources(SOURCES)}, state, and one payload with an annotation"
+def _sources(role: Role) -> tuple[Source, ...]:
+    return ANSWER_SOURCES if role is Role.ANSWER else SOURCES
+
+
+def _possible(role: Role) -> str:
+    return f"possible are {describe_sources(_sources(role))}, state, and one payload with an annotation"

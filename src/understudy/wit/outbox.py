@@ -46,6 +46,11 @@ class Sent:
         """Whom it goes to: the id of the actor that a name meant."""
         return self._outbox.sent[self._number].to
 
+    @property
+    def type(self) -> str:
+        """The message's type."""
+        return self._outbox.sent[self._number].type
+
     def __str__(self) -> str:
         return str(self.id)
 

@@ -21,6 +21,7 @@ from understudy.wit.core import Core
 from understudy.wit.inbox import Inbox
 from understudy.wit.message import Message
 from understudy.wit.outbox import Outbox
+from understudy.wit.requests import Request
 from understudy.wit.staging import CheckedStaging
 
 Fill = Callable[[Any], Any]  # of the context of a step, or of a query
@@ -56,6 +57,7 @@ STORE: Final = Source(
     lambda ctx: (Decoded if ctx.abi.is_first else CheckedStaging)(ctx.given.store),
 )
 MESSAGE: Final = Source(("message",), (Message,), lambda ctx: ctx.message)
+REQUEST: Final = Source(("request",), (Request,), lambda ctx: ctx.request_in_hand)
 MESSAGES: Final = Source(
     ("messages", "new_messages"),
     (list[Message], Sequence[Message], list[Message]),

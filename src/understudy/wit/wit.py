@@ -15,12 +15,14 @@ from understudy.objects.errors import BadName
 from understudy.objects.message import ERROR, check_type
 from understudy.objects.names import check_name
 from understudy.objects.wording import with_article
+from understudy.wit.answers import AnswerNames, describe_unheard, handler_of, is_late, names_of
 from understudy.wit.context import Context
 from understudy.wit.handler import Handler, Role, state_kind
 from understudy.wit.outbox import Sent
 from understudy.wit.parameters import kind_with_article, place_of
 from understudy.wit.query_context import QueryContext
 from understudy.wit.query_handler import QueryHandler
+from understudy.wit.requests import Request, close_request, find_request
 from understudy.wit.running import current_loop
 from understudy.wit.state import NewState, StateType
 from understudy.wit.wut import describe
@@ -45,6 +47,7 @@ class Wit:
         self._genesis: Callable[..., Any] | None = None
         self._update: Callable[..., Any] | None = None
         self._queries: dict[str, Callable[..., Any]] = {}
+        self._answers: dict[str, Callable[..., Any]] = {}
         self._plan: _Plan | None = None
 
     def message(self, kind: str | type, *, sends: Sends = ()) -> Callable[[Function], Function]:
@@ -118,11 +121,34 @@ class Wit:
 
         return register
 
+    @overload
+    def answer(self, name: str) -> Callable[[Function], Function]: ...
+    @overload
+    def answer(self, name: Function) -> Function: ...
+
+    def answer(self, name: str | Function) -> Any:
+        """Handle answers to requests, or the errors in their place: `@wit.answer` or `@wit.answer("name")`.
+
+        `ctx.request(…, on_answer=FUNCTION, on_error=FUNCTION)` says which one hears of which. The core keeps the name, so keep
+        the function, or one under its name, as long as requests wait for it. It asks for what a message handler asks for, and
+        for `request: Request`. It returns None or a `NewState(…)`: nobody waits for an answer to an answer.
+        """
+        if not isinstance(name, str):
+            self._register_answer(name.__name__, name)
+            return name
+
+        def register(function: Function) -> Function:
+            self._register_answer(name, function)
+            return function
+
+        return register
+
     @property
     def functions(self) -> Sequence[Callable[..., Any]]:
         """All handlers."""
         others = [function for function in (self._genesis, self._update) if function is not None]
-        return [*(function for function, _ in self._messages.values()), *others, *self._queries.values()]
+        messages = (function for function, _ in self._messages.values())
+        return [*messages, *self._answers.values(), *others, *self._queries.values()]
 
     @property
     def has_update(self) -> bool:
@@ -142,11 +168,16 @@ class Wit:
                 genesis=None if self._genesis is None else Handler(self._genesis, Role.GENESIS, None, "genesis", state),
                 update=None if self._update is None else Handler(self._update, Role.UPDATE, None, "update", state),
                 queries={name: QueryHandler(function, state) for name, function in self._queries.items()},
+                answers={
+                    name: Handler(function, Role.ANSWER, None, name, state) for name, function in self._answers.items()
+                },
+                answer_names=names_of(self._answers),
                 is_async=False,
             )
-            self._plan.is_async = any(
+            plan = self._plan
+            plan.is_async = any(
                 handler is not None and handler.is_async
-                for handler in (*self._plan.messages.values(), self._plan.genesis, self._plan.update)
+                for handler in (*plan.messages.values(), *plan.answers.values(), plan.genesis, plan.update)
             )
 
     def __call__(self, ctx: Context) -> Awaitable[None] | None:
@@ -156,21 +187,21 @@ class Wit:
             self.prepare()
             return self(ctx)
         deliveries = ctx.given.messages
+        ctx.answer_names = plan.answer_names
         if plan.is_async and any(
             handler is not None and handler.is_async for handler in _chosen(plan, ctx, deliveries)
         ):
             return _handle_async(plan, ctx, deliveries)
         for delivery in deliveries:
-            handler = _choose(plan, ctx, delivery)
+            handler = _begin(plan, ctx, delivery)
             if handler is not None:
-                ctx._delivery = delivery
                 result = handler.call(ctx)
                 if result is not None or handler.old is not None:
                     _take(plan, ctx, handler, result)
         plan.state.write(ctx)
         return None
 
-    def answer(self, ctx: QueryContext) -> Any:
+    def answer_query(self, ctx: QueryContext) -> Any:
         """What a query returns, or an awaitable of it. Raises WitError(UNKNOWN_QUERY)."""
         self.prepare()
         assert self._plan is not None
@@ -203,6 +234,16 @@ class Wit:
             raise WitError("AmbiguousWit", f"{place_of(function)}: there is a query {name!r} already, {other}")
         self._queries[name], self._plan = function, None
 
+    def _register_answer(self, name: str, function: Callable[..., Any]) -> None:
+        try:
+            check_name(name, what="the name of an answer's handler")
+        except BadName as error:
+            raise WitError("WrongSignature", f"@wit.answer({name!r}): {error}") from error
+        if name in self._answers:
+            other = place_of(self._answers[name])
+            raise WitError("AmbiguousWit", f"{place_of(function)}: {name!r} handles answers already, {other}")
+        self._answers[name], self._plan = function, None
+
     def _state_type(self) -> StateType:
         first: tuple[Any, Callable[..., Any]] | None = None
         for function in self.functions:
@@ -232,21 +273,46 @@ class _Plan(Struct, kw_only=True):
     genesis: Handler | None
     update: Handler | None
     queries: dict[str, QueryHandler]
+    answers: dict[str, Handler]
+    answer_names: AnswerNames
     is_async: bool
     wut: Blob | None = None
 
 
 def _choose(plan: _Plan, ctx: Context, delivery: Delivery) -> Handler | None:
     """The handler of a message; None if it passes without one. Raises Refusal("NoHandler")."""
+    ctx.request_in_hand = None
     if ctx.entry == "wit_update":
         return plan.update if plan.update is not None and plan.update.has_work(ctx) else None
     if ctx.given.parent is None:
         return plan.genesis
     type = delivery.message.type
+    ctx.request_in_hand = _request(plan, ctx, delivery)
+    if ctx.request_in_hand is not None:
+        return handler_of(ctx.request_in_hand, delivery.message, plan.answers, plan.messages)
     handler = plan.messages.get(type)
-    if handler is None and type != ERROR:
+    if handler is None and type != ERROR and not (plan.answers and is_late(delivery.message)):
         known = ", ".join(sorted(plan.messages)) or "none"
         raise Refusal("NoHandler", f"there is no handler for messages of type {type!r}; there are: {known}")
+    return handler
+
+
+def _request(plan: _Plan, ctx: Context, delivery: Delivery) -> Request | None:
+    """The request that a message answers."""
+    if delivery.message.re is None or ctx.abi.is_first:
+        return None
+    return find_request(ctx.core, delivery.message, is_ours=bool(plan.answers))
+
+
+def _begin(plan: _Plan, ctx: Context, delivery: Delivery) -> Handler | None:
+    """The handler of a message, which is the one in hand from here on; the request that it answers is closed."""
+    handler = _choose(plan, ctx, delivery)
+    ctx._delivery = delivery
+    request, re = ctx.request_in_hand, delivery.message.re
+    if request is not None:
+        close_request(ctx.core, str(re))
+    if handler is None and plan.answers and re is not None:
+        ctx.log(describe_unheard(delivery.message, request))
     return handler
 
 
@@ -256,9 +322,8 @@ def _chosen(plan: _Plan, ctx: Context, deliveries: Sequence[Delivery]) -> list[H
 
 async def _handle_async(plan: _Plan, ctx: Context, deliveries: Sequence[Delivery]) -> None:
     for delivery in deliveries:
-        handler = _choose(plan, ctx, delivery)
+        handler = _begin(plan, ctx, delivery)
         if handler is not None:
-            ctx._delivery = delivery
             # A `def` among `async def`s runs where an event loop runs, and still can't await.
             ctx.held_loop = None if handler.is_async else current_loop()
             result = handler.call(ctx)
@@ -279,6 +344,9 @@ def _take(plan: _Plan, ctx: Context, handler: Handler, result: Any) -> None:
         plan.state.replace(ctx, result.value)
         if result.reply is not None:
             ctx.reply(result.reply)
+    elif handler.role is Role.ANSWER:
+        text = f"a handler of answers returned {with_article(type(result).__name__)}, and nobody waits for an answer to an answer"
+        raise WitError("BadResult", f"{place_of(handler.function)}: {text}: see ctx.reply(…, to=request.origin)")
     elif handler.role is not Role.MESSAGE:
         plan.state.begin(ctx, result, handler.role.value)
     elif plan.state.is_state(result) and result is not ctx._state:

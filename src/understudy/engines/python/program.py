@@ -136,7 +136,7 @@ class PythonProgram:
         """What answers queries; None if this is neither a `/wit_query` nor a Wit."""
         if isinstance(self.function, Wit):
             return PythonQuery(
-                self.function.answer, self._belongs, is_external=self.version is None, context=self._context
+                self.function.answer_query, self._belongs, is_external=self.version is None, context=self._context
             )
         if self.entry == WIT_QUERY:
             return PythonQuery(self._call, self._belongs, is_external=self.version is None, context=self._context)

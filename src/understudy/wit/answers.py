@@ -1,0 +1,68 @@
+"""Answers: which handler an answer to a request goes to.
+
+The law: an answer that was asked for is never passed over. It has its handler, or its step fails and says which is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from understudy.actors.errors import WitError
+from understudy.objects.message import Message
+from understudy.wit.requests import REPLY, Request, is_failure
+
+Handling = TypeVar("Handling")
+Answering = Callable[..., Any] | str  # a handler of answers: the function that `@wit.answer` marks, or its name
+AnswerNames = Mapping[Answering, str]
+NO_ANSWERS: Final[AnswerNames] = {}
+
+
+def names_of(answers: Mapping[str, Callable[..., Any]]) -> AnswerNames:
+    """The names of the handlers of answers, by themselves and by the functions."""
+    return {**{name: name for name in answers}, **{function: name for name, function in answers.items()}}
+
+
+def name_in(names: AnswerNames, handler: Answering | None) -> str | None:
+    """The name that is kept for a handler. Raises TypeError for what handles no answers."""
+    if handler is None:
+        return None
+    name = names.get(handler)
+    if name is None:
+        shown = repr(handler) if isinstance(handler, str) else getattr(handler, "__qualname__", repr(handler))
+        known = ", ".join(sorted(set(names.values()))) or "none"
+        raise TypeError(f"{shown} handles no answers: write @wit.answer above it; so far there are: {known}")
+    return name
+
+
+def handler_of(
+    request: Request, message: Message, answers: Mapping[str, Handling], messages: Mapping[str, Handling]
+) -> Handling | None:
+    """The handler of an answer. A failure that the request named nobody for goes to the handler of such messages, if any.
+
+    Raises WitError("NoHandler") if the code has it no longer.
+    """
+    name = request.on_error if is_failure(message) else request.on_answer
+    if name is None:
+        return messages.get(message.type)
+    handler = answers.get(name)
+    if handler is None:
+        known = ", ".join(sorted(answers)) or "none"
+        raise WitError(
+            "NoHandler",
+            f"this answers the request {message.re} ({request.type!r} to {request.to}), which is for {name!r}, and the code "
+            f"has no @wit.answer of that name; there are: {known}. Push code that has it, then retry this step",
+        )
+    return handler
+
+
+def is_late(message: Message) -> bool:
+    """True for an answer that no request waits for: to refuse it would only send its sender an error."""
+    return message.re is not None and message.type == REPLY
+
+
+def describe_unheard(message: Message, request: Request | None) -> str:
+    """A line for the log about an answer that no handler got."""
+    if request is None:
+        return f"an answer of {message.sender} to {message.re} came, and no request waits for it"
+    return f"the request {message.re} ({request.type!r} to {request.to}) failed, and no on_error was named for it"

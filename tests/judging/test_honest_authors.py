@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +17,13 @@ import pytest
 
 from tests.node.troupe import Troupe
 from understudy.engines.python.settings import SETTINGS
+from understudy.judging.foreign import verify_car
 from understudy.judging.verification import verify_targets
 from understudy.kernel.verdict import Verdict
 from understudy.objects.ids import ActorId
 from understudy.objects.step import Outcome
+from understudy.store.car import car_pieces
+from understudy.store.walk import walk
 
 
 class Row(NamedTuple):
@@ -353,17 +357,111 @@ def test_two_actors_of_equal_code_that_share_a_global_are_told_which(troupe: Tro
     verdict = judge(troupe, second)
     if not verdict.ok:
         # Where a living node keeps such actors apart, there is nothing to tell.
-        assert_said(verdict, MISMATCH, "global", "code/odd.py changes its global SEEN")
+        assert_said(
+            verdict, MISMATCH, "global", f"the global SEEN of code/odd.py: that of the actor {first}, in its step 1"
+        )
 
 
-def test_whose_neighbour_changed_a_library_is_not_accused(troupe: Troupe, monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def put_right() -> Iterator[None]:
+    """Who verifies is another process: what a wit changes in this one is put right again."""
+    kept = {(holder, name): vars(holder)[name] for holder, name in ((json, "dumps"), (json.JSONEncoder, "default"))}
+    try:
+        yield
+    finally:
+        for (holder, name), value in kept.items():
+            setattr(holder, name, value)
+
+
+def judged_after(troupe: Troupe, neighbour: ActorId, victim: ActorId, *others: ActorId) -> Verdict:
+    troupe.tell(neighbour, "go")
+    for number, other in enumerate(others):
+        troupe.tell(other, "go", number)
+    troupe.tell(victim, "go")
+    return judge(troupe, victim)
+
+
+DUMPS = "ctx.log(json.dumps([1]))"
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "victim", "named"),
+    [
+        ("import json\njson.dumps = lambda value: 'mine'", "pass", DUMPS, "json.dumps in code/odd.py:2"),
+        (
+            "import json",
+            "exec('json.dumps = str', globals())",
+            "ctx.log(json.dumps('a'))",
+            "json.dumps in code/odd.py:5",
+        ),
+        (
+            "import json\nfrom unittest.mock import patch",
+            "patch('json.JSONEncoder.default', lambda self, value: 'mine').start()",
+            "ctx.log(json.dumps({1}))",
+            "json.encoder.JSONEncoder.default in code/odd.py:6",
+        ),
+        (
+            "import os",
+            "os.environ['UNDERSTUDY_ODD'] = 'mine'",
+            "import os; ctx.log(os.path.expandvars('$UNDERSTUDY_ODD'))",
+            "os.environ['UNDERSTUDY_ODD'] in code/odd.py:5",
+        ),
+        (
+            "import string",
+            "string.odd = 7",
+            "import string; ctx.log(getattr(string, 'odd', 0))",
+            "string.odd in code/odd.py:5",
+        ),
+    ],
+    ids=["at import", "by exec", "a method", "the environment", "a number"],
+)
+def test_whose_neighbour_changed_a_library_is_not_accused(
+    troupe: Troupe, put_right: None, head: str, body: str, victim: str, named: str
+):
+    neighbour, innocent = create(troupe, head, body), create(troupe, "import json", victim)
+    bystander = create(troupe, "import time", "time.odd = ctx.now()\nctx.log('also changes something')")
+    verdict = judged_after(troupe, neighbour, innocent, *[bystander] * 3)
+    assert_said(verdict, MISMATCH, "global", f"had changed {named}: that of the actor {neighbour}, in its step 1;")
+    assert verdict.at_height == 1
+
+
+def test_a_neighbour_whose_steps_are_long_past_is_found(troupe: Troupe, put_right: None):
+    neighbour = create(troupe, "import json\njson.dumps = lambda value: 'mine'", "pass")
+    victim, busy = create(troupe, "import json", DUMPS), create(troupe, "", "ctx.log('busy')")
+    verdict = judged_after(troupe, neighbour, victim, *[busy] * 80)
+    assert_said(verdict, MISMATCH, "global", f"json.dumps in code/odd.py:2: that of the actor {neighbour}")
+
+
+class Echo:
+    name = "echo"
+
+    async def call(self, request: bytes, *, caller: ActorId, key: str) -> bytes:
+        return request
+
+
+def test_a_neighbour_that_changed_what_a_call_asks_for_is_found(put_right: None):
+    troupe = Troupe(capabilities={"echo": Echo()})
     neighbour = create(troupe, "import json", "json.dumps = lambda value: 'mine'")
-    victim = create(troupe, "import json", "ctx.log(json.dumps([1]))")
-    with monkeypatch.context() as process:
-        process.setattr(json, "dumps", json.dumps)  # who verifies is another process: it is put right before
-        troupe.tell(neighbour, "go")
-        troupe.tell(victim, "go")
+    body = "ctx.log(await ctx.calls.call('echo', json.dumps([1]).encode()))"
+    verdict = judged_after(troupe, neighbour, create(troupe, "import json", body, kind="async def"))
+    assert_said(verdict, MISMATCH, "global", f"json.dumps in code/odd.py:5: that of the actor {neighbour}")
+
+
+def test_no_neighbour_is_blamed_for_a_forgery(troupe: Troupe, put_right: None):
+    neighbour = create(troupe, "import json", "json.dumps = lambda value: 'mine'")
+    victim = create(troupe, "import json", DUMPS)
+    judged_after(troupe, neighbour, victim)
+    troupe.forge(victim, log=None)
     verdict = judge(troupe, victim)
+    assert_said(verdict, MISMATCH, "output", "the record was changed, or other code in the process")
+
+
+def test_a_file_without_the_neighbours_says_that_they_may_be_why(troupe: Troupe, put_right: None):
+    neighbour = create(troupe, "import json", "json.dumps = lambda value: 'mine'")
+    victim = create(troupe, "import json", DUMPS)
+    judged_after(troupe, neighbour, victim)
+    head = troupe.head(victim)
+    [verdict] = verify_car(BytesIO(b"".join(car_pieces([head], walk(troupe.reader, head)))))
     assert_said(verdict, MISMATCH, "output", "or other code in the process that made the step changed something")
     assert (verdict.recorded, verdict.replayed) == (" mine", " [1]")
 

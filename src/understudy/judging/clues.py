@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import inspect
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +32,8 @@ ADDRESS: Final = "address"  # for the explainer, not for a verdict
 # `<odd.Thing object at 0x7f…>`, `<function wit at 0x7f…>`, `<bound method Thing.go of …>`, `<coroutine object wit at 0x7f…>`
 _SHOWN: Final = re.compile(r"<(?:[a-z_ ]+ )?([\w.<>]+?)(?: object)?(?: at 0x[0-9a-f]+| of <)")
 _HASHED: Final = frozenset({"set", "frozenset", "hash"})
-_OTHERS: Final = ("understudy.", "_", "encodings", "asyncio", "threading", "linecache", "re", "logging", "weakref")
+_OURS: Final = __name__.partition(".")[0]
+_BUSY: Final = frozenset({"encodings", "asyncio", "threading", "linecache", "re", "logging", "weakref"})
 
 _Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Modules = Mapping[str, ModuleType]
@@ -78,23 +80,41 @@ class Snapshot:
 
     def __init__(self, own: Modules) -> None:
         self._own = {path: (module, _values(module)) for path, module in own.items()}
-        self._libraries = {name: (module, dict(vars(module))) for name, module in _libraries()}
+        self._libraries = [(name, holder, dict(vars(holder))) for name, holder in _holders()]
+        self._environment = dict(os.environ)
 
     def changed(self) -> list[Noted]:
-        """What was changed since then: globals of the author's modules, and functions of libraries."""
+        """What was changed since then: globals of the author's modules, and what is shared."""
         found = [
-            Noted(f"{path} changes its global {name}", GLOBAL, sure=False)
-            for path, (module, before) in self._own.items()
-            for name, value in before.items()
-            if name not in vars(module) or not _state(vars(module)[name]).is_equal(value)
+            Noted(f"{path} changes its global {name}", GLOBAL, sure=False) for path, name in self.changed_globals()
+        ]
+        found += [Noted(f"the code changes {name}", GLOBAL, sure=False) for name in self.changed_shared()]
+        return found[:MAX_CLUES]
+
+    def changed_shared(self) -> list[str]:
+        """The names of what was changed that all code in the process shares, as `json.dumps`."""
+        found = [
+            f"{library}.{name}"
+            for library, holder, before in self._libraries
+            for name, value in list(vars(holder).items())
+            if before.get(name, None) is not value and _is_shown(library, holder, value)
         ]
         found += [
-            Noted(f"the code changes {library}.{name}", GLOBAL, sure=False)
-            for library, (module, before) in self._libraries.items()
-            for name, value in vars(module).items()
-            if before.get(name, None) is not value and not isinstance(value, ModuleType)
+            f"{library}.{name}"
+            for library, holder, before in self._libraries
+            for name, value in before.items()
+            if name not in vars(holder) and _is_shown(library, holder, value)
         ]
-        return found[:MAX_CLUES]
+        now = dict(os.environ)
+        names = sorted(name for name in {*now, *self._environment} if now.get(name) != self._environment.get(name))
+        return [*found, *(f"os.environ[{name!r}]" for name in names)]
+
+    def changed_globals(self) -> Iterator[tuple[str, str]]:
+        """The path and the name of each global of the author's modules that was changed."""
+        for path, (module, before) in self._own.items():
+            for name, value in before.items():
+                if name not in vars(module) or not _state(vars(module)[name]).is_equal(value):
+                    yield path, name
 
 
 def _trees(modules: Modules) -> Iterator[tuple[str, ast.AST]]:
@@ -132,12 +152,24 @@ def _references(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"{owner}.{node.attr}"
 
 
-def _libraries() -> Iterator[tuple[str, ModuleType]]:
+def _holders() -> Iterator[tuple[str, ModuleType | type]]:
+    """The modules of libraries and their classes, by their names."""
     for name, module in sys.modules.copy().items():
-        if type(module) is Alias or is_of_core(name):
+        if type(module) is Alias or is_of_core(name) or not isinstance(module, ModuleType):
             continue
-        if isinstance(module, ModuleType) and not f"{name}.".startswith(_OTHERS):
-            yield name, module
+        if name.startswith("_") or name.partition(".")[0] == _OURS:
+            continue
+        yield name, module
+        for value in list(vars(module).values()):
+            if isinstance(value, type) and value.__module__ == name:
+                yield f"{name}.{value.__qualname__}", value
+
+
+def _is_shown(library: str, holder: ModuleType | type, value: object) -> bool:
+    """Whether a change to this is the author's, and not a library's own: classes and some modules keep their books."""
+    if isinstance(holder, type) or library.partition(".")[0] in _BUSY:
+        return callable(value) or isinstance(value, staticmethod | classmethod | property)
+    return not isinstance(value, ModuleType)
 
 
 def _values(module: ModuleType) -> dict[str, _State]:

@@ -10,13 +10,17 @@ from typing import Final
 import msgspec
 
 from understudy.judging.case import Case
+from understudy.judging.feed_before import steps_before
 from understudy.judging.fork_server import ForkServer
 from understudy.judging.judge_process import JudgeLost, JudgeProcess
-from understudy.judging.wire import Blocks, Done, GetBlocks, GetRef, Question, Setup, Span, Value, Values
+from understudy.judging.wire import Blocks, Done, GetBefore, GetBlocks, GetRef, Question, Setup, Span, Value, Values
 from understudy.kernel.verdict import MISMATCH, UNVERIFIABLE, Problem
+from understudy.objects.errors import ObjectError
+from understudy.objects.ids import Id, StepId
 from understudy.store.errors import StoreClosed, StoreError
 from understudy.store.keys import height_row, heights_of
 from understudy.store.port import Backend
+from understudy.store.verified import Grit
 
 MAX_LOST: Final = 3  # judges that one history may wear out before the rest of it is left unjudged
 _REPORT_SECONDS: Final = 0.1
@@ -166,6 +170,8 @@ class Court:
             return self._blocks(question.ids)
         if isinstance(question, GetRef):
             return Value(self._backend.ref(question.ref))
+        if isinstance(question, GetBefore):
+            return Values(self._before(StepId(Id(question.step))))
         return Values(self._steps(question.actor, question.low, question.high))
 
     def _blocks(self, ids: Sequence[bytes]) -> Blocks:
@@ -188,6 +194,14 @@ class Court:
                 data.append(None)
                 damaged[number] = str(error)
         return Blocks(data, damaged)
+
+    def _before(self, step: StepId) -> Sequence[bytes]:
+        try:
+            return steps_before(self._backend, Grit(self._backend), step)
+        except StoreClosed:
+            raise
+        except (StoreError, ObjectError):
+            return ()
 
     def _steps(self, actor: bytes, low: int, high: int) -> list[bytes]:
         found: list[bytes] = []

@@ -11,6 +11,7 @@ import msgspec
 from understudy.engines.python.engine import NAME as PYTHON
 from understudy.judging.clues import ADDRESS
 from understudy.judging.fork_server import HASH_SEED
+from understudy.judging.neighbours import Neighbours, Say
 from understudy.judging.replays import Engines, Owner, Replay, Replays
 from understudy.judging.stage import Stage
 from understudy.judging.wire import Noted
@@ -25,17 +26,21 @@ MAX_KEPT_STEPS: Final = 1024  # how far back is looked for a global that shows i
 
 
 class Explainer:
-    """Runs the step in other ways: beside a witness, and in one namespace with those before it."""
+    """Runs the step in other ways: beside a witness, in one namespace with those before it, in one process with others'."""
 
-    def __init__(self, reader: Reader, stage: Stage, replays: Replays, others: Engines) -> None:
+    def __init__(self, reader: Reader, stage: Stage, replays: Replays, others: Engines, neighbours: Neighbours) -> None:
         """`others` are engines beside Python."""
         self._reader = reader
         self._stage = stage
         self._replays = replays
         self._others = others
+        self._neighbours = neighbours
 
-    def explain(self, record: Record, owner: Owner, problem: Problem, replay: Replay) -> Problem:
-        """The problem with its cause, as far as one is found. `replay` is that of the step alone."""
+    def explain(self, record: Record, owner: Owner, problem: Problem, replay: Replay, say: Say) -> Problem:
+        """The problem with its cause, as far as one is found. `replay` is that of the step alone.
+
+        `say` is called before each step that is made again.
+        """
         self._replays.make(record, owner, {**self._others, PYTHON: self._stage.watched()})
         noted = self._stage.noted()
         sure = [one for one in noted if one.sure]
@@ -46,6 +51,7 @@ class Explainer:
             or self._as_global(record, owner, problem, guesses)
             or (self._as_hash(record, owner, problem, hashing, replay) if hashing else None)
             or _by(problem, sure, WORLD)
+            or self.as_neighbours(record, problem, say)
             or _by(problem, guesses, CLOCK)
             or _as_threads(problem, replay.calls.threads)
             or _as_address(problem, [one.text for one in guesses if one.cause == ADDRESS])
@@ -54,6 +60,11 @@ class Explainer:
             or (None if hashing else self._as_hash(record, owner, problem, (), replay))
             or _unexplained(problem)
         )
+
+    def as_neighbours(self, record: Record, problem: Problem, say: Say) -> Problem | None:
+        """The problem, if it is the work of other code in the process that made the step. Guesses come after it."""
+        found = self._neighbours.blame(record, say)
+        return None if found is None else msgspec.structs.replace(problem, cause=GLOBAL, reason=found)
 
     def _as_global(self, record: Record, owner: Owner, problem: Problem, guesses: Sequence[Noted]) -> Problem | None:
         kept = self._kept_steps(record, owner)

@@ -241,7 +241,11 @@ def _tools(pipe: Pipe[ToJudge], setup: Setup, performers: Performers) -> Tools:
     replayer, asked_again = None, None
     if not setup.integrity_only:
         replayer = Replayer(
-            reader, PerformedStage(performers, setup), Path(setup.components), lambda text: pipe.send(Preparing(text))
+            reader,
+            PerformedStage(performers, setup),
+            Path(setup.components),
+            lambda text: pipe.send(Preparing(text)),
+            store.before,
         )
         if setup.deep:
             asked_again = AskedAgain(reader, chains, replayer.engines)

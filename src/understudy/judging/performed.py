@@ -1,7 +1,7 @@
 """A judge's stage: the Python code of histories, run by performers.
 
 The laws: no code of a wit runs in this process; a performer runs one version of one history's code and is thrown away,
-so what it spoils is its own.
+so what it spoils is its own. Where several actors' steps run in one, to learn what one did to another, that gives no verdict.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from understudy.judging.stage import Work
 from understudy.judging.wire import (
     FRESH,
     KEPT,
+    MINGLED,
     WATCHED,
     Answered,
     GetStaged,
@@ -103,6 +104,11 @@ class PerformedStage:
         """See Stage."""
         self._kept += 1
         return _Engine(self, KEPT, key=(KEPT, self._kept))
+
+    def mingled(self, spot: Sequence[str] = ()) -> Engine:
+        """See Stage."""
+        self._kept += 1
+        return _Engine(self, MINGLED, key=(KEPT, self._kept), spot=spot)
 
     def noted(self) -> Sequence[Noted]:
         """See Stage."""
@@ -263,10 +269,11 @@ class PerformedQuery:
 
 
 class _Engine:
-    def __init__(self, stage: PerformedStage, way: str, key: Hashable = None) -> None:
+    def __init__(self, stage: PerformedStage, way: str, key: Hashable = None, spot: Sequence[str] = ()) -> None:
         self._stage = stage
         self._way = way
         self._key = key
+        self._spot = spot
 
     @property
     def name(self) -> str:
@@ -277,7 +284,7 @@ class _Engine:
         version = self._stage.version(core, entry, store)
         # Not beside a witness for the first time: it would see what Python's library does only once.
         key = self._key or (self._way == KEPT, version)
-        return _Program(self._stage, entry, self._way, key)
+        return _Program(self._stage, entry, self._way, key, self._spot)
 
     def load_query(self, core: TreeId, store: Reader) -> PerformedQuery:
         return PerformedQuery(self._stage, is_external=self._stage.load_query(core, store))
@@ -289,8 +296,9 @@ class _Engine:
 class _Program:
     """Code that is loaded where it runs, and only then: one way there and back for both."""
 
-    def __init__(self, stage: PerformedStage, entry: str, way: str, key: Hashable) -> None:
+    def __init__(self, stage: PerformedStage, entry: str, way: str, key: Hashable, spot: Sequence[str]) -> None:
         self.key = key
+        self._spot = spot
         self._stage = stage
         self._entry = entry
         self._way = way
@@ -323,6 +331,7 @@ class _Program:
             abi=given.abi,
             room=calls.room,
             keeps_room=calls.keeps_room,
+            spot=self._spot,
         )
 
 

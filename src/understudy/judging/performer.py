@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Final, cast
 
 from understudy.actors.contract import Delivery, StepInput
@@ -24,6 +25,7 @@ from understudy.judging.stage import LocalStage, perform
 from understudy.judging.wire import (
     FRESH,
     KEPT,
+    MINGLED,
     WATCHED,
     Answered,
     Broken,
@@ -146,10 +148,11 @@ class _Performer:
     def _run(self, run: Run) -> Ran:
         use_room(is_kept=run.keeps_room, more=run.room)
         put_back()
-        engine = {FRESH: self._fresh, KEPT: self._kept}.get(run.way) or self._stage.watched()
-        program = engine.load(TreeId(Id(run.core)), run.entry, self._reader)
-        given = self._given(run)
-        result = perform(program, given)
+        engine = {FRESH: self._fresh, KEPT: self._kept, MINGLED: self._kept}.get(run.way) or self._stage.watched()
+        with self._stage.sharing(run.spot) if run.way == MINGLED else nullcontext():
+            program = engine.load(TreeId(Id(run.core)), run.entry, self._reader)
+            given = self._given(run)
+            result = perform(program, given)
         outlive = self._world.let_threads_end()
         calls = given.calls
         assert isinstance(calls, ReplayCalls)
@@ -159,7 +162,7 @@ class _Performer:
             asked=calls.problem,
             stuck=calls.stuck,
             requests=calls.requests,
-            noted=self._stage.noted() if run.way == WATCHED else (),
+            noted=self._stage.noted() if run.way in (WATCHED, MINGLED) else (),
             raced=calls.raced,
             tried=self._tried(),
             threads=list(self._world.threads),

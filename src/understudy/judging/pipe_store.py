@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from understudy.judging.wire import Blocks, GetBlocks, GetRef, GetSteps, Pipe, ToJudge, ToPerformer, Value, Values
+from understudy.judging.wire import (
+    Blocks,
+    GetBefore,
+    GetBlocks,
+    GetRef,
+    GetSteps,
+    Pipe,
+    ToJudge,
+    ToPerformer,
+    Value,
+    Values,
+)
 from understudy.objects.ids import ActorId, Id, StepId, TreeId
 from understudy.store.errors import Corrupt
 from understudy.store.keys import head_ref, name_ref
@@ -67,7 +78,14 @@ class PipeStore:
 
     def steps(self, actor: ActorId, *, low: int, high: int) -> list[StepId]:
         """What the store's index says are the steps at these heights, as far as it has them."""
-        self._pipe.send(GetSteps(actor=actor, low=low, high=high))
+        return self._steps(GetSteps(actor=actor, low=low, high=high))
+
+    def before(self, step: StepId) -> list[StepId]:
+        """What the feed of the store's node says are steps of other actors before a step, the newest first."""
+        return self._steps(GetBefore(step))
+
+    def _steps(self, question: GetSteps | GetBefore) -> list[StepId]:
+        self._pipe.send(question)
         reply = self._pipe.receive()
         assert isinstance(reply, Values)
         return [StepId(Id(value)) for value in reply.values]

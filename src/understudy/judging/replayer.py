@@ -14,6 +14,7 @@ from understudy.engines.python.engine import NAME as PYTHON
 from understudy.engines.wasm.engine import WasmEngine
 from understudy.engines.wasm.settings import KNOWN_TEXTS
 from understudy.judging.explainer import Explainer
+from understudy.judging.neighbours import Before, Neighbours
 from understudy.judging.performed import refused_reason, shut_reason
 from understudy.judging.performer_process import PerformerLost
 from understudy.judging.replay_calls import ReplayCalls
@@ -51,7 +52,8 @@ Say = Callable[[int], None]
 class Replayer:
     """Replays steps: Python code on a stage, and components here.
 
-    `components` is the folder with compiled components; `tell` hears every second that one is being compiled.
+    `components` is the folder with compiled components; `tell` hears every second that one is being compiled. `before`
+    names steps of other actors that were made before a step, if it is known which.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Replayer:
         stage: Stage,
         components: Path | None = None,
         tell: Callable[[str], None] = lambda text: None,
+        before: Before = lambda step: (),
     ) -> None:
         self.requests: Mapping[str, bytes] = {}  # the calls of the step that was judged last, by their path
         self._reader = reader
@@ -69,7 +72,8 @@ class Replayer:
         self._fresh: Engines = {**others, PYTHON: stage.fresh()}
         self._screening: Engines = {**others, PYTHON: stage.screening()}
         self._replays = Replays(reader, stage)
-        self._explainer = Explainer(reader, stage, self._replays, others)
+        neighbours = Neighbours(reader, stage, self._replays, others, before)
+        self._explainer = Explainer(reader, stage, self._replays, others, neighbours)
 
     def begin(self, history: Hashable = None) -> None:
         """A span of a history comes, or, without one, a step that nothing may have run before."""
@@ -132,7 +136,9 @@ class Replayer:
                 return None
             if _is_too_deep(record, replay) and self._comes_out_in_another_room(record, owner, say):
                 return None
-            return self._explainer.explain(record, owner, problem, replay) if problem.cause == OUTPUT else problem
+            if problem.cause == JOURNAL:
+                return self._explainer.as_neighbours(record, problem, say) or problem
+            return self._explainer.explain(record, owner, problem, replay, say)
         except (PerformerLost, HostFailed):
             return problem
 

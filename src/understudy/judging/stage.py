@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType, ModuleType
 from typing import Final, NamedTuple, Protocol
 
@@ -22,15 +22,18 @@ from understudy.engines.python.names import source_path
 from understudy.engines.python.program import PythonProgram
 from understudy.judging.clues import Snapshot, addressed, handed_on, hashed
 from understudy.judging.replay_calls import ReplayCalls
+from understudy.judging.spotting import Spotter
 from understudy.judging.virtual_loop import Stuck, run_virtually
 from understudy.judging.wire import Noted
 from understudy.judging.witness import Witness
+from understudy.kernel.verdict import GLOBAL
 from understudy.objects import ids
 from understudy.objects.ids import TreeId
 from understudy.objects.step import FAILED, Outcome
 from understudy.store.reader import Reader, Staging
 
 _MAX_READ: Final = 4 * 1024 * 1024  # bytes of what a step makes that are searched for clues
+MAX_SHARED: Final = 100  # names of what one step changes that all code shares
 _OURS: Final = __name__.partition(".")[0]
 
 
@@ -61,6 +64,12 @@ class Stage(Protocol):
 
     def kept(self) -> Engine:
         """Runs steps in one namespace, which is new with each call of this."""
+
+    def mingled(self, spot: Sequence[str] = ()) -> Engine:
+        """As `kept`, for steps of several actors, as a living node has them in one process.
+
+        `noted` then names what each step changed of what all code shares; for the names in `spot`, with the line.
+        """
 
     def screening(self) -> Engine:
         """Runs steps in a namespace for each version of their code, which is new when another version comes between."""
@@ -106,6 +115,10 @@ class LocalStage:
         self._resolver.forget_all()
         return _Engine(PythonEngine(self._resolver), nullcontext())
 
+    def mingled(self, spot: Sequence[str] = ()) -> Engine:
+        """See Stage. What code changes is not looked for."""
+        return self.kept()
+
     def screening(self) -> Engine:
         """See Stage."""
         return self.kept()
@@ -144,6 +157,18 @@ class LocalStage:
         texts = [*result.log, *_texts(staging)]
         self._clues = [*before.changed(), *handed_on(own), *hashed(own), *addressed(own, texts)]
         return result
+
+    @contextmanager
+    def sharing(self, spot: Sequence[str]) -> Iterator[None]:
+        """Note what code that is loaded and run meanwhile changes of what is shared; see `mingled`."""
+        before = Snapshot(self._own_modules())
+        with Spotter(spot, self.path_of) if spot else nullcontext() as spotter:
+            yield
+        spotted = {} if spotter is None else spotter.spotted
+        self._witness = Witness(self.path_of)
+        changed = [f"{name} in {spotted[name]}" if name in spotted else name for name in before.changed_shared()]
+        changed += [f"the global {name} of {path}" for path, name in before.changed_globals()]
+        self._clues = [Noted(text, GLOBAL) for text in changed[:MAX_SHARED]]
 
     def _own_modules(self) -> dict[str, ModuleType]:
         """The author's modules by their paths."""

@@ -96,6 +96,12 @@ class GetSteps(Struct, tag=True, frozen=True, kw_only=True):
     high: int
 
 
+class GetBefore(Struct, tag=True, frozen=True):
+    """From a judge: which steps of other actors does the node's feed name before this step?"""
+
+    step: bytes
+
+
 class At(Struct, tag=True, frozen=True):
     """From a judge: it lives, and has gone through so many more steps. `height` is that of a step that it is at."""
 
@@ -128,6 +134,7 @@ class Run(Struct, frozen=True, kw_only=True):
     """Run the code that an entry of a core names, in one of the `WAYS`; `journal` is the block of the recorded answers.
 
     `keeps_room` says that the step records how deep its code could call, and `room` how many frames deeper it may go.
+    `spot` are names, as `json.dumps`: who changes one is told with the line.
     The judge has read the step before and the messages already, so they come as they are, and are not decoded and
     checked again.
     """
@@ -149,6 +156,7 @@ class Run(Struct, frozen=True, kw_only=True):
     abi: str | None
     room: int = 0
     keeps_room: bool = False
+    spot: Sequence[str] = ()
 
 
 class Runs(Struct, tag=True, frozen=True):
@@ -254,12 +262,13 @@ class Unreadable(Struct, tag=True, frozen=True):
 FRESH: Final = "fresh"
 WATCHED: Final = "watched"
 KEPT: Final = "kept"
-WAYS: Final = (FRESH, WATCHED, KEPT)
+MINGLED: Final = "mingled"
+WAYS: Final = (FRESH, WATCHED, KEPT, MINGLED)
 MAX_SAID: Final = 400  # characters of an error in a verdict
 MAX_MESSAGE: Final = 512 * 1024 * 1024  # bytes: what one step can hold several times over, and a machine has
 
 ToJudge = Setup | Span | Blocks | Value | Values
-Question = GetBlocks | GetRef | GetSteps
+Question = GetBlocks | GetRef | GetSteps | GetBefore
 FromJudge = Question | At | Preparing | Done | Broken
 ToPerformer = Setup | Runs | LoadQuery | RunQuery | GetStaged | Blocks
 FromPerformer = GetBlocks | Rans | LoadedQuery | Answered | Refused | Staged | Unreadable | Broken

@@ -11,6 +11,7 @@ import msgspec
 
 from tests.node.living import Living
 from tests.node.stage import everything
+from understudy.capabilities.effect import EffectPart
 from understudy.capabilities.http_grants import Grants, HttpPart
 from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.verdict import Verdict
@@ -76,9 +77,15 @@ class Acting:
 
 @contextmanager
 def acting(
-    code: str, *, policy: str | None = None, store_url: str = "memory:", impure: Impure = Impure.WARN, **granted: Any
+    code: str,
+    *,
+    policy: str | None = None,
+    store_url: str = "memory:",
+    impure: Impure = Impure.WARN,
+    effects: EffectPart | None = None,
+    **granted: Any,
 ) -> Iterator[Acting]:
     """An actor called `clerk` with this code, under these grants."""
     part = msgspec.convert({**granted}, HttpPart)
-    with Living(http=Grants(part), store_url=store_url, impure=impure) as living:
+    with Living(http=Grants(part), store_url=store_url, impure=impure, effects=effects) as living:
         yield Acting(living, code, policy)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -89,6 +91,15 @@ def wait() -> str:
     note("wait")
     assert free.wait(PATIENCE)
     return "free"
+
+
+async def linger() -> str:
+    """What goes on although it is cancelled."""
+    note("linger")
+    while not free.is_set():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.01)
+    return "late"
 
 
 class Mute(Exception):

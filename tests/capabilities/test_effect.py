@@ -10,6 +10,8 @@ import pytest
 from tests.capabilities import chores
 from tests.capabilities.acting import Acting, acting
 from tests.node.stage import PATIENCE
+from understudy.capabilities import effect_threads
+from understudy.capabilities.effect import BadEffects, EffectCapability, EffectPart
 
 ASKING = """
 import uuid
@@ -86,6 +88,16 @@ def change(nothing: None, ctx) -> None:
 def wrong(kind: str, ctx) -> None:
     ctx.effect({"class": dict, "text": "chores", "argument": own, "async": chores.weigh_later}[kind],
                *([object()] if kind == "argument" else []))
+"""
+
+
+LATE = """
+@wit.message("late later")
+async def late_later(name: str, ctx) -> str:
+    try:
+        return await ctx.effect(chores.linger)
+    except CallFailed as error:
+        return f"{error.code}: {error.text}"
 """
 
 
@@ -191,3 +203,43 @@ def test_other_arguments_in_a_replay_are_a_mismatch_that_names_the_call(clerk: A
 def test_what_is_no_function_or_no_json_is_said_before_anything_runs(clerk: Acting, kind: str, why: str):
     assert why in clerk.fails("wrong", kind)
     assert chores.ran == []
+
+
+@pytest.mark.parametrize("type", ["caught", "late later"])
+def test_a_function_that_does_not_end_holds_its_actor_no_longer_than_was_allowed(
+    type: str, caplog: pytest.LogCaptureFixture
+):
+    chores.free.clear()
+    with acting(ASKING + LATE, effects=EffectPart(seconds=0.2)) as clerk:
+        told = clerk.tell(type, "wait")
+        assert told.startswith("EffectTimeout: tests.capabilities.chores:") and "[capabilities.effect] seconds" in told
+        assert clerk.tell("count") == 1
+        if type == "caught":
+            assert "it goes on on the thread understudy-effect-" in told
+            (line,) = [record.getMessage() for record in caplog.records if record.name == "understudy.slow"]
+            assert "chores:wait" in line and "understudy-effect-" in line and "chores.py:" in line and "in wait" in line
+        chores.free.set()
+        assert clerk.verdict().ok
+
+
+def test_functions_that_do_not_end_take_no_threads_from_the_others(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(effect_threads, "MAX_THREADS", 1)
+    monkeypatch.setattr(effect_threads, "MAX_GIVEN_UP", 1)
+    chores.free.clear()
+    with acting(ASKING, effects=EffectPart(seconds=0.5)) as clerk:
+        assert "it goes on" in clerk.tell("caught", "wait")
+        assert clerk.tell("call", "number")
+        # This one is one too many: it keeps the only thread that is left, until it ends.
+        assert "it goes on" in clerk.tell("caught", "wait")
+        assert "it was not begun" in clerk.tell("caught", "number")
+        chores.free.set()
+        assert chores.ran[-1].name == "wait"
+        while clerk.tell("caught", "number") is not None:
+            pass
+        assert clerk.verdict().ok
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 1e9, float("nan")])
+def test_a_time_that_can_not_be_is_refused(seconds: float):
+    with pytest.raises(BadEffects, match=r"capabilities\.effect: seconds is"):
+        EffectCapability(EffectPart(seconds=seconds))

@@ -20,9 +20,10 @@ _BYTES: Final = b"bytes"
 class Work(Struct, frozen=True):
     """What goes along with the request, which only names the function: the function itself, with its arguments.
 
-    `encode` gives the JSON of a result. Raises TypeError and ValueError for one that JSON can't hold.
+    `name` is what the request calls it. `encode` gives the JSON of a result. Raises TypeError and ValueError for one that JSON can't hold.
     """
 
+    name: str
     run: Callable[[], Any] | Callable[[], Awaitable[Any]]
     is_async: bool
     encode: Callable[[Any], bytes]

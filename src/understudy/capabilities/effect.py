@@ -1,27 +1,46 @@
 """The capability `effect`: runs plain functions of the host's environment beside the actors.
 
-The law: a function that blocks holds up its own step and nobody else's. What it raises is an answer like its result; only
-`Retry` is not, which has the whole step tried again.
+The law: a function that blocks holds up its own step and nobody else's, and its own no longer than an operator allows. What it
+raises is an answer like its result; only `Retry` is not, which has the whole step tried again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future
-from functools import partial
-from threading import Lock, Thread
+import logging
 from typing import Any, Final
+
+from msgspec import Struct
 
 from understudy.actors.effect import EFFECT, Work, result_bytes
 from understudy.actors.errors import CallFailed, Retry
+from understudy.capabilities.effect_threads import EffectThreads, Job
 from understudy.objects.ids import ActorId
 
-MAX_THREADS: Final = 32  # functions that run at once on the node; the others wait
 MAX_RESULT: Final = 16 * 1024 * 1024  # bytes; they are kept for ever
 MAX_TEXT: Final = 4096  # characters of what a function raised
+SECONDS: Final = (
+    600.0  # for one function: a report or a conversion may well take minutes, what hangs would take for ever
+)
+MAX_SECONDS: Final = 86_400.0
+TIMEOUT: Final = "EffectTimeout"
+
+_log = logging.getLogger("understudy.slow")
+
+
+class BadEffects(ValueError):
+    """Bounds of effects that can't be."""
+
+
+class EffectPart(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[capabilities.effect]`: how long a function may take."""
+
+    seconds: float = SECONDS
+
+    def check(self) -> None:
+        """Raise BadEffects for a bound that can't be."""
+        if not 0.001 <= self.seconds <= MAX_SECONDS:
+            raise BadEffects(f"capabilities.effect: seconds is 0.001 to {MAX_SECONDS:,.0f}, not {self.seconds:,}")
 
 
 class EffectCapability:
@@ -29,10 +48,11 @@ class EffectCapability:
 
     takes_aside = True
 
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-        self._threads = 0
+    def __init__(self, part: EffectPart) -> None:
+        """Raises BadEffects."""
+        part.check()
+        self._seconds = part.seconds
+        self._threads = EffectThreads()
 
     @property
     def name(self) -> str:
@@ -41,17 +61,14 @@ class EffectCapability:
 
     def stop(self) -> None:
         """Begin nothing new. What runs is not waited for: Python can't stop it."""
-        with self._lock:
-            for future, _ in self._waiting:
-                future.cancel()
-            self._waiting.clear()
+        self._threads.stop()
 
     async def call(self, request: bytes, *, caller: ActorId, key: str, beside: object = None) -> bytes:
-        """What the function returned. Raises CallFailed with the name and the text of what it raised, and Retry."""
+        """What the function returned. Raises CallFailed with the name and the text of what it raised, or EffectTimeout; Retry."""
         if not isinstance(beside, Work):
             raise CallFailed("BadRequest", "an effect is a function: ctx.effect(function, …)")
         try:
-            result = await self._run(beside)
+            result = await (self._await(beside) if beside.is_async else self._run(beside, caller))
             reply = result_bytes(beside, result)
         except (Retry, asyncio.CancelledError, GeneratorExit):
             raise
@@ -61,38 +78,53 @@ class EffectCapability:
             raise CallFailed("TooLarge", f"the result has {len(reply):,} bytes; at most {MAX_RESULT:,} are kept")
         return reply
 
-    async def _run(self, work: Work) -> Any:
-        if work.is_async:
-            return await work.run()
-        context = contextvars.copy_context()
-        return await asyncio.wrap_future(self._submit(partial(context.run, _run_here, work)))
+    async def _await(self, work: Work) -> Any:
+        # A task of its own: a function that goes on although it is cancelled holds its step up no longer.
+        task = asyncio.ensure_future(_await_here(work))
+        try:
+            await asyncio.wait({task}, timeout=self._seconds)
+        finally:
+            task.cancel()
+        if not task.done():
+            raise self._too_late(work, "it was cancelled")
+        return task.result()
 
-    def _submit(self, work: Callable[[], Any]) -> Future[Any]:
-        """Have a thread do the work. Raises RuntimeError if the machine has no thread for it."""
-        future: Future[Any] = Future()
-        with self._lock:
-            if self._threads < MAX_THREADS:
-                # Daemons: the interpreter joins those of an executor when it ends, however long they run.
-                Thread(target=self._work, name="understudy-effect", daemon=True).start()
-                self._threads += 1
-            self._waiting.append((future, work))
-        return future
+    async def _run(self, work: Work, caller: ActorId) -> Any:
+        job = self._threads.submit(lambda: _run_here(work))
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(job.future), self._seconds)
+        except TimeoutError:
+            if job.future.done() and not job.future.cancelled():
+                # It is the function's own, or it came at the last moment.
+                return job.future.result()
+        raise self._given_up(job, work, caller)
 
-    def _work(self) -> None:
-        while (job := self._next()) is not None:
-            future, work = job
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(work())
-                except BaseException as error:
-                    future.set_exception(error)
+    def _given_up(self, job: Job, work: Work, caller: ActorId) -> CallFailed:
+        where = self._threads.give_up(job)
+        if where is None:
+            return self._too_late(work, "it was not begun, as all threads for such functions are busy")
+        _log.warning(
+            "actor %s: %s, run by ctx.effect, takes more than %g s on the thread %s, now at %s; its step goes on without it",
+            *(caller, work.name, self._seconds, job.thread, where),
+        )
+        return self._too_late(work, f"it goes on on the thread {job.thread}, and what it gives is dropped")
 
-    def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
-        with self._lock:
-            if not self._waiting:
-                self._threads -= 1
-                return None
-            return self._waiting.popleft()
+    def _too_late(self, work: Work, then: str) -> CallFailed:
+        return CallFailed(
+            TIMEOUT,
+            f"{work.name} gave no result within {self._seconds:g} s; [capabilities.effect] seconds says how long it may take. "
+            f"Whether it did its work is not known: {then}",
+        )
+
+
+async def _await_here(work: Work) -> Any:
+    """As `_run_here`: what ends an interpreter would end the event loop, if it left a task."""
+    try:
+        return await work.run()
+    except (Retry, asyncio.CancelledError, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise _failed(error) from error
 
 
 def _run_here(work: Work) -> Any:

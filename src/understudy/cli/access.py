@@ -75,6 +75,7 @@ async def find_node(
                     url,
                     modules=() if project is None else project.python.modules,
                     http=http,
+                    effects=None if project is None else project.capabilities.effect,
                     impure=Impure.WARN if project is None else Impure(project.impure),
                 )
             except StoreInUse as error:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from understudy.actors.errors import WitError
+from understudy.capabilities.effect import EffectPart
 from understudy.capabilities.http_grants import NO_GRANTS, BadGrants, Grants, HttpPart
 from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.files import Found, find_files, read_file, read_ordinary
@@ -48,8 +49,9 @@ class PythonPart(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CapabilitiesPart(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[capabilities.http]`: what the actors of the node may reach on the network."""
+    """`[capabilities.http]`: what the actors of the node may reach on the network; `[capabilities.effect]`."""
 
+    effect: EffectPart = EffectPart()
     http: HttpPart = NO_GRANTS
 
 
@@ -167,6 +169,7 @@ def find_project(folder: Path) -> Project | None:
         parsed = msgspec.convert(_read_toml(file), _File)
         actors = _parts(parsed.actors, ActorPart, "actor")
         components = _parts(parsed.components, ComponentPart, "component")
+        parsed.capabilities.effect.check()
     except OSError as error:
         _wrong(folder, f"it can't be read: {error.strerror}")
     except (ValueError, ObjectError) as error:

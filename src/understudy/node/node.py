@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 from understudy.actors.contract import Capability, LiveEngine, StateCheck
 from understudy.actors.query import NO_CONTEXT, Blob
+from understudy.capabilities.effect import EffectPart
 from understudy.capabilities.http_grants import Grants
 from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.seal import Sealed
@@ -63,7 +64,7 @@ class Node(LiveLook):
 
     `modules` and `paths` are those that code behind `external:` needs in the processes that verify: the modules that
     register wits, and folders besides this process's `sys.path`. `http` is what actors may reach on the network,
-    `impure` what becomes of what their code does beside `ctx`.
+    `effects` how long what they have the host run may take, `impure` what becomes of what their code does beside `ctx`.
 
     Raises StoreError where the store fails, NodeError (node/errors.py) where something can't be done.
     """
@@ -80,6 +81,7 @@ class Node(LiveLook):
         modules: Sequence[str] = (),
         paths: Sequence[str] = (),
         http: Grants | None = None,
+        effects: EffectPart | None = None,
         impure: Impure = Impure.WARN,
     ) -> None:
         super().__init__(backend)
@@ -99,7 +101,14 @@ class Node(LiveLook):
         self._naming = Naming(backend, self.lookup.names, self._hold_rules.is_held_unborn)
         self._composer = Composer(self.name, self.lookup, self.reader)
         self._offered = Offered(
-            store_url, self.lookup, self.reader, self._queries, verify=self._verify_one, http=http, more=capabilities
+            store_url,
+            self.lookup,
+            self.reader,
+            self._queries,
+            verify=self._verify_one,
+            http=http,
+            effects=effects,
+            more=capabilities,
         )
         self._runner = Runner(
             backend=backend,
@@ -129,11 +138,14 @@ class Node(LiveLook):
         modules: Sequence[str] = (),
         paths: Sequence[str] = (),
         http: Grants | None = None,
+        effects: EffectPart | None = None,
         impure: Impure = Impure.WARN,
     ) -> Node:
         """A node on the store at a URL. Raises StoreError, StoreInUse, StoreFormat."""
         backend = open_store(store_url, read_only=read_only)
-        return cls(backend, store_url=store_url, modules=modules, paths=paths, http=http, impure=impure)
+        return cls(
+            backend, store_url=store_url, modules=modules, paths=paths, http=http, effects=effects, impure=impure
+        )
 
     async def start(self, *, only_updates: bool = False) -> None:
         """Begin to step; what is pending is found meanwhile.

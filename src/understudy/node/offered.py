@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from understudy.actors.contract import Capability
 from understudy.actors.errors import Retry, WitError
 from understudy.actors.query import QueryRequest, Result
-from understudy.capabilities.effect import EffectCapability
+from understudy.capabilities.effect import EffectCapability, EffectPart
 from understudy.capabilities.http import HttpCapability
 from understudy.capabilities.http_grants import Grants, Narrowing
 from understudy.capabilities.names import NamesCapability
@@ -36,13 +36,15 @@ class Offered:
         *,
         verify: Callable[[ActorId], Awaitable[Verdict]],
         http: Grants | None,
+        effects: EffectPart | None,
         more: Mapping[str, Capability] | None,
     ) -> None:
+        """Raises BadEffects."""
         self._lookup = lookup
         self._reader = reader
         self._queries = queries
         self._verify_one = verify
-        self._effects = EffectCapability()
+        self._effects = EffectCapability(effects or EffectPart())
         self._http = HttpCapability(
             http,
             Secrets(store_folder(store_url)),

@@ -76,7 +76,7 @@ def _work(function: Callable[..., Any], name: str, arguments: Sequence[Any], nam
 
     is_async = inspect.iscoroutinefunction(function)
     later: Callable[[], Awaitable[Any]] = run_later
-    return Work(run=later if is_async else run, is_async=is_async, encode=encode_json)
+    return Work(name=name, run=later if is_async else run, is_async=is_async, encode=encode_json)
 
 
 def _decoder(function: Callable[..., Any]) -> Decode:

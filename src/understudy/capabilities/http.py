@@ -122,13 +122,15 @@ class HttpCapability:
     async def _fill(
         self, wanted: ExchangeRequest, aside: Aside, target: Target, *, actor: tuple[str | None, str]
     ) -> Filled:
-        """The request with its secrets. On a thread, since a command may have to print them."""
+        """The request with its secrets. On a thread beside ours, since a command may have to print them, which may take long."""
         parts = Filled(target=target.path, headers=(*wanted.headers, *aside.headers), body=wanted.body)
         if not self._secrets.any():
             return self._secrets.refuse_markers(parts, aside.secrets)
         safe = is_safe_for_secrets(target.scheme, target.host)
-        return await asyncio.to_thread(
-            self._secrets.fill, parts, aside.secrets, host=target.host, port=target.port, safe=safe, actor=actor
+        return await self._thread.run(
+            asyncio.to_thread(
+                self._secrets.fill, parts, aside.secrets, host=target.host, port=target.port, safe=safe, actor=actor
+            )
         )
 
     async def _exchange(

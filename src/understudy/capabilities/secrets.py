@@ -13,7 +13,6 @@ import json
 import os
 import re
 import stat
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -28,6 +27,7 @@ from msgspec import Struct
 from understudy.actors.errors import CallFailed
 from understudy.actors.exchange import MARKER, Headers
 from understudy.capabilities.http_places import LOCALHOST, BadPlace, address_of, parse_place
+from understudy.capabilities.secret_commands import CommandFailed, SecretCommands
 from understudy.objects.wording import counted
 
 FOLDER: Final = "secrets"
@@ -36,8 +36,6 @@ LEAST_CHARACTERS: Final = (
     8  # of a value: a shorter one stands in responses by chance, and could be guessed from what is cut out
 )
 MOST_CHARACTERS: Final = 8192
-COMMAND_SECONDS: Final = 30.0
-KEPT_SECONDS: Final = 60.0  # how long what a command printed is used again
 PIECE: Final = 256 * 1024  # bytes that are searched at a time
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
 _JSON: Final = re.compile(r"application/([a-z0-9.+-]+\+)?json\b")
@@ -112,8 +110,7 @@ class Secrets:
     def __init__(self, store: Path | None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         """`store` is the store's folder; without one there are no secrets."""
         self._folder = None if store is None else store / FOLDER
-        self._monotonic = monotonic
-        self._printed: dict[tuple[str, ...], tuple[float, str]] = {}
+        self._commands = SecretCommands(monotonic)
 
     def any(self) -> bool:
         """True if there is a secret."""
@@ -217,11 +214,10 @@ class Secrets:
                 raise BadSecret(f"the secret {secret.name} is in {secret.env}, which the node's environment has not")
             return _checked(secret.name, value)
         assert secret.command is not None
-        kept = self._printed.get(secret.command)
-        if kept is None or kept[0] < self._monotonic():
-            kept = (self._monotonic() + KEPT_SECONDS, _checked(secret.name, _printed(secret)))
-            self._printed[secret.command] = kept
-        return kept[1]
+        try:
+            return _checked(secret.name, self._commands.value(secret.command))
+        except CommandFailed as error:
+            raise BadSecret(f"the command for the secret {secret.name} {error}") from None
 
     def _paths(self) -> Iterator[Path]:
         return iter(()) if self._folder is None else self._folder.glob("[!.]*.json")
@@ -263,23 +259,6 @@ def _checked(name: str, value: str) -> str:
     if not value.isascii() or not value.isprintable():
         raise BadSecret(f"the value of {name} has a line feed, or another character that no header can have")
     return value
-
-
-def _printed(secret: Secret) -> str:
-    assert secret.command is not None
-    try:
-        ran = subprocess.run(
-            secret.command, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        why = error.strerror if isinstance(error, OSError) else f"it took more than {COMMAND_SECONDS:g} s"
-        raise BadSecret(f"the command for the secret {secret.name} failed: {why}") from None
-    if ran.returncode != 0:
-        raise BadSecret(f"the command for the secret {secret.name} ended with exit code {ran.returncode}")
-    try:
-        return ran.stdout.decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise BadSecret(f"the command for the secret {secret.name} printed no text") from None
 
 
 def _refuse_stale(parts: Filled, markers: Mapping[str, str]) -> None:

@@ -123,14 +123,15 @@ LATE = "import os\nos._exit(4)\n"
 class Server:
     """A process that serves a store; a new one after each end."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, program: Sequence[str] = ("-m", "understudy")) -> None:
         self.url = f"rocksdb:{store}"
+        self.program = program
         self.folder = store.parent
         self.process: subprocess.Popen[str] | None = None
         self.http = httpx.Client()
 
     def start(self) -> None:
-        command = ["-m", "understudy", "serve", "--listen", "127.0.0.1:0", "--store", self.url, "--json"]
+        command = [*self.program, "serve", "--listen", "127.0.0.1:0", "--store", self.url, "--json"]
         self.process = subprocess.Popen(
             [sys.executable, *command],
             stdout=subprocess.PIPE,

@@ -31,6 +31,7 @@ from understudy.cli.turns import announce, wait_for_starting
 from understudy.node.interpreter import tune_interpreter
 from understudy.node.node import Node
 from understudy.node.running.arenas import bound_arenas
+from understudy.node.running.last_resort import LastResort
 from understudy.objects.ids import ActorId
 from understudy.store.open import store_folder
 from understudy.web.app import build_app
@@ -109,6 +110,7 @@ async def living_node(
             place.project.make_importable()
         tune_interpreter()
         await node.start(only_updates=only_updates)
+        _heed_ctrl_z(node.end_if_stuck())
         yield node
     finally:
         remove_note(place.url)
@@ -166,6 +168,19 @@ async def answer_requests(
 
 def _already_served(running: Running) -> CommandError:
     return CommandError(f"process {running.pid} serves this store already, at {running.address}")
+
+
+def _heed_ctrl_z(last_resort: LastResort) -> None:
+    """The time for which a terminal stops the process counts for nobody's code."""
+
+    def stop() -> None:
+        last_resort.pause()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        # Here somebody let it go on.
+        last_resort.wake()
+
+    with contextlib.suppress(NotImplementedError, AttributeError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTSTP, stop)
 
 
 async def _stoppable(work: Coroutine[Any, Any, None]) -> None:

@@ -39,6 +39,7 @@ from understudy.node.running.done import Done
 from understudy.node.running.events import Tag
 from understudy.node.running.forks import guard_forks
 from understudy.node.running.impurity import Impure, ImpurityWatch
+from understudy.node.running.last_resort import LastResort
 from understudy.node.running.marks import Marks
 from understudy.node.running.runner import Runner
 from understudy.node.running.scheduler import MAX_AHEAD
@@ -127,6 +128,7 @@ class Node(LiveLook):
         self._reception = Reception(backend, self._runner.committer)
         self._creation = Creation(self._composer, self._reception, self._checks, self._naming, self._hold_rules)
         self._live = False
+        self._last_resort = LastResort(self._marks)
         self._tell_failure: Callable[[StepId, Step], None] | None = None
 
     @classmethod
@@ -164,8 +166,14 @@ class Node(LiveLook):
         self._hold_rules.only_updates = False
         self._runner.let_all_step()
 
+    def end_if_stuck(self) -> LastResort:
+        """End the process if an author's code keeps the interpreter to itself for minutes. For who has a process for the node."""
+        self._last_resort.start()
+        return self._last_resort
+
     async def stop(self) -> None:
         """Finish what is begun, make it durable, close the store."""
+        self._last_resort.stop()
         if self._live:
             self._live = False
             await asyncio.to_thread(self._runner.stop)

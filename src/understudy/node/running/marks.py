@@ -8,6 +8,7 @@ nothing is synced, and a mark costs less than a microsecond.
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
 from struct import Struct
@@ -62,6 +63,16 @@ class Marks:
     def __init__(self) -> None:
         self._map = mmap.mmap(-1, _SIZE)
         self._free = list(range(_HEAD + (SLOTS - 1) * _SLOT.size, _HEAD - 1, -_SLOT.size))
+        self._on_busy: Callable[[], None] | None = None
+
+    def on_busy(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called, from any thread, whenever something begins to run. It must be quick."""
+        self._on_busy = tell
+
+    @property
+    def is_idle(self) -> bool:
+        """True if nothing runs."""
+        return len(self._free) == SLOTS
 
     def keep_in(self, folder: Path) -> list[Mark]:
         """Keep them in a folder from here on; gives those that the last process left there, if it did not close them.
@@ -78,6 +89,8 @@ class Marks:
             slot = self._free.pop()
         except IndexError:
             return NO_SLOT
+        if self._on_busy is not None:
+            self._on_busy()
         name = mark.name.encode()[:22] if mark.name else b""
         _SLOT.pack_into(
             self._map,

@@ -115,7 +115,8 @@ def _show(answer: Answered) -> None:
     if not answer.ok:
         return
     if body.get("step") is None:
-        remark("accepted, not answered yet; see: understudy pending")
+        reason = f" ({body['status']}: {body['reason']})" if body.get("reason") else ""
+        remark(f"accepted, not answered yet{reason}; see: understudy pending")
     else:
         remark(f"{body['outcome']}  step {body['step']}")
 

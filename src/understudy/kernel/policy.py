@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -14,6 +14,8 @@ from understudy.store.maps import tree_entry
 from understudy.store.reader import Reader
 
 MAX_MS: Final = 24 * 60 * 60 * 1000  # a day: who waits longer wants a message, and clocks take only so much
+RECORD: Final = "record"  # `on_failure`: the step that failed is recorded, and the next message has its turn
+HOLD: Final = "hold"  # nothing is consumed, and the actor stands still
 SELF: Final = "self"  # in `update`: the actor may update itself
 
 
@@ -38,7 +40,7 @@ class HttpPolicy(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     """Who may update besides the sender of the genesis; retries; messages per step; the deadline of a step that waits;
-    what may be asked for over HTTP.
+    what may be asked for over HTTP; what becomes of a message on which the code fails.
 
     Without `batch` the engine says how many messages make a step: many for a Python wit, one for a component.
     """
@@ -48,6 +50,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     batch: int | None = None
     deadline_ms: int | None = None
     http: HttpPolicy = HttpPolicy()
+    on_failure: Literal["record", "hold"] = RECORD
 
 
 DEFAULT: Final = Policy()

@@ -121,7 +121,7 @@ class Busy(NodeError):
 
 
 class Held(NodeError):
-    """The actor ended the process before; the text says how to cure it."""
+    """The actor ended the process before, or holds because its code failed; the text says how to cure it."""
 
     status, title = 503, "Held"
 

@@ -23,16 +23,21 @@ HELD: Final = "held"
 
 
 class Kind(IntEnum):
-    """What a hold is about: an actor may have one of each. A CHECK is about a core that may never become an actor."""
+    """What a hold is about: an actor may have one of each. A CHECK is about a core that may never become an actor.
+
+    A FAILURE is one of the author's code, where `/policy` says that it holds.
+    """
 
     PAUSE = 0
     STEPS = 1
     QUERIES = 2
     CHECK = 3
+    FAILURE = 4
 
 
 class Hold(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A reason not to work. `state` is "paused" (by an operator), "held" (it ended the process), or "suspect" (it may have).
+    """A reason not to work. `state` is "paused" (by an operator), "held" (it ended the process, or failed), or "suspect" (it
+    may have ended the process).
 
     `since` is in microseconds since 1970. Of a suspect: `deaths` is how often the process ended while it ran, `messages`
     how many are tried alone before it is trusted again. `is_update` says that an update ran: once held, it is not run again.
@@ -47,6 +52,8 @@ class Hold(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 Key = tuple[ActorId, Kind]
+STOPS_STEPS: Final = (Kind.PAUSE, Kind.STEPS, Kind.FAILURE)  # the one to name first, first
+CURED: Final = (Kind.STEPS, Kind.QUERIES, Kind.FAILURE)  # by an update that takes effect
 
 
 class Holds:
@@ -75,9 +82,12 @@ class Holds:
     def put(self, holds: Mapping[Key, Hold]) -> None:
         """Set holds, durably. Blocks."""
         if holds:
-            rows = [Row(hold_row(*key), msgspec.json.encode(hold)) for key, hold in holds.items()]
-            self._backend.commit([Unit(rows=rows)])
-            self._holds |= holds
+            self._backend.commit([Unit(rows=self.remember(holds))])
+
+    def remember(self, holds: Mapping[Key, Hold]) -> list[Row]:
+        """Set holds; the rows that make them durable."""
+        self._holds = {**self._holds, **holds}
+        return [Row(hold_row(*key), msgspec.json.encode(hold)) for key, hold in holds.items()]
 
     def remove(self, actor: ActorId, kinds: Iterable[Kind]) -> None:
         """Remove holds, durably. Blocks."""
@@ -108,5 +118,6 @@ def read_holds(backend: Backend, actor: ActorId | None = None) -> dict[Key, Hold
 
 def foremost(holds: Mapping[Key, Hold], actor: ActorId) -> Hold | None:
     """The one hold to name where there is room for one: what stops steps, before what stops queries alone."""
-    found = [hold for kind in Kind if (hold := holds.get((actor, kind))) is not None]
+    kinds = dict.fromkeys((*STOPS_STEPS, *Kind))
+    found = [hold for kind in kinds if (hold := holds.get((actor, kind))) is not None]
     return min(found, key=lambda hold: hold.state == SUSPECT, default=None)

@@ -20,9 +20,9 @@ from understudy.kernel.verdict import Verdict
 from understudy.node.asking.queries import QUERY_SECONDS, Queried, Queries
 from understudy.node.asking.watch import QueryWatch
 from understudy.node.engines import default_engines
-from understudy.node.errors import NodeFailed
+from understudy.node.errors import Held, NodeFailed
 from understudy.node.hold_rules import HoldRules
-from understudy.node.holds import Holds
+from understudy.node.holds import Holds, Kind
 from understudy.node.intake.answers import Answer, Found, find_answer
 from understudy.node.intake.composing import LOCAL, Composer
 from understudy.node.intake.core_checks import CoreChecks
@@ -45,7 +45,7 @@ from understudy.node.running.runner import Runner
 from understudy.node.running.scheduler import MAX_AHEAD
 from understudy.objects.codec import Block
 from understudy.objects.ids import ActorId, MessageId, StepId, TreeId
-from understudy.objects.mailbox import QUEUE
+from understudy.objects.mailbox import QUEUE, UPDATE
 from understudy.objects.step import NOOP, Step
 from understudy.store.open import open_store
 from understudy.store.port import Backend
@@ -329,8 +329,16 @@ class Node(LiveLook):
         return await asyncio.wrap_future(self._runner.ask(action))
 
     async def answer(self, actor: ActorId, message: MessageId, *, timeout: float | None = None) -> Answer:
-        """Wait for the durable step that consumes a message. Raises TimeoutError; the message stays accepted."""
-        return await asyncio.wait_for(self._reception.answer(message, find=lambda: self._find(actor, message)), timeout)
+        """Wait for the durable step that consumes a message.
+
+        Raises TimeoutError, and Held if the actor holds because its code failed on this message or on one before it; the
+        message stays accepted.
+        """
+        waiting = self._reception.answer(message, find=lambda: self._find_unless_held(actor, message))
+        answer = await asyncio.wait_for(asyncio.ensure_future(waiting), timeout)
+        if answer is None:
+            raise Held(f"the message waits: {self.actor(actor).reason}")
+        return answer
 
     async def pause(self, actor: ActorId, *, reason: str = "") -> ActorInfo:
         """Let an actor take nothing but updates until it is resumed, restarts included. Raises NotFound, Rejected."""
@@ -410,6 +418,13 @@ class Node(LiveLook):
 
     def _find(self, actor: ActorId, id: MessageId) -> Found | None:
         return find_answer(self.lookup, self.reader, actor, id)
+
+    def _find_unless_held(self, actor: ActorId, id: MessageId) -> Found | None:
+        found = self._find(actor, id)
+        hold = self._holds.get(actor, Kind.FAILURE)
+        if found is None and hold is not None and self.reader.message(id).lane != UPDATE:
+            raise Held(f"the message waits: {hold.reason}")
+        return found
 
     def _check_alive(self) -> None:
         if self.failure is not None:

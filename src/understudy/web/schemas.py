@@ -98,6 +98,8 @@ ANSWER: Final = Named(
         }
     ),
 )
-ACCEPTED: Final = Named("Accepted", object_of({"message": ID, "step": {"type": "null"}}))
+ACCEPTED: Final = Named(
+    "Accepted", object_of({"message": ID, "step": {"type": "null"}, "status": TEXT, "reason": MAYBE_TEXT})
+)
 ENTRY: Final = Named("Entry", object_of({"id": ID, "parent": MAYBE_TEXT, "data": OBJECT}))
 CHAIN: Final = Named("Chain", object_of({"actor": ID, "head": ID, "entries": list_of(ENTRY), "next": MAYBE_TEXT}))

@@ -89,4 +89,5 @@ class Creation:
         answer = await self._reception.answer(
             message, find=lambda: find_answer(self._lookup, self._reader, actor, message)
         )
+        assert answer is not None, "a birth is never held for a failure"
         return Created(id=actor, name=name, head=answer.head, answer=answer)

@@ -22,7 +22,7 @@ from understudy.node.intake.sending import Sending
 from understudy.node.intake.waiters import Waiter, tell
 from understudy.node.running.committer import MAX_QUEUED, Committer
 from understudy.node.running.done import Done
-from understudy.node.running.events import Tag
+from understudy.node.running.events import HoldBegan, Tag
 from understudy.objects.ids import ActorId, Id, MessageId
 from understudy.objects.mailbox import Cursor, mailbox_key
 from understudy.objects.names import check_text, is_outside
@@ -68,7 +68,8 @@ class Reception:
     async def deliver(
         self, sending: Sending, *, find: Callable[[MessageId], Found | None], seconds: float | None
     ) -> tuple[MessageId, Answer | None]:
-        """Make a message durable and wait for its answer; None if there is none in time, and always after 0 seconds.
+        """Make a message durable and wait for its answer; None if there is none in time, or if its actor is held because it
+        failed on this message, and always after 0 seconds.
 
         Raises as `accept` does. Who waits for the answer needs no word of the acceptance before it, which saves a way to the event loop.
         """
@@ -90,8 +91,11 @@ class Reception:
         finally:
             self._stop_waiting(id, waiter)
 
-    async def answer(self, message: MessageId, *, find: Callable[[], Found | None]) -> Answer:
-        """Wait for the durable step that consumes the message. `find` looks for it in the store."""
+    async def answer(self, message: MessageId, *, find: Callable[[], Found | None]) -> Answer | None:
+        """Wait for the durable step that consumes the message. `find` looks for it in the store.
+
+        None as soon as its actor is held because it failed on this message: then nobody knows when that step comes.
+        """
         waiter = Waiter(asyncio.get_running_loop())
         with self._lock:
             recent = self._recent.get(message)
@@ -104,7 +108,7 @@ class Reception:
                 if found is not None and not self._hold_back(_HeldBack(message, *found)):
                     return found.answer
                 self._check_alive()
-            answer: Answer = await waiter.future
+            answer: Answer | None = await waiter.future
             return answer
         finally:
             self._stop_waiting(message, waiter)
@@ -117,6 +121,8 @@ class Reception:
                 if isinstance(tag, Sealed):
                     if receipt.conflict is None:
                         self._answer_all(tag, told)
+                elif isinstance(tag, HoldBegan):
+                    told += [(waiter, None) for id in tag.messages for waiter in self._answering.pop(id, ())]
                 elif tag is not None:
                     result = tag.id if receipt.conflict is None else _conflict(receipt.conflict, receipt.found)
                     told += [(waiter, result) for waiter in self._accepting.pop(tag.id, ())]

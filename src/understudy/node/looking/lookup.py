@@ -14,7 +14,7 @@ from msgspec import Struct
 from understudy.actors.contract import Delivery
 from understudy.kernel.deliver import sender_key, unpack_row
 from understudy.node.errors import Ambiguous, NotFound, NotThatStep
-from understudy.node.holds import Hold, Key, Kind, foremost, read_holds
+from understudy.node.holds import STOPS_STEPS, Hold, Key, foremost, read_holds
 from understudy.node.looking.names import Names
 from understudy.objects import ids
 from understudy.objects.errors import BadId, ObjectError, WrongKind
@@ -347,7 +347,7 @@ def is_height(text: str) -> bool:
 def _pending(delivery: Delivery, holds: Mapping[Key, Hold]) -> Pending:
     message = delivery.message
     actor = actor_of(message.to)
-    found = holds.get((actor, Kind.PAUSE)) or holds.get((actor, Kind.STEPS))
+    found = next((hold for kind in STOPS_STEPS if (hold := holds.get((actor, kind))) is not None), None)
     return Pending(
         to=message.to,
         sender=message.sender,

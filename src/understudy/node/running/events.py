@@ -11,13 +11,19 @@ from understudy.kernel.advance import Plan
 from understudy.kernel.seal import Sealed
 from understudy.node.running.done import Done
 from understudy.node.running.entry import ActorEntry
-from understudy.objects.ids import ActorId
+from understudy.objects.ids import ActorId, MessageId
 from understudy.objects.step import Outcome
 from understudy.store.port import Unit
 
-Tag = (
-    Sealed | Delivery | None
-)  # what a unit was made for: a step, a message from outside, or nothing that anybody waits for
+
+class HoldBegan(Struct, frozen=True):
+    """A unit was made for a hold, which keeps these messages from being consumed."""
+
+    messages: Sequence[MessageId]
+
+
+# What a unit was made for: a step, a message from outside, a hold, or nothing that anybody waits for.
+Tag = Sealed | Delivery | HoldBegan | None
 
 
 class Job(Struct, frozen=True):

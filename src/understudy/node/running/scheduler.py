@@ -19,10 +19,10 @@ from understudy.actors.contract import Delivery, LiveEngine, StepResult
 from understudy.actors.errors import HostFailed
 from understudy.kernel.advance import Plan
 from understudy.kernel.deliver import sender_key
-from understudy.kernel.policy import RetryPolicy
+from understudy.kernel.policy import RECORD, RetryPolicy
 from understudy.kernel.retries import exhausted
 from understudy.kernel.seal import Sealed, recordable, seal
-from understudy.node.holds import Holds
+from understudy.node.holds import Hold, Holds, Kind
 from understudy.node.running.batches import Batches
 from understudy.node.running.delays import Delays, delays_of
 from understudy.node.running.done import Done
@@ -32,12 +32,14 @@ from understudy.node.running.events import (
     Committed,
     Event,
     Finished,
+    HoldBegan,
     HoldsChanged,
     Job,
     Opened,
     Output,
     Tag,
 )
+from understudy.node.running.failures import hold_of
 from understudy.node.running.floods import seconds_to_rest
 from understudy.node.running.gate import Allowed, Gate
 from understudy.node.running.parking import Parking
@@ -48,7 +50,7 @@ from understudy.objects.ids import ActorId
 from understudy.objects.mailbox import UPDATE, Mailbox
 from understudy.objects.names import actor_of, is_outside
 from understudy.store.errors import StoreError
-from understudy.store.port import Backend
+from understudy.store.port import Backend, Unit
 from understudy.store.verified import InFlight
 
 MAX_AHEAD: Final = 512  # undurable steps of one actor: bounds what a crash undoes and what memory holds
@@ -347,13 +349,13 @@ class Scheduler:
             # One of them is to blame: the others must not be lost with it.
             self._run_singly(entry, taken)
             return False
+        policy = self._table.policy(entry)
         if result.retry is not None:
             key = sender_key(taken[0].message)
             entry.attempts[key] = attempt = entry.attempts.get(key, 0) + 1
             entry.host_errors.pop(key, None)
-            retry = self._table.policy(entry).retry
-            if attempt < retry.attempts:
-                self._park(entry, taken, key, now + retry.delay_ms(attempt) / 1000)
+            if attempt < policy.retry.attempts:
+                self._park(entry, taken, key, now + policy.retry.delay_ms(attempt) / 1000)
                 return False
             result = exhausted(result)
         if entry.attempts or entry.host_errors:
@@ -362,9 +364,23 @@ class Scheduler:
                 entry.attempts.pop(sender_key(delivery.message), None)
                 entry.host_errors.pop(sender_key(delivery.message), None)
         entry.singles = max(0, entry.singles - 1)
+        hold = None if policy.on_failure == RECORD else hold_of(plan, result, policy)
+        if hold is not None:
+            self._hold(entry, taken, hold)
+            return False
         self._seal(entry, plan, result, now)
         self._make_ready(entry)
         return True
+
+    def _hold(self, entry: ActorEntry, taken: list[Delivery], hold: Hold) -> None:
+        """Consume nothing, and let the actor take nothing but updates from now on."""
+        _log.error("actor %s is held: %s", entry.actor.text, hold.reason)
+        entry.waiting.put_back(taken)
+        rows = self._holds.remember({(entry.actor.id, Kind.FAILURE): hold})
+        self.output.commit(HoldBegan([delivery.id for delivery in taken]), Unit(rows=rows))
+        self._table.look_at_holds(entry)
+        self._acquit(entry)
+        self._make_ready(entry)
 
     def _run_singly(self, entry: ActorEntry, taken: list[Delivery]) -> None:
         """Run the messages of a batch again, one to a step."""

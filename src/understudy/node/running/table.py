@@ -79,10 +79,10 @@ class ActorTable:
     def look_at_holds(self, entry: ActorEntry) -> None:
         """Take over what holds the actor."""
         steps = self._holds.get(entry.actor.id, Kind.STEPS)
-        pause = self._holds.get(entry.actor.id, Kind.PAUSE)
+        others = (self._holds.get(entry.actor.id, kind) for kind in (Kind.PAUSE, Kind.FAILURE))
         is_suspect = steps is not None and steps.state == SUSPECT
         entry.suspect = steps.messages if steps is not None and is_suspect else 0
-        entry.held = pause if steps is None or is_suspect else steps
+        entry.held = next(filter(None, others), None) if steps is None or is_suspect else steps
 
     def mark_stuck(self, entry: ActorEntry, error: Exception) -> None:
         """The host failed this actor, not its wit: nothing is consumed, and it stands still until a restart or an update."""

@@ -11,7 +11,7 @@ import logging
 import msgspec
 
 from understudy.kernel.seal import Sealed
-from understudy.node.holds import Holds, Kind, rows_without
+from understudy.node.holds import CURED, Holds, Kind, rows_without
 from understudy.node.running.entry import ActorEntry
 from understudy.node.running.events import Output
 from understudy.node.running.gate import Gate
@@ -74,7 +74,8 @@ class Trials:
         ended = self._ended_by(entry, sealed)
         if not ended:
             return sealed.unit, False
-        self._holds.forget(entry.actor.id, [Kind.STEPS])
+        # Queries see durable steps only, so that hold ends later: see `end_hold_on_queries`.
+        self._holds.forget(entry.actor.id, [kind for kind in ended if kind is not Kind.QUERIES])
         self._table.look_at_holds(entry)
         unit = msgspec.structs.replace(sealed.unit, rows=[*sealed.unit.rows, *rows_without(entry.actor.id, ended)])
         if entry is not self._gate.alone:
@@ -91,7 +92,7 @@ class Trials:
         if entry.held is None and not entry.suspect and self._holds.get(entry.actor.id, Kind.QUERIES) is None:
             return []
         if _is_cure(sealed):
-            return [Kind.STEPS, Kind.QUERIES]
+            return list(CURED)
         if not entry.suspect:
             return []
         entry.suspect -= len(sealed.consumed)

@@ -91,7 +91,7 @@ async def tell_lead(request: Request) -> Response:
         timeout=preference.wait_seconds,
     )
     if found is None:
-        return accepted_answer(lead, message, headers)
+        return accepted_answer(node, lead, message, headers)
     if found.outcome is not None and found.outcome.kind != NOOP:
         return problem_of_outcome(message, found)
     told: dict[str, Any] = {"head": str(found.step), "state": _state_after(node, found.step)}

@@ -107,7 +107,7 @@ async def _send_message(request: Request, type: str) -> Response:
             actor, content, type=type, lane=lane, idempotency_key=key, head=head, timeout=seconds
         )
     if answer is None:
-        return accepted_answer(actor, message, headers)
+        return accepted_answer(node, actor, message, headers)
     reader = node.reader
     if any(_is_large(reader, reply) for reply in answer.replies):
         return await asyncio.to_thread(_answered, reader, message, answer, headers)
@@ -168,10 +168,12 @@ def content_view(reader: Reader, content: ids.Id) -> Any:
         return {"base64": data}
 
 
-def accepted_answer(actor: ActorId, message: MessageId, headers: dict[str, str]) -> Response:
-    """202: the message is durable, and Location is where its step will be."""
+def accepted_answer(node: Node, actor: ActorId, message: MessageId, headers: dict[str, str]) -> Response:
+    """202: the message is durable, and Location is where its step will be. If its actor does not work, it says why."""
     where = f"/actors/{actor}/steps?message={message}"
-    return json_answer({"message": str(message), "step": None}, 202, {"Location": where, **headers})
+    about = node.actor(actor)
+    view = {"message": str(message), "step": None, "status": about.status, "reason": about.reason}
+    return json_answer(view, 202, {"Location": where, **headers})
 
 
 def problem_of_outcome(message: MessageId, answer: Answer) -> Response:

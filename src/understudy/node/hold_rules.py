@@ -11,6 +11,7 @@ from understudy.node.looking.lookup import Lookup
 from understudy.node.running.marks import Marks
 from understudy.node.running.suspicion import suspect
 from understudy.objects.ids import ActorId
+from understudy.store.errors import Corrupt
 from understudy.store.open import store_folder
 
 _log = logging.getLogger("understudy.node")
@@ -44,13 +45,18 @@ class HoldRules:
             # The node can do without: only who ends the process would stay unknown.
             _log.warning("what runs can't be noted in %s: %s", folder, error)
             return
-        found = suspect(
-            left, self._holds.known, now=self._clock(), is_born=lambda actor: self._lookup.head(actor) is not None
-        )
+        found = suspect(left, self._holds.known, now=self._clock(), is_born=self._is_born)
         self._holds.put(found)
         for (actor, _), hold in found.items():
             level = logging.ERROR if hold.state == HELD else logging.WARNING
             _log.log(level, "actor %s (%s): %s", self._lookup.names.name_of(actor) or "no name", actor, hold.reason)
+
+    def _is_born(self, actor: ActorId) -> bool:
+        try:
+            return self._lookup.head(actor) is not None
+        except Corrupt:
+            # It has one, which can't be read: its actor will stand still for that.
+            return True
 
     def release(self, actor: ActorId) -> None:
         """Remove what holds an actor. Blocks."""

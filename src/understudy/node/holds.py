@@ -1,10 +1,12 @@
 """Holds: why an actor does not work though messages wait for it. Rows of the store, so a restart and other processes see them.
 
-The law: a hold keeps no update away, and an update that takes effect removes every hold but a pause.
+The laws: a hold keeps no update away, and an update that takes effect removes every hold but a pause. An actor whose hold
+can't be read is held, and no other is.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Final
@@ -13,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from understudy.objects.ids import NODE, ActorId, Id, TreeId
+from understudy.store.errors import Corrupt
 from understudy.store.keys import HOLDS, hold_row, holds_of
 from understudy.store.port import Backend, Row, Unit
 
@@ -20,6 +23,9 @@ MAX_REASON: Final = 1000  # characters of why an actor is paused
 PAUSED: Final = "paused"
 SUSPECT: Final = "suspect"
 HELD: Final = "held"
+_FSCK: Final = "run understudy fsck"
+
+_log = logging.getLogger("understudy.node")
 
 
 class Kind(IntEnum):
@@ -33,6 +39,9 @@ class Kind(IntEnum):
     QUERIES = 2
     CHECK = 3
     FAILURE = 4
+
+
+_KINDS: Final = frozenset(Kind)
 
 
 class Hold(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -62,18 +71,34 @@ class Holds:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._holds: dict[Key, Hold] = {}
+        self._looked_at: set[ActorId] | None = None  # actors asked for one by one, as all at once can't be read
 
     def load(self) -> None:
-        """Read them from the store."""
-        self._holds = read_holds(self._backend)
+        """Read them from the store. Raises StoreError, but not Corrupt: then each actor's are read when they are asked for."""
+        self._looked_at = None
+        try:
+            self._holds = read_holds(self._backend)
+        except Corrupt as error:
+            _log.error("the holds can't be read as a whole (%s); who is held is read one by one; %s", error, _FSCK)
+            self._holds, self._looked_at = {}, set()
 
     def get(self, actor: ActorId, kind: Kind) -> Hold | None:
         """The hold of a kind on an actor."""
+        if self._looked_at is not None:
+            self._look_at(actor, self._looked_at)
         return self._holds.get((actor, kind)) if self._holds else None
 
     def known(self, key: Key) -> Hold | None:
         """The same, for who has the key."""
-        return self._holds.get(key)
+        return self.get(*key)
+
+    def _look_at(self, actor: ActorId, looked_at: set[ActorId]) -> None:
+        if actor not in looked_at:
+            looked_at.add(actor)
+            try:
+                self._holds |= read_holds(self._backend, actor)
+            except Corrupt as error:
+                self._holds[actor, Kind.STEPS] = _unreadable(error)
 
     def suspects(self) -> list[ActorId]:
         """The actors whose steps are to be tried alone."""
@@ -110,10 +135,26 @@ def rows_without(actor: ActorId, kinds: Iterable[Kind]) -> list[Row]:
 def read_holds(backend: Backend, actor: ActorId | None = None) -> dict[Key, Hold]:
     """The holds in a store, or those of one actor."""
     rows = backend.rows(HOLDS if actor is None else holds_of(actor))
-    return {
-        (ActorId(TreeId(Id(NODE + key[1:33]))), Kind(key[33])): msgspec.json.decode(value, type=Hold)
-        for key, value in rows
-    }
+    return {key: _read_hold(value) for row, value in rows if (key := read_hold_key(row)) is not None}
+
+
+def read_hold_key(row: bytes) -> Key | None:
+    """Whose hold a row is, and of which kind; None for what this version does not know."""
+    if len(row) != len(HOLDS) + 33 or row[33] not in _KINDS:
+        return None
+    return ActorId(TreeId(Id(NODE + row[1:33]))), Kind(row[33])
+
+
+def _read_hold(value: bytes) -> Hold:
+    try:
+        return msgspec.json.decode(value, type=Hold)
+    except msgspec.DecodeError as error:
+        return _unreadable(error)
+
+
+def _unreadable(error: Exception) -> Hold:
+    """Not to know whether an actor is held is a reason to hold it: it may end the process."""
+    return Hold(state=HELD, reason=f"whether it is held can't be read ({error}); {_FSCK}, then resume it", since=0)
 
 
 def foremost(holds: Mapping[Key, Hold], actor: ActorId) -> Hold | None:

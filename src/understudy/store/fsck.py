@@ -226,7 +226,7 @@ class _Check:
             IDEMPOTENCY: self._key_row,
             EVIDENCE: self._evidence_row,
             META: lambda key, value: None,
-            HOLDS: lambda key, value: None,
+            HOLDS: self._hold_row,
         }
         for key, value in self._backend.rows(b""):
             check = checks.get(key[:1])
@@ -309,6 +309,11 @@ class _Check:
     def _evidence_row(self, key: bytes, value: bytes) -> None:
         json.loads(value)
         self._message("evidence", key[1:])
+
+    def _hold_row(self, key: bytes, value: bytes) -> None:
+        json.loads(value)
+        if len(key) != len(HOLDS) + 33:
+            self.find(_row(key), "it is no hold of an actor")
 
     def _step(self, where: str, value: bytes) -> Step | None:
         try:

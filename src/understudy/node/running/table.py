@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -24,8 +24,17 @@ from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.mailbox import QUEUE, SIGNAL, UPDATE, Cursor
 from understudy.objects.message import is_genesis
-from understudy.store.errors import Missing, StoreError
-from understudy.store.keys import WAITING, head_ref, height_row, read_waiting_row, waiting_lane, waiting_of
+from understudy.store.errors import Corrupt, Missing, StoreError
+from understudy.store.keys import (
+    HEADS,
+    WAITING,
+    actor_of_head,
+    head_ref,
+    height_row,
+    read_waiting_row,
+    waiting_lane,
+    waiting_of,
+)
 from understudy.store.maps import mailbox_get, tree_entry
 from understudy.store.port import Backend, Row, Unit
 from understudy.store.verified import InFlight
@@ -46,7 +55,7 @@ class ActorTable:
         self._holds = holds
         self._emit = emit
         self._entries: dict[ActorId, ActorEntry] = {}
-        self._next: bytes | None = WAITING  # where the search for mail of an earlier life goes on
+        self._search: Iterator[ActorId] | None = self._with_mail()  # for mail of an earlier life
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -114,23 +123,39 @@ class ActorTable:
     @property
     def is_recovering(self) -> bool:
         """True until everybody who has mail in the store since an earlier life was found."""
-        return self._next is not None
+        return self._search is not None
 
     def recover(self, most: int) -> list[ActorEntry]:
         """Find the next actors that have mail in the store. It is taken in when they get their turn."""
         found: list[ActorEntry] = []
-        while self._next is not None and len(found) < most:
-            row = next(iter(self._backend.rows(WAITING, self._next)), None)
-            if row is None:
-                self._next = None
-                break
-            actor = read_waiting_row(row[0]).actor
-            # No lane has this number: behind all mail of this actor.
-            self._next = waiting_of(actor) + b"\xff"
+        for actor in islice(self._search or (), most):
             entry = self.get(actor)
             entry.overflow = entry.more_updates = True
             found.append(entry)
+        if len(found) < most:
+            self._search = None
         return found
+
+    def _with_mail(self) -> Iterator[ActorId]:
+        """The actors that have mail in the store; if that can't be read as a whole, all that live: each has its own mail read."""
+        at = WAITING
+        try:
+            while (row := next(iter(self._backend.rows(WAITING, at)), None)) is not None:
+                try:
+                    actor = read_waiting_row(row[0]).actor
+                except (ObjectError, IndexError) as error:
+                    _log.error(
+                        "a row of waiting mail has no key of ours (%r): it is left alone; run understudy fsck", error
+                    )
+                    at = row[0] + b"\0"
+                    continue
+                yield actor
+                # No lane has this number: behind all mail of this actor.
+                at = waiting_of(actor) + b"\xff"
+        except Corrupt as error:
+            text = "an actor that waits for its birth is not found, and one whose mail is damaged stands still"
+            _log.error("the mail can't be read as a whole (%s): %s; run understudy fsck", error, text)
+            yield from (actor_of_head(ref) for ref, _ in self._backend.refs(HEADS))
 
     def offer(self, entry: ActorEntry, delivery: Delivery) -> None:
         """Take a durable message in, if it is the next of its sender. Past the bounds it stays in the store for later."""

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
-import { MIB, Missing, Refused, engineOf, hexDigest, isOutside, Link, must, parseId, encode } from './objects.js'
+import { MIB, Missing, Refused, engineOf, hexDigest, isOutside, Link, must, parseId, encode, name as checkName } from './objects.js'
 import { Objects, readCar } from './store.js'
 
 // Section 10, "A core and what runs it". Only what a core needs is read.
@@ -67,7 +67,7 @@ const VERSION = /^(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})$/
 const PARTS = {
   'kernel/1': {},
   'python/1': { source: SOURCE },
-  'python/2': { optimize: /^[12]$/, python: VERSION },
+  'python/2': { optimize: /^[12]$/, python: VERSION, room: /^1000$/ },
   'wasm/1': { config: /^[0-9a-f]{16}$/ }
 }
 
@@ -83,6 +83,18 @@ const isGenesis = (message) => message.get('content').text === message.get('to')
 const keyOf = (party, message) => (message.has('lane') ? `${message.get('lane')}/` : '') + party
 const same = (a, b) => a instanceof Link ? b instanceof Link && a.text === b.text : encode(a).equals(encode(b))
 
+// Section 15: what a message from the clock says of its timer, or nothing.
+function ringOf (message) {
+  const headers = message.get('headers')
+  if (!headers?.has('timer') || message.has('lane') || !/^out\/[^/]+\/clock$/.test(message.get('from'))) return undefined
+  const number = /^(0|[1-9][0-9]{0,17})$/
+  const [name, file, due] = ['timer', 'timer-file', 'timer-due'].map((key) => headers.get(key))
+  const known = file !== undefined && unless(() => { checkName(name); return parseId(file) })
+  if (!known || !number.test(due) || !number.test(headers.get('timer-missed') ?? '0')) return undefined
+  if ((headers.get('timer-last') ?? 'true') !== 'true') return undefined
+  return { name, file, due: BigInt(due), isLast: headers.has('timer-last') }
+}
+
 // One step against the one before it. `others` are the histories of the file by their actor, `own` what this one sent before.
 class StepCheck {
   constructor (objects, step, before, beforeId) {
@@ -97,12 +109,28 @@ class StepCheck {
     this.outcome = this.data.get('outcome')
   }
 
+  // The message from the clock that the step consumed, and whether its timer is there.
+  get ring () { return this.before && ringOf(this.messages(this.consumed)[0][1]) }
+
+  timerIsThere ({ name, file }) {
+    const below = (link, key) => link && this.objects.isTree(link) ? this.objects.entries(link).get(key) : undefined
+    return below(below(this.core, 'timers'), name)?.text === file
+  }
+
+  // The core after a step that did not succeed: the one before it, without a timer that rang for the last time.
+  unchanged () {
+    const { ring } = this
+    if (!ring?.isLast || !this.timerIsThere(ring)) return this.core
+    return this.objects.patched(this.core, new Map([[`timers/${ring.name}`, null]]))
+  }
+
   chain () {
     const { data, before } = this
     if (!before) return
     rule(same(data.get('actor'), before.get('actor')), 'integrity', 'another actor than the parent has')
     rule(data.get('height') === before.get('height') + 1n, 'integrity', 'a height that is not the parent\'s and one')
     rule(data.get('time') >= before.get('time'), 'integrity', 'a time before the parent\'s')
+    rule(!this.ring || data.get('time') >= this.ring.due, 'integrity', 'a time before the timer is due')
   }
 
   journal () {
@@ -120,7 +148,7 @@ class StepCheck {
     const messages = this.messages(this.consumed)
     const first = messages[0][1]
     const isAlone = messages.length === 1
-    rule(isAlone || !messages.some(([, message]) => isGenesis(message) || message.get('lane') === 'update'), 'order', 'a genesis or an update that is not alone')
+    rule(isAlone || !messages.some(([, message]) => isGenesis(message) || message.get('lane') === 'update' || ringOf(message)), 'order', 'a genesis, an update or a timer that is not alone')
     rule(this.before || isGenesis(first), 'order', 'a first message that is no genesis')
     const inbox = new Map(this.before ? this.objects.mailbox(this.before.get('inbox')) : [])
     for (const [link, message] of messages) {
@@ -209,10 +237,12 @@ class StepCheck {
   output () {
     const { data, outcome } = this
     const kind = outcome?.get('kind')
-    rule((kind === 'noop') === Boolean(this.isLateGenesis()), 'output', 'a noop that is no late genesis, or the other way round')
-    rule(kind !== 'noop' || outcome.get('code') === 'AlreadyAlive', 'output', 'a noop of another code')
+    const { ring } = this
+    const nothing = this.isLateGenesis() ? 'AlreadyAlive' : ring && !this.timerIsThere(ring) ? 'TimerGone' : undefined
+    rule((kind === 'noop') === Boolean(nothing), 'output', 'a noop that had something to do, or the other way round')
+    rule(kind !== 'noop' || outcome.get('code') === nothing, 'output', 'a noop of another code')
     if (outcome) {
-      rule(same(data.get('core'), this.core), 'output', 'a core that moved although the step did not succeed')
+      rule(same(data.get('core'), this.unchanged()), 'output', 'a core that moved although the step did not succeed')
       this.errorSent(kind)
       return
     }

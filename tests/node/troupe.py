@@ -20,12 +20,13 @@ from understudy.kernel.retries import exhausted
 from understudy.kernel.seal import Sealed, seal
 from understudy.kernel.seeds import Seeds
 from understudy.node.running.calls import LiveCalls
+from understudy.objects.clock import Ring, clock_of, ring_headers
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.mailbox import QUEUE, UPDATE, mailbox_key
 from understudy.objects.message import GENESIS
 from understudy.objects.names import actor_of
 from understudy.objects.patch import patch_block
-from understudy.objects.step import Step, step_block
+from understudy.objects.step import Outcome, Step, step_block
 from understudy.store.keys import head_ref, height_row, outside_row, read_cursor_value, waiting_of
 from understudy.store.maps import build_tree, mailbox_get, patch_tree
 from understudy.store.memory import MemoryBackend
@@ -70,6 +71,26 @@ class Troupe:
         """Accept a message with JSON content; `play` makes the steps."""
         staging = Staging(self.reader)
         return self._accept(str(actor), type, staging.put_blob(msgspec.json.encode(content)), staging, lane, sender)
+
+    def ring(
+        self,
+        actor: ActorId,
+        name: str,
+        type: str,
+        content: Any = None,
+        *,
+        sender: str = clock_of("test"),
+        without: str | None = None,
+        **ring: Any,
+    ) -> MessageId:
+        """Accept the clock's message for the timer of this name as it stands in the newest core."""
+        staging = Staging(self.reader)
+        file = self.reader.find(self.step(actor).core, f"timers/{name}")
+        assert file is not None
+        headers = ring_headers(Ring(name, file, **{"due": 1, **ring}))
+        headers.pop(without or "", None)
+        content = staging.put_blob(msgspec.json.encode(content))
+        return self._accept(str(actor), type, content, staging, QUEUE, sender, headers)
 
     def tell(self, actor: ActorId, type: str, content: Any = None, **more: Any) -> StepId:
         """Send a message and make the steps; the actor's new head."""
@@ -139,7 +160,14 @@ class Troupe:
         assert receipt.conflict is None
 
     def _accept(
-        self, to: str, type: str, content: Id, staging: Staging, lane: str = QUEUE, sender: str = OWNER
+        self,
+        to: str,
+        type: str,
+        content: Id,
+        staging: Staging,
+        lane: str = QUEUE,
+        sender: str = OWNER,
+        headers: Mapping[str, str] | None = None,
     ) -> MessageId:
         row = self.backend.row(outside_row(sender, mailbox_key(to, lane)))
         delivery, unit = accept(
@@ -150,6 +178,7 @@ class Troupe:
             blocks=list(staging.new.values()),
             last=None if row is None else read_cursor_value(row),
             lane=lane,
+            headers=headers,
         )
         self.backend.commit([unit])
         return delivery.id
@@ -175,7 +204,7 @@ class Troupe:
         self._commit(sealed.unit)
         return True
 
-    def _make(self, actor: Actor, taken: list[Delivery]) -> Sealed:
+    def _make(self, actor: Actor, taken: list[Delivery], *, cut: Outcome | None = None) -> Sealed:
         self.time += 1000
         plan = prepare(
             actor,
@@ -186,6 +215,7 @@ class Troupe:
             calls=LiveCalls(self.capabilities, actor, taken, when_durable=lambda start, _: start(), leave=lambda: True),
             engines=self.engines,
             owner=lambda: OWNER,
+            cut=cut,
         )
         result = self._run(plan)
         return seal(plan, exhausted(result) if result.retry is not None else result, known=self._known)

@@ -376,6 +376,65 @@ _add(
     "a core that is a patch", lambda _, step, staging: replace(step, core=TreeId(staging.put(patch_block({"a": None}))))
 )
 
+# Timers.
+
+
+def _ringing() -> Story:
+    story = Story()
+    keeper = story.with_timers()
+    story.ring(keeper, "once", "add", 5, due=story.time + 60_000_000)
+    story.ring(keeper, "failing", "fail")
+    story.play()
+    return story
+
+
+def _gone() -> Story:
+    story = Story()
+    keeper = story.with_timers()
+    story.ring(keeper, "once", "add", 5)
+    story.update(keeper, {"timers/once": None})
+    return story
+
+
+def _in_company() -> bytes:
+    story = Story()
+    keeper = story.with_timers()
+    both = [story.ring(keeper, "hourly", "add", number, is_last=False) for number in (1, 2)]
+    return story.car(story.play_these(keeper, both))
+
+
+def _core_before(story: Story, step: Step) -> TreeId:
+    return story.reader.step(step.parent or b"").core
+
+
+_add(
+    "a step before its timer was due",
+    lambda _, step, staging: replace(step, time=step.time - 1),
+    height=1,
+    tell=_ringing,
+)
+_add(
+    "a timer that is there still after it failed",
+    lambda story, step, _: replace(step, core=_core_before(story, step)),
+    height=2,
+    tell=_ringing,
+)
+_add(
+    "a timer that is said to be gone",
+    lambda story, step, _: replace(
+        step, engine="kernel/1", outcome=Outcome(NOOP, "TimerGone", "no"), core=_core_before(story, step), log=None
+    ),
+    height=1,
+    tell=_ringing,
+)
+_add(
+    "a timer that rang although it was gone",
+    lambda _, step, staging: replace(step, engine="python/2", outcome=None),
+    height=2,
+    tell=_gone,
+)
+FORGED["timers that rang in one step"] = _in_company
+
 # A history that is wrong is no evidence against another.
 
 

@@ -141,6 +141,36 @@ def _backwards() -> bytes:
     return story.car(story.head(story.keeper), backwards=True)
 
 
+def _timers() -> bytes:
+    story = Story()
+    keeper = story.with_timers()
+    due = story.time + 60_000_000
+    story.ring(keeper, "hourly", "add", 1, due=due, missed=2, is_last=False)
+    story.ring(keeper, "once", "add", 5, due=due + 1)
+    story.ring(keeper, "failing", "fail", due=1)
+    story.play()
+    return story.car(story.head(keeper))
+
+
+def _timers_that_are_gone() -> bytes:
+    story = Story()
+    keeper = story.with_timers()
+    story.ring(keeper, "once", "add", 5)
+    story.ring(keeper, "failing", "fail")
+    story.update(keeper, {"timers/once": None, "timers/failing": '{"at":"2030-01-01T00:00:00Z","type":"fail"}'})
+    return story.counted(2).car(story.head(keeper))
+
+
+def _like_a_timer() -> bytes:
+    # Whatever lacks a part of what a message of the clock has is a message like all others.
+    story = Story()
+    keeper = story.with_timers()
+    story.ring(keeper, "once", "add", 5, sender="out/test/owner")
+    story.ring(keeper, "once", "add", 5, without="timer-due")
+    story.play()
+    return story.car(story.head(keeper))
+
+
 def _more_blocks() -> bytes:
     story = Story().counted()
     more = [raw_block(b"nobody links to me"), node_block({"tree": {"gone": raw_block(b"nowhere").id}})]
@@ -171,4 +201,7 @@ HONEST: Final[dict[str, Make]] = {
     "blocks in the opposite order": _backwards,
     "blocks that nobody needs, and a root that comes twice": _more_blocks,
     "a root that is no step": _no_history,
+    "timers that ring": _timers,
+    "timers that are gone before they ring": _timers_that_are_gone,
+    "messages that are nearly those of a clock": _like_a_timer,
 }

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from msgspec import structs
 
@@ -40,7 +41,9 @@ from understudy.objects.ids import Id, MessageId, node_id
 from understudy.objects.journal import journal_node
 from understudy.objects.mailbox import Cursor, mailbox_key
 from understudy.objects.message import message_node
+from understudy.objects.schedule import next_due
 from understudy.objects.step import step_node
+from understudy.objects.timer import instant_text, instant_us, read_timer
 from understudy.store import hamt
 from understudy.store.maps import build_tree, mailbox_set, patch_tree
 
@@ -276,6 +279,62 @@ def _exchange(each: ExchangeRequest | ExchangeReply) -> dict[str, Any]:
     return {**structs.asdict(each), "headers": [list(header) for header in each.headers], "body": each.body.hex()}
 
 
+def timer_vectors() -> list[Vector]:
+    """Files of timers, with the times at which they are due after an instant, or why they are none."""
+    berlin = '"zone":"Europe/Berlin","type":"tick"'
+    spring, autumn = "2026-03-28T12:00:00Z", "2026-10-24T22:15:00Z"
+    good = [
+        ("once, in UTC", '{"at":"2026-11-23T09:00:00Z","type":"due","content":{"order": 7}}', spring),
+        ("once, with an offset and a fraction", '{"at":"2026-11-23 09:00:00.25+01:00","type":"due"}', spring),
+        ("once, in a place", f'{{"at":"2026-11-23T09:00",{berlin}}}', spring),
+        ("once, at a time that is skipped", f'{{"at":"2026-03-29T02:30",{berlin}}}', spring),
+        ("once, at a time that comes twice", f'{{"at":"2026-10-25T02:30",{berlin}}}', spring),
+        ("once, in the past", '{"at":"1970-01-01T00:00:00Z","type":"due","bytes":"AAH/"}', spring),
+        ("every so many seconds", '{"every":0.5,"type":"tick"}', spring),
+        (
+            "every so many hours from a time on",
+            '{"every":"1 hour 30min","from":"2026-03-29T00:00Z","type":"tick"}',
+            spring,
+        ),
+        ("a cron line", '{"cron":"30 9 * * MON-FRI","type":"tick"}', spring),
+        ("a cron line with seconds", '{"cron":"15 30 9 * * *","type":"tick"}', spring),
+        ("a cron line at a time that is skipped", f'{{"cron":"30 2 * * *",{berlin}}}', spring),
+        ("a cron line at a time that comes twice", f'{{"cron":"30 2 * * *",{berlin}}}', autumn),
+        ("a cron line with stars over a gap", f'{{"cron":"*/30 2 * * *",{berlin}}}', spring),
+        ("a cron line with stars over an hour that comes twice", f'{{"cron":"30 * * * *",{berlin}}}', autumn),
+        ("the last weekday of a month", '{"cron":"0 18 LW * *","type":"tick"}', spring),
+    ]
+    bad = [
+        ("nothing", ""),
+        ("a field that is unknown", '{"at":"2026-11-23T09:00:00Z","type":"due","payload":1}'),
+        ("no time", '{"type":"due"}'),
+        ("two times", '{"at":"2026-11-23T09:00:00Z","every":5,"type":"due"}'),
+        ("no type", '{"every":5}'),
+        ("a date without a place", '{"at":"2026-11-23T09:00:00","type":"due"}'),
+        ("a date with two places", '{"at":"2026-11-23T09:00:00Z","zone":"UTC","type":"due"}'),
+        ("a day that there is not", '{"at":"2026-02-30T09:00:00Z","type":"due"}'),
+        ("a zone that there is not", '{"cron":"0 9 * * *","zone":"Mars/Olympus","type":"due"}'),
+        ("a cron line that fits no day", '{"cron":"0 0 31 2 *","type":"due"}'),
+        ("too often", '{"every":0.01,"type":"due"}'),
+        ("a month, which is no duration", '{"every":"1 month","type":"due"}'),
+    ]
+    return [
+        *({"name": name, "file": file, "after": after, "due": _due(file, after)} for name, file, after in good),
+        *({"name": name, "file": file, "due": None} for name, file in bad),
+    ]
+
+
+def _due(file: str, after: str) -> list[str]:
+    timer, at = read_timer(file.encode()), instant_us(after, what="after")
+    found: list[str] = []
+    while len(found) < (1 if timer.is_once else 4):
+        due = next_due(timer, at, ZoneInfo)
+        assert due is not None
+        found.append(instant_text(due))
+        at = due
+    return found
+
+
 FILES: Final = {
     "objects.json": object_vectors,
     "blobs.json": blob_vectors,
@@ -283,6 +342,7 @@ FILES: Final = {
     "patches.json": patch_vectors,
     "refused.json": refused_vectors,
     "exchanges.json": exchange_vectors,
+    "timers.json": timer_vectors,
 }
 
 

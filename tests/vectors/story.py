@@ -102,6 +102,16 @@ class Story(Troupe):
             self.did("add", amount)
         return self
 
+    def with_timers(self) -> ActorId:
+        """A keeper that has timers."""
+        timers = {
+            "timers/once": '{"at":"2023-11-15T00:00:00Z","type":"add","content":5}',
+            "timers/failing": '{"at":"2023-11-15T00:00:00Z","type":"fail"}',
+            "timers/hourly": '{"every":"1 hour","type":"add","content":1}',
+        }
+        self.keeper = self.create({"wit": "/code:keeper:wit", "code/keeper.py": KEEPER, **timers})
+        return self.keeper
+
     def did(self, type: str, content: Any, actor: ActorId | None = None) -> None:
         """Send a message that is taken."""
         who = actor or self.keeper

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from understudy.actors.calls import Calls
 from understudy.actors.contract import Delivery, Engine, Program, StepInput, StepResult
@@ -16,6 +16,8 @@ from understudy.actors.errors import HostFailed, WitError
 from understudy.kernel.actor import Actor
 from understudy.kernel.core import Engines, check_core, engine_of
 from understudy.kernel.policy import SELF, read_policy
+from understudy.kernel.timers import is_there, without_timer
+from understudy.objects.clock import Ring, ring_of
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import TreeId
 from understudy.objects.mailbox import UPDATE
@@ -31,12 +33,16 @@ WIT_UPDATE: Final = "wit_update"
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What one step will do. Exactly one of `program` and `result` is set: run that, or it is decided already."""
+    """What one step will do. Exactly one of `program` and `result` is set: run that, or it is decided already.
+
+    `ring` is set if the step consumes a message from the clock, of a timer that is there.
+    """
 
     actor: Actor
     given: StepInput
     program: Program | None = None
     result: StepResult | None = None
+    ring: Ring | None = None
 
 
 def prepare(
@@ -53,15 +59,16 @@ def prepare(
 ) -> Plan:
     """Plan the step that consumes these messages (as `Waiting.take` gave them); with `cut` nothing is run, and it ends so.
 
-    `time` is the clock in microseconds; the step's is never before its parent's. `owner` gives the sender of the
-    actor's genesis and is asked only for an update. Raises StoreError if the store can't be read.
+    `time` is the clock in microseconds; the step's is never before its parent's, nor before its timer is due. `owner`
+    gives the sender of the actor's genesis and is asked only for an update. Raises StoreError if the store can't be read.
     """
     first = messages[0].message
+    ring = None if actor.step is None else ring_of(first)
     given = StepInput(
         actor=actor.id,
         parent=actor.head,
         height=actor.height + 1,
-        time=time if actor.step is None else max(time, actor.step.time),
+        time=earliest(actor, ring, time),
         seed=seed,
         core=actor.core,
         inbox=actor.inbox,
@@ -70,6 +77,14 @@ def prepare(
         store=staging,
         calls=calls,
     )
+    if ring is not None:
+        if not is_there(staging, actor.core, ring):
+            return _decided(
+                actor, given, Outcome(NOOP, "TimerGone", f"the timer {ring.name!r} is gone, or another one")
+            )
+        given = _with_core(given, without_timer(staging, actor.core, ring))
+        plan = _load(actor, given, WIT, engines) if cut is None else _decided(actor, given, cut)
+        return structs.replace(plan, ring=ring)
     if cut is not None:
         return _decided(actor, given, cut)
     if actor.step is not None and is_genesis(first):
@@ -82,6 +97,12 @@ def prepare(
         except WitError as error:
             return _decided(actor, given, Outcome(REFUSED, error.code, error.text))
     return _load(actor, given, WIT, engines)
+
+
+def earliest(actor: Actor, ring: Ring | None, time: int) -> int:
+    """The time of the actor's next step, at the given one or the first that it may have."""
+    least = 0 if actor.step is None else actor.step.time
+    return max(time, least if ring is None else max(least, ring.due))
 
 
 def _plan_update(

@@ -13,6 +13,7 @@ from typing import Final
 
 from understudy.actors.contract import Delivery
 from understudy.objects import ids
+from understudy.objects.clock import ring_of
 from understudy.objects.ids import MessageId
 from understudy.objects.mailbox import LANES, QUEUE, SIGNAL, UPDATE, Cursor, mailbox_key
 from understudy.objects.message import Message, is_genesis
@@ -48,6 +49,11 @@ def judge(id: MessageId, message: Message, cursor: Cursor | None) -> Judgement:
         previous = None if last is None else str(last)
         return Judgement.NEXT if message.previous == previous else Judgement.EVIDENCE
     return Judgement.NEXT if message.lane == SIGNAL else Judgement.EARLY
+
+
+def goes_alone(message: Message) -> bool:
+    """True if no other message may be consumed in the same step."""
+    return message.lane == UPDATE or is_genesis(message) or ring_of(message) is not None
 
 
 def sender_key(message: Message) -> str:
@@ -106,8 +112,9 @@ class Waiting:
     def take(self, *, born: bool, limit: int, cost: Cost = _free, budget: float = 0.0) -> list[Delivery]:
         """The messages that the next step consumes, in order; empty if there is none that may go.
 
-        An unborn actor takes its genesis. Updates go before the other lanes, alone; a genesis that comes too late goes
-        alone; then signals and the queue together, up to `limit`, and as long as their costs together are within `budget`.
+        An unborn actor takes its genesis. Updates go before the other lanes, alone; then signals and the queue together, up
+        to `limit`, and as long as their costs together are within `budget`. A genesis that comes too late goes alone, and so
+        does a message from the clock: whether its timer is still there depends on the step before.
         """
         taken = self._take_some(min(limit, MAX_CONSUMED), cost, budget) if born else self._take_genesis()
         self._count -= len(taken)
@@ -159,7 +166,7 @@ class Waiting:
             queue = self._lanes[lane]
             while queue and len(taken) < limit:
                 message = queue[0].message
-                if is_genesis(message):
+                if goes_alone(message):
                     return taken or [queue.popleft()]
                 spent += cost(message)
                 if spent > budget and taken:

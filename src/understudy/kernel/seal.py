@@ -1,6 +1,6 @@
 """One step, second half: what the engine returned becomes a step and the unit that makes it durable.
 
-The law: a step that is not ok leaves the core as it was and sends nothing but word of it.
+The law: a step that is not ok leaves the core as it was, but for a timer that rang, and sends nothing but word of it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from understudy.kernel.advance import Plan
 from understudy.kernel.core import check_next_core
 from understudy.kernel.deliver import sender_key
 from understudy.kernel.log import log_text
+from understudy.kernel.timers import without_timer
 from understudy.objects import ids
 from understudy.objects.codec import Block
 from understudy.objects.errors import ObjectError, TooLarge
-from understudy.objects.ids import Id, MessageId, StepId
+from understudy.objects.ids import Id, MessageId, StepId, TreeId
 from understudy.objects.journal import MAX_ENTRIES, CallError, Entry, journal_block
 from understudy.objects.mailbox import UPDATE, Cursor, mailbox_key
 from understudy.objects.message import ERROR, Message, message_block
@@ -97,7 +98,7 @@ def _seal(plan: Plan, result: StepResult, answers: Sequence[Entry], replies: Seq
         time=given.time,
         seed=given.seed,
         engine=result.engine,
-        core=actor.core if outcome is not None else result.core,
+        core=_unchanged(plan, staging) if outcome is not None else result.core,
         inbox=mailbox_set(staging, actor.inbox, inbox_changes),
         outbox=mailbox_set(staging, actor.outbox, outbox_changes) if outbox_changes else actor.outbox,
         consumed=[delivery.id for delivery in messages],
@@ -112,6 +113,11 @@ def _seal(plan: Plan, result: StepResult, answers: Sequence[Entry], replies: Seq
     after = Actor(id=actor.id, text=actor.text, head=step_id, step=step)
     unit = _unit(actor, after, messages, sent, [*staging.new.values(), step_bytes])
     return Sealed(actor=after, id=step_id, step=step, consumed=messages, sent=sent, unit=unit)
+
+
+def _unchanged(plan: Plan, staging: Staging) -> TreeId:
+    """The core after a step that is not ok. A timer fires once even so."""
+    return plan.actor.core if plan.ring is None else without_timer(staging, plan.actor.core, plan.ring)
 
 
 def _within_journal(plan: Plan, result: StepResult) -> StepResult:

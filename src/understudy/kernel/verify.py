@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from understudy.actors.contract import Delivery
+from understudy.kernel.advance import earliest
 from understudy.kernel.compare import JSON, Difference, first_difference
-from understudy.kernel.deliver import Judgement, judge, sender_key
+from understudy.kernel.deliver import Judgement, goes_alone, judge, sender_key
 from understudy.kernel.engine_check import engine_fault
 from understudy.kernel.own_messages import OwnMessages
 from understudy.kernel.replay import Record, engine_interpreter, engine_name, engine_rules, engine_source
@@ -25,6 +26,7 @@ from understudy.kernel.verdict import (
     UNVERIFIABLE,
     Problem,
 )
+from understudy.objects.clock import ring_of
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.journal import lacks_step
 from understudy.objects.kinds import ANY, BLOB, MAILBOX, TREE
@@ -214,6 +216,8 @@ def _check_chain(record: Record) -> Problem | None:
     ]
     if before is not None:
         checks.append(("data.time", step.time, max(step.time, before.time), "the time is before the parent's"))
+        due = earliest(record.before, ring_of(record.consumed[0].message), step.time)
+        checks.append(("data.time", step.time, due, "the time is before the one at which the timer is due"))
     for path, recorded, expected, reason in checks:
         if recorded != expected:
             return _wrong(INTEGRITY, path, recorded, expected, reason)
@@ -230,9 +234,9 @@ def _check_journal(record: Record) -> Problem | None:
 
 def _check_consumed(reader: Reader, record: Record) -> Problem | None:
     messages = [delivery.message for delivery in record.consumed]
-    alone = any(message.lane == UPDATE or is_genesis(message) for message in messages)
-    if alone and len(messages) > 1:
-        return _wrong(ORDER, "data.consumed", len(messages), 1, "a genesis or an update goes alone")
+    if len(messages) > 1 and any(goes_alone(message) for message in messages):
+        reason = "a genesis, an update or a message from the clock goes alone"
+        return _wrong(ORDER, "data.consumed", len(messages), 1, reason)
     if record.before.step is None and not is_genesis(messages[0]):
         return _wrong(ORDER, "data.consumed[0].type", messages[0].type, "genesis", "the first message is no genesis")
     cursors: dict[str, Cursor] = {}

@@ -25,3 +25,7 @@ class WrongKind(ObjectError):
 
 class TooLarge(ObjectError):
     """Over one of the bounds of the format."""
+
+
+class BadTimer(ObjectError):
+    """What is at `/timers/NAME`, or was asked for, is no timer."""

@@ -40,6 +40,15 @@ def tree_entry(nodes: Nodes, tree: bytes, name: str) -> Id | None:
     return found if found is None or type(found) is Id else ids.from_bytes(found)
 
 
+def tree_len(nodes: Nodes, tree: bytes, name: str) -> int:
+    """How many entries the tree at a name of a tree has, 0 if it is not there. Raises WrongKind if there is another object."""
+    found = tree_entry(nodes, tree, name)
+    if found is None:
+        return 0
+    entries = _entries(nodes, found)
+    return entries.count if isinstance(entries, BigMap) else len(entries)
+
+
 def find_big(nodes: Nodes, big: BigMap, name: str) -> Id | None:
     """One entry of a large tree, None if it is not there."""
     found = hamt.get(nodes, big.root, _key(name))

@@ -11,7 +11,8 @@ from understudy.node.errors import NotFound
 from understudy.node.intake.cores import stage_patch
 from understudy.node.intake.sending import Expected, Sending
 from understudy.node.looking.lookup import Lookup
-from understudy.objects.errors import WrongKind
+from understudy.objects.clock import CLOCK
+from understudy.objects.errors import BadName, WrongKind
 from understudy.objects.ids import ActorId, Id, StepId
 from understudy.objects.mailbox import UPDATE, mailbox_key
 from understudy.objects.names import OPERATOR, is_outside
@@ -33,7 +34,9 @@ class Composer:
         self._node = node
 
     def party(self, caller: str) -> str:
-        """A caller as messages name it."""
+        """A caller as messages name it. Raises BadName for the clock, in whose name nobody else may speak."""
+        if caller == CLOCK:
+            raise BadName(f"the caller {CLOCK!r} is the node's own clock")
         return f"out/{self._node}/{caller}"
 
     def message(

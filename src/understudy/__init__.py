@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from understudy.wit import (
         ActorId,
+        Await,
         Blob,
         CallFailed,
         Context,
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
         Draft,
         Error,
         Failure,
+        FlowContext,
         Id,
         Inbox,
         Message,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActorId",
+    "Await",
     "Blob",
     "CallFailed",
     "Context",
@@ -51,6 +54,7 @@ __all__ = [
     "Draft",
     "Error",
     "Failure",
+    "FlowContext",
     "Id",
     "Inbox",
     "Message",

@@ -12,6 +12,8 @@ from understudy.wit.asking import query_a_wit
 from understudy.wit.context import Context
 from understudy.wit.core import Core
 from understudy.wit.draft import Draft
+from understudy.wit.flows.awaiting import Await
+from understudy.wit.flows.context import FlowContext
 from understudy.wit.inbox import Inbox
 from understudy.wit.message import Message
 from understudy.wit.object_store import object_store
@@ -24,6 +26,7 @@ from understudy.wit.wit import Wit
 
 __all__ = [
     "ActorId",
+    "Await",
     "Blob",
     "CallFailed",
     "Context",
@@ -31,6 +34,7 @@ __all__ = [
     "Draft",
     "Error",
     "Failure",
+    "FlowContext",
     "Id",
     "Inbox",
     "Message",

@@ -218,7 +218,7 @@ class Context:
         Without a type, it is the name of the content's class: `@wit.message(Greet)` handles `send(to, Greet("Ann"))`.
         """
         if type is None:
-            type = _type_of(content)
+            type = type_of(content)
         return self.outbox.send(to, type=type, content=content, lane=lane, headers=headers)
 
     def request(
@@ -392,7 +392,8 @@ class Context:
         return put_content(self.given.store, value.encode() if isinstance(value, str) else value)
 
 
-def _type_of(content: Any) -> str:
+def type_of(content: Any) -> str:
+    """The message type that a payload has without being told. Raises TypeError for one of a builtin type."""
     kind: type = content.__class__
     if kind.__module__ == "builtins" or isinstance(content, Id):
         raise TypeError(f"{with_article(kind.__name__)} has no message type of its own: say type=…")

@@ -17,8 +17,13 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
 
 def marker_of(given: StepInput, name: str) -> str:
     """The marker of a secret in this step; letters, digits, `_` and `-` alone. Raises ValueError for what can be no name."""
-    if not isinstance(name, str) or not _NAME.match(name):
-        raise ValueError(f"{name!r} is no name of a secret: letters, digits and _, like STRIPE_KEY")
+    check_secret_name(name)
     parent = "" if given.parent is None else str(given.parent)
     digest = sha256(f"{given.actor}\n{parent}\n{given.seed}\n{name}".encode()).hexdigest()
     return f"secret-{name}-{digest[:40]}"
+
+
+def check_secret_name(name: str) -> None:
+    """Raise ValueError for what can be no name of a secret."""
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise ValueError(f"{name!r} is no name of a secret: letters, digits and _, like STRIPE_KEY")

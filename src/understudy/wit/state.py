@@ -9,15 +9,16 @@ from __future__ import annotations
 import builtins
 import types
 import typing
+from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from understudy.actors.contract import StateCheck
-from understudy.actors.errors import WitError
+from understudy.actors.errors import CallFailed, Refusal, WitError
 from understudy.objects.wording import type_with_article, with_article
-from understudy.wit.content import decoder_for, encode_as_python_1, encode_loosely
+from understudy.wit.content import decoder_for, encode_as_python_1, encode_json, encode_loosely
 from understudy.wit.context import UNREAD, Context
 from understudy.wit.dropped import find_dropped
 from understudy.wit.faults import find_difference
@@ -42,8 +43,9 @@ class NewState(Struct, Generic[Kept], frozen=True):
 class StateType:
     """The one type that a wit's handlers use for the state. Without a declared type it is plain JSON, at first `{}`."""
 
-    def __init__(self, kind: Any = dict) -> None:
-        self.kind = kind
+    def __init__(self, kind: Any = None) -> None:
+        self.is_declared = kind is not None
+        self.kind = kind = dict if kind is None else kind
         self._decode = decoder_for(kind)
         # A TypedDict can't be asked whether something is an instance of it.
         is_class = isinstance(kind, type) and not typing.get_args(kind) and not typing.is_typeddict(kind)
@@ -81,6 +83,28 @@ class StateType:
             text = f"a handler that says that it returns {with_article(self.kind.__name__)}, the state, returned {type_with_article(state)}"
             raise WitError("BadResult", text)
         ctx._state = state
+
+    def touch(self, ctx: Context, function: Callable[[Any], Any]) -> bytes:
+        """Let a function read or change the state; gives its result as JSON. If it fails, the state is as it was.
+
+        Raises CallFailed with the name of what it raised, and WitError("BadState").
+        """
+        before = self.read(ctx)
+        data = self.encode(before)
+        try:
+            result = function(before)
+            if isinstance(result, NewState):
+                self.replace(ctx, result.value)
+                result = result.reply
+            self.encode(ctx._state)
+            return encode_json(result)
+        except BaseException as error:
+            ctx._state = self.decode(data)
+            if isinstance(error, Exception) and not isinstance(error, WitError):
+                code = error.code if isinstance(error, Refusal | CallFailed) else type(error).__name__
+                text = error.text if isinstance(error, Refusal | CallFailed) else str(error)
+                raise CallFailed(code, text) from error
+            raise
 
     def begin(self, ctx: Context, state: Any, what: str) -> None:
         """Make what a genesis or update handler returned the state. Raises WitError("BadResult") if it can't be."""

@@ -17,6 +17,12 @@ from understudy.objects.names import check_name
 from understudy.objects.wording import with_article
 from understudy.wit.answers import AnswerNames, describe_unheard, handler_of, is_late, names_of
 from understudy.wit.context import Context
+from understudy.wit.flows.handler import FlowHandler
+from understudy.wit.flows.index import Place
+from understudy.wit.flows.kept import Kept
+from understudy.wit.flows.notice import FLOW
+from understudy.wit.flows.record import FOLDER as FLOWS
+from understudy.wit.flows.turn import Turn
 from understudy.wit.handler import Handler, Role, state_kind
 from understudy.wit.outbox import Sent
 from understudy.wit.parameters import kind_with_article, place_of
@@ -47,6 +53,8 @@ class Wit:
         self._genesis: Callable[..., Any] | None = None
         self._update: Callable[..., Any] | None = None
         self._queries: dict[str, Callable[..., Any]] = {}
+        self._flows: dict[str, tuple[Callable[..., Any], type | None]] = {}
+        self._kept = Kept()
         self._answers: dict[str, Callable[..., Any]] = {}
         self._plan: _Plan | None = None
 
@@ -55,31 +63,15 @@ class Wit:
 
         `sends` says what the handler sends, for those who ask `wut`: payload classes, or types with their payload's type.
         """
-        if not isinstance(kind, str | type):
-            raise WitError(
-                "WrongSignature",
-                f'@wit.message got {place_of(kind)}: write @wit.message("type"), or the class of a payload',
-            )
-        type_text, payload = (kind, None) if isinstance(kind, str) else (kind.__name__, kind)
-        try:
-            check_type(type_text)
-        except BadName as error:
-            raise WitError("WrongSignature", f"@wit.message({kind!r}): {error}") from error
+        return self._registers("message", kind, sends, self._messages)
 
-        declared = sends if isinstance(sends, Mapping) else {each.__name__: each for each in sends}
+    def flow(self, kind: str | type, *, sends: Sends = ()) -> Callable[[Function], Function]:
+        """Begin a flow with each message of a type, or of a payload class: an `async def` whose awaits may last for weeks.
 
-        def register(function: Function) -> Function:
-            if type_text in self._messages:
-                other = place_of(self._messages[type_text][0])
-                raise WitError(
-                    "AmbiguousWit", f"{place_of(function)}: {type_text!r} messages have a handler already, {other}"
-                )
-            self._messages[type_text] = (function, payload)
-            self._sends[type_text] = declared
-            self._plan = None
-            return function
-
-        return register
+        It gets its payload and `ctx: FlowContext`. What it awaits of `ctx` is kept in the core, so it outlives restarts and
+        updates; between its awaits the actor handles other messages. What it returns, or an `error`, goes to the sender.
+        """
+        return self._registers("flow", kind, sends, self._flows)
 
     def genesis(self, function: Function) -> Function:
         """Handle the genesis message. A payload parameter gets the JSON at `/args`."""
@@ -168,6 +160,7 @@ class Wit:
                 genesis=None if self._genesis is None else Handler(self._genesis, Role.GENESIS, None, "genesis", state),
                 update=None if self._update is None else Handler(self._update, Role.UPDATE, None, "update", state),
                 queries={name: QueryHandler(function, state) for name, function in self._queries.items()},
+                flows=self._prepared_flows(),
                 answers={
                     name: Handler(function, Role.ANSWER, None, name, state) for name, function in self._answers.items()
                 },
@@ -188,6 +181,9 @@ class Wit:
             return self(ctx)
         deliveries = ctx.given.messages
         ctx.answer_names = plan.answer_names
+        turn = self._turn(plan, ctx)
+        if turn is not None:
+            return _with_flows(plan, ctx, turn)
         if plan.is_async and any(
             handler is not None and handler.is_async for handler in _chosen(plan, ctx, deliveries)
         ):
@@ -219,9 +215,57 @@ class Wit:
         assert self._plan is not None
         return self._plan.state.check(data)
 
+    def _registers(
+        self, what: str, kind: str | type, sends: Sends, into: dict[str, tuple[Callable[..., Any], type | None]]
+    ) -> Callable[[Function], Function]:
+        """What takes a function for messages of a type."""
+        if not isinstance(kind, str | type):
+            raise WitError(
+                "WrongSignature",
+                f'@wit.{what} got {place_of(kind)}: write @wit.{what}("type"), or the class of a payload',
+            )
+        type_text, payload = (kind, None) if isinstance(kind, str) else (kind.__name__, kind)
+        try:
+            check_type(type_text)
+        except BadName as error:
+            raise WitError("WrongSignature", f"@wit.{what}({kind!r}): {error}") from error
+
+        declared = sends if isinstance(sends, Mapping) else {each.__name__: each for each in sends}
+
+        def register(function: Function) -> Function:
+            other = self._messages.get(type_text) or self._flows.get(type_text)
+            if other is not None:
+                raise WitError(
+                    "AmbiguousWit",
+                    f"{place_of(function)}: {type_text!r} messages have a handler already, {place_of(other[0])}",
+                )
+            into[type_text] = (function, payload)
+            self._sends[type_text] = declared
+            self._plan = None
+            return function
+
+        return register
+
+    def _turn(self, plan: _Plan, ctx: Context) -> Turn | None:
+        """What the flows do in a step; None if it has nothing to do with flows."""
+        if ctx.abi.is_first or ctx.entry != "wit" or ctx.given.parent is None:
+            return None
+        # An update may have taken the last flow out of the code, while some are under way.
+        if not plan.flows and not ctx.core.changes.find(FLOWS):
+            return None
+        return Turn(ctx, plan.flows, plan.state, self._kept)
+
+    def _prepared_flows(self) -> dict[str, FlowHandler]:
+        if self._flows and FLOW in self._messages:
+            text = f"{FLOW!r} messages are what the runtime tells flows: a wit with flows has no handler for them"
+            raise WitError("AmbiguousWit", f"{place_of(self._messages[FLOW][0])}: {text}")
+        return {
+            type: FlowHandler(function, kind, type, self._sends[type]) for type, (function, kind) in self._flows.items()
+        }
+
     def _describe(self, plan: _Plan) -> Blob:
         if plan.wut is None:
-            plan.wut = describe(handlers=plan.messages, genesis=plan.genesis, queries=plan.queries)
+            plan.wut = describe(handlers={**plan.messages, **plan.flows}, genesis=plan.genesis, queries=plan.queries)
         return plan.wut
 
     def _register_query(self, name: str, function: Callable[..., Any]) -> None:
@@ -273,6 +317,7 @@ class _Plan(Struct, kw_only=True):
     genesis: Handler | None
     update: Handler | None
     queries: dict[str, QueryHandler]
+    flows: dict[str, FlowHandler]
     answers: dict[str, Handler]
     answer_names: AnswerNames
     is_async: bool
@@ -291,8 +336,8 @@ def _choose(plan: _Plan, ctx: Context, delivery: Delivery) -> Handler | None:
     if ctx.request_in_hand is not None:
         return handler_of(ctx.request_in_hand, delivery.message, plan.answers, plan.messages)
     handler = plan.messages.get(type)
-    if handler is None and type != ERROR and not (plan.answers and is_late(delivery.message)):
-        known = ", ".join(sorted(plan.messages)) or "none"
+    if handler is None and type != ERROR and not ((plan.answers or plan.flows) and is_late(delivery.message)):
+        known = ", ".join(sorted({*plan.messages, *plan.flows})) or "none"
         raise Refusal("NoHandler", f"there is no handler for messages of type {type!r}; there are: {known}")
     return handler
 
@@ -311,7 +356,7 @@ def _begin(plan: _Plan, ctx: Context, delivery: Delivery) -> Handler | None:
     request, re = ctx.request_in_hand, delivery.message.re
     if request is not None:
         close_request(ctx.core, str(re))
-    if handler is None and plan.answers and re is not None:
+    if handler is None and (plan.answers or plan.flows) and re is not None:
         ctx.log(describe_unheard(delivery.message, request))
     return handler
 
@@ -322,16 +367,61 @@ def _chosen(plan: _Plan, ctx: Context, deliveries: Sequence[Delivery]) -> list[H
 
 async def _handle_async(plan: _Plan, ctx: Context, deliveries: Sequence[Delivery]) -> None:
     for delivery in deliveries:
-        handler = _begin(plan, ctx, delivery)
-        if handler is not None:
-            # A `def` among `async def`s runs where an event loop runs, and still can't await.
-            ctx.held_loop = None if handler.is_async else current_loop()
-            result = handler.call(ctx)
-            if isawaitable(result):
-                result = await result
-            if result is not None or handler.old is not None:
-                _take(plan, ctx, handler, result)
+        await _handle_one(plan, ctx, delivery)
     plan.state.write(ctx)
+
+
+async def _handle_one(plan: _Plan, ctx: Context, delivery: Delivery) -> None:
+    handler = _begin(plan, ctx, delivery)
+    if handler is not None:
+        # A `def` among `async def`s runs where an event loop runs, and still can't await.
+        ctx.held_loop = None if handler.is_async else current_loop()
+        result = handler.call(ctx)
+        if isawaitable(result):
+            result = await result
+        if result is not None or handler.old is not None:
+            _take(plan, ctx, handler, result)
+
+
+def _with_flows(plan: _Plan, ctx: Context, turn: Turn) -> Awaitable[None] | None:
+    """Handle the messages of a step that may be for flows; an awaitable if something of it has to be awaited."""
+    deliveries = ctx.given.messages
+    calls = turn.calls_of(deliveries)
+    if calls or (plan.is_async and any(_is_for_async(plan, delivery) for delivery in deliveries)):
+        return _with_flows_async(plan, ctx, turn, calls)
+    try:
+        for delivery in deliveries:
+            if not turn.take(delivery):
+                handler = _begin(plan, ctx, delivery)
+                if handler is not None:
+                    result = handler.call(ctx)
+                    if result is not None or handler.old is not None:
+                        _take(plan, ctx, handler, result)
+        turn.finish()
+    except BaseException:
+        turn.abandon()
+        raise
+    turn.write_state()
+    return None
+
+
+async def _with_flows_async(plan: _Plan, ctx: Context, turn: Turn, calls: Sequence[Place]) -> None:
+    try:
+        await turn.make_calls(calls)
+        for delivery in ctx.given.messages:
+            if not turn.take(delivery):
+                await _handle_one(plan, ctx, delivery)
+        turn.finish()
+    except BaseException:
+        turn.abandon()
+        raise
+    turn.write_state()
+
+
+def _is_for_async(plan: _Plan, delivery: Delivery) -> bool:
+    # An answer may be for any of the handlers of answers; which one is looked up when its turn comes.
+    handlers = [plan.messages.get(delivery.message.type), *(plan.answers.values() if delivery.message.re else ())]
+    return any(handler is not None and handler.is_async for handler in handlers)
 
 
 def _take(plan: _Plan, ctx: Context, handler: Handler, result: Any) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from understudy.actors.query import DAG_CBOR, JSON, Blob, Error, Tree
 from understudy.objects.ids import Id
 from understudy.wit.content import encode_json
+from understudy.wit.flows.handler import FlowHandler
 from understudy.wit.handler import Handler, Role
 from understudy.wit.parameters import name_of
 from understudy.wit.query_handler import Argument, QueryHandler
@@ -27,9 +28,10 @@ _BYTES: Final = {"contentMediaType": "application/octet-stream"}
 _ID: Final = {"type": "string", "pattern": "^baf[yk]rei[a-z2-7]{52}$"}
 _EMPTY: Final = inspect.Parameter.empty
 _REPLY: Final = "reply"
+_Handler = Handler | FlowHandler
 
 
-def describe(*, handlers: Mapping[str, Handler], genesis: Handler | None, queries: Mapping[str, QueryHandler]) -> Blob:
+def describe(*, handlers: Mapping[str, _Handler], genesis: Handler | None, queries: Mapping[str, QueryHandler]) -> Blob:
     """The document, with one `$defs` for all its schemas: always the same bytes for the same code."""
     kinds = _Kinds()
     document: dict[str, Any] = {
@@ -48,7 +50,7 @@ def describe(*, handlers: Mapping[str, Handler], genesis: Handler | None, querie
     return Blob(msgspec.json.encode(document), JSON)
 
 
-def _message(handler: Handler, kinds: _Kinds) -> dict[str, Any]:
+def _message(handler: _Handler, kinds: _Kinds) -> dict[str, Any]:
     found = _payload("payload", handler, kinds)
     replies = _reply_kind(handler)
     if replies is not _EMPTY:
@@ -56,11 +58,11 @@ def _message(handler: Handler, kinds: _Kinds) -> dict[str, Any]:
     return _described(handler.function, found)
 
 
-def _payload(key: str, handler: Handler, kinds: _Kinds) -> dict[str, Any]:
+def _payload(key: str, handler: _Handler, kinds: _Kinds) -> dict[str, Any]:
     return {} if handler.payload is _EMPTY else {key: kinds.schema(handler.payload)}
 
 
-def _sends(handlers: Sequence[Handler], kinds: _Kinds) -> dict[str, Any]:
+def _sends(handlers: Sequence[_Handler], kinds: _Kinds) -> dict[str, Any]:
     found: dict[str, list[tuple[Any, str]]] = {}
     for handler in handlers:
         place = name_of(handler.function)
@@ -78,7 +80,7 @@ def _sent(entries: Sequence[tuple[Any, str]], kinds: _Kinds) -> dict[str, Any]:
     return {"payload": payload, "known_from": [place for _, place in entries]}
 
 
-def _reply_kind(handler: Handler) -> Any:
+def _reply_kind(handler: _Handler) -> Any:
     """The type of a handler's replies; empty where it has none, or does not say."""
     returns = handler.returns
     has_none = handler.role is not Role.MESSAGE or (typing.get_origin(returns) or returns) is NewState
@@ -131,7 +133,7 @@ def _described(function: Callable[..., Any], found: dict[str, Any]) -> dict[str,
     return {"description": text, **found} if text else found
 
 
-def _module_text(handlers: Iterable[Handler | QueryHandler]) -> str | None:
+def _module_text(handlers: Iterable[_Handler | QueryHandler]) -> str | None:
     for handler in handlers:
         text = getattr(inspect.unwrap(handler.function), "__globals__", {}).get("__doc__")
         if isinstance(text, str):

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.loaded_command import LOADED
+from understudy.judging import court
+from understudy.judging.fork_server import ForkServer
 
 SEED_VARIABLE = "UNDERSTUDY_TEST_SEED"
 
@@ -37,6 +42,55 @@ def compiled_components(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+class _KeptServer(ForkServer):
+    """A fork server that outlives a verification; those that it forked are ended with theirs, as always."""
+
+    def close(self) -> None:
+        """Go on."""
+
+    @property
+    def is_fit(self) -> bool:
+        """True if another verification can have it."""
+        return self._process.poll() is None
+
+    def close_really(self) -> None:
+        super().close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_fork_server() -> Iterator[None]:
+    """One fork server for all verifications of a test process: it runs no code of theirs, and takes a third of a second to load.
+
+    Where a test has its own path for modules, it gets a fork server of its own; so do commands in processes of their own.
+    """
+    usual = _path()
+    kept: list[_KeptServer] = []
+
+    def start(path: Sequence[str]) -> ForkServer:
+        if list(path) != usual:
+            return ForkServer(path)
+        if not kept or not kept[-1].is_fit:
+            kept.append(_KeptServer(path))
+        return kept[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(court, "ForkServer", start)
+        yield
+    for server in kept:
+        server.close_really()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loaded_command() -> Iterator[None]:
+    """The process that commands are forked from ends with the tests."""
+    yield
+    LOADED.close()
+
+
+def _path() -> list[str]:
+    return [os.path.abspath(entry) for entry in sys.path]
 
 
 def pytest_report_header(config: pytest.Config) -> str:

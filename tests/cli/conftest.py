@@ -1,4 +1,4 @@
-"""The command as a user has it: a process of its own in a folder of its own."""
+"""The command as a user has it: a process of its own in a folder of its own, loaded already (`tests/loaded_command.py`)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
+
+from tests.loaded_command import LOADED, Running
 
 GREETER = """
 from msgspec import Struct
@@ -47,7 +50,7 @@ class Shell:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.nodes: list[subprocess.Popen[str]] = []
+        self.nodes: list[subprocess.Popen[bytes] | subprocess.Popen[str] | Running] = []
         self.prefix: list[str] = []  # of the command that serves, to have it in other circumstances
 
     def run(self, *args: str, code: int | None = 0, stdin: bytes | None = None, **env: str) -> str:
@@ -57,6 +60,11 @@ class Shell:
         assert "Traceback" not in said, said
         assert code is None or done.returncode == code, said
         return said
+
+    def run_together(self, *commands: Sequence[str], code: int) -> list[str]:
+        """What commands print that run at the same time, in their order; for those that wait."""
+        with ThreadPoolExecutor(len(commands)) as pool:
+            return list(pool.map(lambda command: self.run(*command, code=code), commands))
 
     def done(self, *args: str) -> subprocess.CompletedProcess[bytes]:
         """The command that has ended, however it did."""
@@ -76,16 +84,12 @@ class Shell:
 
     def serve(self, *args: str, **env: str) -> dict[str, Any]:
         """A serving node, and what it says of itself."""
-        command = [*self.prefix, *_COMMAND, "serve", "--listen", "127.0.0.1:0", "--json", *args]
-        errors = (self.folder / "serve.err").open("w")
-        node = subprocess.Popen(
-            command, cwd=self.folder, env=environment(env), stdout=subprocess.PIPE, stderr=errors, text=True
-        )
-        errors.close()
+        with (self.folder / "serve.err").open("wb") as errors:
+            node = self._start(["serve", "--listen", "127.0.0.1:0", "--json", *args], env, errors)
         self.nodes.append(node)
-        assert node.stdout is not None
-        text = ""
-        while not text.rstrip().endswith("}"):
+        text = b""
+        while not text.rstrip().endswith(b"}"):
+            assert node.stdout is not None
             line = node.stdout.readline()
             assert line, (self.folder / "serve.err").read_text()
             text += line
@@ -97,7 +101,7 @@ class Shell:
         node = self.nodes.pop()
         node.send_signal(how)
         node.communicate(timeout=60)
-        return node.returncode
+        return node.wait()
 
     def write(self, files: dict[str, str]) -> None:
         """Write files of the project."""
@@ -106,21 +110,21 @@ class Shell:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
 
-    def _run(self, args: Any, stdin: bytes | None, env: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            [*_COMMAND, *args],
-            cwd=self.folder,
-            env=environment(env),
-            input=b"" if stdin is None else stdin,
-            capture_output=True,
-            timeout=120,
-        )
+    def _start(
+        self, args: Sequence[str], env: Mapping[str, str], errors: IO[bytes]
+    ) -> Running | subprocess.Popen[bytes]:
+        if not self.prefix:
+            return LOADED.start(args, self.folder, environment(env), errors)
+        command = [*self.prefix, sys.executable, "-m", "understudy", *args]
+        return subprocess.Popen(command, cwd=self.folder, env=environment(env), stdout=subprocess.PIPE, stderr=errors)
+
+    def _run(
+        self, args: Sequence[str], stdin: bytes | None, env: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[bytes]:
+        return LOADED.run(args, self.folder, environment(env), stdin=stdin or b"")
 
 
-_COMMAND = [sys.executable, "-m", "understudy"]
-
-
-def environment(more: dict[str, str]) -> dict[str, str]:
+def environment(more: Mapping[str, str]) -> dict[str, str]:
     """The environment of a user who set nothing but this."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("UNDERSTUDY_")}
     return {**kept, "TERMINAL_WIDTH": "200", **more}

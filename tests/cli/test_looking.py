@@ -45,8 +45,9 @@ def greeted(project: Shell) -> Shell:
 
 
 def test_without_a_store_the_next_command_is_named(shell: Shell) -> None:
-    for args in (("actors",), ("pending",), ("log", "greeter"), ("export", "greeter", "-o", "x.car")):
-        assert "understudy serve" in shell.run(*args, code=1)
+    looks = (("actors",), ("pending",), ("log", "greeter"), ("export", "greeter", "-o", "x.car"))
+    for said in shell.run_together(*looks, code=1):
+        assert "understudy serve" in said
     assert list(shell.folder.iterdir()) == []
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import httpx
 import pytest
 
 from tests.cli.conftest import GREETER, Shell, environment
+from tests.loaded_command import LOADED, Running
 
 SEND = ("send", "greeter", '{"name": "Ada"}', "--type", "greet")
 TWO = '[actors.greeter]\npath = "greeter"\n[actors.{name}]\npath = "greeter"\n{more}'
@@ -230,15 +229,11 @@ def wait(file: str) -> None:
 
 
 def test_a_push_that_waits_says_so_and_repeating_it_sends_nothing_new(project: Shell) -> None:
-    def push(text: str) -> subprocess.Popen[str]:
+    def push(text: str) -> Running:
         project.write({"greeter/code/greeter.py": WAITS, "greeter/data": text})
-        command = [sys.executable, "-m", "understudy", "push"]
-        pushing = subprocess.Popen(
-            command, cwd=project.folder, env=environment({}), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        pushing = LOADED.start(["push"], project.folder, environment({}))
         project.nodes.append(pushing)
-        assert pushing.stderr is not None
-        assert "waiting for greeter, at most 60 s: it is at work on a step" in pushing.stderr.readline()
+        assert b"waiting for greeter, at most 60 s: it is at work on a step" in pushing.stderr.readline()
         return pushing
 
     project.write({"greeter/code/greeter.py": WAITS})
@@ -249,7 +244,7 @@ def test_a_push_that_waits_says_so_and_repeating_it_sends_nothing_new(project: S
     last = push("one")
     project.write({"go": ""})
     said, _ = last.communicate(timeout=60)
-    assert last.returncode == 0 and "updated" in said
+    assert last.returncode == 0 and b"updated" in said
     steps = project.json("log", "greeter")["steps"]
     assert [each["type"] for step in steps[::-1] for each in step["consumed"]] == ["genesis", "wait", *["update"] * 3]
     assert project.raw("show", "greeter/core/data", "--raw") == b"one"

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Shell, environment
+from tests.loaded_command import LOADED, Running
 from understudy.cli import turns
 from understudy.store.open import open_store
 
@@ -30,17 +31,10 @@ class Many:
         self._shell = shell
         self.port = _free_port()
 
-    def start(self, *args: str) -> subprocess.Popen[str]:
+    def start(self, *args: str) -> Running:
         """A command that has only just begun."""
         more = ("--listen", f"127.0.0.1:{self.port}") if args[0] == "serve" else ()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "understudy", *args, *more],
-            cwd=self._shell.folder,
-            env=environment({}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        process = LOADED.start([*args, *more], self._shell.folder, environment({}))
         self._shell.nodes.append(process)
         return process
 
@@ -61,7 +55,7 @@ def test_commands_started_at_once_on_a_store_that_is_not_there_all_end_well(many
     for command, process in started:
         if command[0] == "serve":
             continue
-        said, _ = process.communicate(timeout=120)
+        said = _said(process)
         assert process.returncode == 0, (seed, command, said)
         assert "Traceback" not in said
 
@@ -71,7 +65,7 @@ def test_commands_started_at_once_on_a_store_that_is_there_all_end_well(many: Ma
     started = [(command, many.start(*command)) for command in (SEND, ("serve",), SEND, ("push",), ("log", "greeter"))]
     for command, process in started:
         if command[0] != "serve":
-            said, _ = process.communicate(timeout=120)
+            said = _said(process)
             assert process.returncode == 0, (command, said)
     assert project.json("actors")["actors"][0]["height"] == 2
 
@@ -102,15 +96,14 @@ def test_of_two_nodes_started_at_once_one_serves_and_the_other_says_so(many: Man
     first, second = many.start("serve"), many.start("serve")
     _wait_until(lambda: first.poll() is not None or second.poll() is not None)
     loser, winner = (first, second) if first.poll() is not None else (second, first)
-    said, _ = loser.communicate(timeout=60)
+    said = _said(loser)
     assert re.search("serves this store already|something listens there already", said), said
     assert loser.returncode in (1, 2)
     assert winner.poll() is None
 
 
 def test_a_command_on_a_store_that_nobody_makes_says_what_makes_one_and_makes_none(project: Shell) -> None:
-    for command in (SEND, ("log", "greeter")):
-        said = project.run(*command, code=1)
+    for said in project.run_together(SEND, ("log", "greeter"), code=1):
         assert "there is no store at .understudy: `understudy serve` makes one" in said
         assert "waiting for `understudy serve`" in said
     assert not (project.folder / ".understudy").exists()
@@ -147,6 +140,12 @@ def test_the_block_of_the_readme_works_as_it_is_pasted_also_for_the_second_time(
         assert f"Hello Grace, you are number {greeted}." in said, said
         assert "1 of 1 match" in said, said
         assert "understudy: " not in said, said
+
+
+def _said(process: Running) -> str:
+    """What a command says until it ends."""
+    said, errors = process.communicate(timeout=120)
+    return (said + errors).decode()
 
 
 def _block_of_the_readme() -> str:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
+from tests.loaded_command import LOADED
 from understudy.web.first_token import find_first_token
 
 ROOT: Final = Path(__file__).parents[2]
 COUNTER: Final = ROOT / "examples/wasm/counter.wasm"
 BUILT: Final = ROOT / ".build/components"
-_UNDERSTUDY: Final = [sys.executable, "-m", "understudy"]
 
 
 class ActorProcess:
@@ -25,14 +23,12 @@ class ActorProcess:
 
     def __init__(self, folder: Path, component: Path, *args: str, **env: str) -> None:
         self.folder, self.component = folder, component
-        command = [*_UNDERSTUDY, "run", str(component), "--json", *args]
+        command = ["run", str(component), "--json", *args]
         if "--listen" not in args:
             command += ["--listen", "127.0.0.1:0"]
         self._errors = folder / "run.err"
-        with self._errors.open("w") as errors:
-            self.process = subprocess.Popen(
-                command, cwd=folder, env=environment(**env), stdout=subprocess.PIPE, stderr=errors, text=True
-            )
+        with self._errors.open("wb") as errors:
+            self.process = LOADED.start(command, folder, environment(**env), errors)
         self.said: dict[str, Any] = self._read()
         self.actor: dict[str, Any] = self.said["actor"]
         self.client = httpx.Client(base_url=self.said["address"], timeout=60, trust_env=False)
@@ -63,7 +59,7 @@ class ActorProcess:
         self.client.close()
         self.process.send_signal(how)
         self.process.communicate(timeout=60)
-        return self.process.returncode
+        return self.process.wait()
 
     def stop(self) -> None:
         """End it if it lives."""
@@ -71,8 +67,7 @@ class ActorProcess:
             self.end(signal.SIGKILL)
 
     def _read(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        text = ""
+        text = b""
         while not _is_whole(text):
             line = self.process.stdout.readline()
             assert line, self._errors.read_text()
@@ -83,10 +78,8 @@ class ActorProcess:
 
 def understudy(folder: Path, *args: str, code: int = 0, **env: str) -> str:
     """What a command prints; it must end with this exit code and show no traceback."""
-    done = subprocess.run(
-        [*_UNDERSTUDY, *args], cwd=folder, env=environment(**env), capture_output=True, text=True, timeout=120
-    )
-    said = done.stdout + done.stderr
+    done = LOADED.run(args, folder, environment(**env))
+    said = (done.stdout + done.stderr).decode()
     assert "Traceback" not in said, said
     assert done.returncode == code, said
     return said
@@ -98,7 +91,7 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "TERMINAL_WIDTH": "200", "XDG_CACHE_HOME": str(ROOT / ".build/cache"), **more}
 
 
-def _is_whole(text: str) -> bool:
+def _is_whole(text: bytes) -> bool:
     try:
         json.loads(text)
     except ValueError:

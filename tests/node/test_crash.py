@@ -6,13 +6,12 @@ import http.client
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
 
+from tests.loaded_command import LOADED, Running
 from tests.node.living import Living
 from understudy.objects.ids import ActorId
 from understudy.objects.names import actor_of
@@ -57,17 +56,15 @@ class Server:
         self._changed = threading.Condition()
         self._address: str | None = None
         self._acknowledged = 0
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Running | None = None
 
     def start(self) -> None:
         """Start a process and wait until it listens."""
-        command = ["-m", "understudy", "serve", "--listen", "127.0.0.1:0", "--store", f"rocksdb:{self.store}", "--json"]
-        self._process = subprocess.Popen(
-            [sys.executable, *command], stdout=subprocess.PIPE, text=True, cwd=self.store.parent
-        )
-        assert self._process.stdout is not None
-        text = ""
-        while not text.endswith("}\n"):
+        command = ["serve", "--listen", "127.0.0.1:0", "--store", f"rocksdb:{self.store}", "--json"]
+        with (self.store.parent / "stderr").open("ab") as errors:
+            self._process = LOADED.start(command, self.store.parent, os.environ, errors)
+        text = b""
+        while not text.endswith(b"}\n"):
             line = self._process.stdout.readline()
             assert line, f"the node ended with code {self._process.wait(PATIENCE)} before it listened"
             text += line
@@ -80,12 +77,12 @@ class Server:
 
     def kill(self) -> None:
         """SIGKILL: nothing in the process hears of it."""
-        assert self._process is not None and self._process.stdout is not None
+        assert self._process is not None
         with self._changed:
             self._address = None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(PATIENCE)
-        self._process.stdout.close()
+        self._process.close()
 
     def finish(self) -> None:
         """No more load."""

@@ -16,6 +16,7 @@ import httpx
 import msgspec
 import pytest
 
+from tests.loaded_command import LOADED, Running
 from tests.node.living import Living
 from tests.node.stage import ClogStore
 from understudy.actors.query import Blob
@@ -123,30 +124,31 @@ LATE = "import os\nos._exit(4)\n"
 class Server:
     """A process that serves a store; a new one after each end."""
 
-    def __init__(self, store: Path, program: Sequence[str] = ("-m", "understudy")) -> None:
+    def __init__(self, store: Path, program: Sequence[str] | None = None) -> None:
+        """`program` is what Python is started with, where that is not the command itself."""
         self.url = f"rocksdb:{store}"
         self.program = program
         self.folder = store.parent
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Running | subprocess.Popen[bytes] | None = None
         self.http = httpx.Client()
 
     def start(self) -> None:
-        command = [*self.program, "serve", "--listen", "127.0.0.1:0", "--store", self.url, "--json"]
-        self.process = subprocess.Popen(
-            [sys.executable, *command],
-            stdout=subprocess.PIPE,
-            stderr=open(self.folder / "stderr", "a"),  # noqa: SIM115 - the process has it
-            text=True,
-            cwd=self.folder,
-        )
+        command = ["serve", "--listen", "127.0.0.1:0", "--store", self.url, "--json"]
+        with open(self.folder / "stderr", "ab") as errors:
+            if self.program is None:
+                self.process = LOADED.start(command, self.folder, os.environ, errors)
+            else:
+                self.process = subprocess.Popen(
+                    [sys.executable, *self.program, *command], stdout=subprocess.PIPE, stderr=errors, cwd=self.folder
+                )
         assert self.process.stdout is not None
         # One that may end before it says where it listens: what is asked then fails as what is asked after its end does.
         self.http = httpx.Client()
-        said = ""
-        while (line := self.process.stdout.readline()) not in ("", "}\n"):
+        said = b""
+        while (line := self.process.stdout.readline()) not in (b"", b"}\n"):
             said += line
         if line:
-            address = json.loads(said + "}")["address"]
+            address = json.loads(said + b"}")["address"]
             headers = {"Authorization": f"Bearer {(Path(self.url[8:]) / 'token').read_text().strip()}"}
             self.http = httpx.Client(base_url=address, headers=headers, timeout=PATIENCE)
 
@@ -256,12 +258,8 @@ def test_a_message_that_ends_the_process_is_held_and_an_update_cures_it(
     assert listed[0]["status"] == "held"
     # It is still held after a restart, and says why to who looks at the store.
     server.stop()
-    said = subprocess.run(
-        [sys.executable, "-m", "understudy", "pending", str(deadly), "--store", server.url, "--json"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    said = command(server, "pending", str(deadly), "--json")
+    assert said.returncode == 0, said.stderr
     assert {one["state"] for one in json.loads(said.stdout)["pending"]} == {"held"}
     server.start()
     assert server.status(deadly) == "held"
@@ -391,8 +389,8 @@ def start_until_held(server: Server, actor: str | None = None) -> str:
 
 
 def command(server: Server, *words: str) -> subprocess.CompletedProcess[str]:
-    arguments = [sys.executable, "-m", "understudy", *words, "--store", server.url]
-    return subprocess.run(arguments, capture_output=True, text=True, cwd=server.folder, timeout=PATIENCE, check=False)
+    done = LOADED.run([*words, "--store", server.url], server.folder, os.environ, timeout=PATIENCE)
+    return subprocess.CompletedProcess(words, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def test_a_birth_that_ends_the_process_is_refused_at_once_and_can_be_resumed(server: Server, tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -19,6 +17,7 @@ import pytest
 from tests.components.actor_process import COUNTER, ActorProcess, environment, understudy
 from tests.components.conftest import run as run
 from tests.engines.components import KEEP, actor
+from tests.loaded_command import LOADED
 from tests.node.test_wasm_talking import POLITE
 from understudy.objects import ids
 
@@ -36,8 +35,9 @@ def counter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ActorProcess]:
 
 def raw(process: ActorProcess, text: str) -> bytes:
     """The bytes of an object."""
-    command = [sys.executable, "-m", "understudy", "show", text, "--raw"]
-    return subprocess.run(command, cwd=process.folder, env=environment(), capture_output=True, check=True).stdout
+    done = LOADED.run(["show", text, "--raw"], process.folder, environment())
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def height(process: ActorProcess) -> int:

@@ -6,6 +6,8 @@ import json
 import subprocess
 from base64 import b64encode
 from collections.abc import Sequence
+from io import BytesIO
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,6 +17,11 @@ import pytest
 from tests.judging.in_process import judging_in_process
 from tests.judging.mutations import File, flipped, mutated
 from tests.objects.test_vectors import JS, VECTORS, tool, vectors
+from understudy.judging.verification import Target, verify_targets
+from understudy.objects.ids import StepId
+from understudy.store.car import store_blocks
+from understudy.store.memory import MemoryBackend
+from understudy.store.verified import Grit
 
 HISTORIES = VECTORS / "histories"
 INDEX = vectors("histories/histories.json")
@@ -37,6 +44,7 @@ NEEDS_A_REPLAY = {
     "a call that was struck": None,
     "a call that nobody made": None,
     "an engine text of source that ran beside the core": None,
+    "a state that a component does not make": None,
 }
 # Two faults at once, or one with two names: the verdict is the same, and what it names is not.
 NAMED_OTHERWISE = {
@@ -110,3 +118,25 @@ def test_two_judges_agree_about_histories_that_were_changed_at_random(seed: int,
                     (tmp_path / "disagreed.car").write_bytes(data)
                     pytest.fail(f"{tmp_path / 'disagreed.car'}: {our} and {their}")
     assert verdicts == {"INTACT", "MISMATCH", "UNVERIFIABLE"}
+
+
+ENGINES = ("kernel/1", "kernel/2", "python/2", "python/99", "wasm/1;config=0000000000000000", "cobol/1")
+OUTCOMES: tuple[dict[str, str], ...] = ({}, {"kind": "cut", "code": "Deadline", "text": ""})
+
+
+def test_two_judges_agree_about_updates_whose_engine_text_is_another():
+    """Both compare what the runtime does by itself where the engine is known, and neither does where it is not."""
+    [vector] = [vector for vector in INDEX if vector["name"] == "updates, of which two are refused"]
+    read = File(car(vector))
+    steps = [(id, node) for id, node in read.nodes.items() if isinstance(node, dict) and "parent" in node]
+    updates = [(id, node) for id, node in steps if 2 <= node["data"]["height"] <= 4]
+    backend = MemoryBackend()
+    files, targets = [], []
+    for (id, node), engine, outcome in product(updates, ENGINES, OUTCOMES):
+        data = {**node["data"], "engine": engine, **({"outcome": outcome} if outcome else {})}
+        files.append(read.written({id: {**node, "data": data}}, mentions=True))
+        [root] = store_blocks(backend, BytesIO(files[-1]))
+        targets.append(Target(Grit(backend).step(root).actor, StepId(root)))
+    ours = [verdict.verdict for verdict in verify_targets(backend, targets, processes=1)]
+    assert ours == [found["verdict"].replace("INTACT", "MATCH") for [found] in judged_in_javascript(files)]
+    assert {"MATCH", "MISMATCH", "UNVERIFIABLE"} == {*ours}

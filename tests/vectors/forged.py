@@ -16,9 +16,9 @@ from understudy.objects.hamt import BigMap
 from understudy.objects.ids import Id, MessageId, StepId, TreeId, node_id
 from understudy.objects.journal import CallError, Entry, journal_block
 from understudy.objects.mailbox import UPDATE, Cursor, mailbox_key, read_big_mailbox
-from understudy.objects.message import Message, message_block
+from understudy.objects.message import GENESIS, Message, message_block
 from understudy.objects.patch import patch_block
-from understudy.objects.step import CUT, FAILED, NOOP, Outcome, Step, step_block
+from understudy.objects.step import CUT, FAILED, NOOP, REFUSED, Outcome, Step, step_block
 from understudy.objects.tree import read_tree_node
 from understudy.store.maps import build_tree, edit_tree
 from understudy.store.reader import Staging
@@ -123,6 +123,66 @@ _ENGINES: Final = {
 for what, text in _ENGINES.items():
     _add(f"an engine text {what}", lambda _, step, staging, text=text: replace(step, engine=text))  # type: ignore[misc]
 _add("a step that is said to have needed no engine", lambda _, step, staging: replace(step, engine="kernel/1"))
+
+
+def _born_again() -> Story:
+    story = Story().counted(1)
+    story._accept(str(story.keeper), GENESIS, story.keeper, story.staged(), sender="out/test/other")
+    story.play()
+    return story
+
+
+_add(
+    "a late genesis that is said to have been cut",
+    lambda _, step, staging: replace(step, outcome=Outcome(CUT, "Deadline", "no")),
+    height=2,
+    tell=_born_again,
+)
+
+
+def _updating() -> Story:
+    story = Story().counted(1)
+    story.update(story.keeper, {"notes": "by a patch alone"})
+    return story
+
+
+_add(
+    "an update with an engine text of a version to come",
+    lambda _, step, staging: replace(step, engine="python/99"),
+    height=2,
+    tell=_updating,
+)
+_add(
+    "a refused update that moved the core, with an engine text of a version to come",
+    lambda _, step, staging: replace(step, engine="python/99", outcome=Outcome(REFUSED, "NotPermitted", "no")),
+    height=2,
+    tell=_updating,
+)
+_add(
+    "a patch alone that an engine is said to have run",
+    lambda _, step, staging: replace(step, engine="python/2"),
+    height=2,
+    tell=_updating,
+)
+
+# Components.
+
+_add(
+    "a state that a component does not make",
+    lambda _, step, staging: replace(step, core=edit_tree(staging, step.core, {"state": staging.put_blob(b"40")})),
+    tell=lambda: Story().with_component().counted(),
+)
+_add(
+    "a component of another hash",
+    lambda _, step, staging: replace(step, component_hash=sha256(b"").hexdigest()),
+    height=0,
+    tell=lambda: Story().with_component().counted(),
+)
+_add(
+    "a component that is said to be run by a configuration to come",
+    lambda _, step, staging: replace(step, engine="wasm/2;config=0000000000000000"),
+    tell=lambda: Story().with_component().counted(),
+)
 
 # The chain.
 

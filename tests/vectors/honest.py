@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Final
 
+from tests.engines.components import counter
 from tests.vectors.story import Story
 from understudy.objects.codec import node_block, raw_block
 from understudy.objects.ids import ActorId, TreeId
@@ -127,6 +128,14 @@ def _with_a_handler() -> bytes:
     return story.car(story.head(keeper))
 
 
+def _component() -> bytes:
+    story = Story().with_component().counted()
+    story.update(story.keeper, {"code/counter.wasm": b"no component"})
+    story.update(story.keeper, {"code/counter.wasm": counter(text=True)})
+    story.tell(story.keeper, "add", 4)
+    return story.car(story.head(story.keeper))
+
+
 def _of_no_tree() -> bytes:
     story = Story()
     staging = story.staged()
@@ -198,6 +207,7 @@ HONEST: Final[dict[str, Make]] = {
     "a failure that its sender is told of": _told_of_a_failure,
     "updates that a policy permits, and one that it did": _permitted,
     "an update that a handler takes": _with_a_handler,
+    "a component that counts, and is updated": _component,
     "blocks in the opposite order": _backwards,
     "blocks that nobody needs, and a root that comes twice": _more_blocks,
     "a root that is no step": _no_history,

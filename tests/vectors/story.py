@@ -12,9 +12,12 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from tests.engines.components import counter
 from tests.node.troupe import Troupe
-from understudy.actors.contract import Reply
+from understudy.actors.contract import Engine, Reply
 from understudy.actors.query import Blob, read_request, result_bytes
+from understudy.engines.python.engine import PythonEngine
+from understudy.engines.wasm.engine import WasmEngine
 from understudy.objects import ids
 from understudy.objects.codec import Block
 from understudy.objects.ids import ActorId, MessageId, StepId, TreeId
@@ -80,7 +83,8 @@ class Story(Troupe):
     """A synchronous node that tells one history, and lies about it afterwards."""
 
     def __init__(self, *, batch: int = 1) -> None:
-        super().__init__(capabilities={"query": self}, batch=batch)
+        engines: dict[str, Engine] = {"python": PythonEngine(), "wasm": WasmEngine()}
+        super().__init__(engines=engines, capabilities={"query": self}, batch=batch)
         self.keeper = self.create({"wit": "/code:keeper:wit", "code/keeper.py": KEEPER})
 
     name = "query"
@@ -95,6 +99,16 @@ class Story(Troupe):
     def other(self) -> ActorId:
         """A second keeper."""
         return self.create({"wit": "/code:keeper:wit", "code/keeper.py": KEEPER, "nonce": "other"})
+
+    def with_component(self) -> Story:
+        """The story of a component that counts its messages, in the place of the keeper."""
+        core: dict[str, str | bytes] = {
+            "runtime": "wasm",
+            "wit": "/code:counter:handle",
+            "code/counter.wasm": counter(),
+        }
+        self.keeper = self.create(core)
+        return self
 
     def counted(self, *amounts: int) -> Story:
         """The keeper after some messages."""

@@ -95,6 +95,11 @@ def test_each_way_of_code_into_a_node_begins_at_one_depth(living: Living):
     assert all(ROOM - 20 < deep <= ROOM for deep in own.values()), found
 
 
+def test_modules_are_imported_at_about_that_depth(living: Living):
+    actor = told(living, "FOUND = {}\ndef wit(ctx):\n    ctx.log(FOUND)", "deepest(0)")
+    assert ROOM - 40 < int(living.log(living.chain(actor)[-1])) <= ROOM
+
+
 @pytest.mark.parametrize("begun", ["def", "async def"])
 def test_what_code_sets_of_the_interpreter_ends_with_its_step(living: Living, begun: str):
     limit, interval = sys.getrecursionlimit(), sys.getswitchinterval()

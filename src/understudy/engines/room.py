@@ -6,7 +6,6 @@ So what code sets of the interpreter in a step ends with that step.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from sys import getrecursionlimit, getswitchinterval, setrecursionlimit, setswitchinterval
 from typing import Final, TypeVar
@@ -14,12 +13,15 @@ from typing import Final, TypeVar
 ROOM: Final = 1000  # frames below the beginning of author code: it is part of FORMAT
 DEPTH: Final = 64  # where author code begins: more than any way of ours to it takes
 LOOP_DEPTH: Final = 40  # where the event loops of asynchronous code run: what they take to a task is below DEPTH
+# Where threads that step actors do their work. It is deep, so that each step has only a few frames left to fill, and so
+# that their longest way to author code, which is through the import of its modules, still ends above DEPTH.
+STEPS_DEPTH: Final = 44
 
 # A host with a higher limit may need it, so it stays; steps then don't say how much room they had.
 _HOST_LIMIT: Final = getrecursionlimit()
 IS_KEPT: Final = _HOST_LIMIT <= DEPTH + ROOM
 
-_SAID = re.compile(r"at the recursion depth (\d+)")
+_SAYS: Final = "cannot set the recursion limit to 1 at the recursion depth "
 _T = TypeVar("_T")
 
 
@@ -75,7 +77,7 @@ def _depth() -> int:
     try:
         setrecursionlimit(1)
     except RecursionError as error:
-        said = _SAID.search(str(error))
-        assert said is not None, error
-        return int(said[1])
+        says, _, rest = error.args[0].partition(_SAYS)
+        assert not says, error
+        return int(rest.partition(":")[0])
     raise AssertionError("a limit of one frame can't be set from within a function")

@@ -55,6 +55,7 @@ class PythonProgram:
             "entry",
             "function",
             "limit",
+            "looked_at",
             "query",
             "stamp",
             "used",
@@ -84,6 +85,9 @@ class PythonProgram:
         self.stamp = 0
         self.used = 0.0
         self.limit: int | None = None  # of recursion, if the code set one while it was imported
+        self.looked_at: set[str] = (
+            set()
+        )  # types of messages whose first step a node has looked at, for what no record holds
         self._belongs = belongs
         self._load_first = first
         self._first: PythonProgram | None = None

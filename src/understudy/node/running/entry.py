@@ -40,6 +40,7 @@ class ActorEntry:
     - `slowed`: why it rests before it takes more than updates
     - `rests_until`: when the last of these rests ends, or ended
     - `error`: why it is stuck
+    - `mark`: how it is marked while it runs one message that is no update (None: not needed yet)
     - `begins_again`: stuck, it is taken in from the store again as soon as none of its steps is ahead
     """
 
@@ -51,6 +52,7 @@ class ActorEntry:
         "error",
         "held",
         "host_errors",
+        "mark",
         "more_updates",
         "overflow",
         "owner",
@@ -89,6 +91,7 @@ class ActorEntry:
         self.policy_id: Id | None = None
         self.error: str | None = None
         self.begins_again = False
+        self.mark: bytes | None = None
 
     @property
     def forgettable(self) -> bool:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from enum import Enum
 from types import FrameType
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from understudy.actors.contract import Program
 from understudy.engines.python.externals import is_authors
@@ -56,20 +55,17 @@ class ImpurityWatch:
     def __init__(self, impure: Impure = Impure.WARN) -> None:
         self._impure = impure
         self._told: set[str] = set()
-        self._looked_at: WeakKeyDictionary[PythonProgram, set[str]] = WeakKeyDictionary()
         if impure is not Impure.ALLOW:
             _install()
             ask_what_machine()
 
-    def around(self, program: Program, type: str) -> AbstractContextManager[object]:
-        """What to run a step in: the first one of a version and a type is looked at more closely, which takes its time."""
+    def look_at(self, program: Program, type: str) -> AbstractContextManager[object] | None:
+        """What to run the first step of a version and a type in, which is looked at more closely and takes its time; else None."""
         if self._impure is Impure.ALLOW or not isinstance(program, PythonProgram):
-            return _NOTHING  # a component reaches nothing that was not given to it
-        known = self._looked_at.get(program)
-        if known is None:
-            known = self._looked_at[program] = set()
+            return None  # a component reaches nothing that was not given to it
+        known = program.looked_at
         if type in known or len(known) >= MAX_TYPES or sys.getprofile() is not None:
-            return _NOTHING
+            return None
         known.add(type)
         return _Look(self)
 
@@ -160,6 +156,5 @@ def _hear(event: str, args: tuple[Any, ...]) -> None:
         watch.heard(where, what)
 
 
-_NOTHING: Final = nullcontext()
 _installed: list[bool] = []
 _world: Final = WorldEvents()

@@ -57,6 +57,13 @@ class Mark(msgspec.Struct, frozen=True, gc=False):
     depth: int = 0
 
 
+def pack(mark: Mark) -> bytes:
+    """A mark as it stands in its slot."""
+    name = mark.name.encode()[:22] if mark.name else b""
+    question = mark.question & 0xFFFFFFFF
+    return _SLOT.pack(mark.flag, mark.what, mark.depth, question, mark.messages, mark.actor[4:], name)
+
+
 class Marks:
     """The marks of a process. From any thread. Until `keep_in` they are in memory alone."""
 
@@ -85,24 +92,17 @@ class Marks:
 
     def enter(self, mark: Mark) -> int:
         """Mark a run; gives its slot."""
+        return self.enter_packed(pack(mark))
+
+    def enter_packed(self, mark: bytes) -> int:
+        """The same with a mark that was packed before."""
         try:
             slot = self._free.pop()
         except IndexError:
             return NO_SLOT
         if self._on_busy is not None:
             self._on_busy()
-        name = mark.name.encode()[:22] if mark.name else b""
-        _SLOT.pack_into(
-            self._map,
-            slot,
-            mark.flag,
-            mark.what,
-            mark.depth,
-            mark.question & 0xFFFFFFFF,
-            mark.messages,
-            mark.actor[4:],
-            name,
-        )
+        self._map[slot : slot + _SLOT.size] = mark
         return slot
 
     def change(self, slot: int, flag: Flag) -> None:

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from typing import Any, Final, NamedTuple, TypeVar
 
 from understudy.actors.contract import LiveEngine, StepResult
+from understudy.engines.room import STEPS_DEPTH, at_depth
 from understudy.engines.tasks import abandon
 from understudy.kernel.advance import Plan
 from understudy.node.holds import Holds
@@ -27,7 +28,7 @@ from understudy.node.running.events import CallWaits, Committed, Event, Finished
 from understudy.node.running.executor import Execution, Executor, cut_at_deadline
 from understudy.node.running.forks import end_copy
 from understudy.node.running.impurity import ImpurityWatch
-from understudy.node.running.marks import Flag, Mark, Marks, What
+from understudy.node.running.marks import Flag, Mark, Marks, What, pack
 from understudy.node.running.scheduler import MAX_AHEAD, Scheduler
 from understudy.node.running.slow_wits import Run
 from understudy.node.running.token import Token
@@ -44,6 +45,10 @@ STOP_SECONDS: Final = 5.0  # how long a stop waits for the thread that holds the
 Value = TypeVar("Value")
 
 _log = logging.getLogger("understudy.runner")
+
+
+# A tuple: the union in its place would be made at every step.
+_OVER: Final = (StepResult, Exception)
 
 
 class _TokenLost(Exception):
@@ -196,8 +201,7 @@ class Runner:
 
     def _hold_token(self, epoch: int) -> None:
         try:
-            while not self._stopping:
-                self._turn(epoch)
+            at_depth(STEPS_DEPTH, self._take_turns, epoch)
             if not self._stopped.is_set():
                 self._submit()
                 self._end()
@@ -207,6 +211,10 @@ class Runner:
             # A loop that dies silently would leave every actor waiting for ever.
             _log.critical("the scheduler died", exc_info=error)
             self._fail(error)
+
+    def _take_turns(self, epoch: int) -> None:
+        while not self._stopping:
+            self._turn(epoch)
 
     def _turn(self, epoch: int) -> None:
         """Hand over what was made, take the mail (wait for some), step."""
@@ -267,13 +275,13 @@ class Runner:
         self._watchdog.wake()
         if job.entry.slow:
             self._token.leave(run)
-        slot = self._marks.enter(self._mark(job))
+        slot = self._marks.enter_packed(self._mark(job))
         plan, result = self._execute(job, run)
         end_copy()
         now = time.monotonic()
         held_thread = self._token.is_long(now - job.began)
         keeps_token = self._token.run_ends(run, epoch)
-        if isinstance(result, StepResult | Exception):
+        if isinstance(result, _OVER):
             self._marks.leave(slot)
             finished = Finished(job, plan, result, held_thread)
             if keeps_token:
@@ -302,10 +310,16 @@ class Runner:
             leave=lambda: self._token.leave_to_wait(run),
         )
 
-    def _mark(self, job: Job) -> Mark:
-        is_alone = job.is_trial and not self._token.is_shared and self._async_wits.is_idle
-        name = UPDATE if job.taken[0].message.lane == UPDATE else ""
-        return Mark(job.entry.actor.id, What.STEP, Flag.ALONE if is_alone else Flag.RUNNING, name, len(job.taken))
+    def _mark(self, job: Job) -> bytes:
+        entry, taken = job.entry, job.taken
+        if job.is_trial or len(taken) > 1 or taken[0].message.lane == UPDATE:
+            is_alone = job.is_trial and not self._token.is_shared and self._async_wits.is_idle
+            name = UPDATE if taken[0].message.lane == UPDATE else ""
+            flag = Flag.ALONE if is_alone else Flag.RUNNING
+            return pack(Mark(entry.actor.id, What.STEP, flag, name, len(taken)))
+        if entry.mark is None:
+            entry.mark = pack(Mark(entry.actor.id, What.STEP, messages=1))
+        return entry.mark
 
     def _wait_for(self, waiting: _Waiting) -> None:
         """Run an asynchronous wit to its end on an event loop, which posts what becomes of it."""

@@ -48,6 +48,10 @@ class Client:
         key = f"push {after} {sha256(data).hexdigest()}"
         return await self._send(actor, data, {"Message-Lane": "update", "Idempotency-Key": key}, UPDATE_SECONDS)
 
+    async def has_file(self, actor: str, path: str) -> bool:
+        """True if the core of an actor holds a file at its newest durable step."""
+        return (await self._ask("GET", f"/actors/{quote(actor, safe='')}/core/{quote(path)}")).is_success
+
     async def pending(self, actor: str) -> list[dict[str, Any]]:
         """The messages that wait for an actor, and the one that runs."""
         found = _good(await self._ask("GET", f"/actors/{quote(actor, safe='')}/pending")).get("pending")

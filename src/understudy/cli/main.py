@@ -37,6 +37,8 @@ COMMANDS: Final = {  # where each is, in the order of the help
     "diff": "understudy.cli.diff:diff",
     "chain": "understudy.cli.chain:chain",
     "pending": "understudy.cli.pending:pending",
+    "flows": "understudy.cli.flows:flows",
+    "flow": "understudy.cli.flows:flow",
     "pause": "understudy.cli.pause:pause",
     "resume": "understudy.cli.pause:resume",
     "verify": "understudy.cli.verify:verify",

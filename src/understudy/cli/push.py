@@ -15,6 +15,7 @@ from understudy.cli.access import Access, open_access
 from understudy.cli.changes import Change, find_changes, patches_of
 from understudy.cli.client import UPDATE_SECONDS
 from understudy.cli.errors import CommandError, WrongUse
+from understudy.cli.flows import look_again
 from understudy.cli.lines import STYLES, show_lines
 from understudy.cli.options import AsJson, Store
 from understudy.cli.patience import wait_aloud
@@ -30,6 +31,7 @@ from understudy.objects.ids import ActorId
 from understudy.objects.mailbox import UPDATE
 from understudy.objects.wording import counted
 from understudy.store.reader import Staging
+from understudy.wit.flows.overview import stopped_flows
 
 MAX_LINES: Final = 40  # shown of one file: a screen
 _MIGRATE: Final = "\nkeep the field in the type of the state, or say what becomes of it in a @wit.update function"
@@ -137,6 +139,9 @@ async def _update(access: Access, name: str, actor: ActorId, files: dict[str, by
         if not answer.ok:
             error = f"{answer.body['code']}: {answer.body['detail']}"
             return Pushed(name, str(actor), answer.body["outcome"], changes, error, step)
+    if step and any(stopped_flows(access.node.reader, access.node.step(access.node.newest(actor)).core)):
+        # Not waited for: without a node that runs, the next one does it.
+        await look_again(access, str(actor), wait_seconds=0)
     what = "updated" if step else _WAITS
     return Pushed(name, str(actor), what, changes, step=step, warning=problem)
 

@@ -338,7 +338,8 @@ def _choose(plan: _Plan, ctx: Context, delivery: Delivery) -> Handler | None:
     handler = plan.messages.get(type)
     if handler is None and type != ERROR and not ((plan.answers or plan.flows) and is_late(delivery.message)):
         known = ", ".join(sorted({*plan.messages, *plan.flows})) or "none"
-        raise Refusal("NoHandler", f"there is no handler for messages of type {type!r}; there are: {known}")
+        waits = ", and no flow waits for this one now" if plan.flows else ""
+        raise Refusal("NoHandler", f"there is no handler for messages of type {type!r}{waits}; there are: {known}")
     return handler
 
 

@@ -1,0 +1,81 @@
+"""What a core says of its flows, for whoever looks: where each waits, in which line, since when. Runs no code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from understudy.objects.ids import Id
+from understudy.store.reader import Reader
+from understudy.wit.flows.lines import Answered, Asked, Cancelled, open_asks
+from understudy.wit.flows.record import CANCEL, FOLDER, STOPPED, Record
+
+
+class Waiting(Struct, frozen=True):
+    """One thing that a flow waits for: what, in which line of its code, since when (microseconds since 1970)."""
+
+    what: str
+    at: str
+    since: int
+    due: int | None
+
+
+class FlowView(Struct, frozen=True):
+    """A flow. `asked` counts what it has asked for; `stopped` says why it stands still, None if it does not."""
+
+    id: str
+    type: str
+    sender: str | None
+    begun: int
+    asked: int
+    waits: list[Waiting]
+    stopped: str | None
+    cancelled: bool
+
+
+def flow_ids(reader: Reader, core: Id) -> list[str]:
+    """The ids of the flows of a core, sorted."""
+    folder = reader.find(core, FOLDER)
+    return [] if folder is None else sorted(reader.tree(folder))
+
+
+def look_at_flow(reader: Reader, core: Id, id: str) -> FlowView:
+    """One flow of a core. Raises KeyError, WitError("BadFlow")."""
+    tree = reader.find(core, f"{FOLDER}/{id}")
+    if tree is None:
+        raise KeyError(id)
+    record = Record.read(reader, tree)
+    lines = record.read_lines(reader)
+    since, time = {}, record.begin.time
+    for line in lines:
+        if isinstance(line, Asked):
+            since[line.n] = time
+        elif isinstance(line, Answered | Cancelled):
+            time = line.time
+    return FlowView(
+        id=id,
+        type=record.begin.type,
+        sender=record.begin.sender,
+        begun=record.begin.time,
+        asked=len(since),
+        waits=[Waiting(ask.what, ask.at, since[ask.n], ask.due) for ask in open_asks(lines)],
+        stopped=None if record.stopped is None else record.stopped.why,
+        cancelled=record.cancel is not None or any(isinstance(line, Cancelled) for line in lines),
+    )
+
+
+def stopped_flows(reader: Reader, core: Id) -> Iterator[tuple[str, str]]:
+    """The flows of a core that stand still, and why."""
+    for id in flow_ids(reader, core):
+        found = reader.find(core, f"{FOLDER}/{id}/{STOPPED}")
+        if found is not None:
+            tree = reader.find(core, f"{FOLDER}/{id}")
+            assert tree is not None
+            stop = Record.read(reader, tree).stopped
+            yield id, "" if stop is None else stop.why
+
+
+def path_of_cancel(id: str) -> str:
+    """The file of a core that cancels a flow, when an update puts it there."""
+    return f"{FOLDER}/{id}/{CANCEL}"

@@ -447,6 +447,25 @@ def test_a_neighbour_that_changed_what_a_call_asks_for_is_found(put_right: None)
     assert_said(verdict, MISMATCH, "global", f"json.dumps in code/odd.py:5: that of the actor {neighbour}")
 
 
+@pytest.mark.parametrize(
+    ("head", "asks", "cause", "says"),
+    [
+        ("SEEN = []", "SEEN.append(1)\nwhat = len(SEEN)", "global", "code/odd.py changes its global SEEN"),
+        ("import time", "what = time.time_ns()", "clock", "code/odd.py:5 calls time.time_ns"),
+    ],
+    ids=["a global", "the clock"],
+)
+def test_why_code_asks_for_something_else_is_named_too(head: str, asks: str, cause: str, says: str):
+    troupe = Troupe(capabilities={"echo": Echo()})
+    body = f"{asks}\nawait ctx.calls.call('echo', str(what).encode())"
+    actor = create(troupe, head, body, kind="async def")
+    for _ in range(2):
+        troupe.tell(actor, "go")
+    verdict = judge(troupe, actor)
+    assert_said(verdict, MISMATCH, cause, says)
+    assert str(verdict.path).startswith("data.journal.echo/0")
+
+
 def test_no_neighbour_is_blamed_for_a_forgery(troupe: Troupe, put_right: None):
     neighbour = create(troupe, "import json", "json.dumps = lambda value: 'mine'")
     victim = create(troupe, "import json", DUMPS)

@@ -51,7 +51,7 @@ class Explainer:
             or self._as_global(record, owner, problem, guesses)
             or (self._as_hash(record, owner, problem, hashing, replay) if hashing else None)
             or _by(problem, sure, WORLD)
-            or self.as_neighbours(record, problem, say)
+            or self._as_neighbours(record, problem, say)
             or _by(problem, guesses, CLOCK)
             or _as_threads(problem, replay.calls.threads)
             or _as_address(problem, [one.text for one in guesses if one.cause == ADDRESS])
@@ -61,7 +61,7 @@ class Explainer:
             or _unexplained(problem)
         )
 
-    def as_neighbours(self, record: Record, problem: Problem, say: Say) -> Problem | None:
+    def _as_neighbours(self, record: Record, problem: Problem, say: Say) -> Problem | None:
         """The problem, if it is the work of other code in the process that made the step. Guesses come after it."""
         found = self._neighbours.blame(record, say)
         return None if found is None else msgspec.structs.replace(problem, cause=GLOBAL, reason=found)
@@ -118,7 +118,7 @@ class Explainer:
         replay = None
         for record in records:
             replay = self._replays.make(record, owner, kept)
-        return replay is not None and replay.sealed.id == records[-1].id
+        return replay is not None and replay.sealed.id == records[-1].id and replay.calls.problem is None
 
     def _earlier(self, record: Record) -> Iterator[Record]:
         while record.step.parent is not None:

@@ -30,7 +30,18 @@ from understudy.kernel.replay import (
     finish_replay,
     prepare_replay,
 )
-from understudy.kernel.verdict import CUT, ENGINE, HOST, JOURNAL, OUTPUT, THREADS, UNVERIFIABLE, WORLD, Problem
+from understudy.kernel.verdict import (
+    CUT,
+    ENGINE,
+    HOST,
+    JOURNAL,
+    MISMATCH,
+    OUTPUT,
+    THREADS,
+    UNVERIFIABLE,
+    WORLD,
+    Problem,
+)
 from understudy.objects import step as steps
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import StepId
@@ -136,8 +147,8 @@ class Replayer:
                 return None
             if _is_too_deep(record, replay) and self._comes_out_in_another_room(record, owner, say):
                 return None
-            if problem.cause == JOURNAL:
-                return self._explainer.as_neighbours(record, problem, say) or problem
+            if problem.verdict != MISMATCH:
+                return problem
             return self._explainer.explain(record, owner, problem, replay, say)
         except (PerformerLost, HostFailed):
             return problem

@@ -15,7 +15,7 @@ from understudy.engines.python.engine import PythonEngine
 from understudy.kernel.accept import accept
 from understudy.node.holds import SUSPECT, Hold, Holds, Kind
 from understudy.node.running.done import Done
-from understudy.node.running.events import CallWaits, Committed, Finished, HoldsChanged, Job, Opened, Tag
+from understudy.node.running.events import CallWaits, Committed, Finished, HoldsChanged, Job, Opened, Tag, Tick
 from understudy.node.running.executor import Executor
 from understudy.node.running.gate import ALONE_SECONDS
 from understudy.node.running.scheduler import HOST_RETRY, Scheduler
@@ -440,3 +440,22 @@ def play() -> list[tuple[bytes, bytes | None]]:
 
 def test_the_same_events_at_the_same_times_make_the_same_store() -> None:
     assert play() == play()
+
+
+def test_a_timer_is_looked_at_when_it_is_due_and_the_clock_every_ten_seconds_before():
+    machine = Machine()
+    timers = {"timers/soon": '{"at":"1970-01-01T00:02:03Z","type":"due"}'}
+    machine.born(**timers, **{"timers/late": '{"at":"1970-01-01T00:10:00Z","type":"due"}'})
+    scheduler = machine.scheduler
+    scheduler.advance([Tick(110_000_000)], 100.0)
+    assert scheduler.first_timer == 123_000_000
+    # The clock may be set meanwhile, or the machine sleep.
+    assert scheduler.next_moment == 110.0
+    scheduler.advance([Tick(120_000_000)], 110.0)
+    assert scheduler.next_moment == 113.0
+    assert not scheduler.is_overdue(112.9)
+    assert scheduler.is_overdue(113.0)
+    assert not scheduler.wants_turn
+    scheduler.advance([Tick(123_000_000)], 113.0)
+    assert [type(tag) for tag, _ in scheduler.output.take_units()] == [Delivery]
+    assert scheduler.first_timer == 600_000_000

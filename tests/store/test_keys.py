@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from understudy.objects.ids import ActorId, Id, MessageId, TreeId, node_id
 from understudy.objects.mailbox import LANES, Cursor
-from understudy.store import keys
+from understudy.store import keys, timer_rows
 
 ACTOR = ActorId(TreeId(node_id(b"actor")))
 MESSAGE = MessageId(Id(node_id(b"message")))
@@ -37,6 +37,11 @@ ANN = "out/node/ann"
         (keys.evidence_row(MESSAGE), b"e" + MESSAGE),
         (keys.holds_of(ACTOR), b"x" + DIGEST),
         (keys.hold_row(ACTOR, 2), b"x" + DIGEST + b"\2"),
+        (timer_rows.due_row(258, ACTOR, "é"), b"t" + bytes(6) + b"\1\2" + DIGEST + "é".encode()),
+        (timer_rows.timer_row(ACTOR, "é"), b"u" + DIGEST + "é".encode()),
+        (timer_rows.timers_of(ACTOR), b"u" + DIGEST),
+        (timer_rows.timer_value(258, MESSAGE), bytes(6) + b"\1\2" + MESSAGE),
+        (timer_rows.timer_value(258, MESSAGE, rang=MESSAGE), bytes(6) + b"\1\2" + MESSAGE + MESSAGE),
         (keys.meta_row("format"), b"mformat"),
         (keys.imported_row(ACTOR), b"mimport/" + DIGEST),
         (keys.cursor_value(Cursor(5, MESSAGE)), bytes(7) + b"\5" + MESSAGE),
@@ -65,3 +70,11 @@ def test_the_actor_of_a_head_comes_back():
 def test_rows_sort_by_number(a: int, b: int):
     assert (keys.feed_row(a) < keys.feed_row(b)) == (a < b)
     assert (keys.height_row(ACTOR, a) < keys.height_row(ACTOR, b)) == (a < b)
+
+
+@given(st.integers(0, timer_rows.NEVER), st.text(max_size=20))
+def test_the_rows_of_a_timer_are_read_back(due: int, name: str):
+    assert timer_rows.read_due_row(timer_rows.due_row(due, ACTOR, name)) == (due, ACTOR, name)
+    assert timer_rows.read_timer_row(timer_rows.timer_row(ACTOR, name)) == (ACTOR, name)
+    for rang in (None, MESSAGE):
+        assert timer_rows.read_timer_value(timer_rows.timer_value(due, MESSAGE, rang=rang)) == (due, MESSAGE, rang)

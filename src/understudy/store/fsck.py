@@ -45,6 +45,7 @@ from understudy.store.keys import (
 from understudy.store.lost_messages import lost_messages
 from understudy.store.maps import check_map, mailbox_get
 from understudy.store.port import Backend
+from understudy.store.timer_rows import DUE, TIMERS, due_row, read_due_row, read_timer_row, read_timer_value, timer_row
 from understudy.store.verified import Grit
 from understudy.store.walk import Link, typed_links
 
@@ -227,6 +228,8 @@ class _Check:
             EVIDENCE: self._evidence_row,
             META: lambda key, value: None,
             HOLDS: self._hold_row,
+            DUE: self._due_row,
+            TIMERS: self._timer_row,
         }
         for key, value in self._backend.rows(b""):
             check = checks.get(key[:1])
@@ -314,6 +317,24 @@ class _Check:
         json.loads(value)
         if len(key) != len(HOLDS) + 33:
             self.find(_row(key), "it is no hold of an actor")
+
+    def _due_row(self, key: bytes, value: bytes) -> None:
+        due, actor, name = read_due_row(key)
+        known = self._backend.row(timer_row(actor, name))
+        said = None if known is None or not name else read_timer_value(known)
+        if name and (said is None or (said.due, said.file, said.rang) != (due, Id(value), None)):
+            self.find(f"timer {name} of {actor}", "it is due by one row, and by the other it is not, or not then")
+
+    def _timer_row(self, key: bytes, value: bytes) -> None:
+        actor, name = read_timer_row(key)
+        if actor not in self._heads:
+            self.find(f"timers of {actor}", "there is no such actor")
+        elif name:
+            said = read_timer_value(value)
+            if said.rang is not None:
+                self._message(f"timer {name} of {actor}", said.rang)
+            elif self._backend.row(due_row(said.due, actor, name)) is None:
+                self.find(f"timer {name} of {actor}", "no row says when it is due")
 
     def _step(self, where: str, value: bytes) -> Step | None:
         try:

@@ -18,7 +18,7 @@ from understudy.node.intake.sending import Sending
 from understudy.node.looking.lookup import Lookup
 from understudy.node.running.committer import MAX_BATCH, MAX_QUEUED, Committer
 from understudy.node.running.delays import Delays
-from understudy.node.running.events import CallWaits, Committed, Event, Finished, Job, Tag
+from understudy.node.running.events import CallWaits, Committed, Event, Finished, Job, Tag, Tick
 from understudy.node.running.executor import Executor
 from understudy.node.running.runner import MAX_BURST
 from understudy.node.running.scheduler import MAX_AHEAD, Scheduler
@@ -77,7 +77,9 @@ class Simulator:
     @property
     def busy(self) -> bool:
         """True if a turn or a commit has something to do, now or once the clock has gone on."""
-        return self._scheduler.busy or bool(self._mail or self._committer.queued or self._wits)
+        first = self._scheduler.first_timer
+        is_due = first is not None and first <= self._time_us
+        return is_due or self._scheduler.busy or bool(self._mail or self._committer.queued or self._wits)
 
     def delays(self) -> Delays:
         """What holds actors up at this moment."""
@@ -154,7 +156,7 @@ class Simulator:
         scheduler, output = self._scheduler, self._scheduler.output
         if output:
             self._committer.submit(output.take_units())
-        events, self._mail = self._mail, []
+        events, self._mail = [*self._mail, Tick(self._time_us)], []
         scheduler.advance(events, self._now)
         for start in output.take_calls():
             start()

@@ -39,6 +39,7 @@ class ActorEntry:
     - `suspect`: how many messages are tried alone, because the process ended while one of them ran
     - `slowed`: why it rests before it takes more than updates
     - `rests_until`: when the last of these rests ends, or ended
+    - `timers`: the `/timers` that the index of timers stands for, empty for none (None: not looked up yet)
     - `error`: why it is stuck
     - `mark`: how it is marked while it runs one message that is no update (None: not needed yet)
     - `begins_again`: stuck, it is taken in from the store again as soon as none of its steps is ahead
@@ -66,6 +67,7 @@ class ActorEntry:
         "slowed",
         "status",
         "suspect",
+        "timers",
         "waiting",
     )
 
@@ -89,6 +91,7 @@ class ActorEntry:
         self.owner: str | None = None
         self.policy: Policy | None = None
         self.policy_id: Id | None = None
+        self.timers: bytes | None = None
         self.error: str | None = None
         self.begins_again = False
         self.mark: bytes | None = None

@@ -78,7 +78,13 @@ class Opened(Struct, frozen=True):
     """The time in which only updates were taken is over."""
 
 
-Event = Finished | Committed | CallWaits | HoldsChanged | Opened
+class Tick(Struct, frozen=True):
+    """What time it is, in microseconds since 1970. Needed only while a timer waits."""
+
+    now_us: int
+
+
+Event = Finished | Committed | CallWaits | HoldsChanged | Opened | Tick
 
 
 class Output:

@@ -24,7 +24,7 @@ from understudy.node.running.committer import MAX_QUEUED, Committer
 from understudy.node.running.delays import Delays
 from understudy.node.running.done import Done
 from understudy.node.running.entry import ActorEntry, Status
-from understudy.node.running.events import CallWaits, Committed, Event, Finished, HoldsChanged, Job, Opened, Tag
+from understudy.node.running.events import CallWaits, Committed, Event, Finished, HoldsChanged, Job, Opened, Tag, Tick
 from understudy.node.running.executor import Execution, Executor, cut_at_deadline
 from understudy.node.running.forks import end_copy
 from understudy.node.running.impurity import ImpurityWatch
@@ -91,6 +91,7 @@ class Runner:
             clock=clock,
             watch=watch,
         )
+        self._clock = clock
         self._mail: deque[_Mail] = deque()
         self._wake = threading.Condition()
         self._stopping = False
@@ -228,6 +229,8 @@ class Runner:
                 item()
             else:
                 events.append(item)
+        if self._scheduler.first_timer is not None:
+            events.append(Tick(self._clock()))
         self._scheduler.advance(events, time.monotonic())
         self._tell()
         self._burst(epoch)

@@ -38,12 +38,14 @@ from understudy.node.running.events import (
     Opened,
     Output,
     Tag,
+    Tick,
 )
 from understudy.node.running.failures import hold_of
 from understudy.node.running.floods import seconds_to_rest
 from understudy.node.running.gate import Allowed, Gate
 from understudy.node.running.parking import Parking
 from understudy.node.running.table import ActorTable
+from understudy.node.running.timers import Timers
 from understudy.node.running.trials import Trials, cut_of
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId
@@ -84,6 +86,7 @@ class Scheduler:
         self._batches = Batches(self._table, engines, reader)
         self._ready: deque[ActorEntry] = deque()
         self._parking = Parking()
+        self._timers = Timers(backend, reader)
         self._calls: dict[ActorId, list[CallWaits]] = {}  # of running wits, until their parent is durable
 
     def start(self, *, only_updates: bool = False) -> None:
@@ -102,6 +105,8 @@ class Scheduler:
             self._make_ready(entry)
         for entry in self._table.recover(MAX_FOUND):
             self._make_ready(entry)
+        for delivery, unit in self._timers.ring():
+            self.output.commit(delivery, unit)
         if self._trials.end_overdue(now):
             self._ready_all()
         suspect = self._trials.begin_next(now)
@@ -149,13 +154,18 @@ class Scheduler:
     @property
     def wants_turn(self) -> bool:
         """True if `advance` has something to do without an event, at once."""
-        return self._table.is_recovering or self._gate.wants_suspect
+        return self._table.is_recovering or self._gate.wants_suspect or self._timers.is_due
+
+    @property
+    def first_timer(self) -> int | None:
+        """When the first timer is due, in microseconds since 1970: somebody has to say what time it is then, with a Tick."""
+        return self._timers.first
 
     @property
     def next_moment(self) -> float | None:
         """When `advance` has something to do without an event."""
-        moments = [moment for moment in (self._parking.next, self._gate.until) if moment is not None]
-        return min(moments, default=None)
+        moments = (self._parking.next, self._gate.until, self._timers.next_look)
+        return min((moment for moment in moments if moment is not None), default=None)
 
     @property
     def busy(self) -> bool:
@@ -163,8 +173,9 @@ class Scheduler:
         return self.wants_turn or bool(self._ready or self.output or self._parking)
 
     def is_overdue(self, now: float) -> bool:
-        """True if the others have waited long enough for an actor that is tried alone."""
-        return self._gate.is_overdue(now)
+        """True if somebody has waited for long enough: others for an actor that is tried alone, or a timer that is due."""
+        look = self._timers.next_look
+        return self._gate.is_overdue(now) or (look is not None and look <= now)
 
     def deadline_ms(self, job: Job) -> int | None:
         """How long the asynchronous wit of a job may take."""
@@ -200,6 +211,8 @@ class Scheduler:
             case Opened():
                 self._gate.is_closed = False
                 self._ready_all()
+            case Tick():
+                self._timers.tick(event.now_us, now)
 
     def _wait_for_parent(self, event: CallWaits) -> None:
         entry = event.entry
@@ -220,6 +233,9 @@ class Scheduler:
                 entry = self._table.reload(actor)
         self._table.look_at_holds(entry)
         self._make_ready(entry)
+        taken_in = self._timers.wake(entry)
+        if taken_in is not None:
+            self.output.commit(None, taken_in)
 
     # What is durable.
 
@@ -227,6 +243,9 @@ class Scheduler:
         made = [unit.blocks for tag, unit, receipt in done if isinstance(tag, Sealed) and receipt.conflict is None]
         self._reader.remove(chain.from_iterable(made), durable=True)
         for tag, unit, receipt in done:
+            self._timers.committed(
+                tag if isinstance(tag, Delivery) else None, unit, failed=receipt.conflict is not None
+            )
             if isinstance(tag, Delivery) and receipt.conflict is None:
                 self._reader.keep(unit.blocks)
                 self._deliver(tag)
@@ -399,10 +418,11 @@ class Scheduler:
         unit, ends_trial = self._trials.end_holds(entry, sealed)
         if ends_trial:
             self._ready_all()
+        self._reader.add(sealed.unit.blocks, plan.given.store.nodes)
+        unit = self._timers.follow(entry, sealed, unit)
         entry.waiting.forget(list(sealed.consumed))
         entry.actor = sealed.actor
         entry.ahead += 1
-        self._reader.add(sealed.unit.blocks, plan.given.store.nodes)
         self.output.commit(sealed, unit)
         if sealed.consumed[0].message.lane == UPDATE:
             # Other code may cost otherwise.

@@ -1,0 +1,307 @@
+"""The index of timers: which are due, in the order in which they are, as rows of the store.
+
+What stands in the cores decides; the rows say of it when each timer is due next. They move in the unit of the step that
+changed `/timers`, and in the unit of the message that is sent for a timer. So after a crash the store alone says what is
+due, and each time is sent once.
+
+The law: a step that changed nothing in `/timers` costs the look at one link. Like the scheduler, of which it is a part,
+this has no clock.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from msgspec import structs
+
+from understudy.actors.contract import Delivery
+from understudy.kernel.accept import accept
+from understudy.kernel.seal import Sealed
+from understudy.node.running.entry import ActorEntry
+from understudy.node.running.undurable_rows import Rows, UndurableRows
+from understudy.objects import ids
+from understudy.objects.clock import Ring, clock_of, ring_headers, ring_of
+from understudy.objects.codec import raw_block
+from understudy.objects.errors import BadTimer, ObjectError, WrongKind
+from understudy.objects.ids import ActorId, Id, MessageId
+from understudy.objects.mailbox import QUEUE, Cursor, mailbox_key
+from understudy.objects.schedule import Firing, firing, next_due
+from understudy.objects.timer import TIMERS, Timer, read_timer
+from understudy.objects.tree import is_tree_node
+from understudy.store.errors import Corrupt, StoreError
+from understudy.store.keys import cursor_value, meta_row, outside_row, read_cursor_value
+from understudy.store.maps import diff_trees, tree_entry
+from understudy.store.port import Backend, Row, Unit
+from understudy.store.reader import Reader
+from understudy.store.timer_rows import (
+    DUE,
+    NEVER,
+    DueRow,
+    due_row,
+    read_due_row,
+    read_timer_value,
+    timer_row,
+    timer_value,
+)
+from understudy.store.verified import InFlight
+
+MAX_RUNG: Final = 256  # timers that ring between two bursts: some 20 ms, and others have their turn
+MAX_SLEEP: Final = 10.0  # seconds; so late it is noticed that the clock was set, or that the machine slept
+RETRY_US: Final = 60_000_000  # after a look at rows that can't be read
+MAX_RINGING: Final = 1024  # messages of the clock that are not durable yet
+NONE: Final = b""  # no `/timers`, as an entry and a row have it
+
+_log = logging.getLogger("understudy.timers")
+
+
+class Timers:
+    """The timers of all actors."""
+
+    def __init__(self, backend: Backend, reader: InFlight) -> None:
+        self._backend = backend
+        self._reader = reader
+        self._rows = UndurableRows(backend)
+        self._ringing = 0
+        self._from = DUE  # rows before this one are gone, or going
+        self._first: int | None = 0  # when the first of the others is due; None: there is none
+        self._ticked = (0.0, 0)  # the seconds and the time of the last tick
+        self._clock: str | None = None
+
+    @property
+    def first(self) -> int | None:
+        """When the first timer is due, in microseconds since 1970; None if there is none. It may be gone by then."""
+        return self._first
+
+    def tick(self, now_us: int, now: float) -> None:
+        """It is this time, at these seconds of the scheduler's."""
+        self._ticked = now, now_us
+
+    @property
+    def is_due(self) -> bool:
+        """True if `ring` has something to look at."""
+        return self._first is not None and self._first <= self._ticked[1] and self._ringing < MAX_RINGING
+
+    @property
+    def next_look(self) -> float | None:
+        """When somebody has to tick, in the scheduler's seconds. From any thread."""
+        first, (now, now_us) = self._first, self._ticked
+        if first is None or self._ringing >= MAX_RINGING:
+            return None
+        return now + min(MAX_SLEEP, max(0, first - now_us) / 1_000_000)
+
+    def ring(self) -> Iterator[tuple[Delivery | None, Unit]]:
+        """The messages for what is due, each with the unit that makes it durable; not more than fit into one turn.
+
+        A unit without a message takes a timer out of the index that can't ring.
+        """
+        if not self.is_due:
+            return
+        now, most = self._ticked[1], min(MAX_RUNG, MAX_RINGING - self._ringing)
+        try:
+            for key, value in self._backend.rows(DUE, self._from):
+                at = _place(key)
+                if at is None:
+                    self._from = key + b"\0"
+                    continue
+                if at.due > now or most == 0:
+                    self._first, self._from = (None if at.due == NEVER else at.due), key
+                    return
+                if not self._rows.is_gone(key):
+                    most -= 1
+                    yield self._ring(at, Id(value), now)
+                self._from = key + b"\0"
+            self._first = None
+        except Corrupt as error:
+            # What is behind it rings again once the store was mended: no other way leads past a place that can't be read.
+            _log.error("the timers can't be read: %s; run understudy fsck", error)
+            self._first = now + RETRY_US
+
+    def follow(self, entry: ActorEntry, sealed: Sealed, unit: Unit) -> Unit:
+        """The unit of a step, with what it changes of the index. `entry` is the actor before it."""
+        core, message = sealed.step.core, sealed.consumed[0]
+        ring = ring_of(message.message)
+        if ring is None and core == entry.actor.core and entry.timers is not None:
+            return unit
+        known, link = self._known(entry), _timers_of(self._reader, core)
+        entry.timers = link or NONE
+        if ring is None and entry.timers == known:
+            return unit
+        rows = self._moved(sealed.actor.id, known, link, sealed.step.time)
+        if ring is not None:
+            rows |= self._rang(sealed.actor.id, ring, message.id, link, rows)
+        return self._with_rows(unit, rows)
+
+    def wake(self, entry: ActorEntry) -> Unit | None:
+        """What takes in an actor's timers as they stand in its newest core, None if they are: of one that came in a file."""
+        step = entry.actor.step
+        if step is None or entry.ahead:
+            return None
+        known, link = self._known(entry), _timers_of(self._reader, step.core)
+        entry.timers = link or NONE
+        rows = self._moved(entry.actor.id, known, link, step.time)
+        return self._with_rows(Unit(), rows) if rows else None
+
+    def committed(self, delivery: Delivery | None, unit: Unit, *, failed: bool) -> None:
+        """A unit is durable, or failed its compare-and-set; `delivery` is the message that it brought, if it was made for one."""
+        for key, value in self._rows.settle(unit):
+            if key[:1] == DUE and value is not None and not failed:
+                due = read_due_row(key).due
+                self._from = min(self._from, key)
+                if due != NEVER:
+                    self._first = due if self._first is None else min(self._first, due)
+        if self._ringing and delivery is not None and ring_of(delivery.message) is not None:
+            self._ringing -= 1
+
+    def _ring(self, at: DueRow, file: Id, now: int) -> tuple[Delivery | None, Unit]:
+        try:
+            timer = read_file(self._reader, file)
+            fired = firing(timer, at.due, now, ZoneInfo)
+        except (StoreError, ObjectError) as error:
+            # Nothing else must wait for it, and `understudy timers` names it.
+            _log.error("the timer %s of %s can't ring: %s", at.name, at.actor, error)
+            return None, self._with_rows(Unit(), {due_row(at.due, at.actor, at.name): None, **_row(at, NEVER, file)})
+        self._ringing += 1
+        return self._message(at, file, timer, fired)
+
+    def _message(self, at: DueRow, file: Id, timer: Timer, fired: Firing) -> tuple[Delivery, Unit]:
+        to, content = str(at.actor), raw_block(timer.content)
+        place = outside_row(self._sender, mailbox_key(to, QUEUE))
+        last = self._rows.get(place)
+        delivery, unit = accept(
+            to=to,
+            sender=self._sender,
+            type=timer.type,
+            content=content.id,
+            blocks=[content],
+            last=None if last is None else read_cursor_value(last),
+            headers=ring_headers(Ring(at.name, file, fired.due, fired.missed, timer.is_once)),
+        )
+        rows: Rows = {
+            due_row(at.due, at.actor, at.name): None,
+            timer_row(at.actor, at.name): timer_value(at.due, file, rang=delivery.id),
+            place: cursor_value(Cursor(delivery.message.seq, delivery.id)),
+        }
+        return delivery, self._with_rows(unit, rows)
+
+    def _moved(self, actor: ActorId, known: bytes, link: Id | None, time: int) -> Rows:
+        """What a change of `/timers` moves in the index. What begins to count does so at `time`."""
+        if known == (link or NONE):
+            return {}
+        rows: Rows = {timer_row(actor, ""): link}
+        for name, file in _differences(self._reader, known, link):
+            value = self._rows.get(timer_row(actor, name)) if name else None
+            if value is not None and (was := read_timer_value(value)).rang is None:
+                rows[due_row(was.due, actor, name)] = None
+            if not name:
+                rows[due_row(NEVER, actor, name)] = file
+            elif file is None:
+                rows[timer_row(actor, name)] = None
+            else:
+                rows |= _row(DueRow(0, actor, name), self._next(file, time), file)
+        return rows
+
+    def _rang(self, actor: ActorId, ring: Ring, message: MessageId, link: Id | None, moved: Rows) -> Rows:
+        """What the step that consumed a message of the clock moves: the timer is due again, if it is still the same."""
+        key = timer_row(actor, ring.name)
+        if key in moved or link is None or not is_tree(self._reader, link):
+            return {}
+        value = self._rows.get(key)
+        if (
+            value is None
+            or read_timer_value(value).rang != message
+            or tree_entry(self._reader, link, ring.name) is None
+        ):
+            return {}
+        return _row(DueRow(0, actor, ring.name), self._next(ring.file, ring.due), ring.file)
+
+    def _next(self, file: Id, after: int) -> int:
+        """When a timer is due first after a moment; NEVER for what is none."""
+        try:
+            due = next_due(read_file(self._reader, file), after, ZoneInfo)
+        except (StoreError, ObjectError):
+            return NEVER
+        return NEVER if due is None else due
+
+    def _known(self, entry: ActorEntry) -> bytes:
+        """The `/timers` that the index stands for."""
+        if entry.timers is None:
+            value = None if entry.actor.step is None else self._rows.get(timer_row(entry.actor.id, ""))
+            entry.timers = value or NONE
+        return entry.timers
+
+    def _with_rows(self, unit: Unit, rows: Rows) -> Unit:
+        own = [row for row in unit.rows if row.key not in rows]
+        whole = structs.replace(unit, rows=[*own, *(Row(key, value) for key, value in rows.items())])
+        self._rows.note(whole, rows)
+        return whole
+
+    @property
+    def _sender(self) -> str:
+        if self._clock is None:
+            self._clock = clock_of((self._backend.row(meta_row("node")) or b"").decode())
+        return self._clock
+
+
+def read_file(reader: Reader, id: Id) -> Timer:
+    """The timer that a file of `/timers` describes. Raises BadTimer, StoreError."""
+    if not ids.is_raw(id):
+        raise BadTimer(f"it is {reader.kind(id)}: a timer is a file of at most 1 MiB")
+    return read_timer(reader.block(id))
+
+
+def _place(key: bytes) -> DueRow | None:
+    try:
+        return read_due_row(key)
+    except (ValueError, ObjectError) as error:
+        _log.error("a row of timers has no key of ours (%r): %s; it is left alone; run understudy fsck", key, error)
+        return None
+
+
+def _timers_of(reader: Reader, core: bytes) -> Id | None:
+    try:
+        return tree_entry(reader, core, TIMERS)
+    except WrongKind:
+        # The core of an actor that was born of something else.
+        return None
+
+
+def is_tree(reader: Reader, id: bytes) -> bool:
+    """True for a tree."""
+    return not ids.is_raw(id) and is_tree_node(reader.node(id))
+
+
+def _differences(reader: Reader, known: bytes, link: Id | None) -> Iterator[tuple[str, Id | None]]:
+    """Each name below `/timers` that changed, with what is there now. An empty name: `/timers` itself is, or was, no tree."""
+    before = Id(known) if known and is_tree(reader, known) else None
+    after = link if link and is_tree(reader, link) else None
+    if known and before is None:
+        yield "", None
+    if link and after is None:
+        yield "", link
+    if before is None or after is None:
+        yield from ((name, None) for name in _names(reader, before))
+        yield from _entries(reader, after)
+        return
+    seen = ""
+    for path, _, _ in diff_trees(reader, before, after):
+        # What lies deeper is in a tree that is no timer.
+        name = path.partition("/")[0]
+        if name != seen:
+            yield name, tree_entry(reader, after, name)
+        seen = name
+
+
+def _names(reader: Reader, tree: Id | None) -> Iterator[str]:
+    return (name for name, _ in _entries(reader, tree))
+
+
+def _entries(reader: Reader, tree: Id | None) -> Iterator[tuple[str, Id]]:
+    return iter(()) if tree is None else iter(reader.tree(tree).items())
+
+
+def _row(at: DueRow, due: int, file: Id) -> Rows:
+    """The two rows of a timer that waits."""
+    return {timer_row(at.actor, at.name): timer_value(due, file), due_row(due, at.actor, at.name): file}

@@ -129,7 +129,8 @@ def _patches(node: Node, actor: ActorId) -> Iterator[Patch]:
     while id is not None:
         message = reader.message(id)
         step = node.step_of(actor, message)
-        if step is not None and reader.step(step).outcome is None:
+        is_patch = not ids.is_raw(message.content)  # an order to retry is no patch
+        if is_patch and step is not None and reader.step(step).outcome is None:
             yield reader.patch(message.content)
         id = None if message.previous is None else MessageId(ids.parse(message.previous))
 

@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup browser test pytest lint types format components test-components demo mutants bench clean
+.PHONY: help setup browser test pytest lint types format components test-components demo orders mutants bench clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -17,7 +17,7 @@ COMPONENTS := .build/components
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help:
-	@echo 'make setup | test | lint | types | format | components | test-components | demo | mutants [EACH=10 ONLY=kernel] | bench [ONLY=grid] | clean'
+	@echo 'make setup | test | lint | types | format | components | test-components | demo | orders [ORDERS=1000 KILLS=5] | mutants [EACH=10 ONLY=kernel] | bench [ONLY=grid] | clean'
 
 setup: $(READY)
 
@@ -87,7 +87,13 @@ mutants: setup
 	$(BIN)/python tests/mutation/run.py --each $(EACH) --minutes $(MINUTES) $(if $(ONLY),--only $(ONLY))
 
 demo: setup
-	$(BIN)/python examples/demo.py
+	$(BIN)/python -m examples.demo
+
+# A shop whose orders are flows: make orders ORDERS=1000 KILLS=5
+ORDERS ?= 200
+KILLS ?= 3
+orders: setup
+	$(BIN)/python -m examples.take_orders --orders $(ORDERS) --kills $(KILLS)
 
 bench: setup
 	$(BIN)/python -m bench.run $(if $(ONLY),--only $(ONLY))

@@ -7,10 +7,8 @@ history verifies.
 from __future__ import annotations
 
 import csv
-import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -26,49 +24,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from examples.node_process import UNDERSTUDY, NodeProcess
+
 HERE = Path(__file__).parent
-UNDERSTUDY = [sys.executable, "-m", "understudy"]
 CLIENTS = 16
-START_SECONDS = 30.0
 Order = dict[str, str]
 
 console = Console()
-
-
-class NodeProcess:
-    """`understudy serve`, or another command, in a process of its own, on a free port of loopback."""
-
-    def __init__(self, project: Path, *command: str) -> None:
-        self._project = project
-        self._process = subprocess.Popen(
-            [*UNDERSTUDY, *(command or ("serve",)), "--listen", "127.0.0.1:0"], cwd=project, stdout=subprocess.DEVNULL
-        )
-        self.client = httpx.Client(base_url=self._address(), timeout=30)
-        # To create an actor is to bring code, which needs the token of the store.
-        token = (project / ".understudy" / "token").read_text().strip()
-        self.client.headers["Authorization"] = f"Bearer {token}"
-
-    def kill(self) -> None:
-        """SIGKILL: nothing is flushed, nobody is told."""
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
-
-    def stop(self) -> None:
-        """The polite way."""
-        self._process.terminate()
-        self._process.wait()
-
-    def _address(self) -> str:
-        note = self._project / ".understudy" / "node.json"
-        end = time.monotonic() + START_SECONDS
-        while time.monotonic() < end:
-            if self._process.poll() is not None:
-                raise SystemExit(f"the node ended with exit code {self._process.returncode}")
-            about = json.loads(note.read_text()) if note.exists() else {}
-            if about.get("pid") == self._process.pid:
-                return str(about["address"])
-            time.sleep(0.05)
-        raise SystemExit("the node did not start")
 
 
 def main() -> int:
@@ -121,7 +83,7 @@ def _work(project: Path, orders: list[Order]) -> dict[str, Order]:
         half = len(moves) // 2
         _send_all(node, moves[:half], acknowledged, lambda: progress.advance(task), kill_after=half * 2 // 3)
         progress.console.print(
-            f"[bold red]SIGKILL[/] to node {node._process.pid} with orders under way; "
+            f"[bold red]SIGKILL[/] to node {node.pid} with orders under way; "
             f"{len(acknowledged)} were acknowledged. Starting again on the same store."
         )
         node = NodeProcess(project)

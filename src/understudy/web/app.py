@@ -30,7 +30,6 @@ _FILES: Final = (
     "events",
     "pending",
     "holds",
-    "retry",
     "ipfs",
     "openapi",
     "root",

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import GREETER, Shell
-from understudy.cli.errors import CommandError
+from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.files import find_files, is_excluded
-from understudy.cli.project import open_project
+from understudy.cli.project import find_project, open_project
 
 
 def _write(folder: Path, *names: str) -> None:
@@ -186,3 +186,14 @@ def test_links_to_folders_without_files_are_bounded(tmp_path: Path, monkeypatch:
 def test_a_project_file_that_nests_too_deep_is_wrong_use(shell: Shell, toml: str) -> None:
     shell.write({"understudy.toml": toml})
     assert "nested too deep" in shell.run("push", code=2)
+
+
+@pytest.mark.parametrize("key", ["a." * 30_000 + "a=1", f"[{'a . ' * 15_000}a]", 'x = {"a"' + ".'a'" * 15_000 + "=1}"])
+def test_a_key_of_very_many_parts_is_refused_and_not_followed(tmp_path: Path, key: str) -> None:
+    """tomllib takes the square of the parts: half a minute for the first of these."""
+    (tmp_path / "understudy.toml").write_text(f'# a.b\n[actors.x]\npath = "core"\n{key}\n')
+    with pytest.raises(WrongUse, match="line 4: a key of more than 32 parts"):
+        find_project(tmp_path)
+    text = ".".join(["dots"] * 31) + " and " + "x" * 100_000
+    (tmp_path / "understudy.toml").write_text(f'[actors.x]\npath = "core"\nexclude = ["{text}", "*.{"*." * 99}"]\n')
+    assert find_project(tmp_path) is not None

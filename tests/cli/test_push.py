@@ -214,6 +214,7 @@ def test_code_that_would_lose_state_is_not_sent_and_a_message_of_it_changes_noth
     project.run(*SEND)
 
 
+WAITED_FOR = "before"
 WAITS = """
 import time
 from pathlib import Path
@@ -236,15 +237,17 @@ def test_a_push_that_waits_says_so_and_repeating_it_sends_nothing_new(project: S
         assert b"waiting for greeter, at most 60 s: it is at work on a step" in pushing.stderr.readline()
         return pushing
 
-    project.write({"greeter/code/greeter.py": WAITS})
+    project.write({"greeter/code/greeter.py": WAITS, "greeter/data": WAITED_FOR})
     project.serve()
     project.run("send", "greeter", json.dumps(str(project.folder / "go")), "--type", "wait", "--wait", "0")
     for text in ("one", "one", "two"):
         push(text).kill()
+    # What is there before any of these takes effect is no less a change: an update that takes it away waits.
+    push(WAITED_FOR).kill()
     last = push("one")
     project.write({"go": ""})
     said, _ = last.communicate(timeout=60)
     assert last.returncode == 0 and b"updated" in said
     steps = project.json("log", "greeter")["steps"]
-    assert [each["type"] for step in steps[::-1] for each in step["consumed"]] == ["genesis", "wait", *["update"] * 3]
+    assert [each["type"] for step in steps[::-1] for each in step["consumed"]] == ["genesis", "wait", *["update"] * 4]
     assert project.raw("show", "greeter/core/data", "--raw") == b"one"

@@ -190,7 +190,47 @@ class StepCheck {
 
   update () {
     const [[, message]] = this.messages(this.consumed)
-    return message.get('lane') === 'update' ? message : undefined
+    return message.get('lane') === 'update' && !this.ordered(message) ? message : undefined
+  }
+
+  // "Retries": the id of the step that a message orders to retry, or nothing.
+  ordered (message) {
+    const content = message.get('content')
+    if (message.get('lane') !== 'update' || !content.isRaw) return undefined
+    const text = Buffer.from(this.objects.bytes(content)).toString('latin1')
+    const id = unless(() => parseId(text))
+    return id && !id.isRaw ? text : undefined
+  }
+
+  // Why an order has to be refused, or nothing. `steps` are those before this one, the genesis first.
+  whyNot (message, steps) {
+    if (!this.mayUpdate(message)) return 'NotPermitted'
+    const named = steps.slice(-65536).find(({ id }) => id.text === this.ordered(message))
+    if (!named) return 'NotThatStep'
+    const data = named.step.get('data')
+    const [[, first]] = this.messages(data.get('consumed'))
+    const failed = data.has('outcome') && data.get('outcome').get('kind') !== 'noop'
+    if (!failed || data.get('height') === 0n || first.get('lane') === 'update') return 'NothingToRetry'
+    return this.mark(this.core, named.id.text) ? 'AlreadyRetried' : undefined
+  }
+
+  mark (core, step) {
+    const retried = this.objects.entries(core).get('retried')
+    return retried && this.objects.isTree(retried) ? this.objects.entries(retried).get(step) : undefined
+  }
+
+  retry (steps) {
+    const [[link, message]] = this.messages(this.consumed)
+    const named = this.ordered(message)
+    if (!named || !this.before) return
+    const refused = this.whyNot(message, steps)
+    const isRefused = this.outcome?.get('kind') === 'refused' && engineOf(this.data.get('engine')).name === 'kernel'
+    if (this.outcome?.get('kind') === 'cut') return
+    rule(isRefused ? refused === this.outcome.get('code') : !refused, 'output', 'an order that had to be refused, or not to be')
+    if (this.outcome) return
+    const mark = this.mark(this.data.get('core'), named)
+    const text = mark && unless(() => Buffer.from(this.objects.bytes(mark)).toString('latin1'))
+    rule(text === link.text, 'output', 'a retry that its core does not say')
   }
 
   isLateGenesis () { return this.before && isGenesis(this.messages(this.consumed)[0][1]) }
@@ -322,6 +362,7 @@ function judgeStep (objects, history, place, sentBefore, integrityOnly) {
   if (check.unknown && !isCut) return { verdict: 'UNVERIFIABLE', cause: 'engine' }
   check.creator = objects.node(genesis, 'message').get('from')
   check.output()
+  check.retry(history.steps.slice(0, place))
   if (isCut) return { verdict: 'UNVERIFIABLE', cause: 'cut' }
 }
 

@@ -25,12 +25,13 @@ from cosmic_ray.work_item import TestOutcome, WorkItem
 ROOT: Final = Path(__file__).parents[2]
 TREE: Final = ROOT / ".build" / "mutants"
 COPIED: Final = ("src", "tests", "examples", "docs", "bench", "pyproject.toml", "README.md", "CHANGELOG.md", "Makefile")
-SECONDS: Final = 300  # for the tests of one mutant; one that hangs is noticed
+SECONDS: Final = 300  # for the tests of one mutant; one that hangs counts as noticed
 # The tests that are asked, those that notice most first: the first that fails ends the run.
 TESTS: Final = {
-    "kernel": "tests/kernel tests/node/test_forgeries.py",
+    "kernel": "tests/kernel tests/node/test_forgeries.py tests/node/test_replay_calls.py",
     "store": "tests/store",
-    "judging": "tests/node/test_forgeries.py tests/node/test_older_copies.py tests/node/test_replay_calls.py",
+    "judging": "tests/node/test_forgeries.py tests/node/test_replay_calls.py tests/judging tests/node/test_older_copies.py "
+    "tests/node/test_verification.py",
 }
 # `a | b` in an annotation becomes `a + b`: nobody could notice.
 LEFT_OUT: Final = "ReplaceBinaryOperator_BitOr"
@@ -49,6 +50,9 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=10, help="mutants of each room")
     parser.add_argument("--only", choices=TESTS, help="one room")
     parser.add_argument("--minutes", type=float, default=60, help="after so long no further mutant is begun")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help="for the tests of one mutant: more where others work"
+    )
     given = parser.parse_args()
     seed = int(os.environ.get("UNDERSTUDY_TEST_SEED") or time.time())
     print(f"seed {seed}: UNDERSTUDY_TEST_SEED={seed} takes the same sample again", flush=True)
@@ -57,7 +61,7 @@ def main() -> None:
     # Before what is installed, also for the processes that the tests start.
     os.environ["PYTHONPATH"] = str(TREE / "src")
     until = time.monotonic() + given.minutes * 60
-    scores = {room: judge(room, given.each, seed, until) for room in TESTS if given.only in (None, room)}
+    scores = {room: judge(room, given.each, seed, until, given.seconds) for room in TESTS if given.only in (None, room)}
     for room, score in scores.items():
         for diff in score.survived:
             print(f"\nsurvived in {room}:\n{diff}")
@@ -78,16 +82,16 @@ def copy_tree() -> None:
             shutil.copy(source, TREE / name)
 
 
-def judge(room: str, each: int, seed: int, until: float) -> Score:
+def judge(room: str, each: int, seed: int, until: float, seconds: float) -> Score:
     """Run a sample of the mutants of a room."""
     killed, survived = 0, []
     command = f"{sys.executable} -m pytest -q -x -p no:cacheprovider {TESTS[room]}"
-    if run_tests(command, SECONDS)[0] is not TestOutcome.SURVIVED:
-        sys.exit(f"the tests of {room} fail without a mutant, or take more than {SECONDS} s: {command}")
+    if run_tests(command, seconds)[0] is not TestOutcome.SURVIVED:
+        sys.exit(f"the tests of {room} fail without a mutant, or take more than {seconds:g} s: {command}")
     for item in choose(mutants(room), each, random.Random(seed)):
         if time.monotonic() >= until:
             break
-        result = mutate_and_test(item.mutations, command, SECONDS)
+        result = mutate_and_test(item.mutations, command, seconds)
         if result.test_outcome is None:
             continue
         killed += result.is_killed

@@ -94,7 +94,7 @@ def test_a_call_on_a_head_that_is_lost_is_tried_again_on_the_head_there_is(type:
         assert answer.result(PATIENCE).outcome is None
         assert living.state(actor)["answer"] == name and world.asked == [name.encode()]
         # The first run of it has ended too: nobody waits for an answer that never comes.
-        living.until(lambda: living.runner._async_wits.is_idle and living.runner._token.is_idle)
+        living.until(lambda: living.runner._async_wits.is_idle and living.runner._step_lock.is_idle)
 
 
 LATE = """
@@ -116,7 +116,7 @@ def test_a_wit_that_wants_to_be_awaited_when_its_node_has_ended_is_let_go() -> N
     living.send(actor, "too late")
     gates.wait_for("too late")
     living.until(lambda: True)
-    [thread] = [run.thread for run in living.runner._token.runs()]
+    [thread] = [run.thread for run in living.runner._step_lock.runs()]
     living.stop()
     gates.open("too late")
     for each in threading.enumerate():

@@ -14,7 +14,7 @@ from tests.node.stage import PATIENCE, gates
 from understudy.judging.verification import Target
 from understudy.node.errors import QueryFailed
 from understudy.node.interpreter import SWITCH_SECONDS
-from understudy.node.running import slow_wits, token
+from understudy.node.running import slow_wits, step_lock
 from understudy.objects.ids import ActorId
 
 SLOW = """
@@ -284,14 +284,14 @@ def test_who_was_slow_does_not_hold_up_the_others_at_the_beginning_of_its_next_s
     with Living() as living:
         slow = living.create(wit=SLOW)
         (quick,) = create_quick(living, 1)
-        monkeypatch.setattr(token, "TOKEN_SECONDS", 0.001)
+        monkeypatch.setattr(step_lock, "LOCK_SECONDS", 0.001)
         living.send(slow, "sleep", "slow once")
         gates.wait_for("slow once")
         assert living.tell(quick, "ask", 1) == 1
         gates.open("slow once")
         living.come_to_rest()
-        # From now on nobody would take the token away from it.
-        monkeypatch.setattr(token, "TOKEN_SECONDS", 1_000.0)
+        # From now on nobody would take the step lock away from it.
+        monkeypatch.setattr(step_lock, "LOCK_SECONDS", 1_000.0)
         living.send(slow, "sleep", "slow again")
         gates.wait_for("slow again")
         assert living.tell(quick, "ask", 2) == 2

@@ -106,6 +106,13 @@ class Troupe:
         self.play()
         return self.head(actor)
 
+    def retry(self, actor: ActorId, order: Id | str, *, sender: str = OWNER) -> StepId:
+        """Order to retry a step, and make the steps; the actor's new head."""
+        staging = Staging(self.reader)
+        self._accept(str(actor), "retry", staging.put_blob(str(order).encode()), staging, UPDATE, sender)
+        self.play()
+        return self.head(actor)
+
     def play(self) -> None:
         """Make steps until nobody has anything to do."""
         while any([self._play(actor) for actor in self._waiting_actors()]):

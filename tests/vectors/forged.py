@@ -550,3 +550,45 @@ FORGED["code that is not there, of a core that comes back"] = _came_back
 
 _add("a later clock, which nothing shows", lambda _, step, staging: replace(step, time=step.time + 500), height=3)
 _add("a seed of which the code made nothing", lambda _, step, staging: replace(step, seed=7))
+
+
+# What an order to retry makes.
+
+
+def _without_mark(story: Story, step: Step, staging: Staging) -> Step:
+    return replace(step, core=edit_tree(staging, step.core, {"retried": None}))
+
+
+def _with_another_mark(story: Story, step: Step, staging: Staging) -> Step:
+    mark = build_tree(staging, {str(story.steps()[2]): staging.put_blob(str(step.parent).encode())})
+    return replace(step, core=edit_tree(staging, step.core, {"retried": mark}))
+
+
+def _refused_retry(story: Story, step: Step, staging: Staging) -> Step:
+    outcome = Outcome("refused", "AlreadyRetried", "it was not")
+    core = story.reader.step(story.steps()[3]).core
+    return replace(step, outcome=outcome, core=core, engine="kernel/1", log=None, journal=None)
+
+
+def _retried_twice() -> Story:
+    story = Story().failed_and_retried()
+    story.retry(story.keeper, story.steps()[2])
+    return story
+
+
+def _second_retry(story: Story, step: Step, staging: Staging) -> Step:
+    order = str(Id(step.consumed[0])).encode()
+    mark = build_tree(staging, {str(story.steps()[2]): staging.put_blob(order)})
+    core = edit_tree(staging, step.core, {"retried": mark})
+    return replace(step, outcome=None, core=core, engine=story.reader.step(story.steps()[4]).engine)
+
+
+_add("a retry that its core does not say", _without_mark, height=4, tell=lambda: Story().failed_and_retried())
+_add(
+    "a retry that its core says of another order",
+    _with_another_mark,
+    height=4,
+    tell=lambda: Story().failed_and_retried(),
+)
+_add("a retry that is said to be the second", _refused_retry, height=4, tell=lambda: Story().failed_and_retried())
+_add("a second retry", _second_retry, height=5, tell=_retried_twice)

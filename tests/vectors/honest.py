@@ -192,6 +192,18 @@ def _no_history() -> bytes:
     return story.car(story.keeper)
 
 
+def _retried() -> bytes:
+    story = Story().counted(1)
+    failed = story.tell(story.keeper, "fail")
+    again = story.retry(story.keeper, failed)
+    story = story.failed_and_retried()
+    failed_too = story.steps()[5]
+    for order in (failed, failed, failed_too, again, story.steps()[0], story.keeper, "no id of a step"):
+        story.retry(story.keeper, order)
+    story.retry(story.keeper, failed, sender="out/test/other")
+    return story.counted(2).car(story.head(story.keeper))
+
+
 HONEST: Final[dict[str, Make]] = {
     "a genesis": _genesis,
     "a keeper that counts to three": _counted,
@@ -208,6 +220,7 @@ HONEST: Final[dict[str, Make]] = {
     "updates that a policy permits, and one that it did": _permitted,
     "an update that a handler takes": _with_a_handler,
     "a component that counts, and is updated": _component,
+    "steps that are retried, and orders that are refused": _retried,
     "blocks in the opposite order": _backwards,
     "blocks that nobody needs, and a root that comes twice": _more_blocks,
     "a root that is no step": _no_history,

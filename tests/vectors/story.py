@@ -132,6 +132,17 @@ class Story(Troupe):
         self.tell(who, type, content)
         assert self.step(who).outcome is None, self.step(who).outcome
 
+    def failed_and_retried(self) -> Story:
+        """The keeper after a message that failed, its cure, and a retry of it, which is the step of height 4."""
+        self.counted(1)
+        failed = self.tell(self.keeper, "fail")
+        self.update(
+            self.keeper, {"code/keeper.py": KEEPER.replace('raise ValueError("this one always fails")', "pass")}
+        )
+        self.retry(self.keeper, failed)
+        assert self.step(self.keeper).outcome is None
+        return self
+
     def steps(self, actor: ActorId | None = None) -> list[StepId]:
         """The ids of a history, the genesis first."""
         found: list[StepId] = []

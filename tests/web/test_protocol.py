@@ -239,3 +239,26 @@ def test_the_bodies_of_all_requests_together_have_a_bound() -> None:
 def held_of_bodies() -> int:
     """What the bodies in flight hold of the room that the server of this test has for them."""
     return max(each._held for each in gc.get_objects() if isinstance(each, Bodies))
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        ("http://localhost/healthz", "localhost", 200),
+        ("HTTP://LOCALHOST:80/healthz", "localhost", 200),
+        ("http://evil.example/healthz", "localhost", 403),
+        ("https://evil.example?x=/healthz", "localhost", 400),
+        ("https://evil.example/?x=http://localhost/healthz", "localhost", 403),
+        ("http://localhost@evil.example/healthz", "localhost", 403),
+        ("http://localhost/healthz", "evil.example", 200),
+        ("http:///healthz", "localhost", 400),
+        ("evil.example:80", "localhost", 400),
+        ("*", "localhost", 404),
+        ("//evil.example/healthz", "localhost", 404),
+    ],
+)
+def test_a_target_that_names_a_host_is_about_that_host(served: Served, target: str, host: str, status: int) -> None:
+    """RFC 9112, 3.2.2: the header is ignored then. So a target can't bring a foreign host past the guard."""
+    with connect(served) as client:
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert answers(client, 1) == [status]

@@ -5,7 +5,7 @@ The law: only what the folder holds, or what a push put there, is ever touched. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from difflib import SequenceMatcher
 from typing import Final
 
@@ -14,6 +14,7 @@ from msgspec import Struct
 from understudy.cli.lines import compare_lines
 from understudy.node.intake.composing import LOCAL
 from understudy.node.intake.cores import MAX_FILES
+from understudy.node.looking.lookup import MAX_PAGE
 from understudy.node.node import Node
 from understudy.objects import ids
 from understudy.objects.blob import blob_id
@@ -68,7 +69,25 @@ def find_changes(node: Node, actor: ActorId, files: Mapping[str, bytes]) -> list
         there = reader.find(core, path)
         if path not in wanted and there is not None and not any(above in wanted for above in _above(path)):
             found.append(Change(path, _blob(reader, there), None))
+    found.extend(_taken_back(node, actor, files, {change.path for change in found}))
     return sorted(found, key=lambda change: change.path)
+
+
+def _taken_back(node: Node, actor: ActorId, files: Mapping[str, bytes], changed: Set[str]) -> Iterator[Change]:
+    """What updates that wait would change, and the folder has otherwise again.
+
+    They may yet be refused, so what differs from the core of now is sent in any case.
+    """
+    reader = node.reader
+    coming: dict[str, Id | None] = {}
+    waiting = [one for one in node.pending(actor, limit=MAX_PAGE) if one.lane == UPDATE]
+    for one in sorted(waiting, key=lambda one: one.seq):
+        if one.sender == _own_party(node):
+            coming |= reader.patch(reader.message(one.message).content)
+    for path, id in coming.items():
+        wanted = None if path not in files else Id(blob_id(files[path]))
+        if path not in changed and id != wanted:
+            yield Change(path, _blob(reader, id), files.get(path))
 
 
 def pushed_files(node: Node, actor: ActorId) -> dict[str, Id]:
@@ -96,16 +115,22 @@ def patches_of(changes: Sequence[Change]) -> list[dict[str, bytes | None]]:
     return [patch for patch in (first, *pieces) if patch]
 
 
+def _own_party(node: Node) -> str:
+    """Who sends the pushes of this node's owner."""
+    return f"out/{node.name}/{LOCAL}"
+
+
 def _patches(node: Node, actor: ActorId) -> Iterator[Patch]:
     """The updates of this node's owner that took effect, newest first."""
     reader = node.reader
     head = reader.step(node.actor(actor).head)
-    cursor = mailbox_get(reader, head.inbox, mailbox_key(f"out/{node.name}/{LOCAL}", UPDATE))
+    cursor = mailbox_get(reader, head.inbox, mailbox_key(_own_party(node), UPDATE))
     id = None if cursor is None else cursor.message
     while id is not None:
         message = reader.message(id)
         step = node.step_of(actor, message)
-        if step is not None and reader.step(step).outcome is None:
+        is_patch = not ids.is_raw(message.content)  # an order to retry is no patch
+        if is_patch and step is not None and reader.step(step).outcome is None:
             yield reader.patch(message.content)
         id = None if message.previous is None else MessageId(ids.parse(message.previous))
 

@@ -68,6 +68,12 @@ class Client:
         path = f"/actors/{quote(actor, safe='')}/{what}"
         return _good(await self._ask("POST", path, content=b"" if body is None else msgspec.json.encode(body)))
 
+    async def retry(self, step: str) -> Answered:
+        """Have the messages of a step that failed run again."""
+        timeout = UPDATE_SECONDS + _MARGIN_SECONDS
+        headers = {"Prefer": f"wait={UPDATE_SECONDS}"}
+        return _answered(await self._ask("POST", f"/steps/{step}/retry", headers=headers, timeout=timeout))
+
     async def send(
         self, actor: str, content: bytes, *, type: str, lane: str, key: str | None, wait_seconds: int
     ) -> Answered:
@@ -87,9 +93,7 @@ class Client:
         path = f"/actors/{quote(actor, safe='')}/messages"
         timeout = wait_seconds + _MARGIN_SECONDS
         answer = await self._ask("POST", path, content=content, headers=headers, timeout=timeout)
-        if answer.status_code in (422, 500) and "step" in _body(answer):
-            return Answered(False, _body(answer))
-        return Answered(True, _good(answer))
+        return _answered(answer)
 
     async def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
@@ -100,6 +104,12 @@ class Client:
             raise CommandError(
                 f"the node went away while it was asked ({error}); nothing acknowledged is lost"
             ) from error
+
+
+def _answered(answer: httpx.Response) -> Answered:
+    if answer.status_code in (422, 500) and "step" in _body(answer):
+        return Answered(False, _body(answer))
+    return Answered(True, _good(answer))
 
 
 def _file(data: bytes) -> Any:

@@ -41,6 +41,7 @@ COMMANDS: Final = {  # where each is, in the order of the help
     "flow": "understudy.cli.flows:flow",
     "pause": "understudy.cli.pause:pause",
     "resume": "understudy.cli.pause:resume",
+    "retry": "understudy.cli.retry:retry",
     "verify": "understudy.cli.verify:verify",
     "fsck": "understudy.cli.fsck:fsck",
     "export": "understudy.cli.export:export",

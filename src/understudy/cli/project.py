@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,10 @@ from understudy.objects.names import check_name, split_path
 PROJECT_FILE: Final = "understudy.toml"
 NONCE: Final = "nonce"  # where in a core the nonce is that makes it another actor's
 _MAX_BYTES: Final = 1024 * 1024  # of the project file: room for ten thousand actors
+# tomllib takes the square of the parts of a key, so that a file of 64 KB would hold the processor for half a minute.
+_MAX_KEY_PARTS: Final = 32
+_KEY_PART: Final = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+"""
+_LONG_KEY: Final = re.compile(rf"(?<![\w-]){_KEY_PART}(?:\.[ \t]*+{_KEY_PART}){{{_MAX_KEY_PARTS}}}")
 _MAX_PROBLEMS: Final = 10  # of an actor's files that are named
 
 
@@ -203,8 +208,12 @@ def read_node_part(folder: Path) -> NodePart | None:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     """Raises OSError and ValueError."""
+    text = read_ordinary(file, most=_MAX_BYTES).decode()
+    if (key := _LONG_KEY.search(text)) is not None:
+        line = text.count("\n", 0, key.start()) + 1
+        raise ValueError(f"line {line}: a key of more than {_MAX_KEY_PARTS} parts; no key of a project has so many")
     try:
-        return tomllib.loads(read_ordinary(file, most=_MAX_BYTES).decode())
+        return tomllib.loads(text)
     except RecursionError as error:
         raise ValueError("its values are nested too deep") from error
 

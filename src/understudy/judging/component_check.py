@@ -10,6 +10,7 @@ from understudy.engines.wasm.settings import NAME
 from understudy.kernel.compare import JSON
 from understudy.kernel.core import runtime_of
 from understudy.kernel.replay import Record
+from understudy.kernel.retry import read_order
 from understudy.kernel.verdict import INTEGRITY, MISMATCH, Problem
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id, TreeId
@@ -28,7 +29,8 @@ class ComponentCheck:
     def judge(self, record: Record) -> Problem | None:
         """What is wrong with the hash that a step has, or lacks. Raises what reading the component raises."""
         step, born = record.step, record.before.step is None
-        if not born and record.consumed[0].message.lane != UPDATE:
+        message = record.consumed[0].message
+        if not born and (message.lane != UPDATE or read_order(self._reader, message) is not None):
             return None if step.component_hash is None else _wrong(step.component_hash, None)
         here = self._component(step.core)
         before = None if born else self._component(record.before.core)

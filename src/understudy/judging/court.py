@@ -102,7 +102,7 @@ class Court:
                 try:
                     self._settle(case, span, judge.judge(span, self._answer, self._pass))
                 except JudgeLost as lost:
-                    self._mourn(case, span, judge, lost)
+                    self._replace_lost(case, span, judge, lost)
                     judge = None
         except BaseException as error:
             with self._lock:
@@ -142,7 +142,7 @@ class Court:
                 # What is above a MISMATCH changes nothing any more.
                 self._drop(case, above=span.high)
 
-    def _mourn(self, case: Case, span: Span, judge: JudgeProcess, lost: JudgeLost) -> None:
+    def _replace_lost(self, case: Case, span: Span, judge: JudgeProcess, lost: JudgeLost) -> None:
         """Have another judge go through the span: first to learn which step it is, then without replaying that."""
         self._end(judge)
         with self._lock:

@@ -8,21 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from msgspec import Struct, structs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from understudy.actors.calls import Calls
 from understudy.actors.contract import Delivery, Engine, Program, StepInput, StepResult
 from understudy.actors.errors import HostFailed, WitError
 from understudy.kernel.actor import Actor
 from understudy.kernel.core import Engines, check_core, engine_of
-from understudy.kernel.policy import SELF, read_policy
+from understudy.kernel.permission import check_permission
+from understudy.kernel.retry import messages_to_retry, read_order
 from understudy.kernel.timers import is_there, without_timer
 from understudy.objects.clock import Ring, ring_of
 from understudy.objects.errors import ObjectError
-from understudy.objects.ids import TreeId
+from understudy.objects.ids import StepId
 from understudy.objects.mailbox import UPDATE
 from understudy.objects.message import Message, is_genesis
-from understudy.objects.names import is_operator, is_outside
 from understudy.objects.step import CUT, FAILED, NOOP, REFUSED, Outcome
 from understudy.store.maps import patch_tree, tree_entry
 from understudy.store.reader import Staging
@@ -36,6 +37,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """What one step will do. Exactly one of `program` and `result` is set: run that, or it is decided already.
 
     `ring` is set if the step consumes a message from the clock, of a timer that is there.
+    `order` is the message that orders to retry the step `retried`, whose messages are then those that are given.
     """
 
     actor: Actor
@@ -43,6 +45,13 @@ class Plan(Struct, frozen=True, kw_only=True):
     program: Program | None = None
     result: StepResult | None = None
     ring: Ring | None = None
+    order: Delivery | None = None
+    retried: StepId | None = None
+
+    @property
+    def consumed(self) -> Sequence[Delivery]:
+        """The messages that the step consumes."""
+        return self.given.messages if self.order is None else [self.order]
 
 
 def prepare(
@@ -82,14 +91,17 @@ def prepare(
             return _decided(
                 actor, given, Outcome(NOOP, "TimerGone", f"the timer {ring.name!r} is gone, or another one")
             )
-        given = _with_core(given, without_timer(staging, actor.core, ring))
+        given = replace(given, core=without_timer(staging, actor.core, ring))
         plan = _load(actor, given, WIT, engines) if cut is None else _decided(actor, given, cut)
-        return structs.replace(plan, ring=ring)
+        return replace(plan, ring=ring)
     if cut is not None:
         return _decided(actor, given, cut)
     if actor.step is not None and is_genesis(first):
         return _decided(actor, given, Outcome(NOOP, "AlreadyAlive", "a genesis message for an actor that lives"))
     if first.lane == UPDATE and actor.step is not None:
+        retried = read_order(staging, first)
+        if retried is not None:
+            return _plan_retry(actor, given, retried, engines, owner)
         return _plan_update(actor, given, first, engines, owner)
     if actor.step is None:
         try:
@@ -114,7 +126,7 @@ def _plan_update(
 ) -> Plan:
     staging = given.store
     try:
-        _check_permission(actor, message, staging, owner)
+        check_permission(actor, message.sender, staging, owner)
         patched = patch_tree(staging, given.core, staging.patch(message.content))
         check_core(staging, patched, given.core)
     except ObjectError as error:
@@ -123,7 +135,7 @@ def _plan_update(
         )
     except WitError as error:
         return _decided(actor, given, Outcome(REFUSED, error.code, error.text))
-    given = _with_core(given, patched)
+    given = replace(given, core=patched)
     if tree_entry(staging, patched, WIT_UPDATE) is not None:
         return _load(actor, given, WIT_UPDATE, engines)
     try:
@@ -142,17 +154,21 @@ def _plan_update(
     return Plan(actor=actor, given=given, result=StepResult(engine=KERNEL_ENGINE, core=patched))
 
 
-def _check_permission(actor: Actor, message: Message, staging: Staging, owner: Callable[[], str]) -> None:
-    sender = message.sender
-    if sender == owner():
-        return
-    allowed = read_policy(staging, actor.core).update
-    if sender in allowed or (sender == actor.text and SELF in allowed):
-        return
-    if is_operator(sender) and not is_outside(owner()):
-        # Who spawned it may never send an update, or be gone: somebody must be able to mend it.
-        return
-    raise WitError("NotPermitted", f"{sender} may not update this actor: only {owner()} may, and whom /policy names")
+def _plan_retry(
+    actor: Actor,
+    given: StepInput,
+    retried: StepId,
+    engines: Engines | Mapping[str, Engine],
+    owner: Callable[[], str],
+) -> Plan:
+    order = given.messages[0]
+    try:
+        check_permission(actor, order.message.sender, given.store, owner)
+        messages = messages_to_retry(given.store, given, retried)
+    except WitError as error:
+        return _decided(actor, given, Outcome(REFUSED, error.code, error.text))
+    plan = _load(actor, replace(given, messages=messages), WIT, engines)
+    return replace(plan, order=order, retried=retried)
 
 
 def _load(actor: Actor, given: StepInput, entry: str, engines: Engines | Mapping[str, Engine]) -> Plan:
@@ -169,9 +185,3 @@ def _load(actor: Actor, given: StepInput, entry: str, engines: Engines | Mapping
 def _decided(actor: Actor, given: StepInput, outcome: Outcome, engine: str | None = None) -> Plan:
     result = StepResult(engine=engine or KERNEL_ENGINE, core=actor.core, outcome=outcome)
     return Plan(actor=actor, given=given, result=result)
-
-
-def _with_core(given: StepInput, core: TreeId) -> StepInput:
-    return StepInput(
-        **{name: getattr(given, name) for name in StepInput.__struct_fields__ if name != "core"}, core=core
-    )

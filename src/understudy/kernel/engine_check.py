@@ -12,6 +12,7 @@ from understudy.actors.errors import WitError
 from understudy.kernel.advance import KERNEL_ENGINE
 from understudy.kernel.core import runtime_of
 from understudy.kernel.replay import Record
+from understudy.kernel.retry import read_order
 from understudy.objects.engine_text import EngineText, read_engine_text
 from understudy.objects.ids import TreeId
 from understudy.objects.mailbox import UPDATE
@@ -60,7 +61,7 @@ def _parts_fault(engine: EngineText) -> str | None:
 
 def _choice_fault(reader: Reader, record: Record, engine: EngineText) -> str | None:
     message, outcome = record.consumed[0].message, record.step.outcome
-    if message.lane == UPDATE:
+    if message.lane == UPDATE and read_order(reader, message) is None:
         return None
     if engine.name == _KERNEL.name:
         # The kernel makes a step without code only where the code could not or must not run.

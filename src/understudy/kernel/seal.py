@@ -20,6 +20,7 @@ from understudy.kernel.advance import Plan
 from understudy.kernel.core import check_next_core
 from understudy.kernel.deliver import sender_key
 from understudy.kernel.log import log_text
+from understudy.kernel.retry import with_mark
 from understudy.kernel.timers import without_timer
 from understudy.objects import ids
 from understudy.objects.codec import Block
@@ -51,6 +52,7 @@ class Sealed(Struct, frozen=True, kw_only=True):
     consumed: Sequence[Delivery]
     sent: Sequence[Delivery]
     unit: Unit
+    is_retry: bool = False
 
 
 def seal(plan: Plan, result: StepResult, *, known: Known) -> Sealed:
@@ -74,12 +76,14 @@ def recordable(plan: Plan, result: StepResult) -> StepResult:
 
     `seal` looks itself. This is for who has to know before, whether one message of several is to blame.
     """
+    if plan.order is not None and plan.retried is not None:
+        result = with_mark(plan.given, plan.order, plan.retried, result)
     return _with_valid_core(plan, _with_valid_contents(plan, _within_journal(plan, result)))
 
 
 def _seal(plan: Plan, result: StepResult, answers: Sequence[Entry], replies: Sequence[Block], known: Known) -> Sealed:
     given, actor = plan.given, plan.actor
-    messages = given.messages
+    messages = plan.consumed
     outcome = None if result.outcome is None else _bounded(result.outcome)
     # What a failed wit staged is not kept; what the kernel stages from here on is.
     staging = given.store if outcome is None else Staging(given.store.base)
@@ -112,7 +116,9 @@ def _seal(plan: Plan, result: StepResult, answers: Sequence[Entry], replies: Seq
     step_id = StepId(step_bytes.id)
     after = Actor(id=actor.id, text=actor.text, head=step_id, step=step)
     unit = _unit(actor, after, messages, sent, [*staging.new.values(), step_bytes])
-    return Sealed(actor=after, id=step_id, step=step, consumed=messages, sent=sent, unit=unit)
+    return Sealed(
+        actor=after, id=step_id, step=step, consumed=messages, sent=sent, unit=unit, is_retry=plan.retried is not None
+    )
 
 
 def _unchanged(plan: Plan, staging: Staging) -> TreeId:

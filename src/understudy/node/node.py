@@ -313,6 +313,23 @@ class Node(LiveLook):
             sending = self._composer.expecting(sending, actor, head)
         return await self._reception.deliver(sending, find=lambda id: self._find(actor, id), seconds=timeout)
 
+    async def retry(
+        self,
+        step: StepId,
+        *,
+        idempotency_key: str | None = None,
+        caller: str = LOCAL,
+        timeout: float | None = None,
+    ) -> tuple[ActorId, MessageId, Answer | None]:
+        """Have the messages of a step that failed run again, with the code and the state of today; whose step it is.
+
+        Raises NotFound, Rejected for a step that can't be retried, and as `patch` does.
+        """
+        self._check_alive()
+        actor, sending = await asyncio.to_thread(self._composer.retry, step, idempotency_key, caller)
+        found = await self._reception.deliver(sending, find=lambda id: self._find(actor, id), seconds=timeout)
+        return actor, *found
+
     async def check_update(self, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> StateCheck:
         """Load what the actor's code would be after these patches, and say what it makes of the present state.
 

@@ -30,6 +30,7 @@ _FILES: Final = (
     "events",
     "pending",
     "holds",
+    "retry",
     "ipfs",
     "openapi",
     "root",

@@ -87,6 +87,8 @@ class Protocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._unwatch()
         self._all.busy(self)
+        if not self.url.startswith(b"/"):
+            self._take_host()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -130,6 +132,14 @@ class Protocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """The answer to what is no HTTP."""
         self._refuse(400, "this is no HTTP request as RFC 9112 has it")
+
+    def _take_host(self) -> None:
+        """A target with a host is about that host, whatever the header says (RFC 9112, 3.2.2): the guard must see that one."""
+        _, scheme, rest = self.url.partition(b"://")
+        if scheme:
+            authority = rest.replace(b"?", b"/").replace(b"#", b"/").partition(b"/")[0]
+            # In place: the scope has this list.
+            self.headers[:] = [pair for pair in self.headers if pair[0] != b"host"] + [(b"host", authority)]
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle

@@ -7,8 +7,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from understudy.actors.errors import WitError
+from understudy.kernel.retry import check_not_retried, check_retryable, read_order
 from understudy.node.errors import NotFound
-from understudy.node.intake.cores import stage_patch
+from understudy.node.intake.cores import rejected, stage_patch
 from understudy.node.intake.sending import Expected, Sending
 from understudy.node.looking.lookup import Lookup
 from understudy.objects.clock import CLOCK
@@ -22,6 +24,7 @@ from understudy.store.maps import mailbox_get
 from understudy.store.port import Move
 from understudy.store.reader import Reader, Staging
 
+RETRY: Final = "retry"  # the type of an order to retry, for people: what it is, its lane and its content say
 LOCAL: Final = "local"  # the caller of all that comes through loopback or the command line
 
 
@@ -63,6 +66,31 @@ class Composer:
         if caller == LOCAL and self._is_spawned(actor):
             caller = OPERATOR
         return self._sending(actor, id, staging, UPDATE, UPDATE, None, idempotency_key, caller)
+
+    def retry(self, step: StepId, idempotency_key: str | None, caller: str) -> tuple[ActorId, Sending]:
+        """An order to retry a step, and whose it is; of a retry that failed, the step that it retried.
+
+        Raises NotFound, Rejected if it can never be retried, or was.
+        """
+        found = self.reader.step(step)
+        before = read_order(self.reader, self.reader.message(found.consumed[0])) if found.outcome is not None else None
+        if before is not None:
+            step, found = before, self.reader.step(before)
+        actor = found.actor
+        self.lookup.check_step(actor, step)
+        head = self.lookup.head(actor)
+        try:
+            check_retryable(self.reader, step, found)
+            if idempotency_key is None and head is not None:
+                # With a key it may be the order that was taken before, whose answer is wanted.
+                check_not_retried(self.reader, step, self.reader.step(head).core)
+        except WitError as error:
+            raise rejected(error) from error
+        if caller == LOCAL and self._is_spawned(actor):
+            caller = OPERATOR
+        staging = Staging(self.reader)
+        content = staging.put_blob(str(step).encode())
+        return actor, self._sending(actor, content, staging, RETRY, UPDATE, None, idempotency_key, caller)
 
     def _is_spawned(self, actor: ActorId) -> bool:
         """True if another actor made this one, so that it may be updated by the operator of the node."""

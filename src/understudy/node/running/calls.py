@@ -103,7 +103,7 @@ class LiveCalls:
         return data
 
     def call_and_wait(self, capability: str, request: bytes, *, beside: object = None) -> bytes:
-        """The same for a wit that can't await. The token goes to another thread first, which makes the parent durable."""
+        """The same for a wit that can't await. The step lock goes to another thread first, which makes the parent durable."""
         if not self._leave():
             self.unanswered = self.unanswered or Retry("too many wits wait for answers at this moment")
             raise self.unanswered

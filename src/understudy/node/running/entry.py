@@ -1,6 +1,6 @@
 """An actor's entry in the scheduler's table: its last step, what waits for it, and its status.
 
-The thread that holds the token alone touches it, so nothing here is locked.
+The thread that holds the step lock alone touches it, so nothing here is locked.
 """
 
 from __future__ import annotations

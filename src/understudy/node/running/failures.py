@@ -26,7 +26,7 @@ def hold_of(plan: Plan, result: StepResult, policy: Policy) -> Hold | None:
     An update and a birth are never held: nothing could come after them. What was `refused` is an answer, and what was
     `cut` says nothing of the code.
     """
-    message = plan.given.messages[0].message
+    message = plan.consumed[0].message
     if policy.on_failure != HOLD or plan.given.parent is None or message.lane == UPDATE:
         return None
     outcome = recordable(plan, exhausted(result) if result.retry is not None else result).outcome

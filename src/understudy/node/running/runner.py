@@ -1,6 +1,6 @@
 """The runner: drives the scheduler with threads, a clock and the store. docs/THREADS.md says what crosses between them.
 
-The law: durable, then visible: what a step did is committed first, and told by the thread that holds the token.
+The law: durable, then visible: what a step did is committed first, and told by the thread that holds the step lock.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from understudy.node.running.impurity import ImpurityWatch
 from understudy.node.running.marks import Flag, Mark, Marks, What, pack
 from understudy.node.running.scheduler import MAX_AHEAD, Scheduler
 from understudy.node.running.slow_wits import Run
-from understudy.node.running.token import Token
+from understudy.node.running.step_lock import StepLock
 from understudy.node.running.watchdog import Watchdog
 from understudy.objects.ids import ActorId
 from understudy.objects.mailbox import UPDATE
@@ -40,7 +40,7 @@ from understudy.store.verified import InFlight
 
 MAX_BURST: Final = 512  # steps between two looks at the mail: long enough to be cheap, short enough to be fair
 BURST_SECONDS: Final = 0.02  # the same for wits that compute: what a burst made waits for its end to be committed
-STOP_SECONDS: Final = 5.0  # how long a stop waits for the thread that holds the token
+STOP_SECONDS: Final = 5.0  # how long a stop waits for the thread that holds the step lock
 
 Value = TypeVar("Value")
 
@@ -52,13 +52,13 @@ _OVER: Final = (StepResult, Exception)
 
 
 class _TokenLost(Exception):
-    """This thread took too long: another one holds the token now."""
+    """This thread took too long: another one holds the step lock now."""
 
 
 class Runner:
     """Steps actors until stopped. Its public methods may be called from any thread.
 
-    `on_durable` is told of each durable step by the thread that holds the token; it must be quick and must not raise.
+    `on_durable` is told of each durable step by the thread that holds the step lock; it must be quick and must not raise.
     """
 
     def __init__(
@@ -99,8 +99,8 @@ class Runner:
         self._stopped = threading.Event()
         self._asked: set[Future[Any]] = set()
         self._async_wits = AsyncWits()
-        self._token = Token(self._hold_token)
-        self._watchdog = Watchdog(self._token, self._async_wits, self._is_token_wanted)
+        self._step_lock = StepLock(self._hold_step_lock)
+        self._watchdog = Watchdog(self._step_lock, self._async_wits, self._is_step_lock_wanted)
         self.committer: Committer[Tag] = Committer(
             backend, on_done=lambda done: self._post(Committed(done)), on_failure=self._fail
         )
@@ -110,7 +110,7 @@ class Runner:
         self._scheduler.start(only_updates=only_updates)
         self.committer.start()
         self._async_wits.start()
-        self._token.start()
+        self._step_lock.start()
         self._watchdog.start()
 
     def stop(self) -> None:
@@ -118,7 +118,7 @@ class Runner:
         self._stopping = True
         self._post(lambda: None)
         self._stopped.wait(timeout=STOP_SECONDS)
-        # Who holds the token after that must not hand over anything any more.
+        # Who holds the step lock after that must not hand over anything any more.
         self._end()
         self._async_wits.stop()
         self.committer.stop()
@@ -130,7 +130,7 @@ class Runner:
         self._abandon_waiting()
 
     def call(self, action: Callable[[], None]) -> None:
-        """Run something quick on the thread that holds the token, between two steps."""
+        """Run something quick on the thread that holds the step lock, between two steps."""
         self._post(action)
 
     def ask(self, action: Callable[[], Value]) -> Future[Value]:
@@ -195,12 +195,12 @@ class Runner:
             if isinstance(item, _Waiting):
                 abandon(item.awaitable)
 
-    def _is_token_wanted(self, now: float) -> bool:
+    def _is_step_lock_wanted(self, now: float) -> bool:
         return bool(self._mail) or self._scheduler.busy or self._scheduler.is_overdue(now)
 
-    # From here on: the thread that holds the token alone, but where it says otherwise.
+    # From here on: the thread that holds the step lock alone, but where it says otherwise.
 
-    def _hold_token(self, epoch: int) -> None:
+    def _hold_step_lock(self, epoch: int) -> None:
         try:
             at_depth(STEPS_DEPTH, self._take_turns, epoch)
             if not self._stopped.is_set():
@@ -219,7 +219,7 @@ class Runner:
 
     def _turn(self, epoch: int) -> None:
         """Hand over what was made, take the mail (wait for some), step."""
-        # First: a thread that takes the token over finds units that the one before it could not hand over.
+        # First: a thread that takes the step lock over finds units that the one before it could not hand over.
         self._submit()
         events: list[Event] = []
         for item in self._take_mail():
@@ -274,20 +274,20 @@ class Runner:
 
     def _step(self, job: Job, epoch: int) -> None:
         run = Run(job.entry.actor.text, job.began, threading.get_ident())
-        self._token.run_begins(run)
+        self._step_lock.run_begins(run)
         self._watchdog.wake()
         if job.entry.slow:
-            self._token.leave(run)
+            self._step_lock.leave(run)
         slot = self._marks.enter_packed(self._mark(job))
         plan, result = self._execute(job, run)
         end_copy()
         now = time.monotonic()
-        held_thread = self._token.is_long(now - job.began)
-        keeps_token = self._token.run_ends(run, epoch)
+        held_thread = self._step_lock.is_long(now - job.began)
+        keeps_step_lock = self._step_lock.run_ends(run, epoch)
         if isinstance(result, _OVER):
             self._marks.leave(slot)
             finished = Finished(job, plan, result, held_thread)
-            if keeps_token:
+            if keeps_step_lock:
                 if self._scheduler.finish(finished, now):
                     self._scheduler.took(job, time.monotonic())
                 return
@@ -296,7 +296,7 @@ class Runner:
             assert plan is not None
             self._marks.change(slot, Flag.WAITING)
             waiting = _Waiting(job, plan, result, slot)
-            if keeps_token:
+            if keeps_step_lock:
                 self._wait_for(waiting)
                 return
             self._post(waiting)
@@ -305,18 +305,18 @@ class Runner:
         raise _TokenLost
 
     def _execute(self, job: Job, run: Run) -> Execution:
-        """What a job comes to; others may get the token meanwhile."""
+        """What a job comes to; others may get the step lock meanwhile."""
         return self._executor.run(
             job,
             owner=lambda: self._scheduler.owner(job),
             when_durable=lambda start, lose: self._post(CallWaits(job.entry, start, lose)),
-            leave=lambda: self._token.leave_to_wait(run),
+            leave=lambda: self._step_lock.leave_to_wait(run),
         )
 
     def _mark(self, job: Job) -> bytes:
         entry, taken = job.entry, job.taken
         if job.is_trial or len(taken) > 1 or taken[0].message.lane == UPDATE:
-            is_alone = job.is_trial and not self._token.is_shared and self._async_wits.is_idle
+            is_alone = job.is_trial and not self._step_lock.is_shared and self._async_wits.is_idle
             name = UPDATE if taken[0].message.lane == UPDATE else ""
             flag = Flag.ALONE if is_alone else Flag.RUNNING
             return pack(Mark(entry.actor.id, What.STEP, flag, name, len(taken)))

@@ -363,12 +363,15 @@ class Scheduler:
 
     def _end_step(self, entry: ActorEntry, plan: Plan, result: StepResult, now: float) -> bool:
         """Seal what a wit returned, unless it is to be run again."""
-        taken = list(plan.given.messages)
+        taken = list(plan.consumed)
         if len(taken) > 1 and (result.retry is not None or recordable(plan, result).outcome is not None):
             # One of them is to blame: the others must not be lost with it.
             self._run_singly(entry, taken)
             return False
         policy = self._table.policy(entry)
+        if result.retry is not None and plan.retried is not None:
+            # Behind an order updates wait, which keep nobody waiting: who ordered may order again.
+            result = exhausted(result)
         if result.retry is not None:
             key = sender_key(taken[0].message)
             entry.attempts[key] = attempt = entry.attempts.get(key, 0) + 1

@@ -1,7 +1,7 @@
 """The living actors in memory, and what the store holds for them: loaded, filled up with mail, forgotten again.
 
 The law: what is not in memory is in the store, and an entry says so (`overflow`, `more_updates`). The update lane has room
-of its own, so no amount of other mail keeps a cure away. The token-holder's thread alone touches this.
+of its own, so no amount of other mail keeps a cure away. The thread with the step lock alone touches this.
 """
 
 from __future__ import annotations

@@ -102,6 +102,8 @@ class Trials:
 def _is_cure(sealed: Sealed) -> bool:
     """True for an update that took effect, and for one that was left out because it ended the process itself."""
     outcome = sealed.step.outcome
+    if sealed.is_retry:
+        return False
     return sealed.consumed[0].message.lane == UPDATE and (outcome is None or outcome.code == PROCESS_ENDED)
 
 

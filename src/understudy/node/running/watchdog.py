@@ -1,4 +1,4 @@
-"""The watchdog: a thread that takes the token from wits that hold it too long, and names those that never end.
+"""The watchdog: a thread that takes the step lock from wits that hold it too long, and names those that never end.
 
 It sleeps while nothing runs, so an idle node costs nothing.
 """
@@ -11,14 +11,14 @@ from collections.abc import Callable
 
 from understudy.node.running.async_wits import AsyncWits
 from understudy.node.running.slow_wits import SlowWits
-from understudy.node.running.token import Token
+from understudy.node.running.step_lock import StepLock
 
 
 class Watchdog:
-    """`others_wait` is asked from its thread whether anybody would use the token if it were free."""
+    """`others_wait` is asked from its thread whether anybody would use the step lock if it were free."""
 
-    def __init__(self, token: Token, async_wits: AsyncWits, others_wait: Callable[[float], bool]) -> None:
-        self._token = token
+    def __init__(self, step_lock: StepLock, async_wits: AsyncWits, others_wait: Callable[[float], bool]) -> None:
+        self._step_lock = step_lock
         self._async_wits = async_wits
         self._others_wait = others_wait
         self._slow_wits = SlowWits()
@@ -46,10 +46,10 @@ class Watchdog:
         return not self._something_runs.is_set()
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._token.seconds_between_looks):
+        while not self._stopped.wait(self._step_lock.seconds_between_looks):
             self._something_runs.clear()
             # Looked at after that: what begins now sets it again.
-            if self._token.is_idle and self._async_wits.is_idle:
+            if self._step_lock.is_idle and self._async_wits.is_idle:
                 self._something_runs.wait()
                 continue
             self._look(time.monotonic())
@@ -57,5 +57,5 @@ class Watchdog:
     def _look(self, now: float) -> None:
         self._async_wits.relieve()
         if self._others_wait(now):
-            self._token.leave_if_long(now)
-        self._slow_wits.look([*self._token.runs(), *self._async_wits.computing()], now)
+            self._step_lock.leave_if_long(now)
+        self._slow_wits.look([*self._step_lock.runs(), *self._async_wits.computing()], now)

@@ -110,8 +110,8 @@ async def _send_message(request: Request, type: str) -> Response:
         return accepted_answer(node, actor, message, headers)
     reader = node.reader
     if any(_is_large(reader, reply) for reply in answer.replies):
-        return await asyncio.to_thread(_answered, reader, message, answer, headers)
-    return _answered(reader, message, answer, headers)
+        return await asyncio.to_thread(answered, reader, message, answer, headers)
+    return answered(reader, message, answer, headers)
 
 
 async def _check_update(node: Node, actor: ActorId, patch: Mapping[str, bytes | None]) -> None:
@@ -176,6 +176,16 @@ def accepted_answer(node: Node, actor: ActorId, message: MessageId, headers: dic
     return json_answer(view, 202, {"Location": where, **headers})
 
 
+def answered(reader: Reader, message: MessageId, answer: Answer, headers: Mapping[str, str]) -> Response:
+    """200 with head, step and replies, or the problem of a message that ended badly."""
+    outcome = answer.outcome
+    if outcome is not None and outcome.kind != NOOP:
+        return problem_of_outcome(message, answer)
+    kind = "ok" if outcome is None else outcome.kind
+    view = {**_place(message, answer), "outcome": kind, "replies": reply_views(reader, answer)}
+    return json_answer(view, headers=headers)
+
+
 def problem_of_outcome(message: MessageId, answer: Answer) -> Response:
     """The answer to a message that ended badly: 422 refused, 413 too large for the actor, 500 failed."""
     outcome = answer.outcome
@@ -190,15 +200,6 @@ def problem_of_outcome(message: MessageId, answer: Answer) -> Response:
 def reply_views(reader: Reader, answer: Answer) -> list[dict[str, Any]]:
     """What an answer's replies are in JSON."""
     return [{"type": reply.type, "content": content_view(reader, reply.content)} for reply in answer.replies]
-
-
-def _answered(reader: Reader, message: MessageId, answer: Answer, headers: Mapping[str, str]) -> Response:
-    outcome = answer.outcome
-    if outcome is not None and outcome.kind != NOOP:
-        return problem_of_outcome(message, answer)
-    kind = "ok" if outcome is None else outcome.kind
-    view = {**_place(message, answer), "outcome": kind, "replies": reply_views(reader, answer)}
-    return json_answer(view, headers=headers)
 
 
 def _place(message: MessageId, answer: Answer) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The token that steps actors: taken from wits that are slow, handed over, and given up, under load."""
+"""The step lock that steps actors: taken from wits that are slow, handed over, and given up, under load."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.node.living import Living
 from tests.node.stage import PATIENCE, ClogStore, gates
 from understudy.node.errors import NodeFailed
-from understudy.node.running import async_wits, runner, token
+from understudy.node.running import async_wits, runner, step_lock
 from understudy.objects.ids import ActorId, MessageId
 from understudy.store.fsck import fsck
 from understudy.store.verified import Grit
@@ -20,8 +20,8 @@ from understudy.store.verified import Grit
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The token is lost after a moment that is shorter than many a step."""
-    monkeypatch.setattr(token, "TOKEN_SECONDS", 0.001)
+    """The step lock is lost after a moment that is shorter than many a step."""
+    monkeypatch.setattr(step_lock, "LOCK_SECONDS", 0.001)
     monkeypatch.setattr(runner, "STOP_SECONDS", 0.5)
     monkeypatch.setattr(async_wits, "STOP_SECONDS", 0.2)
     yield
@@ -65,7 +65,7 @@ def test_a_token_that_goes_from_thread_to_thread_loses_and_doubles_nothing(seed:
             each.result(PATIENCE)
         living.come_to_rest()
         check_applied(living, sending, actors)
-        assert living.runner._token.epoch > 1
+        assert living.runner._step_lock.epoch > 1
 
 
 @pytest.mark.usefixtures("hurried")

@@ -1,6 +1,6 @@
-"""The token: the one thread that holds it steps actors. A wit that keeps it too long runs on without it.
+"""The step lock: only the thread that holds it steps actors. A wit that holds it too long goes on without it.
 
-The law: at most one thread holds the token, and who has lost it touches no entry and no output any more.
+The law: at most one thread holds the step lock. A thread that lost it touches no entry and no output any more.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Final
 
 from understudy.node.running.slow_wits import Run
 
-MAX_THREADS: Final = 64  # wits that never return keep their thread; beyond this the token stays where it is
+MAX_THREADS: Final = 64  # wits that never return keep their thread; beyond this the step lock stays where it is
 # The same where wits wait for an answer, which has an end; beyond this they are run again.
 MAX_WAITING_THREADS: Final = 512
-TOKEN_SECONDS: Final = 0.02  # how long a wit may hold the token while others are ready
+LOCK_SECONDS: Final = 0.02  # how long a wit may hold the step lock while others are ready
 
 
-class Token:
-    """`work` is what a thread does while it holds the token. It is given its epoch, which `run_ends` wants to hear."""
+class StepLock:
+    """`work` is what a thread does while it holds the step lock. It is given its epoch, which `run_ends` wants to hear."""
 
     def __init__(self, work: Callable[[int], None]) -> None:
         self._work = work
@@ -29,16 +29,16 @@ class Token:
         self._left: list[Run] = []
 
     def start(self) -> None:
-        """Give the token to the first thread."""
+        """Give the step lock to the first thread."""
         with self._lock:
             self._hand_over()
 
     def run_begins(self, run: Run) -> None:
-        """The thread that holds the token runs a wit from here on."""
+        """The thread that holds the step lock runs a wit from here on."""
         self._running = run
 
     def run_ends(self, run: Run, epoch: int) -> bool:
-        """The wit has returned. False if its thread has lost the token meanwhile."""
+        """The wit has returned. False if its thread has lost the step lock meanwhile."""
         with self._lock:
             if self._epoch != epoch:
                 # What runs now is another thread's: without it nobody would watch that one.
@@ -48,7 +48,7 @@ class Token:
             return True
 
     def leave(self, run: Run, most: int = MAX_THREADS) -> None:
-        """Let a wit run on without the token, which a fresh thread gets; not if it is done, or if too many do so."""
+        """Let a wit run on without the step lock, which a fresh thread gets. Nothing happens if it is done, or if too many do so."""
         with self._lock:
             if self._running is not run or self._threads >= most:
                 return
@@ -67,23 +67,23 @@ class Token:
         return self._running is not run
 
     def leave_if_long(self, now: float) -> None:
-        """The same for the wit that runs, if it has held the token for too long."""
+        """The same for the wit that runs, if it has held the step lock for too long."""
         run = self._running
         if run is not None and self.is_long(now - run.since):
             self.leave(run)
 
     def is_long(self, seconds: float) -> bool:
-        """True for a run that should have left the token."""
-        return seconds >= TOKEN_SECONDS
+        """True for a run that should have released the step lock."""
+        return seconds >= LOCK_SECONDS
 
     @property
     def seconds_between_looks(self) -> float:
         """How often somebody should look whether a wit keeps it too long."""
-        return TOKEN_SECONDS / 2
+        return LOCK_SECONDS / 2
 
     @property
     def epoch(self) -> int:
-        """How often the token was handed over."""
+        """How often the step lock was handed over."""
         return self._epoch
 
     @property

@@ -323,7 +323,7 @@ class Context:
         It is another one in each step. Raises ValueError for what can be no name; that there is no such secret, or that it
         is not for the host, is said when the request is made.
         """
-        marker = marker_of(self.given, name)
+        marker = marker_of(self.given.actor, self.given.parent, self.given.seed, name)
         self._secrets[marker] = name
         return marker
 

@@ -10,16 +10,16 @@ import re
 from hashlib import sha256
 from typing import Final
 
-from understudy.actors.contract import StepInput
+from understudy.objects.ids import ActorId, StepId
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
 
 
-def marker_of(given: StepInput, name: str) -> str:
-    """The marker of a secret in this step; letters, digits, `_` and `-` alone. Raises ValueError for what can be no name."""
+def marker_of(actor: ActorId, parent: StepId | None, seed: int, name: str) -> str:
+    """The marker of a secret in the step of an actor; letters, digits, `_` and `-` alone. Raises ValueError for what can be no name."""
     check_secret_name(name)
-    parent = "" if given.parent is None else str(given.parent)
-    digest = sha256(f"{given.actor}\n{parent}\n{given.seed}\n{name}".encode()).hexdigest()
+    text = f"{actor}\n{'' if parent is None else parent}\n{seed}\n{name}"
+    digest = sha256(text.encode()).hexdigest()
     return f"secret-{name}-{digest[:40]}"
 
 

@@ -15,6 +15,7 @@ from understudy.actors.errors import CallFailed, Retry
 from understudy.kernel.actor import Actor
 from understudy.node.running.blocking import run_to_end
 from understudy.node.running.impurity import ImpurityWatch
+from understudy.node.running.retried_keys import RetriedKeys
 from understudy.objects.blob import blob_blocks
 from understudy.objects.codec import Block
 from understudy.objects.journal import MAX_ENTRIES, CallError, Entry, lacks_step
@@ -41,6 +42,7 @@ class LiveCalls:
         "_when_durable",
         "blocks",
         "entries",
+        "retried",
         "unanswered",
         "watch",
     )
@@ -58,6 +60,7 @@ class LiveCalls:
         does beside its calls.
         """
         self.watch = watch
+        self.retried: RetriedKeys | None = None
         self._capabilities = capabilities
         self._actor = actor
         self._messages = messages
@@ -114,7 +117,7 @@ class LiveCalls:
         offered = self._capabilities.get(capability)
         if offered is None:
             raise CallFailed(NO_CAPABILITY, f"this node offers no {capability!r}")
-        caller, key = self._actor.id, self._key(path)
+        caller, key = self._actor.id, self._key(path, request, beside)
         if isinstance(offered, TakesAside):
             reply = await offered.call(request, caller=caller, key=key, beside=beside)
         else:
@@ -138,8 +141,10 @@ class LiveCalls:
         self.blocks = [*self.blocks, *blocks]
         self.entries = [*self.entries, entry]
 
-    def _key(self, path: str) -> str:
+    def _key(self, path: str, request: bytes, beside: object) -> str:
         """The idempotency key: the same for every attempt at the same step."""
+        if self.retried is not None:
+            return self.retried.key(request, beside)
         parts = [self._actor.head or b"", *(delivery.id for delivery in self._messages), path.encode()]
         return sha256(b"".join(parts)).hexdigest()
 

@@ -11,6 +11,7 @@ from understudy.kernel.seeds import Seeds
 from understudy.node.running.calls import CapabilityTable, LiveCalls, WhenDurable
 from understudy.node.running.events import Job
 from understudy.node.running.impurity import Impure, ImpurityWatch
+from understudy.node.running.retried_keys import RetriedKeys
 from understudy.objects.step import CUT, Outcome
 from understudy.store.reader import Reader, Staging
 
@@ -52,15 +53,16 @@ class Executor:
         plan: Plan | None = None
         try:
             actor = job.entry.actor
+            calls = LiveCalls(
+                self._capabilities, actor, job.taken, when_durable=when_durable, leave=leave, watch=self._watch
+            )
             plan = prepare(
                 actor,
                 job.taken,
                 time=self._clock(),
                 seed=self._seeds.seed(actor.head, job.taken),
                 staging=Staging(self._reader),
-                calls=LiveCalls(
-                    self._capabilities, actor, job.taken, when_durable=when_durable, leave=leave, watch=self._watch
-                ),
+                calls=calls,
                 engines=self._engines,
                 owner=owner,
                 cut=job.cut,
@@ -68,6 +70,8 @@ class Executor:
             if plan.program is None:
                 assert plan.result is not None
                 return Execution(plan, plan.result)
+            if plan.retried is not None:
+                calls.retried = RetriedKeys(self._reader, plan.retried)
             look = self._watch.look_at(plan.program, job.taken[0].message.type)
             if look is None:
                 return Execution(plan, plan.program.run(plan.given))

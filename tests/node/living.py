@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from tests.node.stage import PATIENCE, WIT, ClogStore
 from understudy.node.intake.answers import Answer
+from understudy.node.intake.composing import SendOptions
 from understudy.node.intake.creation import Created
 from understudy.node.node import Node
 from understudy.node.running.runner import Runner
@@ -75,7 +76,7 @@ class Living:
 
     def begin_send(self, actor: ActorId, type: str, content: Any = None, **more: Any) -> Future[MessageId]:
         """Start to send a message."""
-        return self.begin(self.node.send(actor, json.dumps(content).encode(), type=type, **more))
+        return self.begin(self.node.send(actor, json.dumps(content).encode(), type=type, options=SendOptions(**more)))
 
     def send(self, actor: ActorId, type: str, content: Any = None, *, lane: str = QUEUE, **more: Any) -> MessageId:
         """Send a message, and hear that it is durable."""

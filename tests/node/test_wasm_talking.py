@@ -12,6 +12,7 @@ from tests.node.living import Living
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.wasm.engine import WasmEngine
 from understudy.engines.wasm.machine import Machine
+from understudy.node.intake.composing import SendOptions
 from understudy.objects.ids import ActorId
 
 IMPORTS = """
@@ -85,7 +86,11 @@ def state(living: Living, id: ActorId) -> bytes:
 
 def test_a_component_learns_who_sent_its_message_and_a_caller_from_outside_gets_its_answer(living: Living):
     id = born(living, POLITE)
-    answer = living.run(living.node.answer(id, living.run(living.node.send(id, b"{}", type="message", caller="ann"))))
+    answer = living.run(
+        living.node.answer(
+            id, living.run(living.node.send(id, b"{}", type="message", options=SendOptions(caller="ann")))
+        )
+    )
     (reply,) = answer.replies
     assert reply.type == "reply"
     assert living.node.reader.blob(reply.content) == state(living, id) == living.party("ann").encode()

@@ -16,6 +16,7 @@ from tests.node.troupe import Troupe, chain
 from tests.store.forged_maps import FORGED, good_map, owner
 from understudy.kernel.seal import waiting_row_for
 from understudy.node.importing import import_car
+from understudy.node.intake.composing import SendOptions
 from understudy.node.node import Node
 from understudy.objects.codec import Block
 from understudy.objects.ids import ActorId, Id, StepId, node_id
@@ -70,7 +71,9 @@ def backend() -> Damaged:
         await node.start()
         made = await node.create({"wit": WIT.encode()}, name="ada")
         for data in (b"one", b"two"):
-            await node.answer(made.id, await node.send(made.id, data, type="set", idempotency_key=data.decode()))
+            await node.answer(
+                made.id, await node.send(made.id, data, type="set", options=SendOptions(idempotency_key=data.decode()))
+            )
         await asyncio.to_thread(node._runner.stop)
 
     asyncio.run(live())

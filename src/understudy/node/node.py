@@ -24,10 +24,11 @@ from understudy.node.errors import Held, NodeFailed
 from understudy.node.hold_rules import HoldRules
 from understudy.node.holds import Holds, Kind
 from understudy.node.intake.answers import Answer, Found, find_answer
-from understudy.node.intake.composing import LOCAL, Composer
+from understudy.node.intake.composing import LOCAL, ORDINARY, Composer, SendOptions
 from understudy.node.intake.core_checks import CoreChecks
 from understudy.node.intake.creation import Created, Creation
 from understudy.node.intake.reception import Reception
+from understudy.node.intake.sending import Sending
 from understudy.node.looking.feed import Event, Feed
 from understudy.node.looking.live_look import LiveLook
 from understudy.node.looking.look import read_meta
@@ -45,7 +46,7 @@ from understudy.node.running.runner import Runner
 from understudy.node.running.scheduler import MAX_AHEAD
 from understudy.objects.codec import Block
 from understudy.objects.ids import ActorId, MessageId, StepId, TreeId
-from understudy.objects.mailbox import QUEUE, UPDATE
+from understudy.objects.mailbox import UPDATE
 from understudy.objects.step import NOOP, Step
 from understudy.store.open import open_store
 from understudy.store.port import Backend
@@ -244,16 +245,11 @@ class Node(LiveLook):
         content: bytes,
         *,
         type: str,
-        lane: str = QUEUE,
-        headers: Mapping[str, str] | None = None,
-        idempotency_key: str | None = None,
-        caller: str = LOCAL,
+        options: SendOptions = ORDINARY,
     ) -> MessageId:
         """Send a message; returns when it is durable. Raises NotFound, BadName, KeyReused, Busy, NodeFailed."""
         self._check_alive()
-        return await self._reception.accept(
-            self._composer.message(actor, content, type, lane, headers, idempotency_key, caller)
-        )
+        return await self._reception.accept(self._composer.message(actor, content, type, options))
 
     async def tell(
         self,
@@ -261,10 +257,7 @@ class Node(LiveLook):
         content: bytes,
         *,
         type: str,
-        lane: str = QUEUE,
-        headers: Mapping[str, str] | None = None,
-        idempotency_key: str | None = None,
-        caller: str = LOCAL,
+        options: SendOptions = ORDINARY,
         head: StepId | None = None,
         timeout: float | None = None,
     ) -> tuple[MessageId, Answer | None]:
@@ -275,14 +268,10 @@ class Node(LiveLook):
         """
         self._check_alive()
         if len(content) > QUICK_BYTES:
-            sending = await asyncio.to_thread(
-                self._composer.message, actor, content, type, lane, headers, idempotency_key, caller
-            )
+            sending = await asyncio.to_thread(self._composer.message, actor, content, type, options)
         else:
-            sending = self._composer.message(actor, content, type, lane, headers, idempotency_key, caller)
-        if head is not None:
-            sending = self._composer.expecting(sending, actor, head)
-        return await self._reception.deliver(sending, find=lambda id: self._find(actor, id), seconds=timeout)
+            sending = self._composer.message(actor, content, type, options)
+        return await self._deliver(actor, sending, head, timeout)
 
     async def patch(
         self,
@@ -309,9 +298,7 @@ class Node(LiveLook):
         """Send an update message and wait for its answer, as `tell` does. Raises as `patch` does, and Conflict."""
         self._check_alive()
         sending = await asyncio.to_thread(self._composer.update, actor, patch, idempotency_key, caller)
-        if head is not None:
-            sending = self._composer.expecting(sending, actor, head)
-        return await self._reception.deliver(sending, find=lambda id: self._find(actor, id), seconds=timeout)
+        return await self._deliver(actor, sending, head, timeout)
 
     async def retry(
         self,
@@ -432,6 +419,13 @@ class Node(LiveLook):
 
     async def _verify_one(self, actor: ActorId) -> Verdict:
         return (await self.verify([Target(actor, self.lookup.actor(actor).head)]))[0]
+
+    async def _deliver(
+        self, actor: ActorId, sending: Sending, head: StepId | None, timeout: float | None
+    ) -> tuple[MessageId, Answer | None]:
+        if head is not None:
+            sending = self._composer.expecting(sending, actor, head)
+        return await self._reception.deliver(sending, find=lambda id: self._find(actor, id), seconds=timeout)
 
     def _find(self, actor: ActorId, id: MessageId) -> Found | None:
         return find_answer(self.lookup, self.reader, actor, id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from understudy.actors.errors import WitError
@@ -16,7 +17,7 @@ from understudy.node.looking.lookup import Lookup
 from understudy.objects.clock import CLOCK
 from understudy.objects.errors import BadName, WrongKind
 from understudy.objects.ids import ActorId, Id, StepId
-from understudy.objects.mailbox import UPDATE, mailbox_key
+from understudy.objects.mailbox import QUEUE, UPDATE, mailbox_key
 from understudy.objects.names import OPERATOR, is_outside
 from understudy.store.errors import Missing
 from understudy.store.keys import head_ref
@@ -26,6 +27,18 @@ from understudy.store.reader import Reader, Staging
 
 RETRY: Final = "retry"  # the type of an order to retry, for people: what it is, its lane and its content say
 LOCAL: Final = "local"  # the caller of all that comes through loopback or the command line
+
+
+class SendOptions(Struct, frozen=True, kw_only=True):
+    """How a message is sent, and in whose name."""
+
+    lane: str = QUEUE
+    headers: Mapping[str, str] | None = None
+    idempotency_key: str | None = None
+    caller: str = LOCAL
+
+
+ORDINARY: Final = SendOptions()
 
 
 class Composer:
@@ -42,20 +55,11 @@ class Composer:
             raise BadName(f"the caller {CLOCK!r} is the node's own clock")
         return f"out/{self._node}/{caller}"
 
-    def message(
-        self,
-        actor: ActorId,
-        content: bytes,
-        type: str,
-        lane: str,
-        headers: Mapping[str, str] | None,
-        idempotency_key: str | None,
-        caller: str,
-    ) -> Sending:
+    def message(self, actor: ActorId, content: bytes, type: str, options: SendOptions) -> Sending:
         """A message with these bytes. Raises NotFound."""
         staging = Staging(self.reader)
         id = staging.put_blob(content)
-        return self._sending(actor, id, staging, type, lane, headers, idempotency_key, caller)
+        return self._sending(actor, type, id, staging, options)
 
     def update(
         self, actor: ActorId, patch: Mapping[str, bytes | None], idempotency_key: str | None, caller: str
@@ -65,7 +69,8 @@ class Composer:
         id = stage_patch(staging, patch)
         if caller == LOCAL and self._is_spawned(actor):
             caller = OPERATOR
-        return self._sending(actor, id, staging, UPDATE, UPDATE, None, idempotency_key, caller)
+        options = SendOptions(lane=UPDATE, idempotency_key=idempotency_key, caller=caller)
+        return self._sending(actor, UPDATE, id, staging, options)
 
     def retry(self, step: StepId, idempotency_key: str | None, caller: str) -> tuple[ActorId, Sending]:
         """An order to retry a step, and whose it is; of a retry that failed, the step that it retried.
@@ -90,35 +95,26 @@ class Composer:
             caller = OPERATOR
         staging = Staging(self.reader)
         content = staging.put_blob(str(step).encode())
-        return actor, self._sending(actor, content, staging, RETRY, UPDATE, None, idempotency_key, caller)
+        options = SendOptions(lane=UPDATE, idempotency_key=idempotency_key, caller=caller)
+        return actor, self._sending(actor, RETRY, content, staging, options)
 
     def _is_spawned(self, actor: ActorId) -> bool:
         """True if another actor made this one, so that it may be updated by the operator of the node."""
         first = self.lookup.step_at(actor, 0)
         return first is not None and not is_outside(self.reader.message(self.reader.step(first).consumed[0]).sender)
 
-    def _sending(
-        self,
-        actor: ActorId,
-        content: Id,
-        staging: Staging,
-        type: str,
-        lane: str,
-        headers: Mapping[str, str] | None,
-        idempotency_key: str | None,
-        caller: str,
-    ) -> Sending:
+    def _sending(self, actor: ActorId, type: str, content: Id, staging: Staging, options: SendOptions) -> Sending:
         if self.lookup.head(actor) is None:
             raise NotFound(f"there is no actor {actor} here; `understudy actors` lists those there are")
         return Sending(
             to=str(actor),
-            sender=self.party(caller),
+            sender=self.party(options.caller),
             type=type,
             content=content,
             blocks=list(staging.new.values()),
-            lane=lane,
-            headers=headers,
-            idempotency_key=idempotency_key,
+            lane=options.lane,
+            headers=options.headers,
+            idempotency_key=options.idempotency_key,
         )
 
     def expecting(self, sending: Sending, actor: ActorId, head: StepId) -> Sending:

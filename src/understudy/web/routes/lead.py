@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from understudy.node.errors import Rejected
+from understudy.node.intake.composing import SendOptions
 from understudy.node.node import Node
 from understudy.objects.ids import ActorId, StepId
 from understudy.objects.step import NOOP
@@ -86,7 +87,7 @@ async def tell_lead(request: Request) -> Response:
         lead,
         body,
         type=DEFAULT_TYPE,
-        idempotency_key=KEY.of(request),
+        options=SendOptions(idempotency_key=KEY.of(request)),
         head=expected_head(request, lead),
         timeout=preference.wait_seconds,
     )

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from understudy.node.errors import Conflict, Rejected
 from understudy.node.intake.answers import Answer, Reply
+from understudy.node.intake.composing import SendOptions
 from understudy.node.intake.reception import MAX_KEY_BYTES
 from understudy.node.node import Node
 from understudy.objects import ids
@@ -104,7 +105,7 @@ async def _send_message(request: Request, type: str) -> Response:
         message, answer = await node.tell_patch(actor, patch, idempotency_key=key, head=head, timeout=seconds)
     else:
         message, answer = await node.tell(
-            actor, content, type=type, lane=lane, idempotency_key=key, head=head, timeout=seconds
+            actor, content, type=type, options=SendOptions(lane=lane, idempotency_key=key), head=head, timeout=seconds
         )
     if answer is None:
         return accepted_answer(node, actor, message, headers)

@@ -82,7 +82,8 @@ class Explainer:
     ) -> Problem | None:
         """Whether the step comes out otherwise where hashes are others. It takes a process each."""
         if not self._comes_out_so(record, owner, replay, seed=HASH_SEED):
-            return None  # not with the same hashes either, so it is something else
+            # Not with the same hashes either. The order of a set of objects depends on where they are in memory.
+            return _as_process(problem, places)
         for seed in OTHER_SEEDS:
             if not self._comes_out_so(record, owner, replay, seed=seed):
                 where = "; ".join(places) or "no line of the author's makes one, so it is in what it calls"
@@ -124,6 +125,17 @@ class Explainer:
         while record.step.parent is not None:
             record = read_record(self._reader, record.step.parent)
             yield record
+
+
+def _as_process(problem: Problem, places: Sequence[str]) -> Problem:
+    if places:
+        reason = f"what comes out depends on the order of a set or on hash(), by where objects are in memory: {'; '.join(places)}"
+        return msgspec.structs.replace(problem, cause=HASH, reason=reason)
+    reason = (
+        "what comes out is another in each process, and no line of the author's asks for it by a function: an address in memory, "
+        "what the process was started with (sys.argv, sys.flags), or what it holds (gc, sys.modules)"
+    )
+    return msgspec.structs.replace(problem, cause=WORLD, reason=reason)
 
 
 def _by(problem: Problem, noted: Sequence[Noted], cause: str, more: str = "") -> Problem | None:

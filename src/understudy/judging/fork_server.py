@@ -28,6 +28,7 @@ from understudy.judging.wire import FromJudge, FromPerformer, Pipe, ToJudge, ToP
 _NUMBER: Final = 8  # bytes of a process id, and of an exit code
 _FORK, _END = b"+", b"-"
 HASH_SEED: Final = 0
+FORKED: Final = -1  # no seed: a copy of the server, which has that one. Any seed means a process that is started anew
 _END_SECONDS: Final = 1.0  # how long a process may take to end by itself, once it hung up
 _ANSWER_SECONDS: Final = 60.0  # how long the server may take; one that code has stopped says nothing for ever
 _COLLECT_AFTER: Final = 50_000  # allocations between collections: a step makes thousands of objects and no cycles
@@ -81,7 +82,7 @@ class Performers:
         self._control = control
         self._living: int | None = None
 
-    def make(self, *, hash_seed: int = HASH_SEED) -> Pipe[FromPerformer]:
+    def make(self, *, hash_seed: int = FORKED) -> Pipe[FromPerformer]:
         """A new performer's pipe; the one before is ended. Raises OSError if the server is gone.
 
         With another hash seed than ours it has to load everything first.
@@ -187,7 +188,7 @@ class _Server:
         return pid
 
     def _fork_performer(self, fd: int, *, hash_seed: int) -> int:
-        if hash_seed != HASH_SEED:
+        if hash_seed != FORKED:
             return _start(_START_PERFORMER, sys.path, fd, hash_seed=hash_seed, alone=False).pid
         pid = os.fork()
         if pid == 0:
@@ -225,7 +226,7 @@ class _Server:
             os.kill(pid, signal.SIGKILL)
 
 
-def _make(control: socket.socket, ask: bytes, hash_seed: int = HASH_SEED) -> tuple[int, int]:
+def _make(control: socket.socket, ask: bytes, hash_seed: int = FORKED) -> tuple[int, int]:
     """Have a process made: its id, and our end of its pipe."""
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     control.settimeout(_ANSWER_SECONDS)

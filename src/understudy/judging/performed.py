@@ -15,7 +15,7 @@ from understudy.actors.contract import Engine, Program, StepInput, StepResult
 from understudy.actors.errors import WitError
 from understudy.actors.query import Error, QueryInput, Result, read_result
 from understudy.engines.python.engine import ABI, PythonEngine
-from understudy.judging.fork_server import HASH_SEED, Performers
+from understudy.judging.fork_server import FORKED, Performers
 from understudy.judging.no_calls import NoCalls
 from understudy.judging.performer_process import PerformerLost, PerformerProcess, unreadable
 from understudy.judging.replay_calls import ReplayCalls
@@ -176,7 +176,7 @@ class PerformedStage:
         self._lost = None
         try:
             key = _performed(works[0]).key
-            self._performer.turn_to(key, hash_seed=key if isinstance(key, _Hashing) else HASH_SEED)
+            self._performer.turn_to(key, hash_seed=key if isinstance(key, _Hashing) else FORKED)
             ahead: dict[bytes, bytes] = {}
             for work in works:
                 ahead.update(self._ahead(work.given))
@@ -283,7 +283,7 @@ class _Engine:
         # Asked for in any way, so that a core that names no code has the same error everywhere.
         version = self._stage.version(core, entry, store)
         # Not beside a witness for the first time: it would see what Python's library does only once.
-        key = self._key or (self._way == KEPT, version)
+        key = (self._way == KEPT, version) if self._key is None else self._key
         return _Program(self._stage, entry, self._way, key, self._spot)
 
     def load_query(self, core: TreeId, store: Reader) -> PerformedQuery:

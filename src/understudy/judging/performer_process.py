@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import msgspec
 
-from understudy.judging.fork_server import HASH_SEED, Performers
+from understudy.judging.fork_server import FORKED, Performers
 from understudy.judging.refusals import Refusals
 from understudy.judging.wire import (
     Blocks,
@@ -58,7 +58,7 @@ class PerformerProcess:
         """True if there is one, as far as we heard."""
         return self._pipe is not None
 
-    def turn_to(self, key: Hashable, *, hash_seed: int = HASH_SEED) -> None:
+    def turn_to(self, key: Hashable, *, hash_seed: int = FORKED) -> None:
         """Have a performer for what this stands for. Raises PerformerLost."""
         if key == self._key and self._pipe is not None:
             return

@@ -5,18 +5,21 @@ It slows the code down several times, so it is asked only when a replay did not 
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import os
 import random
 import socket
 import sys
 import threading
+from asyncio import BaseEventLoop
 from collections.abc import Callable
 from datetime import date
 from types import FrameType, TracebackType
 from typing import Any, Final
 
 from understudy.judging.author import Belongs
+from understudy.judging.virtual_loop import VirtualLoop
 from understudy.judging.wire import Noted
 from understudy.kernel.verdict import CLOCK, HASH, WORLD
 
@@ -32,11 +35,17 @@ _CLOCK: Final = frozenset(
 )
 _DATES: Final = frozenset({"now", "utcnow", "today"})
 _ZONES: Final = frozenset({"fromtimestamp", "astimezone", "timestamp"})  # they ask for the machine's time zone
-_WHOLE_MODULES: Final = frozenset({"posix", "nt", "_socket", "_posixsubprocess", "_winapi", "_uuid", "select"})
-_OUTSIDE: Final = frozenset({"os", "open", "socket", "posixsubprocess", "winapi", "select"})
+_WHOLE_MODULES: Final = frozenset(
+    {"posix", "nt", "_socket", "_posixsubprocess", "_winapi", "_uuid", "select", "resource"}
+)
+_OUTSIDE: Final = frozenset(
+    {"os", "open", "socket", "posixsubprocess", "winapi", "select", "resource", "signal", "threading", "asyncio"}
+)
 _CHANCE: Final = frozenset({"os.urandom", "os.getrandom", "os.times"})
 _READS_FOR_OTHERS: Final = ("os", "_collections_abc", "collections.abc")
 _HARMLESS: Final = frozenset({"fspath"})
+_SIGNALS: Final = frozenset({"signal", "alarm", "setitimer", "pause", "raise_signal"})
+_NUMBERS: Final = frozenset({"get_ident", "get_native_id"})  # of threads
 _SHARED_RANDOM: Final = getattr(random.random, "__self__", None)
 _ENVIRONMENT: Final = type(os.environ)
 _PYTHON: Final = {
@@ -44,7 +53,12 @@ _PYTHON: Final = {
     _ENVIRONMENT.__iter__.__code__: "os.environ",
     _ENVIRONMENT.__len__.__code__: "os.environ",
     socket.socket.__init__.__code__: "socket.socket",
+    threading.Thread.name.fget.__code__: "threading.Thread.name",  # type: ignore[attr-defined]
+    threading.Thread.ident.fget.__code__: "threading.Thread.ident",  # type: ignore[attr-defined]
+    BaseEventLoop.time.__code__: "time.monotonic, by its event loop",
+    VirtualLoop.time.__code__: "time.monotonic, by its event loop",
 }
+_UNSEEDED: Final = random.Random.__init__.__code__
 
 
 class Witness:
@@ -78,6 +92,8 @@ class Witness:
                 self._note(name, frame)
         elif event == "call":
             name = _PYTHON.get(frame.f_code)
+            if frame.f_code is _UNSEEDED and frame.f_locals.get("x") is None:
+                name = "random.Random, without a seed"
             if name is not None and frame.f_back is not None:
                 self._note(name, frame.f_back, exact=True)
 
@@ -100,6 +116,8 @@ class Witness:
                 # A library reads the environment for its own sake; the author's code does through `os` alone.
                 sure = sure and at.f_globals.get("__name__") in _READS_FOR_OTHERS
             else:
+                # Each line of a log has a time, which nearly nobody prints.
+                sure = sure and at.f_globals.get("__name__") != "logging"
                 # What the wit's own line names: `uuid.uuid4`, not the `os.urandom` inside it.
                 name = f"{at.f_globals.get('__name__', '?')}.{at.f_code.co_name}"
             at = at.f_back
@@ -117,6 +135,12 @@ def _asked(function: Any, *, direct: bool) -> str | None:
         return f"{(owner if isinstance(owner, type) else type(owner)).__name__}.{name}, by the machine's time zone"
     if direct and function is builtins.hash:
         return "hash"
+    if direct and module == "_thread" and name in _NUMBERS:
+        return f"threading.{name}"
+    if direct and name == "get_name" and isinstance(owner, asyncio.Task):
+        return "asyncio.Task.get_name"
+    if module == "_signal" and name in _SIGNALS:
+        return f"signal.{name}"
     if owner is not None and owner is _SHARED_RANDOM:
         return f"random.{name}"
     if module in _WHOLE_MODULES and name not in _HARMLESS:

@@ -7,6 +7,7 @@ type of message, who asks the clock, chance or the environment. It is no wall: c
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from contextlib import AbstractContextManager
@@ -15,6 +16,7 @@ from types import FrameType
 from typing import Any, Final
 
 from understudy.actors.contract import Program
+from understudy.engines import room, tasks
 from understudy.engines.python.externals import is_authors
 from understudy.engines.python.failure import in_core
 from understudy.engines.python.program import PythonProgram
@@ -31,11 +33,14 @@ MAX_TYPES: Final = 1_000  # of messages whose first step is looked at, for one v
 MAX_DEEP: Final = 500  # frames: what looks needs some itself, and would take them from code that goes as deep as it can
 _OURS: Final = __name__.partition(".")[0]
 _HTTP: Final = ("socket.", "http.", "urllib.", "ssl.")
-_ASKS: Final = ("time.", "datetime.", "date.", "random.", "uuid.", "secrets.", "os.environ", "os.urandom", "os.getenv")
+_OF_THE_MACHINE: Final = ("socket.gethostname", "socket.sethostname")
+_BY_HTTP: Final = "ask by ctx.http"
+_BY_THE_HOST: Final = "have the host do it: ctx.effect(function, …)"
 _REMEDIES: Final = (
     (("time.", "datetime.", "date."), "ctx.now() gives the step's time"),
     (("random.", "uuid.", "secrets.", "os.urandom"), "ctx.random gives numbers that a replay gives, too"),
     (("os.environ", "os.getenv"), "put it into the core or the message; ctx.secret is for passwords"),
+    (("os.", "resource.", "signal.", "genericpath.", "posixpath.", "pathlib."), _BY_THE_HOST),
 )
 
 _log = logging.getLogger("understudy.impure")
@@ -54,7 +59,7 @@ class ImpurityWatch:
 
     def __init__(self, impure: Impure = Impure.WARN) -> None:
         self._impure = impure
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
         if impure is not Impure.ALLOW:
             _install()
             ask_what_machine()
@@ -73,7 +78,8 @@ class ImpurityWatch:
         """Code did something to the world. Raises WorldShut where that is refused."""
         if self._impure is Impure.ALLOW:
             return
-        remedy = "ask by ctx.http" if what.startswith(_HTTP) else "have the host do it: ctx.effect(function, …)"
+        is_network = what.startswith(_HTTP) and not what.startswith(_OF_THE_MACHINE)
+        remedy = _BY_HTTP if is_network else _BY_THE_HOST
         self._tell(f"{where} ({what})", remedy)
         if self._impure is Impure.REFUSE:
             raise WorldShut(f'{what}: [node] impure = "refuse" forbids what no record holds; {remedy}')
@@ -85,10 +91,12 @@ class ImpurityWatch:
         if remedy is not None:
             self._tell(where, remedy)
 
-    def _tell(self, place: str, remedy: str) -> None:
+    def _tell(self, what: str, remedy: str) -> None:
+        # One call of a library may be ten events.
+        place = (what.partition(" ")[0], remedy)
         if place not in self._told and len(self._told) < MAX_PLACES:
             self._told.add(place)
-            _log.warning("%s: no record holds that, so the history may not verify; %s", place, remedy)
+            _log.warning("%s: no record holds that, so the history may not verify; %s", what, remedy)
 
 
 class _Look:
@@ -143,18 +151,33 @@ def _install() -> None:
 def _hear(event: str, args: tuple[Any, ...]) -> None:
     if not _world.knows(event):
         return
-    run = RUNNING.get(None)
-    watch = getattr(getattr(getattr(run, "given", None), "calls", None), "watch", None)
-    if watch is None or IN_EFFECT.get() is not None:
+    given = getattr(RUNNING.get(None), "given", None)
+    watch = getattr(getattr(given, "calls", None), "watch", None)
+    if given is None or watch is None or IN_EFFECT.get() is not None:
         return
     what = _world.look(event, args)
     if what is None:
         return
     where, at_import = find_author(sys._getframe(1), path_of, skip=_is_ours)
+    if where is None and _in_callback(sys._getframe(1)):
+        # Its task has no frame of who began it.
+        where = f"{given.actor}: a task or callback that its code began"
     # What a library does while it is imported says nothing of the author.
     if where is not None and not at_import:
         watch.heard(where, what)
 
 
+def _in_callback(frame: FrameType) -> bool:
+    """True if an event loop called what led here, and no code of ours did."""
+    at: FrameType | None = frame
+    while at is not None and (not _is_ours(at) or at.f_globals["__name__"] in _AROUND_TASKS):
+        if at.f_code is _CALLBACK:
+            return True
+        at = at.f_back
+    return False
+
+
+_AROUND_TASKS: Final = (tasks.__name__, room.__name__)  # no code of theirs reaches out
+_CALLBACK: Final = asyncio.Handle._run.__code__
 _installed: list[bool] = []
 _world: Final = WorldEvents()

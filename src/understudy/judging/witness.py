@@ -99,7 +99,8 @@ class Witness:
 
     def _note(self, name: str, frame: FrameType, *, exact: bool = False) -> None:
         cause = WORLD if name.partition(".")[0] in _OUTSIDE and name not in _CHANCE else CLOCK
-        sure = True
+        # A number of a thread differs in each process, and in each race.
+        sure = not name.startswith("threading.")
         at: FrameType | None = frame
         for _ in range(_MAX_DEPTH):
             if at is None or at.f_code.co_filename.startswith("<frozen importlib"):

@@ -13,6 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import Context
 from typing import Any, Final, TypeVar
 
 import httpcore
@@ -47,8 +48,9 @@ class HttpThread:
         self._thread: threading.Thread | None = None
 
     async def run(self, work: Coroutine[Any, Any, Value]) -> Value:
-        """What a coroutine returns that runs there."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._running()))
+        """What a coroutine returns that runs there. Nothing of the caller's context goes along: what is done there is ours."""
+        begun = Context().run(asyncio.run_coroutine_threadsafe, work, self._running())
+        return await asyncio.wrap_future(begun)
 
     def stop(self) -> None:
         """End the thread; what still runs there is cancelled."""

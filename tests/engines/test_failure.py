@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import pytest
 
+from understudy.engines.python import failure
 from understudy.engines.python.engine import PythonEngine
+from understudy.engines.python.failure import in_core, outcome_of
+from understudy.engines.python.names import clean
 from understudy.testing.engine_suite import Objects, delivery, run, step_input
 
 CODE = """
@@ -123,3 +127,28 @@ def test_what_is_hidden_on_purpose_stays_hidden() -> None:
 @pytest.mark.parametrize("name", ["circle", "endless", "notes", "group"])
 def test_however_many_there_are_the_text_is_bounded(name: str) -> None:
     assert len(text_of(name)) < 3000
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda size: ValueError("x" * size), lambda size: type("E" * size, (ValueError,), {})(), lambda size: noted(size)],
+)
+def test_of_the_text_of_an_exception_no_more_is_looked_at_than_an_outcome_can_need(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[int], Exception]
+) -> None:
+    looked_at: list[int] = []
+
+    def look(text: str) -> str:
+        looked_at.append(len(text))
+        return clean(text)
+
+    monkeypatch.setattr(failure, "clean", look)
+    some, much = (outcome_of(make(size), in_core) for size in (9_000, 9_000_000))
+    assert (some.text, some.code) == (much.text, much.code)
+    assert max(looked_at) < 100_000
+
+
+def noted(size: int) -> Exception:
+    error = ValueError("short")
+    error.add_note("x" * size)
+    return error

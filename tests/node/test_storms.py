@@ -6,7 +6,8 @@ import pytest
 
 from tests.node.living import Living
 from tests.node.stage import PATIENCE, ClogStore
-from understudy.node.running import floods, table
+from understudy.node.running import floods, step_size, table
+from understudy.objects.codec import MAX_BLOCK
 from understudy.objects.ids import ActorId
 from understudy.objects.mailbox import UPDATE
 
@@ -143,3 +144,30 @@ def test_only_updates_and_births_step_until_all_may() -> None:
     assert node.state(actor) == {"stormed": 1}
     assert node.tell(born, "ask", 1) == 1
     node.stop()
+
+
+@pytest.mark.parametrize("how", ["a message", "its state"])
+def test_a_step_that_stores_more_than_a_node_takes_in_is_cut_and_the_others_of_its_batch_are_not(
+    monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(step_size, "MAX_STEP_BYTES", 8 * MAX_BLOCK)
+    code = """
+from understudy import Wit
+wit = Wit()
+@wit.message("store")
+def store(order: list, state: dict, ctx) -> None:
+    size, how = order
+    state["texts"] = state.get("texts", 0) + 1
+    for number in range(9 if size else 1):
+        if how == "a message":
+            ctx.send("out/a/b", str(number) * size, type="t")
+        else:
+            state[str(number)] = str(number) * size
+"""
+    with Living() as living:
+        actor = living.create(wit=code)
+        large = 3 * MAX_BLOCK
+        messages = [living.send(actor, "store", [size, how]) for size in (10, large, 20)]
+        outcomes = [living.begin_answer(actor, message).result(PATIENCE).outcome for message in messages]
+        assert [outcome and (outcome.kind, outcome.code) for outcome in outcomes] == [None, ("cut", "HostLimit"), None]
+        assert living.state(actor)["texts"] == 2

@@ -19,6 +19,8 @@ MAX_FRAMES: Final = 16  # innermost ones shown: a recursion has a thousand that 
 MAX_THROUGH: Final = 4  # lines of libraries shown below one line of the wit
 MAX_ERRORS: Final = 10  # of a chain of causes and of groups; and notes of each
 _MAX_CODE: Final = 100
+# Characters of one text that are looked at. More than an outcome holds, also when the names that `clean` takes out are gone.
+_MAX_SAID: Final = 8 * MAX_OUTCOME_BYTES
 _OURS: Final = __name__.partition(".")[0]
 _RAISE: Final = dis.opmap["RAISE_VARARGS"]
 
@@ -199,7 +201,8 @@ def _code_of(error: BaseException, default: str) -> str:
 def _said(read: Callable[[], str], default: str = "(the exception has no readable message)") -> str:
     """What an exception says of itself, as well-formed Unicode. Its class is the author's, and may be as broken as the wit."""
     try:
-        return clean(read())
+        # A str, or what `str` makes of a class derived from it: its author's methods must not be asked for a part of it.
+        return clean(str.__getitem__(read(), slice(_MAX_SAID)))
     except BaseException as error:
         if is_interrupt(error):
             raise
@@ -226,7 +229,7 @@ def _places(error: BaseException, belongs: Belongs) -> list[Place]:
         name = clean(frame.f_code.co_qualname)
         if file is not None:
             source = linecache.getline(frame.f_code.co_filename, line, frame.f_globals).strip()
-            places.append(Place(file, line, name, clean(source)))
+            places.append(Place(file, line, name, clean(source[:_MAX_SAID])))
         elif places and not _is_ours(frame):
             through = (*places[-1].through, f"{_library_file(frame)}:{line} in {name}")
             places[-1] = places[-1]._replace(through=through[-MAX_THROUGH:])

@@ -44,6 +44,7 @@ from understudy.node.running.failures import hold_of
 from understudy.node.running.floods import seconds_to_rest
 from understudy.node.running.gate import Allowed, Gate
 from understudy.node.running.parking import Parking
+from understudy.node.running.step_size import within_room
 from understudy.node.running.table import ActorTable
 from understudy.node.running.timers import Timers
 from understudy.node.running.trials import Trials, cut_of
@@ -363,6 +364,7 @@ class Scheduler:
 
     def _end_step(self, entry: ActorEntry, plan: Plan, result: StepResult, now: float) -> bool:
         """Seal what a wit returned, unless it is to be run again."""
+        result = within_room(plan, result)
         taken = list(plan.consumed)
         if len(taken) > 1 and (result.retry is not None or recordable(plan, result).outcome is not None):
             # One of them is to blame: the others must not be lost with it.

@@ -40,7 +40,8 @@ def said(error: BaseException) -> tuple[str, str]:
 
 
 def _storable(text: str) -> str:
-    data = text.encode("utf-8", "backslashreplace")
+    # Cut first: of a text of megabytes nobody gets to see the rest.
+    data = text[:MAX_OUTCOME_BYTES].encode("utf-8", "backslashreplace")
     return data[:MAX_OUTCOME_BYTES].decode("utf-8", "ignore")
 
 

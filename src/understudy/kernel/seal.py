@@ -212,13 +212,16 @@ def _address(
     reached: set[str] = set()
     after = actor.head_text
     for number, draft in enumerate(outgoing):
-        if draft.to not in reached:
-            if not _is_shown(actor, draft, staging) and not known(number, draft):
+        to = draft.to
+        key = mailbox_key(to, draft.lane)
+        cursor = changes.get(key) or mailbox_get(staging, outbox, key)
+        if to not in reached:
+            # What was sent to it before, in its queue, shows that it is there: that is most of what is sent.
+            is_shown = (cursor is not None and key == to) or _is_shown(actor, draft, staging)
+            if not is_shown and not known(number, draft):
                 nobody.append((number, draft))
                 continue
-            reached.add(draft.to)
-        key = mailbox_key(draft.to, draft.lane)
-        cursor = changes.get(key) or mailbox_get(staging, outbox, key)
+            reached.add(to)
         message = place(draft, sender=actor.text, last=cursor, after=after)
         id = MessageId(staging.put(message_block(message)))
         changes[key] = Cursor(message.seq, id)

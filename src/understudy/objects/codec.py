@@ -37,7 +37,7 @@ def encode(node: Any) -> bytes:
     """
     data: bytes = libipld.encode_dag_cbor(node)
     if len(data) > MAX_BLOCK:
-        raise TooLarge(f"a node of {len(data):,} bytes: a block has at most {MAX_BLOCK:,}")
+        raise _too_large(data)
     return data
 
 
@@ -58,7 +58,9 @@ def decode(data: bytes) -> Any:
 
 def node_block(node: Any) -> Block:
     """Encode a node and name it."""
-    data = encode(node)
+    data: bytes = libipld.encode_dag_cbor(node)
+    if len(data) > MAX_BLOCK:
+        raise _too_large(data)
     return Block(node_id(data), data)
 
 
@@ -67,6 +69,10 @@ def raw_block(data: bytes) -> Block:
     if len(data) > MAX_RAW:
         raise TooLarge(f"a raw block of {len(data):,} bytes: at most {MAX_RAW:,} are allowed")
     return Block(raw_id(data), data)
+
+
+def _too_large(data: bytes) -> TooLarge:
+    return TooLarge(f"a node of {len(data):,} bytes: a block has at most {MAX_BLOCK:,}")
 
 
 def _check_values(node: Any) -> None:

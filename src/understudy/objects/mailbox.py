@@ -44,7 +44,9 @@ def moved(mailbox: Mapping[str, Cursor], changes: Mapping[str, Cursor]) -> Inlin
     """An inline mailbox with some cursors moved."""
     after = Inline(mailbox)
     after.update(changes)
-    after.node = {**mailbox_node(mailbox), **{key: list(cursor) for key, cursor in changes.items()}}
+    after.node = node = dict(mailbox.node) if type(mailbox) is Inline else mailbox_node(mailbox)
+    for key, cursor in changes.items():
+        node[key] = list(cursor)
     return after
 
 

@@ -49,6 +49,12 @@ def tree_len(nodes: Nodes, tree: bytes, name: str) -> int:
     return entries.count if isinstance(entries, BigMap) else len(entries)
 
 
+def small_entries(nodes: Nodes, tree: bytes) -> Mapping[str, bytes] | None:
+    """The entries of a small tree as its node holds them, not checked; None for a large one. Raises WrongKind if it is none."""
+    entries = _entries(nodes, tree)
+    return None if isinstance(entries, BigMap) else entries
+
+
 def find_big(nodes: Nodes, big: BigMap, name: str) -> Id | None:
     """One entry of a large tree, None if it is not there."""
     found = hamt.get(nodes, big.root, _key(name))
@@ -76,8 +82,9 @@ def differ_in_blobs(nodes: Nodes, before: bytes, after: bytes, *, but: Set[str])
     old, new = _entries(nodes, before), _entries(nodes, after)
     if isinstance(old, BigMap) or isinstance(new, BigMap):
         return False
+    find = old.get
     for name, id in new.items():
-        if old.get(name) != id and (name in but or not ids.is_raw(_link(id))):
+        if find(name) != id and (name in but or not ids.is_raw(_link(id))):
             return False
     return old.keys() <= new.keys() or but.isdisjoint(old.keys() - new.keys())
 

@@ -27,6 +27,9 @@ from understudy.wit.query_context import QueryContext
 
 PATH: Final = "state"
 Kept = TypeVar("Kept")
+# Each actor's state is one that it wrote in its last step, so as many are known as there may be busy actors of one code.
+_MOST_KNOWN: Final = 4096
+_LARGEST_KNOWN: Final = 1024  # bytes: 4 MB at most, mostly shared with the cache of blobs; a larger one is known alone
 _UNREADABLE: Final = (ValueError, msgspec.MsgspecError, RecursionError)
 
 
@@ -51,7 +54,7 @@ class StateType:
         is_class = isinstance(kind, type) and not typing.get_args(kind) and not typing.is_typeddict(kind)
         self._class = kind if is_class else None
         self._is_own = self._class is not None and self._class.__module__ != builtins.__name__
-        self._known: bytes | None = None  # the last state that was seen to lose nothing
+        self._known: dict[bytes, None] = {}  # states that were seen to lose nothing
 
     def is_declared_as(self, returns: Any) -> bool:
         """True if a function says that it returns this type."""
@@ -133,7 +136,8 @@ class StateType:
         """The state that some bytes are; with `strict`, all that is in them. Raises WitError("BadState")."""
         try:
             state = self._decode(data)
-            dropped = self._dropped(data, state) if strict and data != self._known else ()
+            is_known = not strict or data in self._known
+            dropped = () if is_known else self._dropped(data, state)
         except _UNREADABLE as error:
             raise WitError(
                 "BadState", f"/state is not the JSON of the wit's state, mend it with an update: {error}"
@@ -141,15 +145,15 @@ class StateType:
         if dropped:
             text = f"the wit's state, {kind_with_article(self.kind)}, has no place for what /state holds at"
             raise WitError("BadState", f"{text} {', '.join(dropped)}; {_CURE}")
-        if strict:
-            self._known = data
+        if not is_known:
+            self._remember(data)
         return state
 
     def encode(self, state: Any, before: bytes | None = None) -> bytes:
         """The bytes of a state, which differ from those `before` only if they give it back. Raises WitError("BadState")."""
         try:
             data = self._encoded(state)
-            if data == before and data == self._known:
+            if data == before and data in self._known:
                 return data
             again = self._decode(data)
         except (TypeError, *_UNREADABLE) as error:
@@ -158,7 +162,7 @@ class StateType:
         if fault is not None:
             text = "the state would not be read back as it is, nothing was changed"
             raise WitError("BadState", f"{text}: {fault}; declare its type, or keep something else")
-        self._known = data
+        self._remember(data)
         return data
 
     def check(self, data: bytes) -> StateCheck:
@@ -167,6 +171,11 @@ class StateType:
             return StateCheck(dropped=self._dropped(data, self._decode(data)))
         except _UNREADABLE as error:
             return StateCheck(error=str(error))
+
+    def _remember(self, data: bytes) -> None:
+        if len(self._known) >= _MOST_KNOWN or len(data) > _LARGEST_KNOWN:
+            self._known.clear()
+        self._known[data] = None
 
     def _dropped(self, data: bytes, state: Any) -> tuple[str, ...]:
         if self.kind is bytes or self._encoded(state) == data:

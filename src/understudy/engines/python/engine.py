@@ -30,7 +30,7 @@ from understudy.objects import ids
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import Id, TreeId
 from understudy.objects.step import MAX_CONSUMED
-from understudy.store.maps import tree_entry
+from understudy.store.maps import small_entries, tree_entry
 from understudy.store.reader import Reader
 from understudy.wit.abi import PYTHON_1, PYTHON_2
 from understudy.wit.state import PATH as STATE
@@ -92,10 +92,12 @@ class PythonEngine:
 
     def load(self, core: TreeId, entry: str, store: Reader) -> PythonProgram:
         """The program that a core's `/wit` or `/wit_update` names. Raises WitError, StoreError."""
-        key, pointer = self._find(core, entry, store)
-        program = self._programs.get(key)
-        if program is None or self._fresh or self._is_stale(program, pointer):
-            program = self._build(key, pointer, core, store)
+        program = None if self._fresh else self._at_hand(core, entry, store)
+        if program is None:
+            key, pointer = self._find(core, entry, store)
+            program = self._programs.get(key)
+            if program is None or self._fresh or self._is_stale(program, pointer):
+                program = self._build(key, pointer, core, store)
         self._clock += 1
         program.stamp = self._clock
         program.used = self._monotonic()
@@ -144,6 +146,20 @@ class PythonEngine:
 
     def load_update(self, before: TreeId, after: TreeId, store: Reader) -> None:
         """Nothing needs to agree to an update of Python code: what can't be loaded is known when it is run."""
+
+    def _at_hand(self, core: TreeId, entry: str, store: Reader) -> PythonProgram | None:
+        """What `load` finds with one look at a small core whose pointer is known and names a folder in its root; else None."""
+        try:
+            entries = small_entries(store, core)
+        except WrongKind:
+            return None
+        if entries is None:
+            return None
+        id = entries.get(entry, b"")
+        pointer = self._pointers.get(id)
+        if not isinstance(pointer, InCore) or not pointer.path or "/" in pointer.path:
+            return None
+        return self._programs.get((entry, id, entries.get(pointer.path)))
 
     def _find(self, core: TreeId, entry: str, store: Reader) -> tuple[tuple[object, ...], Pointer]:
         """The key of a program, and the pointer to it."""

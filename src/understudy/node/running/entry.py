@@ -12,7 +12,7 @@ from understudy.kernel.deliver import Waiting
 from understudy.kernel.policy import Policy
 from understudy.node.holds import Hold
 from understudy.node.running.pace import Pace
-from understudy.objects.ids import Id
+from understudy.objects.ids import Id, TreeId
 
 
 class Status(Enum):
@@ -60,6 +60,7 @@ class ActorEntry:
         "pace",
         "parked",
         "policy",
+        "policy_core",
         "policy_id",
         "rests_until",
         "singles",
@@ -92,6 +93,7 @@ class ActorEntry:
         self.policy: Policy | None = None
         self.policy_id: Id | None = None
         self.timers: bytes | None = None
+        self.policy_core: TreeId | None = None  # where it was looked for
         self.error: str | None = None
         self.begins_again = False
         self.mark: bytes | None = None

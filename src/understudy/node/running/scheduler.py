@@ -314,12 +314,10 @@ class Scheduler:
     def _has_work(self, entry: ActorEntry) -> bool:
         if not (len(entry.waiting) or entry.has_more or entry is self._gate.alone):
             return False
-        match self._gate.allows(entry):
-            case Allowed.NOTHING:
-                return False
-            case Allowed.UPDATES:
-                return bool(entry.waiting.updates or entry.more_updates)
-        return True
+        allowed = self._gate.allows(entry)
+        if allowed is Allowed.UPDATES:
+            return bool(entry.waiting.updates or entry.more_updates)
+        return allowed is not Allowed.NOTHING
 
     def _job(self, entry: ActorEntry, now: float) -> Job | None:
         allowed = self._gate.allows(entry)

@@ -238,15 +238,19 @@ class ActorTable:
 
     def policy(self, entry: ActorEntry) -> Policy:
         """The policy of an actor, read again when it changed."""
+        core = entry.actor.core
+        if entry.policy is not None and entry.policy_core == core:
+            return entry.policy
+        entry.policy_core = core
         try:
-            id = tree_entry(self._reader, entry.actor.core, "policy")
+            id = tree_entry(self._reader, core, "policy")
         except (ObjectError, Missing):
             # The core of an actor whose genesis is still to come, or was refused.
             id = None
         if entry.policy is None or entry.policy_id != id:
             entry.policy_id = id
             try:
-                entry.policy = DEFAULT if id is None else read_policy(self._reader, entry.actor.core)
+                entry.policy = DEFAULT if id is None else read_policy(self._reader, core)
             except WitError as error:
                 # Only a genesis that will be refused and a wit that writes its own /policy get here.
                 _log.warning("actor %s: %s", entry.actor.text, error)

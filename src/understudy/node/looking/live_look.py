@@ -10,6 +10,7 @@ from understudy.node.looking.look import Look
 from understudy.node.looking.lookup import ActorInfo, Page, Pending
 from understudy.node.running.delays import Delays
 from understudy.objects.ids import ActorId
+from understudy.objects.names import actor_of
 
 
 class LiveLook(Look, ABC):
@@ -42,6 +43,9 @@ class LiveLook(Look, ABC):
         ]
         delays = self.delays()
         if delays is not None:
-            for text, reason in islice(delays.stuck.items(), limit - len(found)):
-                found.append({"actor": text, "name": None, "state": "stuck", "reason": reason})
+            others = [(text, "stuck", reason) for text, reason in delays.stuck.items()]
+            others += [(text, "slowed", reason) for text, reason in delays.slowed.items()]
+            for text, state, reason in others[: max(0, limit - len(found))]:
+                name = self.lookup.names.name_of(actor_of(text))
+                found.append({"actor": text, "name": name, "state": state, "reason": reason})
         return found

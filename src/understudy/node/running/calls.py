@@ -38,6 +38,7 @@ class LiveCalls:
         "_closed",
         "_leave",
         "_messages",
+        "_open",
         "_started",
         "_when_durable",
         "blocks",
@@ -55,11 +56,13 @@ class LiveCalls:
         when_durable: WhenDurable,
         leave: Callable[[], bool],
         watch: ImpurityWatch | None = None,
+        open_calls: list[str] | None = None,
     ) -> None:
         """`leave` lets the wit run on without holding up other steps; False if that can't be now. `watch` hears what the wit
-        does beside its calls.
+        does beside its calls. `open_calls` always holds the paths of those that have no answer yet.
         """
         self.watch = watch
+        self._open = [] if open_calls is None else open_calls
         self.retried: RetriedKeys | None = None
         self._capabilities = capabilities
         self._actor = actor
@@ -89,6 +92,7 @@ class LiveCalls:
         if self._closed:
             raise CallFailed("StepOver", "the wit has returned: a call that it left behind is not made any more")
         entry = Entry(path=path, request=sha256(request).hexdigest())
+        self._open.append(path)
         try:
             data, step = await self._ask(capability, request, path, beside)
             blocks = blob_blocks(data)
@@ -102,6 +106,8 @@ class LiveCalls:
             # The journal does not hold it. A wit that caught it and went on could not be replayed.
             self.unanswered = self.unanswered or error
             raise
+        finally:
+            self._open.remove(path)
         self._record(answered, blocks)
         return data
 

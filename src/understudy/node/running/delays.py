@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -12,15 +13,21 @@ from understudy.node.running.entry import ActorEntry, Status
 from understudy.objects.mailbox import mailbox_key
 from understudy.objects.wording import counted
 
+_MAX_CALLS: Final = 8  # that are named of a step which waits for many
+
 
 class Delays(Struct, frozen=True, kw_only=True):
-    """Actors that are stuck or slowed down, with the reason; per actor and inbox key what the machine lacked, and the attempts."""
+    """Actors that are stuck or slowed down, with the reason; per actor and inbox key what the machine lacked, and the attempts.
+
+    `running` has the actors with a step that runs at this moment, `calls` what those wait for that wait for an answer.
+    """
 
     stuck: Mapping[str, str]
     host: Mapping[tuple[str, str], str]
     slowed: Mapping[str, str]
     attempts: Mapping[tuple[str, str], int]
-    running: frozenset[str] = frozenset()  # actors with a step that runs at this moment
+    running: frozenset[str] = frozenset()
+    calls: Mapping[str, str] = {}
 
     def explain(self, pending: Pending) -> Pending:
         """The pending message with what holds it up."""
@@ -32,7 +39,7 @@ class Delays(Struct, frozen=True, kw_only=True):
         if state == WAITS and pending.to in self.slowed:
             state, error = "slowed", self.slowed[pending.to]
         if state == WAITS and pending.to in self.running:
-            state = "running"
+            state, error = "running", self.calls.get(pending.to)
         return msgspec.structs.replace(pending, state=state, attempts=attempts, error=error)
 
     def about(self, info: ActorInfo) -> ActorInfo:
@@ -43,7 +50,12 @@ class Delays(Struct, frozen=True, kw_only=True):
             for (actor, _), count in self.attempts.items()
         }
         retry |= {actor: reason for (actor, _), reason in self.host.items()}
-        for status, reasons in (("stuck", self.stuck), ("retry", retry), ("slowed", self.slowed)):
+        for status, reasons in (
+            ("stuck", self.stuck),
+            ("retry", retry),
+            ("slowed", self.slowed),
+            ("running", self.calls),
+        ):
             if text in reasons and info.status == READY:
                 return msgspec.structs.replace(info, status=status, reason=reasons[text])
         return info
@@ -55,6 +67,12 @@ def delays_of(entries: Sequence[ActorEntry]) -> Delays:
         stuck={entry.actor.text: entry.error for entry in entries if entry.error is not None},
         slowed={entry.actor.text: entry.slowed for entry in entries if entry.slowed is not None},
         host={(entry.actor.text, key): why for entry in entries for key, why in list(entry.host_errors.items())},
+        calls={entry.actor.text: what for entry in entries if (what := _waits_for(entry)) is not None},
         running=frozenset(entry.actor.text for entry in entries if entry.status is Status.RUNNING),
         attempts={(entry.actor.text, key): count for entry in entries for key, count in list(entry.attempts.items())},
     )
+
+
+def _waits_for(entry: ActorEntry) -> str | None:
+    calls = entry.open_calls[:_MAX_CALLS]
+    return f"its step waits for the answer to {', '.join(calls)}" if calls else None

@@ -34,6 +34,7 @@ class ActorEntry:
     - `attempts`: of each inbox key that is tried again, how often
     - `host_errors`: of each such key, what the machine lacked
     - `parked`: the keys whose messages are set aside, each until its moment
+    - `open_calls`: what the step that runs waits for, by the paths of the calls
     - `overflow`, `more_updates`: the store holds waiting messages (in the update lane) that `waiting` does not
     - `held`: why it takes only updates
     - `suspect`: how many messages are tried alone, because the process ended while one of them ran
@@ -55,6 +56,7 @@ class ActorEntry:
         "host_errors",
         "mark",
         "more_updates",
+        "open_calls",
         "overflow",
         "owner",
         "pace",
@@ -79,6 +81,7 @@ class ActorEntry:
         self.waiting = Waiting()
         self.singles = 0
         self.slow = False
+        self.open_calls: list[str] = []
         self.pace: Pace | None = None
         self.attempts: dict[str, int] = {}
         self.parked: dict[str, float] = {}

@@ -30,6 +30,7 @@ class Job(Struct, frozen=True):
     """A step that is to be run: whose, of which messages, and since when.
 
     `cut` is how it ends without being run, if it must not be. `is_trial` says that the actor may end the process.
+    `open_calls` are the paths of the calls that it waits for at this moment.
     """
 
     entry: ActorEntry
@@ -37,6 +38,7 @@ class Job(Struct, frozen=True):
     began: float
     cut: Outcome | None = None
     is_trial: bool = False
+    open_calls: list[str] = []
 
 
 class Finished(Struct, frozen=True):

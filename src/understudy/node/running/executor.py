@@ -54,7 +54,13 @@ class Executor:
         try:
             actor = job.entry.actor
             calls = LiveCalls(
-                self._capabilities, actor, job.taken, when_durable=when_durable, leave=leave, watch=self._watch
+                self._capabilities,
+                actor,
+                job.taken,
+                when_durable=when_durable,
+                leave=leave,
+                watch=self._watch,
+                open_calls=job.open_calls,
             )
             plan = prepare(
                 actor,

@@ -332,7 +332,9 @@ class Scheduler:
             return None
         entry.status = Status.RUNNING
         cut = None if entry.held is None else cut_of(entry, taken[0].message.lane)
-        return Job(entry, taken, now, cut, entry is self._gate.alone)
+        job = Job(entry, taken, now, cut, entry is self._gate.alone)
+        entry.open_calls = job.open_calls
+        return job
 
     # What becomes of a job.
 

@@ -167,3 +167,43 @@ def test_a_long_line_of_a_log_is_shown_by_its_beginning(troupe: Troupe):
     staging = Staging(troupe.reader)
     difference = compared(troupe, actor, staging, log=staging.put_blob(b" " + b"x" * 2 * MAX_PREVIEW + b"\n"))
     assert difference == Difference(path="data.log[0]", recorded=None, replayed=" " + "x" * (MAX_PREVIEW - 1) + "…")
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"to": "out/test/other"}, "to"),
+        ({"type": "other"}, "type"),
+        ({"lane": "signal"}, "lane"),
+        ({"content": raw_block(b"other").id}, "content"),
+        ({"re": None}, "re"),
+        ({"headers": {"a": "b"}}, "headers"),
+        ({"seq": 7}, "seq"),
+        ({"previous": None}, "previous"),
+        ({"after": None}, "after"),
+    ],
+)
+def test_of_a_sent_message_the_field_that_differs_is_named(troupe: Troupe, changes: dict[str, Any], path: str):
+    actor = notes(troupe)
+    troupe.tell(actor, "note", "a")
+    troupe.tell(actor, "note", "b")
+    record = chain(troupe, actor)[-1]
+    staging = Staging(troupe.reader)
+    staging.put(raw_block(b"other"))
+    [mine] = record.sent
+    other = msgspec.structs.replace(mine.message, **changes)
+    assert other != mine.message, "the message that is changed has to have the field"
+    block = message_block(other)
+    step = msgspec.structs.replace(record.step, sent=[MessageId(block.id)])
+    sealed = Sealed(
+        actor=record.after,
+        id=StepId(step_block(step).id),
+        step=step,
+        consumed=record.consumed,
+        sent=[mine._replace(id=MessageId(block.id), message=other)],
+        unit=_NO_UNIT,
+    )
+    difference = first_difference(staging, record, sealed)
+    assert difference is not None
+    assert difference.path == f"data.sent[0].{path}"
+    assert difference.recorded != difference.replayed

@@ -17,7 +17,7 @@ from understudy.kernel.seal import Known, Sealed, seal, waiting_row_for
 from understudy.objects.codec import Block, raw_block
 from understudy.objects.ids import ActorId, Id, MessageId, TreeId
 from understudy.objects.journal import CallError, Entry
-from understudy.objects.mailbox import QUEUE, SIGNAL, Cursor
+from understudy.objects.mailbox import QUEUE, SIGNAL, UPDATE, Cursor
 from understudy.objects.message import Message, message_block
 from understudy.objects.step import CUT, FAILED, MAX_OUTCOME_BYTES, NOOP, REFUSED, Outcome
 from understudy.store.keys import head_ref, height_row
@@ -50,9 +50,9 @@ class Stage:
         self.backend.commit([Unit(blocks=[*staging.new.values(), CONTENT])])
         return id
 
-    def message(self, *, sender: str = OUTSIDE, type: str = "add", seq: int = 1) -> Delivery:
+    def message(self, *, sender: str = OUTSIDE, type: str = "add", seq: int = 1, lane: str = QUEUE) -> Delivery:
         """Store a message to the actor."""
-        message = Message(to=self.actor.text, sender=sender, seq=seq, type=type, content=CONTENT.id)
+        message = Message(to=self.actor.text, sender=sender, lane=lane, seq=seq, type=type, content=CONTENT.id)
         if seq > 1:
             message = msgspec.structs.replace(message, previous=str(self.core))
         block = message_block(message)
@@ -198,6 +198,19 @@ def test_a_step_that_is_not_ok_leaves_the_core_and_sends_nothing_of_the_wits(sta
     assert made not in {block.id for block in sealed.unit.blocks}
     stage.backend.commit([sealed.unit])
     assert stage.log(sealed) == " before\n"
+
+
+@pytest.mark.parametrize(("lane", "kind"), [(QUEUE, FAILED), (UPDATE, REFUSED)])
+def test_a_core_that_no_engine_can_run_is_refused_to_an_update_and_fails_another_step(
+    stage: Stage, lane: str, kind: str
+) -> None:
+    staging = Staging(stage.reader)
+    empty = build_tree(staging, {})
+    result = StepResult(engine="test/1", core=empty)
+    sealed = seal(stage.plan(stage.message(lane=lane), staging=staging), result, known=lambda number, draft: True)
+    assert sealed.step.outcome is not None
+    assert (sealed.step.core, sealed.step.outcome.kind) == (stage.core, kind)
+    assert "the step would leave an invalid core" in sealed.step.outcome.text
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,35 @@ def test_an_outbox_that_names_what_was_never_sent_is_a_problem(troupe: Troupe, k
     assert (problem.cause, problem.path) == ("order", "data.outbox")
 
 
+@pytest.mark.parametrize("cursor", [None, 9])
+def test_an_inbox_that_did_not_move_to_what_was_consumed_is_a_problem_of_its_sender(
+    troupe: Troupe, keeper: ActorId, cursor: int | None
+):
+    told = troupe.step(keeper).consumed[0]
+    troupe.forge(keeper, inbox={} if cursor is None else {"out/test/owner": Cursor(cursor, told)})
+    problem = check_record(troupe.reader, read_record(troupe.reader, troupe.head(keeper)), Closure(troupe.reader))
+    assert problem is not None
+    assert (problem.cause, problem.path) == ("order", "data.inbox.out/test/owner")
+    assert problem.recorded != problem.replayed and problem.replayed is not None
+
+
+def test_a_log_that_is_no_blob_is_damage(troupe: Troupe, keeper: ActorId):
+    staging = Staging(troupe.reader)
+    troupe.forge(keeper, staging=staging, log=staging.put_tree({}))
+    record = read_record(troupe.reader, troupe.head(keeper))
+    with pytest.raises(Corrupt):
+        check_record(troupe.reader, record, Closure(troupe.reader))
+
+
+def test_a_log_that_is_missing_is_missed_by_its_step(troupe: Troupe, keeper: ActorId):
+    gone = raw_id(b"nobody has this log")
+    troupe.forge(keeper, log=gone)
+    record = read_record(troupe.reader, troupe.head(keeper))
+    with pytest.raises(Missing) as caught:
+        check_record(troupe.reader, record, Closure(troupe.reader))
+    assert (caught.value.id, caught.value.owner) == (gone, record.id)
+
+
 def test_an_update_or_a_genesis_beside_another_message_is_a_problem_though_all_else_is_right(
     troupe: Troupe, keeper: ActorId
 ):
@@ -113,6 +142,7 @@ def test_an_update_or_a_genesis_beside_another_message_is_a_problem_though_all_e
         problem = check_record(troupe.reader, with_consumed(troupe, keeper, staging, pair), Closure(staging))
         if alone:
             assert problem is not None and (problem.cause, problem.path) == ("order", "data.consumed")
+            assert (problem.recorded, problem.replayed) == (2, 1)
         else:
             assert problem is None
 

@@ -1,6 +1,6 @@
 """The first token of a store, which may do everything: the file `token` in the store's folder.
 
-The command line reads it for each command; so this file loads no web server.
+Every command reads it, so this module imports no web server.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Final
 from understudy.node.errors import NodeError
 
 FIRST: Final = "token"
-PREFIX: Final = "ust"  # so that programs which look for secrets in a repository know one
+PREFIX: Final = "ust"  # so that scanners for leaked secrets recognise one
 _PRIVATE: Final = 0o600
 
 
 class BadTokens(NodeError):
-    """What holds the tokens can't be used; nobody gets in by a token that is kept there."""
+    """The file or folder of tokens can't be used, so no token from it is accepted."""
 
     status, title = 503, "The tokens can't be read"
 
@@ -33,7 +33,7 @@ def first_token(folder: Path) -> str:
     try:
         write_new(folder / FIRST, f"{new_token()}\n".encode())
     except FileExistsError:
-        # Somebody may have copied it without its mode.
+        # A copy may have lost the mode.
         os.chmod(folder / FIRST, _PRIVATE)
     except OSError as error:
         raise BadTokens(f"{folder / FIRST} can't be written: {error.strerror}") from error

@@ -1,7 +1,7 @@
 """Grants: what a request may do.
 
-The law: every operation names its scope, and nothing of a request's body is read before that is checked.
-What brings code is never open to everybody.
+The law: every operation names its scope, and the scope is checked before any of the request's body is read.
+Operations that bring code always need a token.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SEND: Final = "send"  # messages in the lanes `queue` and `signal`
 CREATE: Final = "create"  # a new actor: its code runs in the node's process, as the node's user
 UPDATE: Final = "update"  # other code for an actor: the lane `update`
 SCOPES: Final = (ASK, SEND, CREATE, UPDATE)
-ANY: Final = "any"  # what every grant may: health, and what the routes are
+ANY: Final = "any"  # allowed to every grant: health, and the list of routes
 
 Needs = str | Callable[[Request], str]
 _KEY: Final = "understudy.grant"
@@ -31,14 +31,14 @@ _AGAIN: Final = "understudy.grant.again"
 
 
 class Grant(Struct, frozen=True):
-    """What whoever asks may do. `actors` are names or ids, None for all; `by_token` says that a token was shown."""
+    """What a request may do. `actors` are names or ids, None for all; `by_token`: it had a token."""
 
     scopes: frozenset[str]
     actors: tuple[str, ...] | None = None
     by_token: bool = False
 
     def check_scope(self, scope: str) -> None:
-        """Raise HttpProblem 401 or 403 unless this may be done."""
+        """Raise HttpProblem 401 or 403 unless this scope is allowed."""
         if scope in self.scopes or (scope == ANY and self.scopes):
             return
         if not self.by_token:
@@ -46,7 +46,7 @@ class Grant(Struct, frozen=True):
         raise HttpProblem(403, f"this token may not {scope}; it may {', '.join(sorted(self.scopes)) or 'do nothing'}")
 
     def check_actor(self, node: Node, actor: ActorId) -> None:
-        """Raise HttpProblem 403 unless this actor may be reached."""
+        """Raise HttpProblem 403 unless this actor is allowed."""
         if self.actors is None:
             return
         of_name = node.actor_of
@@ -54,7 +54,7 @@ class Grant(Struct, frozen=True):
             self._refuse(self.actors)
 
     def check_absent(self, text: str) -> None:
-        """Raise the same for a text that names no actor here: a token for some does not learn which others there are."""
+        """Raise the same for an unknown name or id, so that a token for some actors does not learn which others exist."""
         if self.actors is not None and text not in self.actors:
             self._refuse(self.actors)
 
@@ -63,7 +63,7 @@ class Grant(Struct, frozen=True):
         raise HttpProblem(403, f"this token is for {', '.join(actors)} only")
 
     def check_all_actors(self) -> None:
-        """Raise HttpProblem 403 unless all actors may be reached."""
+        """Raise HttpProblem 403 unless all actors are allowed."""
         if self.actors is not None:
             raise HttpProblem(403, f"this token is for {', '.join(self.actors)} only, and this is about all actors")
 
@@ -86,7 +86,7 @@ _WANTED: Final = {
 
 
 def keep_grant(scope: AsgiScope, grant: Grant, again: Callable[[], object]) -> None:
-    """Say for the rest of this request what it may do; `again` looks what it may do by now."""
+    """Keep what a request may do, for the rest of it; `again` finds out what its token allows now."""
     scope[_KEY] = grant
     scope[_AGAIN] = again
 
@@ -103,7 +103,7 @@ def grant_of(request: Request) -> Grant:
 
 
 def scope_of_lane(request: Request) -> str:
-    """What a message needs: its lane decides. A lane that there is not counts as the one that may do more."""
+    """The scope that a message needs, by its lane. An unknown lane needs the stronger scope."""
     lanes = request.headers.getlist("message-lane")
     return SEND if all(lane in (QUEUE, SIGNAL) for lane in lanes) else UPDATE
 

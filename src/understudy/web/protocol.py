@@ -1,7 +1,7 @@
-"""HTTP on one connection: uvicorn's, with bounds on what a client may make us keep, and on how long it may take.
+"""HTTP on one connection: uvicorn's protocol, with bounds on memory and time that one client may use.
 
-The law: nothing is read that can't be answered yet. Requests that wait behind another one stay bytes, and those bytes
-stay in the socket. What a client owes us comes within a time that is named here, or the connection ends.
+The law: a request is parsed only when it can be answered. Pipelined requests stay unparsed, in the socket. A client that
+does not send the rest of a request within the times below is disconnected.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from understudy.web.connections import Connections
 from understudy.web.errors import problem
 from understudy.web.security_headers import with_security_headers
 
-# The first line with all headers. Nobody's token was looked at yet, so nobody may make us keep more; 128 KiB hold any honest one.
+# The request line and all headers. No token was checked yet, so memory is bounded; no honest client needs more.
 MAX_HEAD_BYTES: Final = 128 * 1024
 HEAD_SECONDS: Final = 20.0  # from the connection, or the first byte of a request, to the end of its headers
-# A body goes on by this much in this time, unless we are the ones who make it wait. A modem does.
+# At least BODY_BYTES of a body arrive in this time, unless we paused reading. A modem is fast enough.
 BODY_SECONDS: Final = 30.0
 BODY_BYTES: Final = 4 * 1024
-WRITE_SECONDS: Final = 120.0  # for a client to take the 48 KiB that let us go on writing
-# Parsed at once. A small request is 18 bytes, and costs 5 KiB once it is parsed.
+WRITE_SECONDS: Final = 120.0  # for a client to read the 48 KiB after which writing resumes
+# Parsed at a time: a small request has 18 bytes, and takes 5 KiB of memory once it is parsed.
 _PIECE_BYTES: Final = 4 * 1024
 _REASONS: Final = {
     400: b"Bad Request",
@@ -34,21 +34,21 @@ _REASONS: Final = {
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection. What is no HTTP is answered with 400, a head above the bound with 431; then it is closed."""
+    """One connection. Bytes that are not HTTP get a 400, headers above the bound a 431; then it is closed."""
 
     def __init__(self, *args: Any, connections: Connections, **more: Any) -> None:
         super().__init__(*args, **more)
         self._all = connections
         self._head_bytes = 0  # since the last piece of a body or the end of a request: headers, or trailers
         self._body_bytes = 0  # of the request that is being read, since the timer was set
-        self._unparsed = b""  # what came behind a request that has no answer yet: what one read gave, at most
-        self._ended = False  # what comes now is not even looked at
+        self._unparsed = b""  # received behind a request that has no answer yet; at most the bytes of one read
+        self._ended = False  # further bytes are dropped
         self._running: RequestResponseCycle | None = None
         self._late: asyncio.TimerHandle | None = None
         self._stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client is there; it has a place, or takes that of one that is idle, or is told to come again."""
+        """Admit a new client, in the place of an idle one if all places are taken. If none is idle: 503."""
         super().connection_made(cast(asyncio.Transport, transport))
         self.flow = _Flow(self.transport)
         if self._all.admit(self):
@@ -57,7 +57,7 @@ class Protocol(HttpToolsProtocol):
             self._refuse(503, "all connections of this node are in use; come again", {"Retry-After": "1"})
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone: whoever works for it learns so, also behind requests that came after it."""
+        """The client is gone: tell the handler that runs, also if further requests are queued behind it."""
         self._all.gone(self)
         self._unwatch()
         self._unstick()
@@ -69,21 +69,21 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def give_way(self) -> None:
-        """Close: it asks for nothing, and somebody else needs the place."""
+        """Close this idle connection, because another client needs its place."""
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         else:
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """What came from the other end."""
+        """Bytes arrived."""
         self._unset_keepalive_if_required()
         if not self._ended:
             self._unparsed += data
             self._parse()
 
     def on_headers_complete(self) -> None:
-        """All headers of a request are there."""
+        """The headers of a request are complete."""
         self._head_bytes = 0
         self._unwatch()
         self._all.busy(self)
@@ -92,19 +92,19 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of a body."""
+        """A part of a body arrived."""
         self._head_bytes = 0
         self._body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The end of a request."""
+        """A request is complete."""
         self._head_bytes = 0
         self._unwatch()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The end of an answer."""
+        """A response is complete."""
         super().on_response_complete()
         if self.transport.is_closing():
             self._expect_flush()
@@ -115,30 +115,30 @@ class Protocol(HttpToolsProtocol):
             self._parse()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Nothing was asked for a while."""
+        """The connection was idle for too long."""
         super().timeout_keep_alive_handler()
         self._expect_flush()
 
     def pause_writing(self) -> None:
-        """The client does not take what it asked for."""
+        """The client does not read its response: start the timer."""
         super().pause_writing()
         self._expect_reading()
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """The client reads again."""
         self._unstick()
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """The answer to what is no HTTP."""
+        """The answer to bytes that are not HTTP."""
         self._refuse(400, "this is no HTTP request as RFC 9112 has it")
 
     def _take_host(self) -> None:
-        """A target with a host is about that host, whatever the header says (RFC 9112, 3.2.2): the guard must see that one."""
+        """In a target with a host, that host counts and not the header `Host` (RFC 9112, 3.2.2): show it to the guard."""
         _, scheme, rest = self.url.partition(b"://")
         if scheme:
             authority = rest.replace(b"?", b"/").replace(b"#", b"/").partition(b"/")[0]
-            # In place: the scope has this list.
+            # In place: the scope refers to this list.
             self.headers[:] = [pair for pair in self.headers if pair[0] != b"host"] + [(b"host", authority)]
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -146,7 +146,7 @@ class Protocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _parse(self) -> None:
-        """Parse what there is, up to a request that has to wait for another one's answer."""
+        """Parse what was received, up to a request that has to wait for the answer to the one before it."""
         while self._unparsed and not self.pipeline and not self.transport.is_closing() and not self._ended:
             piece, self._unparsed = self._unparsed[:_PIECE_BYTES], self._unparsed[_PIECE_BYTES:]
             self._head_bytes += len(piece)
@@ -157,7 +157,7 @@ class Protocol(HttpToolsProtocol):
         self._watch()
 
     def _watch(self) -> None:
-        """Set the timer for what the client owes us, unless it runs; stop it if it owes us nothing."""
+        """Start the timer while the client has to send something; stop it otherwise."""
         if self.transport.is_closing() or not (self._reads_head() or self._reads_body()):
             self._unwatch()
         elif self._late is None:
@@ -189,7 +189,7 @@ class Protocol(HttpToolsProtocol):
             self._watch()
 
     def _refuse(self, status: int, detail: str, more: dict[str, str] | None = None) -> None:
-        """Answer what can't go on, and close. What comes behind a request that is worked at only ends with its answer."""
+        """Answer with an error and close. While a handler runs, the connection is closed after its answer instead."""
         if self.transport.is_closing() or self._ended:
             return
         self._ended, self._unparsed = True, b""
@@ -205,7 +205,7 @@ class Protocol(HttpToolsProtocol):
         self._expect_flush()
 
     def _expect_flush(self) -> None:
-        """A connection that closes waits for the client to take what was written; not for ever."""
+        """Bound how long a closing connection waits for the client to read what was written."""
         if self.transport.is_closing() and self.transport.get_write_buffer_size():
             self._expect_reading()
 
@@ -220,12 +220,12 @@ class Protocol(HttpToolsProtocol):
 
 
 class _Flow(FlowControl):
-    """Goes on reading only when nothing that was read waits. uvicorn would after each answer, and keep all it gets."""
+    """Resumes reading only when no received bytes wait. uvicorn resumes after each answer, and would keep all that arrives."""
 
     _held = False
 
     def hold(self, held: bool) -> None:
-        """Stop reading, or go on if nobody else wants it stopped."""
+        """Pause reading, or resume it if nothing else wants it paused."""
         self._held, was = held, self._held
         if held:
             self.pause_reading()

@@ -1,7 +1,7 @@
-"""Tokens: a request that shows one may do what the token allows.
+"""Tokens: a request may do what the token in its header allows.
 
-The first one, which may do everything, stands in the file `token` beside the store, so that the command line finds it.
-Those that `understudy token new` makes are kept as hashes in the folder `tokens`. All of it is for its owner alone.
+The first token may do everything. It is in the file `token` in the store's folder, where the command line finds it. Of the
+tokens that `understudy token new` makes, only hashes are kept, in the folder `tokens`. All these files have mode 0600.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from understudy.web.first_token import PREFIX, BadTokens, write_new
 from understudy.web.grants import CREATE, EVERYTHING, SCOPES, Grant
 
 KEPT: Final = "tokens"
-MAX_TOKENS: Final = 1000  # each is a file; to list them reads all
+MAX_TOKENS: Final = 1000  # each is a file, and listing them reads all
 _ID: Final = re.compile(r"[0-9a-f]{8}\Z")
 
 
@@ -38,7 +38,7 @@ class Token(Struct, frozen=True, kw_only=True):
 
 
 class TokenFolder:
-    """The tokens of one store, each a file. Several processes may use it; the next request sees what changed."""
+    """The tokens of one store, one file each. Several processes may use it. A change holds from the next request on."""
 
     def __init__(self, store: Path) -> None:
         self._folder = store / KEPT
@@ -60,7 +60,7 @@ class TokenFolder:
             raise BadTokens(f"{KEPT}/{id}.json in the store's folder can't be read: {error}") from error
 
     def make(self, *, scopes: Sequence[str], actors: Sequence[str] | None, note: str | None, now: int) -> str:
-        """Make a token and keep its hash; the text is in the answer and nowhere else. Raises BadTokens, BadRequest."""
+        """Make a token and keep its hash. The text is returned and stored nowhere. Raises BadTokens, BadRequest, Conflict."""
         unknown = [scope for scope in scopes if scope not in SCOPES]
         if unknown or not scopes:
             raise BadRequest(
@@ -68,7 +68,7 @@ class TokenFolder:
             )
         if CREATE in scopes and actors is not None:
             raise BadRequest(
-                f"a token that may {CREATE} is for all actors: the new one is none of those that were named"
+                f"a token that may {CREATE} has to be for all actors: a new actor is not among those that were named"
             )
         if len(self.all()) >= MAX_TOKENS:
             raise Conflict(f"there are {MAX_TOKENS} tokens, which is the most; revoke one first")
@@ -90,7 +90,7 @@ class TokenFolder:
         return text
 
     def revoke(self, id: str) -> Token:
-        """Take a token away. Raises NotFound, BadTokens."""
+        """Remove a token. Raises NotFound, BadTokens."""
         gone = self.find(id)
         if gone is None:
             raise NotFound(f"there is no token {id!r}; `understudy token list` shows the ids")
@@ -109,7 +109,7 @@ class Tokens:
         self._folder = folder
 
     def grant_of(self, shown: bytes) -> Grant | None:
-        """What this text allows, None if it is no token. Compares in constant time. Raises BadTokens."""
+        """What this token allows, None if it is unknown. Compares in constant time. Raises BadTokens."""
         digest = _digest(shown)
         if self._first is not None and hmac.compare_digest(digest, self._first):
             return Grant(EVERYTHING.scopes, by_token=True)

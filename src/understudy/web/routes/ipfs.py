@@ -1,7 +1,7 @@
-"""Blocks by their ids, so that anybody's client can fetch what a node holds and check every hash.
+"""Blocks by their ids, as an IPFS trustless gateway serves them: any client can fetch them and check every hash.
 
-After the IPFS trustless gateway: <https://specs.ipfs.tech/http-gateways/trustless-gateway/>. The law: an answer
-depends on the id alone, and is read from this node's own store; nothing is fetched from elsewhere.
+The specification: <https://specs.ipfs.tech/http-gateways/trustless-gateway/>. The law: an answer depends on the id alone
+and is read from this node's own store. Nothing is fetched from another machine.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from understudy.web.schemas import ID, Named
 
 CAR_TYPE: Final = f"{CAR}; version=1; order=dfs; dups=n"
 SCOPES: Final = ("block", "entity", "all")
-MAX_CARS: Final = 8  # streams of many blocks at once: each reads the store as fast as its reader takes it
-MAX_CAR_BLOCKS: Final = 2_000_000  # of one stream, which remembers what it gave: some 300 MB
-MAX_CID: Final = 512  # characters; other spellings than ours take time as the square of their length
-_PIECE_BYTES: Final = 64 * 1024  # handed over at once: a way between two threads for each
+MAX_CARS: Final = 8  # CAR streams at once: each reads the store as fast as its client reads
+MAX_CAR_BLOCKS: Final = 2_000_000  # of one stream, which remembers the ids that it sent: some 300 MB
+MAX_CID: Final = 512  # characters; other encodings than ours take time in the square of their length
+_PIECE_BYTES: Final = 64 * 1024  # handed from thread to thread at a time
 _FORMATS: Final = {"raw": RAW, "car": CAR}
-# What a client may ask of a CAR file, in `Accept` or as parameters; this is all that there is.
+# The options of a CAR file, in `Accept` or as parameters, with the values that are supported.
 _CAR_OPTIONS: Final = {"version": ("1",), "order": ("dfs", "unk"), "dups": ("n",)}
 _CID: Final = path_text("cid", "The id of a block")
-_FORMAT: Final = text("query", "format", "Which of both; without it, Accept says so", {"enum": list(_FORMATS)})
+_FORMAT: Final = text("query", "format", "`raw` or `car`; without it, Accept decides", {"enum": list(_FORMATS)})
 _SCOPE: Final = one_of(
     "query", "dag-scope", "Of a CAR file: the block alone, or all that it links to", SCOPES, default="all"
 )
@@ -73,10 +73,10 @@ _cars = threading.BoundedSemaphore(MAX_CARS)
 def fetch_block(request: Request) -> Response:
     """The block, or a CARv1 of it and what it links to."""
     kind = _media_type(request)
-    # IPFS does not know what these blocks are; so an entity of theirs is a block.
+    # An entity is what UnixFS makes of blocks. These blocks are not UnixFS, so an entity is one block.
     scope = "block" if _SCOPE.of(request) == "entity" else _SCOPE.of(request)
     found = _find(request, _CID.of(request))
-    # Other spellings of a CID name the same block; a header takes only some of their letters.
+    # The canonical text of the id: some other encodings have letters that a header can't hold.
     text = "identity" if found.id is None else str(found.id)
     suffix = "raw" if kind == RAW else f"car.{scope}"
     headers = {
@@ -93,10 +93,10 @@ def fetch_block(request: Request) -> Response:
         return Response(found.data, 200, headers, RAW)
     headers["Accept-Ranges"] = "none"
     if found.id is None:
-        raise HttpProblem(406, f"{text} holds its own bytes: there is no CAR file of it", available=[RAW])
+        raise HttpProblem(406, f"{text} holds its own bytes: it has no CAR file", available=[RAW])
     if request.method == "HEAD":
         answer = Response(None, 200, headers, CAR_TYPE)
-        # Nobody knows how long it would be before it is made.
+        # The length is known only once the file is made.
         del answer.headers["content-length"]
         return answer
     return _CarResponse(_Stream(node_of(request).reader, found, scope), headers)
@@ -212,7 +212,7 @@ def _accept_options(request: Request) -> Iterator[tuple[str, str]]:
 def _bounded(blocks: Iterator[Block]) -> Iterator[Block]:
     yield from islice(blocks, MAX_CAR_BLOCKS)
     if next(blocks, None) is not None:
-        # The connection breaks off, which says that the file is not whole.
+        # The connection is aborted, so the client sees that the file is incomplete.
         raise ValueError(f"a CAR file of more than {MAX_CAR_BLOCKS:,} blocks: fetch its parts")
 
 

@@ -28,7 +28,7 @@ from examples.node_process import UNDERSTUDY, NodeProcess
 
 HERE = Path(__file__).parent
 CLIENTS = 16
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 60.0
 STOCK = 1_000_000
 console = Console()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Iterator
@@ -94,3 +96,19 @@ def test_a_task_takes_its_name_from_python_3_14_as_from_those_before() -> None:
         return str(task.get_name())
 
     assert asyncio.run(made()) == "given"
+
+
+def test_a_thread_that_waits_for_an_answer_holds_up_no_process_that_ends() -> None:
+    """A wit on an event loop that blocks for an answer, in a node that stops: nobody will ever answer."""
+    code = (
+        "import asyncio, threading\n"
+        "from understudy.node.running.blocking import run_to_end\n"
+        "async def never():\n"
+        "    print('waits', flush=True)\n"
+        "    await asyncio.Event().wait()\n"
+        "async def wit():\n"
+        "    run_to_end(never())\n"
+        "threading.Thread(target=lambda: asyncio.run(wit()), daemon=True).start()\n"
+        "while not any('blocking' in thread.name for thread in threading.enumerate()): pass\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=PATIENCE).returncode == 0

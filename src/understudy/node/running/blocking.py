@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from understudy.engines.room import LOOP_DEPTH, at_depth
@@ -19,8 +20,18 @@ def run_to_end(work: Coroutine[Any, Any, Value]) -> Value:
         asyncio.get_running_loop()
     except RuntimeError:
         return _run(work)
-    with ThreadPoolExecutor(1, "understudy-blocking") as thread:
-        return thread.submit(_run, work).result()
+    done: Future[Value] = Future()
+    # No thread of an executor: Python joins those at its end, and what waits for a step to be durable would hold up a node
+    # that stops for ever.
+    threading.Thread(target=_run_into, args=(done, work), name="understudy-blocking", daemon=True).start()
+    return done.result()
+
+
+def _run_into(done: Future[Value], work: Coroutine[Any, Any, Value]) -> None:
+    try:
+        done.set_result(_run(work))
+    except BaseException as error:
+        done.set_exception(error)
 
 
 def _run(work: Coroutine[Any, Any, Value]) -> Value:

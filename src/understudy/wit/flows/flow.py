@@ -245,7 +245,8 @@ class Flow:
         ask, store = awaited.ask, turn.step.given.store
         answer: Answered | None = None
         try:
-            content = turn.carry_out(self, awaited)
+            with self._loop.stepped_out():
+                content = turn.carry_out(self, awaited)
             if content is not None:
                 answer = self.record.answer(store, awaited.n, content, time=self.time, now=True)
         except BaseException as error:

@@ -38,6 +38,7 @@ class FlowLoop(_Loop):  # type: ignore[misc]
         self._numbers = 0
         self._is_closed = False
         self._is_running = False
+        self._outer: AbstractEventLoop | None = None
 
     def next_number(self) -> int:
         """Another number for each future and task, in the order in which they are made."""
@@ -137,9 +138,23 @@ class FlowLoop(_Loop):  # type: ignore[misc]
         raise WitError("NotInAFlow", "a flow has no threads: await ctx.effect(function, …), whose result is recorded")
 
     @contextmanager
+    def stepped_out(self) -> Iterator[None]:
+        """Let something of ours run in this thread as if this loop did not: it may block, or have a loop of its own."""
+        task = asyncio.current_task(self)
+        if task is not None:
+            tasks._leave_task(self, task)
+        events._set_running_loop(self._outer)
+        try:
+            yield
+        finally:
+            events._set_running_loop(self)
+            if task is not None:
+                tasks._enter_task(self, task)
+
+    @contextmanager
     def _as_running(self) -> Iterator[None]:
         """Make this the loop that runs in this thread. Another one may run here: that of an asynchronous step."""
-        outer = events._get_running_loop()
+        outer = self._outer = events._get_running_loop()
         task = None if outer is None else asyncio.current_task(outer)
         hooks = sys.get_asyncgen_hooks()
         if outer is not None and task is not None:

@@ -22,6 +22,7 @@ from understudy.store.reader import Reader
 
 AHEAD: Final = 256  # steps of another history asked for at once, on the way down from its head
 MAX_ACTORS: Final = 10_000
+MAX_FOUND: Final = 1024  # messages whose sending step is remembered: a judge asks twice about those of 64 steps
 MAX_KNOWN: Final = 1_000_000  # ids found on the way down, of all histories: some 150 MB
 
 Name = TypeVar("Name", bound=Id)
@@ -53,6 +54,7 @@ class StoredChains:
         self._steps: dict[bytes, _Descent[StepId]] = {}
         self._sent: dict[tuple[bytes, str], _Descent[MessageId]] = {}
         self._last_sent: tuple[bytes, Container[bytes]] = b"", ()
+        self._found: dict[bytes, Step | None] = {}
 
     def head(self, actor: ActorId) -> StepId | None:
         """The head of an actor when it was first asked for, None if the store does not have it."""
@@ -83,6 +85,14 @@ class StoredChains:
 
     def sending_step(self, actor: ActorId, id: MessageId, message: Message) -> Step | None:
         """The step of `actor` that sent a message; None if it is not in what is here of the history, or can't be read."""
+        # Asked about the same message for its order and for its time.
+        if id not in self._found:
+            if len(self._found) >= MAX_FOUND:
+                self._found.clear()
+            self._found[id] = self._find_sending_step(actor, id, message)
+        return self._found[id]
+
+    def _find_sending_step(self, actor: ActorId, id: MessageId, message: Message) -> Step | None:
         try:
             height = 0 if message.after is None else self._reader.step(_step_id(message.after)).height + 1
             found = self.step_at(actor, height)
@@ -146,6 +156,7 @@ class StoredChains:
             self._heads.clear()
             self._steps.clear()
             self._sent.clear()
+            self._found.clear()
 
 
 def _step_id(text: str) -> StepId:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from understudy.judging.pipe_store import PipeStore
+from understudy.judging.pipe_store import PipeReader, PipeStore
 from understudy.judging.wire import Span
 from understudy.kernel.actor import Actor, actor_at, unborn
 from understudy.kernel.replay import Record, read_record
@@ -18,10 +18,8 @@ from understudy.objects.ids import ActorId, Id, StepId, TreeId
 from understudy.objects.message import Message
 from understudy.objects.step import Step
 from understudy.store.errors import StoreError
-from understudy.store.port import Backend
 from understudy.store.reader import Reader
 from understudy.store.recent import Recent
-from understudy.store.verified import Grit
 
 MAX_REMEMBERED: Final = 32 * 1024 * 1024  # bytes of steps, and of messages, that were read last
 _STEP: Final = 2_000
@@ -43,11 +41,11 @@ class Chain(NamedTuple):
     problem: Problem | None
 
 
-class ReadOnce(Grit):
+class ReadOnce(PipeReader):
     """A door that remembers the steps and messages that went through it last: a judge looks at each from several sides."""
 
-    def __init__(self, backend: Backend) -> None:
-        super().__init__(backend)
+    def __init__(self, store: PipeStore) -> None:
+        super().__init__(store)
         self._steps = Recent[bytes, Step](MAX_REMEMBERED)
         self._messages = Recent[bytes, Message](MAX_REMEMBERED)
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from understudy.judging.asked_again import AskedAgain, world_gave_up
 from understudy.judging.chains import StoredChains
@@ -21,7 +21,7 @@ from understudy.judging.histories import Histories, Link, ReadOnce, located
 from understudy.judging.performed import PerformedStage
 from understudy.judging.performer import end_with_parent
 from understudy.judging.pipe_store import PipeStore
-from understudy.judging.replayer import Replayer
+from understudy.judging.replayer import Replayer, Screening
 from understudy.judging.wire import At, Broken, Done, HungUp, Pipe, Preparing, Setup, Span, ToJudge, said_by
 from understudy.kernel.own_messages import OwnMessages
 from understudy.kernel.replay import Record
@@ -42,7 +42,6 @@ from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id, StepId
 from understudy.store.closure import Closure
 from understudy.store.errors import Missing, StoreError
-from understudy.store.port import Backend
 from understudy.store.reader import Reader
 
 BATCH: Final = 64  # steps to an exchange with the store, and with a performer
@@ -81,6 +80,13 @@ class Tools(NamedTuple):
     asked_again: AskedAgain | None
 
 
+class Heard(NamedTuple):
+    """Some steps, and those of them that came out as recorded with the calls that they made; None if none was to be made."""
+
+    records: Sequence[Record]
+    came_out: Mapping[StepId, Mapping[str, bytes]] | None
+
+
 class Sitting:
     """The work on one span."""
 
@@ -100,8 +106,7 @@ class Sitting:
             self._tools.replayer.begin((self._span.actor, self._span.top if self._span.each else None))
         links, self._problem = self._tools.histories.chain(self._span)
         lowest = links[-1] if links and self._problem is None else None
-        for start in range(0, len(links), BATCH):
-            self._hear(links[start : start + BATCH], next(iter(links[start + BATCH :]), None))
+        self._hear_all(links)
         self._judge_again(links)
         return Done(
             lowest=None if lowest is None else lowest.id,
@@ -110,26 +115,44 @@ class Sitting:
             problem=self._problem,
         )
 
-    def _hear(self, links: Sequence[Link], below: Link | None) -> None:
-        """Check some steps, and see which of them come out as they are recorded."""
-        records = [*self._readable(self._tools.histories.records(self._span, links, below))]
-        replayer, screening = self._tools.replayer, None
-        if replayer is not None:
-            wanted = [record for record in records if record.step.height not in self._span.skip]
-            screening = replayer.screen(wanted, self._owner, self._say)
-        # The performer works while we check.
-        sound = [record for record in records if self._take(record, self._check) is None]
-        came_out = {} if screening is None else screening.finish()
-        for record in sound if screening is not None else ():
+    def _hear_all(self, links: Sequence[Link]) -> None:
+        """Check the steps, and see which of them come out as they are recorded, some at once.
+
+        Those of the last exchange are checked while the performer makes the next.
+        """
+        heard: Heard | None = None
+        for start in range(0, len(links), BATCH):
+            some, below = links[start : start + BATCH], next(iter(links[start + BATCH :]), None)
+            records = [*self._readable(self._tools.histories.records(self._span, some, below))]
+            screening = self._screen(records)
+            if heard is not None:
+                self._settle(heard)
+            heard = Heard(records, None if screening is None else screening.finish())
+            self._say(some[-1].step.height, passed=len(some), now=True)
+        if heard is not None:
+            self._settle(heard)
+
+    def _screen(self, records: Sequence[Record]) -> Screening | None:
+        replayer = self._tools.replayer
+        if replayer is None:
+            return None
+        wanted = [record for record in records if record.step.height not in self._span.skip]
+        return replayer.screen(wanted, self._owner, self._say)
+
+    def _settle(self, heard: Heard) -> None:
+        """Check some steps, and note which of them have to be judged alone."""
+        for record in heard.records:
+            requests = None if heard.came_out is None else heard.came_out.get(record.id)
+            look = self._check if requests is None else self._check_what_came_out
+            if self._take(record, look) is not None or heard.came_out is None:
+                continue
             if record.step.height in self._span.skip:
                 continue
             self._replayed += 1
-            requests = came_out.get(record.id)
             if requests is None:
                 self._again.append(Link(record.id, record.step))
             else:
                 self._take(record, partial(self._look_beyond, requests=requests))
-        self._say(links[-1].step.height, passed=len(links), now=True)
 
     def _judge_again(self, links: Sequence[Link]) -> None:
         """Judge what did not come out, each alone, from the lowest up, as far as the first MISMATCH."""
@@ -163,9 +186,12 @@ class Sitting:
         records = [*self._readable(self._tools.histories.records(self._span, [link], None))]
         return len(replayer.screen(records, self._owner, self._say, anew=True).finish()) == len(records)
 
-    def _check(self, record: Record) -> Problem | None:
-        """Check what needs no replay."""
-        found = check_record(self._tools.reader, record, self._tools.closure)
+    def _check_what_came_out(self, record: Record) -> Problem | None:
+        return self._check(record, came_out=True)
+
+    def _check(self, record: Record, *, came_out: bool = False) -> Problem | None:
+        """Check what needs no replay, or what a step that came out as recorded does not show by that."""
+        found = check_record(self._tools.reader, record, self._tools.closure, came_out=came_out)
         found = found or self._tools.components.judge(record)
         return found or check_senders(self._tools.reader, record, self._tools.chains, self._own)
 
@@ -235,8 +261,7 @@ class Sitting:
 
 def _tools(pipe: Pipe[ToJudge], setup: Setup, performers: Performers) -> Tools:
     store = PipeStore(pipe)
-    # The door asks a backend for blocks only, and those are all that a pipe has.
-    reader: Reader = ReadOnce(cast(Backend, store))
+    reader: Reader = ReadOnce(store)
     chains = StoredChains(store, reader)
     replayer, asked_again = None, None
     if not setup.integrity_only:

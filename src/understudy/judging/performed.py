@@ -44,7 +44,7 @@ from understudy.kernel.verdict import WORLD
 from understudy.objects import ids
 from understudy.objects.codec import decode
 from understudy.objects.errors import ObjectError
-from understudy.objects.ids import Id, TreeId
+from understudy.objects.ids import TreeId
 from understudy.objects.journal import journal_block, read_journal
 from understudy.store.errors import StoreError
 from understudy.store.reader import Reader, Staging
@@ -246,9 +246,7 @@ class PerformedStage:
             # What the code needs of them it will ask for, and then the trouble has its place.
             return {}
         return {
-            bytes(id): data
-            for id, data in zip(wanted, blocks, strict=True)
-            if data is not None and len(data) <= MAX_AHEAD
+            id: data for id, data in zip(wanted, blocks, strict=True) if data is not None and len(data) <= MAX_AHEAD
         }
 
 
@@ -347,12 +345,8 @@ def _performed(work: Work) -> _Program:
     return work.program
 
 
-def _needed(given: StepInput) -> Iterator[Id]:
-    if given.parent is not None:
-        yield given.parent
-    for delivery in given.messages:
-        yield delivery.id
-        yield delivery.message.content
-    yield given.core
+def _needed(given: StepInput) -> list[bytes]:
+    """What code reads as a rule. The step before and the messages come with what it is given."""
     tree = given.store.node(given.core).get("tree", {})
-    yield from (ids.from_bytes(id) for id in tree.values() if ids.is_raw(id))
+    blobs = [id for id in tree.values() if ids.is_raw(id)]
+    return [*(delivery.message.content for delivery in given.messages), given.core, *blobs]

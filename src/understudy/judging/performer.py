@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Final, cast
+from typing import Final
 
 from understudy.actors.contract import Delivery, StepInput
 from understudy.actors.errors import WitError
@@ -18,7 +18,7 @@ from understudy.actors.query import Blob, Error, QueryInput, QueryProgram, resul
 from understudy.engines.room import put_back, use_room
 from understudy.judging.no_calls import NoCalls, ask_nobody
 from understudy.judging.other_threads import OWN_THREAD
-from understudy.judging.pipe_store import PipeStore
+from understudy.judging.pipe_store import PipeReader, PipeStore
 from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.shut_world import ShutWorld
 from understudy.judging.stage import LocalStage, perform
@@ -51,9 +51,7 @@ from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
 from understudy.objects.journal import CallError, journal_block, read_journal
 from understudy.objects.mailbox import Cursor, Mailbox
 from understudy.store.errors import Corrupt, Missing
-from understudy.store.port import Backend
 from understudy.store.reader import Reader, Staging
-from understudy.store.verified import Grit
 
 HELD_SECONDS: Final = 0.02  # how long what came out may wait for more of it
 PARENT_SECONDS: Final = 1.0  # how often a process looks whether it still has a parent
@@ -86,8 +84,7 @@ class _Performer:
     def __init__(self, pipe: Pipe[ToPerformer], setup: Setup) -> None:
         self._pipe = pipe
         self._store = PipeStore(pipe)
-        # The door asks a backend for blocks only, and those are all that a pipe has.
-        self._reader: Reader = Grit(cast(Backend, self._store))
+        self._reader: Reader = PipeReader(self._store)
         self._stage = LocalStage(setup.modules)
         self._world = ShutWorld(self._stage.path_of)
         self._fresh, self._kept = self._stage.fresh(), self._stage.kept()

@@ -28,7 +28,6 @@ from understudy.judging.wire import (
 from understudy.kernel.verdict import DIED, TIMEOUT
 from understudy.objects import ids
 from understudy.objects.errors import ObjectError
-from understudy.objects.ids import Id
 from understudy.store.errors import Corrupt, Missing, StoreError
 from understudy.store.reader import Reader
 
@@ -76,7 +75,7 @@ class PerformerProcess:
         """What the system refused it while we heard it last."""
         return () if self._refusals is None else list(self._refusals.seen)
 
-    def take_unsent(self, wanted: Iterable[Id]) -> list[Id]:
+    def take_unsent(self, wanted: Iterable[bytes]) -> list[bytes]:
         """Those of some ids whose blocks it did not get yet; from now on it did."""
         unsent = [id for id in dict.fromkeys(wanted) if id not in self._sent]
         self._sent.update(unsent)

@@ -1,9 +1,12 @@
-"""A judge's or a performer's view of the store: what comes through its pipe. Nothing of it is trusted."""
+"""A judge's or a performer's view of the store: what comes through its pipe.
+
+The law: a judge trusts nothing of it. Each block is checked against its id once, when it comes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 from understudy.judging.wire import (
     Blocks,
@@ -17,9 +20,11 @@ from understudy.judging.wire import (
     Value,
     Values,
 )
-from understudy.objects.ids import ActorId, Id, StepId, TreeId
+from understudy.objects.ids import ActorId, Id, StepId, TreeId, matches
 from understudy.store.errors import Corrupt
 from understudy.store.keys import head_ref, name_ref
+from understudy.store.port import Backend
+from understudy.store.verified import Grit
 
 MAX_FETCH: Final = 512  # blocks asked for at once: at 2 MiB each the most is a gigabyte, as a rule it is some 200 KB
 MAX_HELD: Final = 32 * 1024 * 1024  # bytes of blocks that came and may be asked for again, as they are
@@ -58,11 +63,16 @@ class PipeStore:
             part = wanted[start : start + MAX_FETCH]
             self._fetched.update(part)
             for id, data in zip(part, self._ask(part).data, strict=True):
-                if data is not None:
+                # A damaged one is asked for again by who needs it, and named.
+                if data is not None and matches(id, data):
                     self._hold(id, data)
 
+    def held(self, id: bytes) -> bytes | None:
+        """A block that is here and was checked."""
+        return self._held.get(id)
+
     def hold(self, blocks: Mapping[bytes, bytes]) -> None:
-        """Take blocks that came without having been asked for."""
+        """Take blocks that came without having been asked for, from a judge that checked them."""
         for id, data in blocks.items():
             self._hold(id, data)
 
@@ -108,3 +118,23 @@ class PipeStore:
         reply = self._pipe.receive()
         assert isinstance(reply, Blocks)
         return reply
+
+
+class PipeReader(Grit):
+    """The door of a process at a pipe: what was checked when it came is not checked again."""
+
+    def __init__(self, store: PipeStore) -> None:
+        # The door asks a backend for blocks only, and those are all that a pipe has.
+        super().__init__(cast(Backend, store))
+        self._store = store
+
+    def block(self, id: bytes) -> bytes:
+        held = self._store.held(id)
+        return super().block(id) if held is None else held
+
+    def blocks(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        found = [self._store.held(id) for id in ids]
+        if None not in found:
+            return found
+        others = iter(super().blocks([id for id, data in zip(ids, found, strict=True) if data is None]))
+        return [next(others) if data is None else data for data in found]

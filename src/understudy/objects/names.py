@@ -85,6 +85,7 @@ def is_operator(party: str) -> bool:
     return is_outside(party) and party.split("/", 2)[2] == OPERATOR
 
 
+@lru_cache(maxsize=4096)
 def check_party(party: str) -> str:
     """The party, if it is an actor's text id or `out/NODE/CALLER`. Raises BadName."""
     if _OUTSIDE.match(party):

@@ -57,6 +57,9 @@ class Closure:
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
             self._first.clear()
+        if ids.is_raw(id):
+            self._check_raw(id, kind, owner)
+            return
         waiting = [iter([_Visit(id, kind, 1, owner, old)])]
         try:
             while waiting:
@@ -69,6 +72,18 @@ class Closure:
             # What was begun is not good because it was begun.
             self._forget()
             raise
+
+    def _check_raw(self, id: bytes, kind: str, owner: bytes | None) -> None:
+        """Check a block that links to nothing: most of what a step brings. It is good whatever stood there before."""
+        if (id, None) not in self._known:
+            try:
+                self._reader.block(id)
+            except Missing as error:
+                raise Missing(error.id, None if owner is None else Id(owner)) from error
+            if len(self._known) < MAX_KNOWN:
+                self._known[id, None] = BLOB, _ANYWHERE
+        if kind not in (ANY, BLOB):
+            raise Corrupt(f"{Id(id)}: {_wrong_kind(kind, BLOB)}", Id(id))
 
     def _look(self, visit: _Visit) -> Iterator[_Visit]:
         """Check one object, and give what is below it and has to be looked at."""
@@ -122,7 +137,8 @@ class Closure:
             node = self._reader.node(visit.id)
         except Missing as error:
             raise Missing(error.id, None if visit.owner is None else Id(visit.owner)) from error
-        if isinstance(read_any(node), BigBlob):
+        # The entries of a tree are read by who compares them with those before.
+        if kind_of(node) != TREE and isinstance(read_any(node), BigBlob):
             for _ in self._reader.open_blob(visit.id):
                 pass  # Reading to the end compares the chunks with the node.
         return node
@@ -134,7 +150,10 @@ class Closure:
             # What is known of a large map holds for those that are nested as deep.
             changes = tree_changes(self._reader, self._maps, id, before=self._before(visit, TREE), kind=f"tree {level}")
             for _, link, old in changes:
-                yield _Visit(link, ANY, level + 1, id, old)
+                if ids.is_raw(link):
+                    self._check_raw(link, ANY, id)
+                else:
+                    yield _Visit(link, ANY, level + 1, id, old)
         elif kind == MAILBOX:
             for _, cursor, _ in mailbox_changes(self._reader, self._maps, id, before=self._before(visit, MAILBOX)):
                 yield _Visit(cursor.message, MESSAGE, 1, id, None)
@@ -164,4 +183,8 @@ class Closure:
 
 def _check_kind(visit: _Visit, kind: str) -> None:
     if visit.kind not in (ANY, kind):
-        raise WrongKind(f"{with_article(kind)} stands where {with_article(visit.kind)} belongs")
+        raise WrongKind(_wrong_kind(visit.kind, kind))
+
+
+def _wrong_kind(wanted: str, found: str) -> str:
+    return f"{with_article(found)} stands where {with_article(wanted)} belongs"

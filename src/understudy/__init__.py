@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from understudy.wit import (
         ActorId,
         Await,
+        BadTimer,
         Blob,
         CallFailed,
         Context,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         Outbox,
         Outgoing,
         QueryContext,
+        Rang,
         Reader,
         Refusal,
         Request,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ActorId",
     "Await",
+    "BadTimer",
     "Blob",
     "CallFailed",
     "Context",
@@ -64,6 +67,7 @@ __all__ = [
     "Outbox",
     "Outgoing",
     "QueryContext",
+    "Rang",
     "Reader",
     "Refusal",
     "Request",

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from understudy.kernel.replay import Record, read_record
-from understudy.node.running.timers import MAX_RUNG, read_file
+from understudy.node.running.timers import MAX_RUNG
 from understudy.objects.clock import ring_of
 from understudy.objects.errors import BadTimer
 from understudy.objects.ids import ActorId, Id, StepId
@@ -29,6 +29,7 @@ from understudy.store.fsck import fsck
 from understudy.store.maps import tree_entry
 from understudy.store.memory import MemoryBackend
 from understudy.store.reader import Reader, Staging
+from understudy.store.timer_files import read_file
 from understudy.store.timer_rows import DUE, NEVER, TIMERS, read_due_row, read_timer_row, read_timer_value
 from understudy.store.verified import Grit
 from understudy.testing.faults import MOMENTS, CrashingStore, Moment

@@ -37,6 +37,7 @@ COMMANDS: Final = {  # where each is, in the order of the help
     "diff": "understudy.cli.diff:diff",
     "chain": "understudy.cli.chain:chain",
     "pending": "understudy.cli.pending:pending",
+    "timers": "understudy.cli.timers:timers",
     "flows": "understudy.cli.flows:flows",
     "flow": "understudy.cli.flows:flow",
     "pause": "understudy.cli.pause:pause",

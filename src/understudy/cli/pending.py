@@ -13,6 +13,7 @@ from understudy.cli.options import AsJson, Store
 from understudy.cli.running import ask_running, find_running, node_token
 from understudy.cli.screen import print_json, print_table, remark, say
 from understudy.cli.store import store_url
+from understudy.cli.timers import scheduled_view, wrong_text
 from understudy.node.looking.look import Look
 from understudy.node.looking.lookup import MAX_PAGE, Evidence
 from understudy.objects.ids import ActorId
@@ -37,6 +38,7 @@ def pending(actor: Actor = None, store: Store = None, as_json: AsJson = False) -
         waiting = [pending_view(one) for one in look.pending(id, limit=MAX_PAGE)]
         evidence = look.evidence()
         stopped = _stopped_flows(look, id)
+        wrong = [one for one in look.wrong_timers(limit=MAX_PAGE) if id in (None, one.actor)]
         names = {str(id): name for name, id in look.names().items()}
     token = node_token(url)
     running = find_running(url, token=token)
@@ -45,7 +47,8 @@ def pending(actor: Actor = None, store: Store = None, as_json: AsJson = False) -
         waiting = ask_running(running, f"{path}?limit={MAX_PAGE}", token=token)["pending"]
     if as_json:
         flows = [{"actor": str(holder), "flow": flow, "why": why} for holder, flow, why in stopped]
-        print_json({"pending": waiting, "evidence": [_view(one) for one in evidence], "flows": flows})
+        timers = [scheduled_view(one) for one in wrong]
+        print_json({"pending": waiting, "evidence": [_view(one) for one in evidence], "flows": flows, "timers": timers})
         return
     _show(waiting, names)
     if waiting and running is None:
@@ -53,6 +56,8 @@ def pending(actor: Actor = None, store: Store = None, as_json: AsJson = False) -
     for holder, flow, why in stopped:
         named = names.get(str(holder), str(holder))
         remark(f"{named}: the flow {flow} stands still: {why}\n{_CURE.format(actor=named, flow=flow)}", style="yellow")
+    for one in wrong:
+        remark(wrong_text(one, names.get(str(one.actor), str(one.actor))), style="yellow")
     for proof in evidence:
         sender, to = (names.get(party, party) for party in (proof.sender, proof.to))
         remark(f"evidence: {sender} to {to}: {proof.why} ({proof.message})", style="yellow")

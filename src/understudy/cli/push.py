@@ -23,7 +23,7 @@ from understudy.cli.project import NONCE, PROJECT_FILE, Project, open_project
 from understudy.cli.screen import print_json, say
 from understudy.cli.store import store_url
 from understudy.cli.twins import refuse_twin
-from understudy.node.errors import NodeError
+from understudy.node.errors import NodeError, WrongTimers
 from understudy.node.intake.cores import stage_patch
 from understudy.node.looking.lookup import MAX_PAGE
 from understudy.node.node import Node
@@ -177,6 +177,8 @@ async def _problem(access: Access, actor: ActorId, patches: Sequence[Mapping[str
     """Why an actor had better not be given these patches, None if nothing is known against them."""
     try:
         found = await access.node.check_update(actor, patches)
+    except WrongTimers as error:
+        return str(error)
     except NodeError as error:
         return f"the new code does not load: {error}"
     return None if found.problem is None else found.problem + _MIGRATE

@@ -60,6 +60,10 @@ class Rejected(NodeError):
     status, title = 422, "Rejected"
 
 
+class WrongTimers(Rejected):
+    """Files below `/timers` that are no timers."""
+
+
 class NotThatStep(NotFound):
     """`at` is no step, or not a durable one of this actor."""
 

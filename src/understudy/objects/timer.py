@@ -101,11 +101,15 @@ def read_timer(data: bytes) -> Timer:
     assert file.at is not None
     if file.zone is None:
         return Timer(type=file.type, content=content, at=instant_us(file.at, what="'at'"))
-    return Timer(type=file.type, content=content, local=_local(file.at), zone=zone)
+    return Timer(type=file.type, content=content, local=local_time(file.at), zone=zone)
 
 
 def write_timer(timer: Timer) -> bytes:
-    """The file of a timer: always the same bytes for the same timer."""
+    """The file of a timer: always the same bytes for the same timer. Raises BadTimer for a type or a size that can't be."""
+    try:
+        check_type(timer.type)
+    except BadName as error:
+        raise BadTimer(str(error)) from error
     file: dict[str, object] = {}
     if timer.at is not None:
         file["at"] = instant_text(timer.at)
@@ -188,18 +192,19 @@ def instant_us(text: str, *, what: str) -> int:
     )
 
 
-def instant_text(instant: int) -> str:
-    """An instant as text, in UTC: always the same text for the same instant."""
-    return (_EPOCH + timedelta(microseconds=instant)).isoformat().replace("+00:00", "Z")
-
-
-def _local(text: str) -> datetime:
+def local_time(text: str) -> datetime:
+    """A date and a time on the clocks of some place, such as "2026-11-23 09:00". Raises BadTimer."""
     date, time, offset = _parts(text, "'at'")
     if offset is not None:
         raise BadTimer(f"'at' is {text!r} and there is a 'zone': say the place with one of the two")
     found = _datetime(f"{date}T{time}", text, "'at'")
     check_instant((found.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1), what="'at'")
     return found
+
+
+def instant_text(instant: int) -> str:
+    """An instant as text, in UTC: always the same text for the same instant."""
+    return (_EPOCH + timedelta(microseconds=instant)).isoformat().replace("+00:00", "Z")
 
 
 def _parts(text: str, what: str) -> tuple[str, str, str | None]:

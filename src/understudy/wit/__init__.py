@@ -5,6 +5,7 @@ from __future__ import annotations
 from understudy.actors.contract import Outgoing
 from understudy.actors.errors import CallFailed, Refusal, Retry, WitError
 from understudy.actors.query import Blob, Error, Tree
+from understudy.objects.errors import BadTimer
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
 from understudy.objects.step import Step
 from understudy.store.reader import Reader, Staging
@@ -20,6 +21,7 @@ from understudy.wit.object_store import object_store
 from understudy.wit.outbox import Outbox, Sent
 from understudy.wit.query_context import QueryContext
 from understudy.wit.requests import Failure, Origin, Request
+from understudy.wit.scheduling import Rang
 from understudy.wit.state import NewState
 from understudy.wit.verdict import Verdict
 from understudy.wit.wit import Wit
@@ -27,6 +29,7 @@ from understudy.wit.wit import Wit
 __all__ = [
     "ActorId",
     "Await",
+    "BadTimer",
     "Blob",
     "CallFailed",
     "Context",
@@ -44,6 +47,7 @@ __all__ = [
     "Outbox",
     "Outgoing",
     "QueryContext",
+    "Rang",
     "Reader",
     "Refusal",
     "Request",

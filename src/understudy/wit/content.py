@@ -114,6 +114,14 @@ def argument_decoder(kind: Any, *, texts: bool) -> Decode:
     return decode
 
 
+def type_of(content: Any) -> str:
+    """The message type that a payload has without being told. Raises TypeError for one of a builtin type."""
+    kind: type = content.__class__
+    if kind.__module__ == "builtins" or isinstance(content, Id):
+        raise TypeError(f"{with_article(kind.__name__)} has no message type of its own: say type=…")
+    return kind.__name__
+
+
 def decode_or_refuse(decode: Decode, data: bytes, what: str) -> Any:
     """The decoded value. Raises Refusal("BadPayload") that names what it was and the path of what is wrong in it."""
     try:

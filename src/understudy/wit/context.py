@@ -18,13 +18,13 @@ from understudy.objects.ids import ActorId, Id, StepId, TreeId
 from understudy.objects.mailbox import QUEUE, UPDATE
 from understudy.objects.message import ERROR, GENESIS
 from understudy.objects.patch import patch_block
-from understudy.objects.wording import type_with_article, with_article
+from understudy.objects.wording import type_with_article
 from understudy.store.maps import build_tree, edit_tree, patch_tree
 from understudy.store.reader import Frozen, Reader
 from understudy.wit.abi import abi_of
 from understudy.wit.answers import NO_ANSWERS, Answering, AnswerNames, name_in
 from understudy.wit.asking import ask, one_context
-from understudy.wit.content import encode_json, put_bytes, put_content
+from understudy.wit.content import encode_json, put_bytes, put_content, type_of
 from understudy.wit.core import Core
 from understudy.wit.effect import effect, refuse_in_effect
 from understudy.wit.errors import step_over
@@ -32,6 +32,7 @@ from understudy.wit.inbox import Inbox
 from understudy.wit.message import Message
 from understudy.wit.outbox import Outbox, Sent
 from understudy.wit.requests import Origin, Request, open_request
+from understudy.wit.scheduling import Scheduling
 from understudy.wit.secret import marker_of
 from understudy.wit.verdict import Verdict
 
@@ -41,7 +42,7 @@ UNREAD: Final = object()  # the state was not asked for yet; None is a state
 _verdict = msgspec.json.Decoder(Verdict).decode
 
 
-class Context:
+class Context(Scheduling):
     """One step while it runs. Everything in it is recorded, so a replay sees the same."""
 
     __slots__ = (
@@ -64,6 +65,7 @@ class Context:
         "given",
         "held_loop",
         "request_in_hand",
+        "timers_named",
     )
 
     def __init__(self, given: StepInput, entry: str) -> None:
@@ -83,6 +85,7 @@ class Context:
         self._log: list[str] = []
         self._log_left = MAX_LOG
         self._spawned = 0
+        self.timers_named = 0
         self._network: Any = None
         self._secrets: dict[str, str] = {}
         self._is_over = False
@@ -390,11 +393,3 @@ class Context:
         if value is None:
             return None
         return put_content(self.given.store, value.encode() if isinstance(value, str) else value)
-
-
-def type_of(content: Any) -> str:
-    """The message type that a payload has without being told. Raises TypeError for one of a builtin type."""
-    kind: type = content.__class__
-    if kind.__module__ == "builtins" or isinstance(content, Id):
-        raise TypeError(f"{with_article(kind.__name__)} has no message type of its own: say type=…")
-    return kind.__name__

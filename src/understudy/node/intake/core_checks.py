@@ -16,6 +16,7 @@ from understudy.kernel.core import check_core, engine_of, runtime_of
 from understudy.node.errors import Busy, Held, Rejected
 from understudy.node.holds import HELD, Holds, Kind
 from understudy.node.intake.cores import rejected, stage_patch
+from understudy.node.intake.timer_checks import check_timers
 from understudy.node.looking.lookup import Lookup
 from understudy.node.running.forks import end_copy
 from understudy.node.running.marks import Mark, Marks, What
@@ -41,6 +42,7 @@ class CoreChecks:
 
     def check_new(self, staging: Staging, core: TreeId) -> None:
         """Load the code of a core that somebody wants to create. Raises Rejected, Busy, Held."""
+        check_timers(staging, core)
         with self._running(core):
             self._check_core(staging, core)
 
@@ -57,13 +59,14 @@ class CoreChecks:
     def check_update(self, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> StateCheck:
         """See Node.check_update. Raises Busy and Held too."""
         staging = Staging(self._reader)
-        core = self._reader.step(self._lookup.actor(actor).head).core
+        core = before = self._reader.step(self._lookup.actor(actor).head).core
         for patch in patches:
             id = stage_patch(staging, patch)
             try:
                 core = patch_tree(staging, core, staging.patch(id))
             except ObjectError as error:
                 raise Rejected(f"this patch does not fit the core: {error}") from error
+        check_timers(staging, core, before)
         with self._running(core):
             self._check_core(staging, core)
             return self._check_state(staging, core)

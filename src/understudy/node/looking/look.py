@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from understudy.node.errors import NotFound
 from understudy.node.looking.lookup import ActorInfo, Evidence, Lookup, Page, Pending
+from understudy.node.looking.timetable import Scheduled, Timetable
 from understudy.objects.codec import Block
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.message import Message
@@ -29,6 +30,7 @@ class Look:
         self.reader = Grit(backend)
         self.name = read_meta(backend, "node").decode()
         self.lookup = Lookup(backend, self.reader)
+        self._timetable = Timetable(backend, self.reader)
 
     def close(self) -> None:
         """Close the store. Not for a living node, which has `stop`."""
@@ -113,6 +115,17 @@ class Look:
     def pending(self, actor: ActorId | None = None, *, limit: int = 1000) -> list[Pending]:
         """See Lookup.pending."""
         return self.lookup.pending(actor, limit=limit)
+
+    def timers(self, actor: ActorId | None = None, *, limit: int = 1000) -> list[Scheduled]:
+        """Timers of all actors, or of one: what is due first, and what is none. Raises NotFound."""
+        if actor is None:
+            return self._timetable.all(limit=limit)
+        step = self.step(self.newest(actor))
+        return self._timetable.of(actor, step.core, step.time, limit=limit)
+
+    def wrong_timers(self, *, limit: int = 1000) -> list[Scheduled]:
+        """What stands below `/timers` of some actor and is no timer."""
+        return self._timetable.wrong(limit=limit)
 
     def export(self, actor: ActorId, *, at: StepId | None = None) -> tuple[StepId, Iterator[Block]]:
         """A head (or the step `at`) and every block that belongs to it. Raises NotFound, Missing while iterating."""

@@ -22,20 +22,19 @@ from understudy.kernel.accept import accept
 from understudy.kernel.seal import Sealed
 from understudy.node.running.entry import ActorEntry
 from understudy.node.running.undurable_rows import Rows, UndurableRows
-from understudy.objects import ids
 from understudy.objects.clock import Ring, clock_of, ring_headers, ring_of
 from understudy.objects.codec import raw_block
-from understudy.objects.errors import BadTimer, ObjectError, WrongKind
+from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.ids import ActorId, Id, MessageId
 from understudy.objects.mailbox import QUEUE, Cursor, mailbox_key
 from understudy.objects.schedule import Firing, firing, next_due
-from understudy.objects.timer import TIMERS, Timer, read_timer
-from understudy.objects.tree import is_tree_node
+from understudy.objects.timer import TIMERS, Timer
 from understudy.store.errors import Corrupt, StoreError
 from understudy.store.keys import cursor_value, meta_row, outside_row, read_cursor_value
-from understudy.store.maps import diff_trees, tree_entry
+from understudy.store.maps import tree_entry
 from understudy.store.port import Backend, Row, Unit
 from understudy.store.reader import Reader
+from understudy.store.timer_files import differences, is_tree, read_file
 from understudy.store.timer_rows import (
     DUE,
     NEVER,
@@ -191,13 +190,16 @@ class Timers:
         if known == (link or NONE):
             return {}
         rows: Rows = {timer_row(actor, ""): link}
-        for name, file in _differences(self._reader, known, link):
-            value = self._rows.get(timer_row(actor, name)) if name else None
-            if value is not None and (was := read_timer_value(value)).rang is None:
+        before = Id(known) if known else None
+        for tree, value in ((before, None), (link, link)):
+            if tree is not None and not is_tree(self._reader, tree):
+                # So that it is named: `/timers` itself is no timer.
+                rows[due_row(NEVER, actor, "")] = value
+        for name, file in differences(self._reader, before, link):
+            old = self._rows.get(timer_row(actor, name))
+            if old is not None and (was := read_timer_value(old)).rang is None:
                 rows[due_row(was.due, actor, name)] = None
-            if not name:
-                rows[due_row(NEVER, actor, name)] = file
-            elif file is None:
+            if file is None:
                 rows[timer_row(actor, name)] = None
             else:
                 rows |= _row(DueRow(0, actor, name), self._next(file, time), file)
@@ -245,13 +247,6 @@ class Timers:
         return self._clock
 
 
-def read_file(reader: Reader, id: Id) -> Timer:
-    """The timer that a file of `/timers` describes. Raises BadTimer, StoreError."""
-    if not ids.is_raw(id):
-        raise BadTimer(f"it is {reader.kind(id)}: a timer is a file of at most 1 MiB")
-    return read_timer(reader.block(id))
-
-
 def _place(key: bytes) -> DueRow | None:
     try:
         return read_due_row(key)
@@ -266,40 +261,6 @@ def _timers_of(reader: Reader, core: bytes) -> Id | None:
     except WrongKind:
         # The core of an actor that was born of something else.
         return None
-
-
-def is_tree(reader: Reader, id: bytes) -> bool:
-    """True for a tree."""
-    return not ids.is_raw(id) and is_tree_node(reader.node(id))
-
-
-def _differences(reader: Reader, known: bytes, link: Id | None) -> Iterator[tuple[str, Id | None]]:
-    """Each name below `/timers` that changed, with what is there now. An empty name: `/timers` itself is, or was, no tree."""
-    before = Id(known) if known and is_tree(reader, known) else None
-    after = link if link and is_tree(reader, link) else None
-    if known and before is None:
-        yield "", None
-    if link and after is None:
-        yield "", link
-    if before is None or after is None:
-        yield from ((name, None) for name in _names(reader, before))
-        yield from _entries(reader, after)
-        return
-    seen = ""
-    for path, _, _ in diff_trees(reader, before, after):
-        # What lies deeper is in a tree that is no timer.
-        name = path.partition("/")[0]
-        if name != seen:
-            yield name, tree_entry(reader, after, name)
-        seen = name
-
-
-def _names(reader: Reader, tree: Id | None) -> Iterator[str]:
-    return (name for name, _ in _entries(reader, tree))
-
-
-def _entries(reader: Reader, tree: Id | None) -> Iterator[tuple[str, Id]]:
-    return iter(()) if tree is None else iter(reader.tree(tree).items())
 
 
 def _row(at: DueRow, due: int, file: Id) -> Rows:

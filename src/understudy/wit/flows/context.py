@@ -23,8 +23,7 @@ from understudy.objects.message import check_type
 from understudy.store.reader import Reader
 from understudy.wit.asking import ask as ask_another
 from understudy.wit.asking import one_context
-from understudy.wit.content import decode_or_refuse, decoder_for, encode_json
-from understudy.wit.context import type_of
+from understudy.wit.content import decode_or_refuse, decoder_for, encode_json, type_of
 from understudy.wit.core import Core
 from understudy.wit.effect import effect, refuse_in_effect
 from understudy.wit.flows.awaiting import Ask, Await, Kind, digest_of

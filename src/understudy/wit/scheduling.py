@@ -1,0 +1,174 @@
+"""What a wit says to be told later: `ctx.after`, `ctx.at`, `ctx.every`, `ctx.cron`, `ctx.cancel`, and `ctx.timer`.
+
+They write and remove files below `/timers` in the core, and nothing else.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol
+
+from msgspec import Struct
+
+from understudy.actors.contract import Delivery, StepInput
+from understudy.objects.clock import ring_of
+from understudy.objects.duration import duration_us
+from understudy.objects.errors import BadTimer
+from understudy.objects.ids import Id
+from understudy.objects.timer import (
+    NO_CONTENT,
+    TIMERS,
+    Timer,
+    check_cron,
+    check_instant,
+    check_zone,
+    instant_us,
+    local_time,
+    period_us,
+)
+from understudy.wit.abi import Abi
+from understudy.wit.content import type_of
+from understudy.wit.core import Core
+from understudy.wit.timers import drop_timer, put_timer
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class Rang(Struct, frozen=True, kw_only=True):
+    """The timer that a message is from: its name, when it was due, and how often before it was due without a message.
+
+    It is missed while the node is down, and while the actor has not handled the message before.
+    """
+
+    name: str
+    due: datetime
+    missed: int
+
+
+class _Step(Protocol):
+    """The step that runs."""
+
+    given: StepInput
+    abi: Abi
+    timers_named: int
+
+    @property
+    def core(self) -> Core: ...
+
+    @property
+    def delivery(self) -> Delivery: ...
+
+
+class Scheduling:
+    """Timers of the actor that steps. A timer takes the place of another one of the same name.
+
+    Without a name it gets one of its own, which is given back: the same in a replay. What it says is a message type and a
+    payload (JSON, or bytes as they are), or the payload alone, whose class is the type then. Raises BadTimer for a time, a
+    zone, a cron line or a name that can't be, and TypeError or ValueError for what JSON can't hold.
+    """
+
+    __slots__ = ()
+
+    def after(
+        self: _Step, delay: float | str | timedelta, what: Any, payload: Any = None, *, name: str | None = None
+    ) -> str:
+        """Be told once, after so many seconds or a time such as "3 days". With 0 it is as soon as the step is durable."""
+        at = check_instant(self.given.time + duration_us(delay, what="the delay"), what="the time after the delay")
+        return _put(self, name, what, payload, at=at)
+
+    def at(
+        self: _Step,
+        when: datetime | str,
+        what: Any,
+        payload: Any = None,
+        *,
+        zone: str | None = None,
+        name: str | None = None,
+    ) -> str:
+        """Be told once, at a time: a datetime with a time zone, or a text such as "2026-11-23T09:00:00Z".
+
+        With `zone`, e.g. "Europe/Berlin", it is a date and time without one, on the clocks of that place.
+        """
+        if zone is not None:
+            text = when.isoformat() if isinstance(when, datetime) else when
+            return _put(self, name, what, payload, local=local_time(text), zone=check_zone(zone))
+        return _put(self, name, what, payload, at=_instant(when))
+
+    def every(
+        self: _Step,
+        period: float | str | timedelta,
+        what: Any,
+        payload: Any = None,
+        *,
+        start: datetime | str | None = None,
+        name: str | None = None,
+    ) -> str:
+        """Be told again and again, after so many seconds or a time such as "10 minutes", counted from now or from `start`."""
+        begin = self.given.time if start is None else _instant(start)
+        return _put(self, name, what, payload, every=period_us(period), start=begin)
+
+    def cron(
+        self: _Step, line: str, what: Any, payload: Any = None, *, zone: str = "UTC", name: str | None = None
+    ) -> str:
+        """Be told whenever a cron line says so, e.g. "30 9 * * MON-FRI", on the clocks of a time zone."""
+        return _put(self, name, what, payload, cron=check_cron(line), zone=check_zone(zone))
+
+    def cancel(self: _Step, name: str) -> bool:
+        """Take a timer back; False if there is none of this name. Once the step is made, it does not ring any more."""
+        return drop_timer(self.core, name)
+
+    @property
+    def timer(self: _Step) -> Rang | None:
+        """The timer that the message in hand is from, None if it is from somebody else. Raises ValueError like `message`."""
+        ring = ring_of(self.delivery.message)
+        if ring is None:
+            return None
+        return Rang(name=ring.name, due=_EPOCH + timedelta(microseconds=ring.due), missed=ring.missed)
+
+
+def _put(step: _Step, name: str | None, what: Any, payload: Any, **when: Any) -> str:
+    type, payload = _message(what, payload)
+    if name is None:
+        name = _free_name(step)
+    put_timer(step.core, name, Timer(type=type, content=_content(step, payload), **when))
+    return name
+
+
+def _message(what: Any, payload: Any) -> tuple[str, Any]:
+    if isinstance(what, str):
+        return what, payload
+    if isinstance(what, type):
+        return what.__name__, payload
+    if payload is not None or what.__class__.__module__ == "builtins":
+        raise TypeError("say the message type and then the payload, or alone a payload whose class is the type")
+    return type_of(what), what
+
+
+def _content(step: _Step, payload: Any) -> bytes:
+    if payload is None:
+        return NO_CONTENT
+    if isinstance(payload, Id):
+        raise TypeError("a timer holds JSON or bytes, and no link: put the object into the core, and its path here")
+    if isinstance(payload, bytes | bytearray | memoryview):
+        return bytes(payload)
+    return step.abi.encode(payload)
+
+
+def _free_name(step: _Step) -> str:
+    while True:
+        name = f"{step.given.height}-{step.timers_named}"
+        step.timers_named += 1
+        # An author may have given such a name.
+        if f"{TIMERS}/{name}" not in step.core:
+            return name
+
+
+def _instant(when: datetime | str) -> int:
+    if isinstance(when, str):
+        return instant_us(when, what="the time")
+    if when.tzinfo is None:
+        raise BadTimer(
+            f"the time is {when}, without a time zone: give it one, e.g. datetime(…, tzinfo=UTC), or say zone=…"
+        )
+    return check_instant((when - _EPOCH) // _MICROSECOND, what="the time")

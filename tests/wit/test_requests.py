@@ -230,6 +230,35 @@ def test_answers_find_their_handlers_after_a_restart_and_an_update():
     node.stop()
 
 
+def test_a_request_is_given_up_when_its_time_is_over_and_a_late_answer_changes_nothing():
+    late = DESK.replace("about=sku)", "about=sku, timeout=TIMEOUT)")
+    with Living() as node:
+        store = node.create(wit="/code:it:wit", **{"code/it.py": STORE})
+        desk = node.create(wit="/code:it:wit", **{"code/it.py": late.replace("TIMEOUT", '"1 hour"')})
+        node.run(node.node.set_name("store", store, expected=None))
+        node.ask(desk, "order", "pen")
+        node.come_to_rest()
+        assert node.state(desk) == {"pen": "one pen"} and folders(node, desk) == [[], []]
+        node.run(node.node.pause(store))
+        node.update(desk, **{"code/it.py": late.replace("TIMEOUT", "0")})
+        node.ask(desk, "order", "pencil")
+        node.until(lambda: node.state(desk).get("pencil") == "Timeout")
+        assert folders(node, desk) == [[], []]
+        node.run(node.node.resume(store))
+        node.come_to_rest()
+        assert node.state(desk) == {"pen": "one pen", "pencil": "Timeout"}
+        assert "no request waits for it" in node.log(node.chain(desk)[-1])
+        target = Target(desk, node.node.actor(desk).head)
+        assert [verdict.verdict for verdict in node.run(node.node.verify([target]))] == ["MATCH"]
+
+
+def folders(node, actor):
+    """What waits, and the timers of it."""
+    core = node.chain(actor)[-1].core
+    found = [node.node.reader.find(core, name) for name in ("requests", "timers")]
+    return [[] if tree is None else list(node.node.reader.tree(tree)) for tree in found]
+
+
 def test_an_actor_hears_of_the_birth_of_those_that_it_makes():
     with Living() as node:
         desk = node.create(wit="/code:it:wit", **{"code/it.py": DESK})

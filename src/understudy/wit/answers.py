@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from understudy.actors.errors import WitError
 from understudy.objects.message import Message
-from understudy.wit.requests import REPLY, Request, is_failure
+from understudy.wit.requests import REPLY, Request, answered_by, is_failure
 
 Handling = TypeVar("Handling")
 Answering = Callable[..., Any] | str  # a handler of answers: the function that `@wit.answer` marks, or its name
@@ -50,7 +50,7 @@ def handler_of(
         known = ", ".join(sorted(answers)) or "none"
         raise WitError(
             "NoHandler",
-            f"this answers the request {message.re} ({request.type!r} to {request.to}), which is for {name!r}, and the code "
+            f"this answers the request {answered_by(message)} ({request.type!r} to {request.to}), which is for {name!r}, and the code "
             f"has no @wit.answer of that name; there are: {known}. Push code that has it, then retry this step",
         )
     return handler
@@ -65,4 +65,4 @@ def describe_unheard(message: Message, request: Request | None) -> str:
     """A line for the log about an answer that no handler got."""
     if request is None:
         return f"an answer of {message.sender} to {message.re} came, and no request waits for it"
-    return f"the request {message.re} ({request.type!r} to {request.to}) failed, and no on_error was named for it"
+    return f"the request {answered_by(message)} ({request.type!r} to {request.to}) failed, and no on_error was named for it"

@@ -31,7 +31,7 @@ from understudy.wit.errors import step_over
 from understudy.wit.inbox import Inbox
 from understudy.wit.message import Message
 from understudy.wit.outbox import Outbox, Sent
-from understudy.wit.requests import Origin, Request, open_request
+from understudy.wit.requests import Duration, Origin, Request, open_request
 from understudy.wit.scheduling import Scheduling
 from understudy.wit.secret import marker_of
 from understudy.wit.verdict import Verdict
@@ -231,20 +231,21 @@ class Context(Scheduling):
         *,
         on_answer: Answering,
         on_error: Answering | None = None,
+        timeout: Duration | None = None,
         about: Any = None,
         type: str | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> Sent:
         """Send to an actor, by id or name, and have its answer handled by a function that `@wit.answer` marks.
 
-        `on_error` hears of a failure instead, as a `Failure`. Only the names of the handlers are kept, in the core at
-        `/requests/ID`, so restarts and updates don't matter. `about` is plain JSON that the handler finds again in its
-        `request: Request`. Raises TypeError for a function without `@wit.answer`, ValueError for a party outside,
-        WitError("TooManyRequests"), and all that `send` raises.
+        `on_error` hears of a failure instead, as a `Failure`, also if no answer came within `timeout` ("30s", 3.5 seconds).
+        Only their names are kept, in the core at `/requests/ID`, so restarts and updates don't matter. `about` is plain JSON
+        that the handler finds again in its `request: Request`. Raises TypeError for a function without `@wit.answer`,
+        ValueError for a party outside, WitError("TooManyRequests"), BadTimer, and all that `send` raises.
         """
         names = [name_in(self.answer_names, handler) for handler in (on_answer, on_error)]
         sent = self.send(to, content, type=type, headers=headers)
-        open_request(self.core, self.given, self._delivery, sent, *names, about=about)
+        open_request(self.core, self.given, self._delivery, sent, *names, about=about, timeout=timeout)
         return sent
 
     def update(self, to: str | Id, changes: Mapping[str, bytes | str | Id | None]) -> Sent:

@@ -8,6 +8,7 @@ The law: a request is answered once, by the actor that it went to.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
@@ -15,12 +16,18 @@ from msgspec import Struct
 
 from understudy.actors.contract import Delivery, StepInput
 from understudy.actors.errors import WitError
+from understudy.objects.clock import ring_of
+from understudy.objects.duration import duration_us
 from understudy.objects.message import ERROR, Message
 from understudy.objects.names import is_outside
+from understudy.objects.timer import Timer
 from understudy.wit.core import Core
 from understudy.wit.outbox import Sent
+from understudy.wit.timers import drop_timer, put_timer
 
 FOLDER: Final = "requests"
+Duration = float | str | timedelta
+_TIMER: Final = "request-"  # the timers of requests, before their ids
 REPLY: Final = "reply"
 # Of one actor, waiting at once. Each is a small file; who has more outstanding than that has lost count of them.
 MAX_REQUESTS: Final = 100_000
@@ -39,7 +46,7 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkn
 
     `to` is the actor that was asked, `type` the type of the message, `since` the time of the step, in microseconds since
     1970. `on_answer` and `on_error` are names of handlers, `flow` is the flow that awaits the answer, `about` what the author
-    wanted to find again, as plain JSON.
+    wanted to find again, as plain JSON. `due` is when it is given up, in microseconds since 1970.
     """
 
     to: str
@@ -50,12 +57,14 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkn
     flow: str | None = None
     about: Any = None
     origin: Origin | None = None
+    due: int | None = None
 
 
 class Failure(Struct, frozen=True, kw_only=True):
     """Why a request got no answer: the content of a message of type `error`.
 
-    `kind` and `code` are those of the outcome, `text` explains it, `message` is the id of the request, `type` its type.
+    `kind` and `code` are those of the outcome, or "timeout" and "Timeout" if nothing came in time,
+    `text` explains it, `message` is the id of the request, `type` its type.
     """
 
     code: str
@@ -78,10 +87,11 @@ def open_request(
     *,
     flow: str | None = None,
     about: Any = None,
+    timeout: Duration | None = None,
 ) -> None:
     """Note in the core that a message that was sent waits for its answer. `asked` is the message that is being handled.
 
-    Raises ValueError for a party outside, WitError("TooManyRequests").
+    Raises ValueError for a party outside, WitError("TooManyRequests"), BadTimer.
     """
     if is_outside(sent.to):
         raise ValueError(f"{sent.to} is outside: it gets messages and answers none, so send instead of request")
@@ -96,18 +106,28 @@ def open_request(
         flow=flow,
         about=about,
         origin=origin,
+        due=None if timeout is None else given.time + duration_us(timeout, what="the timeout"),
     )
+    if request.due is not None:
+        put_timer(core, _timer_of(str(sent.id)), _time_out(str(sent.id), request))
     core.set_json(f"{FOLDER}/{sent.id}", request)
 
 
+def answered_by(message: Message) -> str | None:
+    """The id of the request that a message may answer, or that it says is given up, as text."""
+    ring = ring_of(message)
+    if ring is not None and ring.name.startswith(_TIMER):
+        return ring.name.removeprefix(_TIMER)
+    return message.re
+
+
 def find_request(core: Core, message: Message, *, is_ours: bool = True) -> Request | None:
-    """The request that a message answers, if it waits and was made to the sender.
+    """The request that a message answers, if it waits and was made to the sender, or that its time is over.
 
     Raises WitError("BadRequest") for a file that is no record of one, unless it may be the author's own (`is_ours`).
     """
-    if message.re is None:
-        return None
-    data = core.get(f"{FOLDER}/{message.re}")
+    id = answered_by(message)
+    data = None if id is None else core.get(f"{FOLDER}/{id}")
     if data is None:
         return None
     try:
@@ -115,19 +135,31 @@ def find_request(core: Core, message: Message, *, is_ours: bool = True) -> Reque
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         if not is_ours:
             return None
-        raise WitError("BadRequest", f"/{FOLDER}/{message.re} is no record of a request: {error}") from error
+        raise WitError("BadRequest", f"/{FOLDER}/{id} is no record of a request: {error}") from error
     # Anybody may name the id of a message that went to somebody else.
-    return request if request.to == message.sender else None
+    return request if request.to == message.sender or message.re is None else None
 
 
 def close_request(core: Core, id: str) -> None:
     """Its answer is there, or nobody waits for it any more."""
     del core[f"{FOLDER}/{id}"]
+    drop_timer(core, _timer_of(id))
 
 
 def is_failure(message: Message) -> bool:
     """True for an answer that says why there is none."""
     return message.type == ERROR
+
+
+def _timer_of(id: str) -> str:
+    return f"{_TIMER}{id}"
+
+
+def _time_out(id: str, request: Request) -> Timer:
+    """What comes if no answer does: the message that an actor would send that failed."""
+    text = f"no answer came from {request.to} in time"
+    failure = Failure(code="Timeout", kind="timeout", message=id, text=text, type=request.type)
+    return Timer(type=ERROR, content=msgspec.json.encode(failure), at=request.due)
 
 
 def _check_count(given: StepInput) -> None:

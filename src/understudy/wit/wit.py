@@ -28,7 +28,7 @@ from understudy.wit.outbox import Sent
 from understudy.wit.parameters import kind_with_article, place_of
 from understudy.wit.query_context import QueryContext
 from understudy.wit.query_handler import QueryHandler
-from understudy.wit.requests import Request, close_request, find_request
+from understudy.wit.requests import Request, answered_by, close_request, find_request
 from understudy.wit.running import current_loop
 from understudy.wit.state import NewState, StateType
 from understudy.wit.wut import describe
@@ -345,7 +345,7 @@ def _choose(plan: _Plan, ctx: Context, delivery: Delivery) -> Handler | None:
 
 def _request(plan: _Plan, ctx: Context, delivery: Delivery) -> Request | None:
     """The request that a message answers."""
-    if delivery.message.re is None or ctx.abi.is_first:
+    if ctx.abi.is_first or answered_by(delivery.message) is None:
         return None
     return find_request(ctx.core, delivery.message, is_ours=bool(plan.answers))
 
@@ -354,10 +354,10 @@ def _begin(plan: _Plan, ctx: Context, delivery: Delivery) -> Handler | None:
     """The handler of a message, which is the one in hand from here on; the request that it answers is closed."""
     handler = _choose(plan, ctx, delivery)
     ctx._delivery = delivery
-    request, re = ctx.request_in_hand, delivery.message.re
+    request, answered = ctx.request_in_hand, answered_by(delivery.message)
     if request is not None:
-        close_request(ctx.core, str(re))
-    if handler is None and (plan.answers or plan.flows) and re is not None:
+        close_request(ctx.core, str(answered))
+    if handler is None and (plan.answers or plan.flows) and answered is not None:
         ctx.log(describe_unheard(delivery.message, request))
     return handler
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import select
@@ -17,7 +18,7 @@ from tests.web.conftest import GREETER
 from tests.web.gate import GATE, SECONDS
 from tests.web.served import Served
 from tests.web.test_serving import GATED, _place, _until
-from understudy.web import protocol
+from understudy.web import connections, protocol
 from understudy.web.body import Bodies
 from understudy.web.face import Limits
 from understudy.web.routes import events
@@ -262,3 +263,51 @@ def test_a_target_that_names_a_host_is_about_that_host(served: Served, target: s
     with connect(served) as client:
         client.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
         assert answers(client, 1) == [status]
+
+
+def test_a_trailer_is_no_header(served: Served) -> None:
+    head = HEALTH.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+    trailers = b"Host: evil.example\r\nOrigin: http://evil.example\r\nAuthorization: Bearer wrong\r\n"
+    with connect(served) as client:
+        client.sendall(head + b"2\r\n{}\r\n0\r\n" + trailers + b"\r\n" + HEALTH)
+        assert answers(client, 2) == [200, 200]
+
+
+LARGE = """
+from understudy import Wit
+wit = Wit()
+
+@wit.query("large")
+def large(size: int) -> str:
+    return "x" * size
+"""
+
+
+def test_what_clients_leave_unread_has_a_bound_for_all_together(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size, most = 20_000_000, 50_000_000
+    monkeypatch.setattr(connections, "MAX_UNREAD_BYTES", most)
+    served.create({"wit": LARGE}, "large")
+    ask = b"GET /actors/large/query/large?size=%d HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % size
+    clients = [connect(served) for _ in range(6)]
+    for client in clients:
+        client.sendall(ask)
+        # The answer has begun, or was cut off before it did.
+        with contextlib.suppress(ConnectionResetError):
+            client.recv(1)
+    read = [whole(client) for client in clients]
+    assert 0 < sum(each >= size for each in read) <= most // (size // 2)
+    assert min(read) < size
+    with connect(served) as client:
+        client.sendall(ask)
+        assert whole(client) > size
+
+
+def whole(client: socket.socket) -> int:
+    """How much there is to read."""
+    size = 0
+    with client, contextlib.suppress(ConnectionResetError):
+        while data := client.recv(1_000_000):
+            size += len(data)
+    return size

@@ -1,11 +1,13 @@
-"""Connections: their number is limited, so that the store can always open a file.
+"""Connections: their number is limited, so that the store can always open a file, and so is what their clients leave unread.
 
-The law: an idle client never keeps out one that asks. At the limit, the connection that was idle for longest is closed.
+The laws: an idle client never keeps out one that asks: at the limit, the connection that was idle for longest is closed. Who
+does not read its answers never fills the memory: beyond the bound, the slowest reader is cut off.
 """
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from math import inf
+from typing import Final, NamedTuple, Protocol
 
 try:
     import resource
@@ -17,14 +19,35 @@ MOST: Final = 10_000  # as many as there may be requests under way; each costs s
 _FOR_THE_STORE: Final = 512
 _FOR_OTHERS: Final = 128
 _LEAST: Final = 16
+# Of all answers together that are written and not read: the largest answer has 64 MiB, and some are to be read slowly at once.
+MAX_UNREAD_BYTES: Final = 256 * 1024 * 1024
+NEW_SECONDS: Final = 5.0  # a reader is not called slow before that
 _WANTED: Final = MOST + _FOR_THE_STORE + _FOR_OTHERS
 
 
-class Idle(Protocol):
-    """A connection that can be closed while it is idle."""
+class Connection(Protocol):
+    """A connection of a client."""
+
+    @property
+    def unread_bytes(self) -> int:
+        """What was written and its client has not taken yet."""
 
     def give_way(self) -> None:
-        """Close the connection, because another one needs its place."""
+        """Close the connection while it is idle, because another one needs its place."""
+
+    def cut_off(self) -> None:
+        """Close the connection with what its client has not read."""
+
+
+class _Unread(NamedTuple):
+    """How much a client had not read at a moment."""
+
+    size: int
+    since: float
+
+    def rate(self, left: int, now: float) -> float:
+        """How fast it reads, in bytes a second."""
+        return (self.size - left) / (now - self.since) if now - self.since >= NEW_SECONDS else inf
 
 
 class Connections:
@@ -32,10 +55,12 @@ class Connections:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._open: set[Idle] = set()
-        self._idle: dict[Idle, None] = {}  # the one that has been idle for longest comes first
+        self._open: set[Connection] = set()
+        self._idle: dict[Connection, None] = {}  # the one that has been idle for longest comes first
+        self._unread: dict[Connection, _Unread] = {}
+        self._unread_bytes = 0  # at most: what was read since is found out when it matters
 
-    def admit(self, connection: Idle) -> bool:
+    def admit(self, connection: Connection) -> bool:
         """True if there is a place; the connection is idle then."""
         if len(self._open) >= self._most and not self._make_room():
             return False
@@ -43,19 +68,45 @@ class Connections:
         self._idle[connection] = None
         return True
 
-    def busy(self, connection: Idle) -> None:
+    def busy(self, connection: Connection) -> None:
         """The connection has asked for something."""
         self._idle.pop(connection, None)
 
-    def idle(self, connection: Idle) -> None:
+    def idle(self, connection: Connection) -> None:
         """The connection has its answers, all of them."""
         if connection in self._open:
             self._idle[connection] = None
 
-    def gone(self, connection: Idle) -> None:
+    def unread(self, connection: Connection, now: float) -> None:
+        """The client does not take what it asked for."""
+        self.read(connection)
+        self._unread[connection] = _Unread(connection.unread_bytes, now)
+        self._unread_bytes += self._unread[connection].size
+        if self._unread_bytes > MAX_UNREAD_BYTES:
+            self._cut_off_slowest(now)
+
+    def read(self, connection: Connection) -> None:
+        """The client has taken most of it."""
+        known = self._unread.pop(connection, None)
+        self._unread_bytes -= 0 if known is None else known.size
+
+    def gone(self, connection: Connection) -> None:
         """The connection is closed."""
         self._open.discard(connection)
         self._idle.pop(connection, None)
+        self.read(connection)
+
+    def _cut_off_slowest(self, now: float) -> None:
+        left = {connection: connection.unread_bytes for connection in self._unread}
+        total = sum(left.values())
+        # Of those that are new, the last one goes first: the others were promised their answers before it.
+        order = sorted(reversed(self._unread), key=lambda each: self._unread[each].rate(left[each], now))
+        for connection in order[:-1]:
+            if total <= MAX_UNREAD_BYTES:
+                break
+            total -= left[connection]
+            self.gone(connection)
+            connection.cut_off()
 
     def _make_room(self) -> bool:
         longest = next(iter(self._idle), None)

@@ -42,6 +42,7 @@ class Protocol(HttpToolsProtocol):
         self._head_bytes = 0  # since the last piece of a body or the end of a request: headers, or trailers
         self._body_bytes = 0  # of the request that is being read, since the timer was set
         self._unparsed = b""  # received behind a request that has no answer yet; at most the bytes of one read
+        self._reads_trailers = False
         self._ended = False  # further bytes are dropped
         self._running: RequestResponseCycle | None = None
         self._late: asyncio.TimerHandle | None = None
@@ -75,6 +76,15 @@ class Protocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    @property
+    def unread_bytes(self) -> int:
+        """What was written and the client has not taken yet."""
+        return self.transport.get_write_buffer_size()
+
+    def cut_off(self) -> None:
+        """Close with what the client has not read."""
+        self.transport.abort()
+
     def data_received(self, data: bytes) -> None:
         """Bytes arrived."""
         self._unset_keepalive_if_required()
@@ -82,8 +92,19 @@ class Protocol(HttpToolsProtocol):
             self._unparsed += data
             self._parse()
 
+    def on_message_begin(self) -> None:
+        """The first line of a request."""
+        self._reads_trailers = False
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header. A trailer is none (RFC 9110, 6.5.1): whoever checked the headers has not seen it."""
+        if not self._reads_trailers:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """The headers of a request are complete."""
+        self._reads_trailers = True
         self._head_bytes = 0
         self._unwatch()
         self._all.busy(self)
@@ -123,10 +144,12 @@ class Protocol(HttpToolsProtocol):
         """The client does not read its response: start the timer."""
         super().pause_writing()
         self._expect_reading()
+        self._all.unread(self, self.loop.time())
 
     def resume_writing(self) -> None:
         """The client reads again."""
         self._unstick()
+        self._all.read(self)
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:

@@ -59,7 +59,7 @@ def every_operation() -> list[tuple[str, str, dict[str, str], str]]:
                 found.append((method, route.path, {}, "create"))
             elif route.path == "/":
                 found.append((method, route.path, {}, "send"))
-            elif route.path.endswith(("/pause", "/resume")):
+            elif route.path.endswith(("/pause", "/resume", "/retry")):
                 found.append((method, route.path, {}, "update"))
             else:
                 assert "/messages" in route.path, f"{method} {route.path} is new: say here what it needs"

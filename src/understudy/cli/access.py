@@ -1,4 +1,4 @@
-"""Access to a node: the one that serves the store, or one in this process that is gone with the command."""
+"""Access to a node: the one that serves the store, or one in this process that ends with the command."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ async def open_access(
 ) -> AsyncIterator[Access]:
     """Access to the node of a store. Without a running node, code may need the modules of the project.
 
-    With `only_updates` a node of this process leaves the messages that wait to the next one, which is what pushes want:
-    they may be the ones that the update is a cure for.
+    With `only_updates`, a node of this process runs no waiting messages. A push wants that: the waiting messages may be
+    the ones that fail until its update is applied.
 
     Raises StoreError, CommandError.
     """
@@ -96,7 +96,7 @@ async def _remote(url: str, running: Running) -> AsyncIterator[Access]:
     headers = authorization(node_token(url))
     node = Node.open(url, read_only=True)
     try:
-        # What proxies the environment names is about the internet, not about a process beside this one.
+        # Proxies in the environment are for the internet, and not for a process on this machine.
         async with httpx.AsyncClient(base_url=running.address, headers=headers, timeout=90, trust_env=False) as http:
             yield Access(Client(http), node)
     finally:

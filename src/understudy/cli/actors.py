@@ -1,4 +1,4 @@
-"""`understudy actors`: who is there."""
+"""`understudy actors`: the actors of a store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A node that runs an actor's queries, also beside the node that serves the store."""
+"""A node that only runs queries. The store may be served by another process at the same time."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What changed in a project's folder since it was last pushed: the smallest patch that brings an actor up to date.
 
-The law: only what the folder holds, or what a push put there, is ever touched. What the wit made is the wit's.
+The law: a push changes only files that the folder holds, or that an earlier push wrote. Files that the wit wrote are kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from understudy.objects.tree import is_tree_node
 from understudy.store.maps import mailbox_get
 from understudy.store.reader import Reader
 
-_MAX_DIFF_BYTES: Final = 128 * 1024  # of a file that is compared line by line, which takes the square of its length
+_MAX_DIFF_BYTES: Final = (
+    128 * 1024
+)  # of a file that is compared line by line; that takes time in the square of its length
 
 
 class Change(Struct, frozen=True):
@@ -41,7 +43,7 @@ class Change(Struct, frozen=True):
         return "-" if self.after is None else "+" if self.before is None else "~"
 
     def lines(self) -> tuple[int, int] | None:
-        """How many lines came and went, None for what is no text."""
+        """How many lines were added and removed; None for a file that is no text."""
         before, after = _lines(self.before), _lines(self.after)
         if before is None or after is None:
             return None
@@ -49,7 +51,7 @@ class Change(Struct, frozen=True):
         return len(after) - same, len(before) - same
 
     def compared(self) -> list[str]:
-        """What changed within a text, line by line; nothing for what is new, removed or no text."""
+        """What changed in a text, line by line. Empty for a file that is new, removed or no text."""
         before, after = _lines(self.before), _lines(self.after)
         return compare_lines(before, after) if before and after and self.sign == "~" else []
 
@@ -62,7 +64,7 @@ def find_changes(node: Node, actor: ActorId, files: Mapping[str, bytes]) -> list
     wanted = {path: Id(blob_id(data)) for path, data in files.items()}
     found = []
     for path, id in wanted.items():
-        # What was pushed and is unchanged in the folder stays as it is now: the wit may have changed its copy.
+        # A file that is unchanged since the last push is not sent: the wit may have changed its copy.
         if pushed.get(path) != id and reader.find(core, path) != id:
             found.append(Change(path, _blob(reader, reader.find(core, path)), files[path]))
     for path in pushed:
@@ -91,7 +93,7 @@ def _taken_back(node: Node, actor: ActorId, files: Mapping[str, bytes], changed:
 
 
 def pushed_files(node: Node, actor: ActorId) -> dict[str, Id]:
-    """What came into the core from outside: the files of the first core, then the updates in their order."""
+    """What was written into the core from outside: the files of the first core, then the updates in their order."""
     found = _Folder()
     found.put("", actor, node.reader)
     for patch in reversed(list(_patches(node, actor))):

@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from understudy.cli.errors import CommandError
 
-UPDATE_SECONDS: Final = 60  # how long an update is waited for: as long as a node waits that is not told
-_MARGIN_SECONDS: Final = 30.0  # how much longer than the node a client waits for the node's answer
+UPDATE_SECONDS: Final = 60  # how long to wait for an update; the default of the node
+_MARGIN_SECONDS: Final = 30.0  # how much longer than the node its client waits
 
 
 class Answered(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""`understudy diff`: what became different between two steps of an actor, or of two."""
+"""`understudy diff`: the differences between two steps, of one actor or of two."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ from understudy.objects.wording import counted
 from understudy.store.maps import diff_trees
 from understudy.store.reader import Reader
 
-_MAX_TEXT_BYTES: Final = 128 * 1024  # of a blob that is compared line by line, which takes the square of its length
+_MAX_TEXT_BYTES: Final = (
+    128 * 1024
+)  # of a blob that is compared line by line; that takes time in the square of its length
 _MAX_LINES: Final = 200  # shown of one path; --json has all
-# Looked at: a tree may hold the same tree many times over, and so have more paths than anybody could list.
+# A tree may hold the same tree many times, and so have more paths than can be listed.
 _MAX_PATHS: Final = 20_000
 _NOTHING: Final = object()
 
@@ -75,7 +77,7 @@ def _view(id: StepId, step: Step) -> dict[str, Any]:
 def _differences(reader: Reader, before: Id, after: Id) -> Iterator[Difference]:
     seen = count()
     for path, one, other in diff_trees(reader, before, after):
-        # A folder that only one side has, or that a file became, is shown file by file.
+        # A folder that only one side has, or that replaced a file, is shown file by file.
         ours, theirs = dict(_files(reader, path, one, seen)), dict(_files(reader, path, other, seen))
         for file in sorted({*ours, *theirs}):
             yield _describe(reader, file, ours.get(file), theirs.get(file))

@@ -1,4 +1,4 @@
-"""What a serving node says of messages that went wrong: a line for each, and no more lines than somebody can read."""
+"""What a serving node prints about messages that failed: one line each, up to a bound per second."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Failures:
             self._came.clear()
             with self._lock:
                 found, more, self._waiting, self._more = self._waiting, self._more, [], 0
-            # A terminal that somebody stopped holds up this thread, and not the node.
+            # A stopped terminal blocks this thread, and not the node.
             await asyncio.to_thread(self._tell, [self._failure(id, step) for id, step in found], more)
             await asyncio.sleep(PAUSE_SECONDS)
 

@@ -1,6 +1,6 @@
-"""The files below a folder that belong to a core, and what is there that can't belong to one.
+"""The files below a folder that become a core, and those that can't.
 
-The law: nothing is left out in silence but hidden files, what Python and editors leave behind, and what is excluded.
+The law: only hidden files, files that Python and editors leave behind, and excluded files are left out without a message.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import BinaryIO, Final, NamedTuple
 from understudy.cli.errors import CommandError
 from understudy.node.intake.cores import MAX_CORE_BYTES
 
-# Ten times what a node takes as one core: more is a folder that was not meant, such as one full of packages.
+# Ten times what a node accepts as one core. A folder with more was named by mistake, such as one with installed packages.
 MAX_FILES: Final = 100_000
 _LEFT_OUT: Final = ("__pycache__",)
 _LEFT_OUT_ENDS: Final = (".pyc", ".pyo", "~", ".swp", ".tmp")
@@ -63,7 +63,7 @@ def read_ordinary(path: Path, *, most: int) -> bytes:
 
 
 def open_ordinary(path: Path) -> BinaryIO:
-    """An ordinary file to read: who opens a pipe may wait for ever, and a device may never end. Raises OSError."""
+    """Open an ordinary file for reading. Opening a pipe could block for ever, and a device may never end. Raises OSError."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     handle = os.open(path, flags)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -82,7 +82,7 @@ class _Walk:
 
     def enter(self, folder: Path, above: str, through: tuple[Path, ...]) -> None:
         self._folders += 1
-        # Links to folders can make any number of them out of a few that hold no file.
+        # A few links between folders can make any number of paths, without a single file.
         self._check(self._folders - 1)
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -119,7 +119,7 @@ class _Walk:
         return False
 
     def _leads_out(self, entry: os.DirEntry[str]) -> bool:
-        """True if a link leads out of the project, which is then named: what it leads to would be in the history for good."""
+        """True if a link leads out of the project; it is reported, since its target would be in the history for ever."""
         try:
             real = Path(entry.path).resolve()
         except (OSError, RuntimeError):

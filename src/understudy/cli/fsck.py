@@ -24,7 +24,7 @@ AcceptLoss = Annotated[
 def fsck(accept_loss: AcceptLoss = False, store: Store = None, as_json: AsJson = False) -> None:
     """Read all of the store and name what is damaged, missing or does not fit. Changes nothing without --accept-loss.
 
-    Every value that the store can give back is read. Bytes of its files on which none rests are not looked at.
+    Every value in the store is read. Bytes of its files that hold no value are not checked.
 
     Example: understudy fsck
     """

@@ -1,4 +1,4 @@
-"""Lines that came and went, as `push` and `diff` show them."""
+"""Added and removed lines, as `push` and `diff` show them."""
 
 from __future__ import annotations
 

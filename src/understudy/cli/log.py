@@ -1,4 +1,4 @@
-"""`understudy log`: what happened to an actor, for somebody who reads it for the first time."""
+"""`understudy log`: the steps of an actor, one paragraph each."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _show(step: dict[str, Any], parties: Parties) -> None:
 
 
 def _content(content: Any) -> str:
-    """A content on the rest of a line; nothing for what is empty, or a core."""
+    """The content of a message, shortened to the rest of a line; empty for no content and for a core."""
     match content:
         case msgspec.Raw():
             text = msgspec.json.format(bytes(content), indent=0).decode()

@@ -1,4 +1,4 @@
-"""A node as a process: where it listens, how long it lives, and what it leaves behind for the other commands."""
+"""A node as a process: where it listens, how long it runs, and the note by which other commands find it."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
         try:
             runner.run(_stoppable(work))
         except asyncio.CancelledError as error:
-            # Told to stop before it answered anybody.
+            # Stopped before it answered a request.
             raise KeyboardInterrupt from error
 
 
@@ -129,7 +129,7 @@ def build_face(place: Place, node: Node, *, lead: ActorId | None = None) -> Face
     given, folder = environment_token(), store_folder(place.url)
     first = given or (new_token() if folder is None else first_token(folder))
     loopback = is_loopback(place.host)
-    # Whoever sets a token of their own means it for everything, unless the project says otherwise.
+    # A token that the operator set is needed for everything, unless the project says otherwise.
     opened = place.project.open if place.project is not None else None
     is_open = loopback and (given is None if opened is None else opened)
     app = build_app(
@@ -154,7 +154,7 @@ async def answer_requests(
     place.answers()
     ready(address)
     serving, failing = (asyncio.ensure_future(work) for work in (serve_app(app, opened), node.wait_for_failure()))
-    # Told to stop is no error.
+    # A stop is no error.
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.wait({serving, failing}, return_when=asyncio.FIRST_COMPLETED)
     failing.cancel()
@@ -171,12 +171,12 @@ def _already_served(running: Running) -> CommandError:
 
 
 def _heed_ctrl_z(last_resort: LastResort) -> None:
-    """The time for which a terminal stops the process counts for nobody's code."""
+    """While a terminal stops the process (Ctrl-Z), no wit's time counts."""
 
     def stop() -> None:
         last_resort.pause()
         os.kill(os.getpid(), signal.SIGSTOP)
-        # Here somebody let it go on.
+        # Here the process was continued.
         last_resort.wake()
 
     with contextlib.suppress(NotImplementedError, AttributeError):

@@ -1,4 +1,4 @@
-"""Lists that are longer than a page, as one."""
+"""Lists of several pages, read as one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parties as people know them: by their names where they have one."""
+"""Parties as they are shown to people: by name where they have one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Patience: a command that waits for an actor says so, and what for."""
+"""Patience: a command that waits for an actor prints what it waits for."""
 
 from __future__ import annotations
 

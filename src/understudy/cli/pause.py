@@ -1,4 +1,4 @@
-"""`understudy pause` and `understudy resume`: let an actor rest, and go on."""
+"""`understudy pause` and `understudy resume`: stop an actor, and let it go on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def resume(actor: ActorText, store: Store = None, as_json: AsJson = False) -> No
 
 
 async def _change(url: str, actor: str, what: str, body: dict[str, str] | None) -> dict[str, Any]:
-    # Without a node that runs, nothing may be stepped either: it may be what has to rest.
+    # Without a running node, this process runs no steps: the actor to pause might be next.
     async with open_access(url, only_updates=True) as access:
         return await access.client.operate(actor, what, body)
 

@@ -25,7 +25,7 @@ from understudy.objects.names import check_name, split_path
 PROJECT_FILE: Final = "understudy.toml"
 NONCE: Final = "nonce"  # where in a core the nonce is that makes it another actor's
 _MAX_BYTES: Final = 1024 * 1024  # of the project file: room for ten thousand actors
-# tomllib takes the square of the parts of a key, so that a file of 64 KB would hold the processor for half a minute.
+# tomllib takes time in the square of the number of parts of a key: half a minute for a file of 64 KB.
 _MAX_KEY_PARTS: Final = 32
 _KEY_PART: Final = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+"""
 _LONG_KEY: Final = re.compile(rf"(?<![\w-]){_KEY_PART}(?:\.[ \t]*+{_KEY_PART}){{{_MAX_KEY_PARTS}}}")

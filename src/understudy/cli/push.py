@@ -44,7 +44,7 @@ Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="The project.", sh
 
 
 class Pushed(Struct, frozen=True):
-    """What a push did to one actor. `what` is "created", "updated", "unchanged" or how it went wrong."""
+    """What a push did to one actor. `what` is "created", "updated", "unchanged", or the kind of failure."""
 
     name: str
     id: str
@@ -73,7 +73,7 @@ async def push_actor(access: Access, project: Project, name: str, *, force: bool
     """Push one actor of a project; what goes wrong is in what comes back. Raises WrongUse as `push_project` does."""
     known = access.node.names().get(name)
     if known is not None and access.node.head(known) is None:
-        # Its birth is still to come, or is held: what is pushed is a core, not an update of one.
+        # Its first step is still to come, or is held: push a core, and no update.
         known = None
     try:
         files = project.core_of(name)
@@ -84,7 +84,7 @@ async def push_actor(access: Access, project: Project, name: str, *, force: bool
     except WrongUse:
         raise
     except (CommandError, NodeError) as error:
-        # The other actors of the project are not to blame.
+        # The other actors of the project are pushed all the same.
         return Pushed(name, "-" if known is None else str(known), "not sent", error=str(error))
 
 
@@ -140,7 +140,7 @@ async def _update(access: Access, name: str, actor: ActorId, files: dict[str, by
             error = f"{answer.body['code']}: {answer.body['detail']}"
             return Pushed(name, str(actor), answer.body["outcome"], changes, error, step)
     if step and any(stopped_flows(access.node.reader, access.node.step(access.node.newest(actor)).core)):
-        # Not waited for: without a node that runs, the next one does it.
+        # Not waited for: without a running node, the next node runs it.
         await look_again(access, str(actor), wait_seconds=0)
     what = "updated" if step else _WAITS
     return Pushed(name, str(actor), what, changes, step=step, warning=problem)
@@ -161,7 +161,7 @@ def _before(node: Node, actor: ActorId, patch: Mapping[str, bytes | None]) -> st
 
 
 def _other_nonce(name: str, changes: Sequence[Change]) -> str | None:
-    """Why the nonce of an actor had better stay as it is, None if it does."""
+    """Why the nonce of an actor should not be changed; None if it was not."""
     change = next((change for change in changes if change.path == NONCE), None)
     if change is None:
         return None
@@ -174,7 +174,7 @@ def _other_nonce(name: str, changes: Sequence[Change]) -> str | None:
 
 
 async def _problem(access: Access, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> str | None:
-    """Why an actor had better not be given these patches, None if nothing is known against them."""
+    """Why these patches should not be sent to an actor; None if no reason is known."""
     try:
         found = await access.node.check_update(actor, patches)
     except WrongTimers as error:

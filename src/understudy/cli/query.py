@@ -1,4 +1,4 @@
-"""`understudy query`: what an actor answers, now or at an earlier step."""
+"""`understudy query`: ask an actor, at its newest step or an earlier one."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _print(blob: Blob) -> None:
     if blob.media_type == JSON and sys.stdout.isatty():
         print_json(blob.json())
     elif is_text and (text := _decoded(blob)) is not None:
-        # On a terminal without what would move its cursor or paint it.
+        # On a terminal, without control characters.
         show = say if sys.stdout.isatty() else typer.echo
         show(text.removesuffix("\n"))
     elif sys.stdout.isatty():

@@ -1,6 +1,6 @@
-"""`understudy serve --reload`: follows a project's files, and lets the living node have what changed.
+"""`understudy serve --reload`: watches a project's files, and pushes what changed to the running node.
 
-The law: what does not load is reported and goes nowhere; the code that ran before goes on.
+The law: code that does not load is reported and not pushed. The code that ran before goes on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from understudy.cli.screen import remark
 from understudy.engines.python.reload import Reloader
 from understudy.node.node import Node
 
-# Asked and not told: a look at a thousand files takes some milliseconds, and is the same on every system and disk.
+# By polling: a look at a thousand files takes some milliseconds, and works on every system and disk.
 LOOK_SECONDS: Final = 0.3
 
 Seen = dict[Path, tuple[int, int]]
@@ -39,7 +39,7 @@ class Follower:
         seen = self._acted
         while True:
             before, seen = seen, await asyncio.to_thread(self._look)
-            # An editor that writes several files, or one in pieces, is waited for until it rests.
+            # An editor may write several files, or one in parts: wait until nothing changes any more.
             if seen == before and seen != self._acted:
                 acted, self._acted = self._acted, seen
                 await self._act(node, {path for path, _ in acted.items() ^ seen.items()}, known=acted)

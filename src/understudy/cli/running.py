@@ -21,7 +21,7 @@ from understudy.web.first_token import authorization, check_token, find_first_to
 NOTE: Final = "node.json"
 TOKEN: Final = "UNDERSTUDY_TOKEN"
 _ASK_SECONDS: Final = 5.0
-_DIRECT: Final = build_opener(ProxyHandler({}))  # what proxies the environment names is about the internet
+_DIRECT: Final = build_opener(ProxyHandler({}))  # proxies in the environment are for the internet
 
 
 class _Health(Struct):
@@ -49,7 +49,7 @@ def leave_note(url: str, running: Running) -> None:
 
 
 def remove_note(url: str) -> None:
-    """Take the note away, if it is this process's."""
+    """Remove the note, if it is this process's."""
     path = _note_of(url)
     running = None if path is None else _read(path)
     if path is not None and running is not None and running.pid == os.getpid():
@@ -70,7 +70,7 @@ def find_running(url: str, *, token: str | None) -> Running | None:
     except TimeoutError as error:
         raise CommandError(f"the node at {running.address} (process {running.pid}) does not answer") from error
     except (OSError, HTTPException, ValueError):
-        # A note that a killed node left behind, and a process that happens to have its number.
+        # A killed node left its note, and another process has its number now.
         return None
     return running if name == running.node else None
 

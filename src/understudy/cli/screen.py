@@ -1,6 +1,6 @@
 """What commands print: results on standard output, remarks and progress on standard error, colours on terminals.
 
-The law: text of actors is shown as it is, except that what would steer the terminal is written out.
+The law: text of actors is shown unchanged, except that characters which control the terminal are escaped.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 Advance = Callable[[int, int], None]
 
-# All control characters but tab and line feed: an escape sequence in an error text could repaint the screen of whoever reads
-# it. What turns the direction of writing: a line of code would look like another one to whoever reads a diff of it. And
-# what no terminal can be given, half a character.
+# Control characters but tab and line feed: an escape sequence in an error text could rewrite the reader's screen.
+# Characters that change the direction of writing: in a diff, a line of code could look like another one. And lone
+# surrogates, which can't be encoded.
 _STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
-# Not wrapped where it is no terminal: an id broken into two lines is of no use to the program that reads it.
+# No line is wrapped where the output is no terminal: a program could not read an id on two lines.
 _out = Console(soft_wrap=True, highlight=False, emoji=False)
 _err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
@@ -39,7 +39,7 @@ def say_marked(text: str) -> None:
 
 
 def remark(text: str, style: str | None = "dim") -> None:
-    """A line beside the result; what has a colour is a warning."""
+    """A line on standard error; with a colour it is a warning."""
     if _err.quiet and style != "dim":
         print_notice({"warning": text})
     _err.print(_shown(text), style=style, markup=False)

@@ -1,4 +1,4 @@
-"""`understudy serve`: the node, until it is told to stop."""
+"""`understudy serve`: run a node until it is stopped."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def serve(
     """
     if reload and find_project(Path()) is None:
         raise WrongUse(f"--reload follows a project, and there is no {PROJECT_FILE} here; `understudy init` makes one")
-    # The socket first: who comes while the store is still another's waits at the door, and is not turned away.
+    # The socket first: a client that connects before the store is open waits, instead of being refused.
     with claimed_place(listen, store) as place, open_socket(place.host, place.port) as opened:
         run_until_stopped(_serve(place, opened, allow_http or (), reload=reload, as_json=as_json))
     if not as_json:
@@ -77,7 +77,7 @@ async def _serve(
         Follower(project, Reloader(project.python.modules), quiet=as_json) if project is not None and reload else None
     )
     following: asyncio.Task[None] | None = None
-    # What is pushed comes before the messages that wait: they may be the ones that it is a cure for.
+    # The push goes before waiting messages: they may be the ones that fail until it is applied.
     living = living_node(place, only_updates=project is not None, allow_http=allow_http)
     async with living as node, failures_told(node, as_json=as_json):
         try:

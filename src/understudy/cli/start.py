@@ -1,6 +1,6 @@
-"""The entry point of the command: whoever presses Ctrl-C while it still loads gets no traceback either.
+"""The entry point of the command. Ctrl-C while modules still load prints no traceback.
 
-The law: nothing is imported here but what the interpreter has loaded already, or has built in.
+The law: this module imports only what the interpreter has already loaded, or has built in.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def start() -> NoReturn:
     """Load the command line, then run it."""
-    # Loading takes a fifth of a second. An interrupt in it ends the process as if it had not begun.
+    # Loading takes a fifth of a second. An interrupt during it ends the process at once.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     loaded = importlib.import_module("understudy.cli.main")
     signal.signal(signal.SIGINT, signal.default_int_handler)

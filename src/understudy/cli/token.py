@@ -82,7 +82,7 @@ def list_tokens(store: Store = None, as_json: AsJson = False) -> None:
 
 @token.command()
 def revoke(id: TokenId, store: Store = None, as_json: AsJson = False) -> None:
-    """Take a token away. A node that runs refuses it from the next request on.
+    """Revoke a token. A running node refuses it from the next request on.
 
     Example: understudy token revoke 0f3a9c21
     """

@@ -36,7 +36,7 @@ def build_component(source: Path, target: Path, *, world: str, tools: Path, say:
         raise CommandError(f"{source}: there are tools for {', '.join(BUILDERS)}, and none for {source.suffix!r}")
     if not source.is_file():
         raise CommandError(f"{source} is not there")
-    # Built beside and renamed into place: a build that fails leaves nothing that looks built.
+    # Written to a temporary name and renamed: a failed build leaves no file under the final name.
     fresh = target.with_name(f".{target.name}.new")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""Whose turn it is on a store: commands that were started at once wait for each other, for a bounded time.
+"""The order of commands on a store: those started at the same time wait for each other, for a bounded time.
 
-A store has one process that writes. A command that comes second waits until the first one serves, or is done.
+Only one process may write a store. A second command waits until the first one serves the store, or has ended.
 """
 
 from __future__ import annotations

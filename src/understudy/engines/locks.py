@@ -1,4 +1,4 @@
-"""Locks by what they are about: two threads wait for each other only if they are about the same thing."""
+"""Locks by key: two threads wait for each other only if they hold the same key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 
 class Locks:
-    """A lock for each thing, there while somebody holds or awaits it. A thread may take one that it holds again."""
+    """One reentrant lock for each key; it exists while a thread holds it or waits for it."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -16,7 +16,7 @@ class Locks:
 
     @contextmanager
     def lock(self, what: Hashable) -> Iterator[None]:
-        """Hold the lock of a thing."""
+        """Hold the lock of a key."""
         with self._guard:
             lock, users = self._locks.get(what, (threading.RLock(), 0))
             self._locks[what] = lock, users + 1

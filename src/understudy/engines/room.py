@@ -1,7 +1,7 @@
 """How deep Python code may call: the same number of frames in each step and query, live and in a replay.
 
-The law: code of an author begins at one depth, `DEPTH`, whoever calls it, and the recursion limit is the same at each beginning.
-So what code sets of the interpreter in a step ends with that step.
+The law: an author's code always begins at the same depth, `DEPTH`, and with the same recursion limit, whoever calls it.
+A limit that code sets in a step ends with that step.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from sys import getrecursionlimit, getswitchinterval, setrecursionlimit, setswit
 from typing import Final, TypeVar
 
 ROOM: Final = 1000  # frames below the beginning of author code: it is part of FORMAT
-DEPTH: Final = 64  # where author code begins: more than any way of ours to it takes
+DEPTH: Final = 64  # where author code begins; all our ways to it need fewer frames
 LOOP_DEPTH: Final = 40  # where the event loops of asynchronous code run: what they take to a task is below DEPTH
 # Where threads that step actors do their work. It is deep, so that each step has only a few frames left to fill, and so
 # that their longest way to author code, which is through the import of its modules, still ends above DEPTH.
 STEPS_DEPTH: Final = 44
 
-# A host with a higher limit may need it, so it stays; steps then don't say how much room they had.
+# A host with a higher limit may need it, so the limit is kept. Steps then don't record their room.
 _HOST_LIMIT: Final = getrecursionlimit()
 IS_KEPT: Final = _HOST_LIMIT <= DEPTH + ROOM
 

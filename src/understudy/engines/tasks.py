@@ -1,4 +1,4 @@
-"""Tasks of code of an author: they begin at one depth, and those of ours that wait for them are hidden from it."""
+"""Tasks of an author's code: they begin at one depth, and can't see the runtime's own tasks that wait for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Control = Callable[[bool], None]
 
 
 def hide_task() -> None:
-    """Keep the running task out of `asyncio.all_tasks()`: a wit that cancels all that it finds there would never end."""
+    """Keep the running task out of `asyncio.all_tasks()`: a wit that cancels all tasks there would never end."""
     task = current_task()
     if task is not None:
         # Documented for whoever writes tasks of their own, under "Extending asyncio".
@@ -33,13 +33,13 @@ class Unfinished(Generic[Value]):
         return self._work.__await__()
 
     def close(self) -> None:
-        """Let go of both."""
+        """Release both."""
         self._work.close()
         abandon(self._around)
 
 
 def abandon(awaitable: object) -> None:
-    """Let go of what was perhaps never awaited: Python warns of a coroutine that is only dropped. Harmless if it is done."""
+    """Close an awaitable that may never have been awaited: Python warns of a coroutine that is only dropped. Harmless if done."""
     if iscoroutine(awaitable) or isinstance(awaitable, Unfinished):
         awaitable.close()
 

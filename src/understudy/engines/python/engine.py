@@ -43,8 +43,8 @@ CODE: Final = "code"  # where the modules are that code in `/wit` itself may imp
 MAX_WIT: Final = 1024 * 1024
 MAX_PROGRAMS: Final = 512
 MAX_SOURCE: Final = 16 * 1024 * 1024  # of all versions kept: loaded code takes some ten times its source
-# What a version keeps in its globals nobody can measure. So, when code is loaded, others are forgotten that were not used
-# for a minute: an actor that is updated again and again leaves no more than these behind.
+# The memory of a version's globals can't be measured. So, when code is loaded, versions are forgotten that were not used
+# for a minute. An actor that is updated again and again then keeps only these few in memory.
 KEPT: Final = 8  # that are not forgotten for that
 IDLE_SECONDS: Final = 60.0
 _MAX_POINTERS: Final = 10_000
@@ -104,7 +104,7 @@ class PythonEngine:
         return program
 
     def version(self, core: TreeId, entry: str, store: Reader) -> Hashable:
-        """What stands for the code that `load` would run: the same value as long as the code in the core is the same.
+        """A key of the code that `load` would run: equal as long as the code in the core is equal.
 
         Runs none of it. Raises WitError, StoreError.
         """
@@ -112,8 +112,8 @@ class PythonEngine:
 
     def load_query(self, core: TreeId, store: Reader) -> PythonQuery:
         """What answers a core's queries: its `/wit_query`, else the Wit in `/wit`. Raises WitError, StoreError."""
-        # In namespaces of their own: what a query leaves in a module must never reach a step, and code that never ends
-        # its import for a step holds up no query.
+        # In namespaces of their own: what a query leaves in a module must never reach a step, and an import that never ends
+        # in a step blocks no query.
         loader = self._for_queries()
         has_own = _entry(core, WIT_QUERY, store) is not None
         query = loader.load(core, WIT_QUERY if has_own else WIT, store).query
@@ -145,7 +145,7 @@ class PythonEngine:
             return StateCheck(error=str(error))
 
     def load_update(self, before: TreeId, after: TreeId, store: Reader) -> None:
-        """Nothing needs to agree to an update of Python code: what can't be loaded is known when it is run."""
+        """Python code has no say in its update: code that can't be loaded fails when it is run."""
 
     def _at_hand(self, core: TreeId, entry: str, store: Reader) -> PythonProgram | None:
         """What `load` finds with one look at a small core whose pointer is known and names a folder in its root; else None."""
@@ -225,7 +225,7 @@ class PythonEngine:
         what: Hashable,
         build: Callable[[PythonProgram | None], PythonProgram],
     ) -> PythonProgram:
-        # One lock for each version of code: what never ends its import holds up nobody else's.
+        # One lock for each version of code: an import that never ends blocks no other version.
         with self._builds.lock(what):
             known = self._programs.get(key)
             if known is not None and not self._fresh and not self._is_stale(known, pointer):
@@ -238,13 +238,13 @@ class PythonEngine:
                 self._programs[key] = program
                 has_dropped = self._drop_unused()
         if has_dropped:
-            # Modules hold their functions, and those hold them: only the collector lets go of them.
+            # Modules and their functions refer to each other: only the garbage collector frees them.
             gc.collect()
         return program
 
     def _build_external(self, pointer: External, entry: str) -> PythonProgram:
         with loading(pointer.ref, in_core if pointer.module is None else in_package(pointer.module)):
-            # What an import sets for its thread is gone with it, as where the module was imported long before.
+            # What an import sets for its thread is dropped, as if the module had been imported long before.
             function = contextvars.Context().run(self._resolver.resolve, pointer, node=entry)
             home, homes = home_of(function), homes_of(function)
             source = {
@@ -401,7 +401,7 @@ def _folder_of(module: str, nodes: Nodes, entry: str) -> str:
 
 
 def _import_others(version: Version) -> list[str]:
-    """Load the modules that the wit did not need. What is broken among them is reported, and stops nobody."""
+    """Load the modules that the wit did not import. Broken ones are reported, and stop nothing."""
     problems = [f"{path}: not loaded, no module can have that name" for path in version.code.skipped]
     for name in version.names:
         try:

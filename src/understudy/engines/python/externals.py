@@ -1,4 +1,4 @@
-"""Code behind `external:`, run anew for each step: a replay sees nothing that a step before left in its modules."""
+"""Code behind `external:`, imported again for each step: a replay sees nothing that an earlier step left in its modules."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class FreshResolver(Resolver):
         return top in self._tops
 
     def forget_all(self) -> None:
-        """Drop the author's modules, and all of the top-level packages that were resolved so far."""
+        """Forget the author's modules, and all modules of the top-level packages that were resolved so far."""
         for name, module in sys.modules.copy().items():
             if name in self._kept or not _is_source(module):
                 continue

@@ -1,4 +1,4 @@
-"""What went wrong in a wit, for its author: message, place and source line, and nothing of the machine it ran on."""
+"""What failed in a wit, for its author: message, place and source line, and no path of the machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from understudy.actors.errors import Refusal, Retry, WitError
 from understudy.engines.python.names import clean, source_path
 from understudy.objects.step import FAILED, MAX_OUTCOME_BYTES, REFUSED, Outcome
 
-MAX_FRAMES: Final = 16  # innermost ones shown: a recursion has a thousand that say the same
+MAX_FRAMES: Final = 16  # innermost lines shown: a recursion has a thousand equal ones
 MAX_THROUGH: Final = 4  # lines of libraries shown below one line of the wit
 MAX_ERRORS: Final = 10  # of a chain of causes and of groups; and notes of each
 _MAX_CODE: Final = 100
@@ -66,7 +66,7 @@ def outcome_of(error: BaseException, belongs: Belongs) -> Outcome:
 
 
 def reason_of(error: Retry) -> str:
-    """Why a wit wants its messages again."""
+    """Why a wit asked for a retry."""
     return _said(lambda: str(error)) or "the wit asked for it"
 
 
@@ -148,7 +148,7 @@ def _described(error: BaseException, belongs: Belongs, left: Left) -> list[str]:
 
 def _before(error: BaseException) -> tuple[BaseException | None, str]:
     if isinstance(error, WitError):
-        # One of ours, which says all that there is to say.
+        # One of ours: its text is complete.
         return None, ""
     if error.__cause__ is not None:
         return error.__cause__, "caused by"
@@ -201,7 +201,7 @@ def _code_of(error: BaseException, default: str) -> str:
 def _said(read: Callable[[], str], default: str = "(the exception has no readable message)") -> str:
     """What an exception says of itself, as well-formed Unicode. Its class is the author's, and may be as broken as the wit."""
     try:
-        # A str, or what `str` makes of a class derived from it: its author's methods must not be asked for a part of it.
+        # An exact str: methods of an author's subclass must not be called for a part of it.
         return clean(str.__getitem__(read(), slice(_MAX_SAID)))
     except BaseException as error:
         if is_interrupt(error):
@@ -222,7 +222,7 @@ def _word(code: str, default: str) -> str:
 
 
 def _places(error: BaseException, belongs: Belongs) -> list[Place]:
-    """The lines of the wit. What called its first one is ours, and says nothing to its author."""
+    """The lines of the wit. The frames that called the first one are the runtime's, and left out."""
     places: list[Place] = []
     for frame, line in walk_tb(error.__traceback__):
         file = belongs(frame)

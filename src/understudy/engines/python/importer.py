@@ -43,7 +43,7 @@ class Version:
         self.code = code
         self.sources = sources = code.sources
         self.problems: Sequence[str] | None = None
-        # What the modules set for their thread (the precision of decimals) holds in each step, wherever that runs.
+        # What modules set for their thread at import (such as the precision of decimals) holds in each step, on any thread.
         self.context = Context()
         self.limit: int | None = None  # of recursion, if the modules set one
         self.size = sum(len(source.data or b"") for source in sources.values())
@@ -75,7 +75,7 @@ class Version:
 
 
 class Loader(importlib.abc.InspectLoader):
-    """Runs one module's source. It does not hold the version, which its modules would then never let go."""
+    """Runs one module's source. It keeps no reference to the version, which its modules would otherwise keep alive."""
 
     def __init__(self, name: str, source: Source, own_builtins: dict[str, Any]) -> None:
         self._name = name  # that the module gives itself
@@ -92,7 +92,7 @@ class Loader(importlib.abc.InspectLoader):
         spec = importlib.machinery.ModuleSpec(
             name, self, origin=self._source.filename, is_package=self._source.is_package
         )
-        # By this another thread that imports the module knows that it has to wait.
+        # This tells another thread that imports the module to wait.
         spec._initializing = True  # type: ignore[attr-defined]
         module.__spec__ = spec
         module.__name__ = name
@@ -100,7 +100,7 @@ class Loader(importlib.abc.InspectLoader):
         module.__dict__["__builtins__"] = self._builtins
         try:
             if self._source.data is not None:
-                # Set here and not through the spec, which would also invent a place for compiled code.
+                # Set here and not through the spec, which would also set a path for compiled code.
                 module.__file__ = self._source.filename
                 exec(self._source.code(), module.__dict__)
         finally:
@@ -176,7 +176,7 @@ def import_within(prefix: str, package: str, sources: Mapping[str, Source]) -> A
     original = builtins.__import__
 
     def load(name: str) -> ModuleType:
-        # With a name that every module has, this gives the module itself and not the package at the top.
+        # With a name in its `fromlist`, `__import__` returns the module itself and not the top-level package.
         return original(module_name(prefix, name), None, None, ("__name__",), 0)
 
     below = _submodules(sources)
@@ -194,7 +194,7 @@ def import_within(prefix: str, package: str, sources: Mapping[str, Source]) -> A
         if inner is None:
             return original(name, globals, locals, fromlist or (), level)
         if inner not in sources:
-            # What code itself puts into `sys.modules` below its own name, or what nobody has.
+            # A module that code itself put into `sys.modules` below its own name, or one that does not exist.
             above = inner.rpartition(".")[0]
             if above in sources:
                 load(above)
@@ -206,7 +206,7 @@ def import_within(prefix: str, package: str, sources: Mapping[str, Source]) -> A
             put_alias(name)
         if fromlist:
             return _with_submodules(module, module_name(prefix, inner), fromlist, below.get(inner, {}), load)
-        # `import a.b` binds `a`: what follows the first dot does not count.
+        # `import a.b` binds `a`, the part before the first dot.
         return load(inner[: max(0, len(inner) - len(name) + len(name.partition(".")[0]))])
 
     return import_module

@@ -1,4 +1,4 @@
-"""The low-level form: a function that declares any part of what a step is made of, and gets it."""
+"""The low-level form: a function whose parameters name the parts of a step that it wants."""
 
 from __future__ import annotations
 

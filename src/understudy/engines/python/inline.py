@@ -34,7 +34,7 @@ def find_wit(module: ModuleType, node: str) -> Any:
     if not found:
         found = {name: value for name, value in own.items() if isinstance(value, FunctionType)}
     if not found:
-        # What a decorator made of a function can be called, and need not be one.
+        # A decorator may return a callable that is no function.
         found = {name: value for name, value in own.items() if callable(value) and not isinstance(value, type)}
     for name in (node, WIT_CODE):
         if name in found:

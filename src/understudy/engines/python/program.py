@@ -1,4 +1,4 @@
-"""A wit that is loaded: runs steps, and turns whatever happens in it into a result."""
+"""A loaded wit: it runs steps, and makes a result of whatever happens in the author's code."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class PythonProgram:
         self._belongs = belongs
         self._load_first = first
         self._first: PythonProgram | None = None
-        # Copied for each step: what one sets for its thread, the next does not see, here as in a replay.
+        # Copied for each step: context variables that one step sets are not seen by the next, live and in a replay.
         self._context = contextvars.Context() if version is None else version.context
         # There too: annotations that are text are looked up in the modules of the version whose context it is.
         self._call: Fill = self.within(self._prepare, function)
@@ -106,7 +106,7 @@ class PythonProgram:
             self.query.limit = limit
 
     def within(self, work: Callable[..., _T], *args: Any) -> _T:
-        """Let work of ours be done for the wit, where what it looks up is of its version."""
+        """Run the runtime's own work in the wit's context, so that lookups find its version."""
         return self._context.copy().run(work, *args)
 
     def _prepare(self, function: Any) -> Fill:
@@ -196,13 +196,13 @@ class PythonProgram:
         put_back(self.limit)
         try:
             answer = await returned
-            # Here, before anything else of the loop runs: what is left behind must not have a say in the result.
+            # Here, before the loop runs anything else: tasks that are left behind must not change the result.
             given.calls.close()
             return self._result(given, ctx, answer)
         except BaseException as error:
             given.calls.close()
             if isinstance(error, CancelledError) and is_cancelled():
-                # The whole step is cancelled. A wit that stumbles over another task that it cancelled has failed.
+                # The whole step is cancelled. A CancelledError of another task, which the wit cancelled itself, is a failure of the wit.
                 raise
             # GeneratorExit too, which a task would not hand on; if it comes from a loop that ends, nobody looks.
             return self._failed(given, ctx, error)
@@ -232,7 +232,7 @@ class PythonProgram:
     def _failed(self, given: StepInput, ctx: Context, error: BaseException) -> StepResult:
         ctx.close()
         if given.calls.unanswered is not None and not is_interrupt(error):
-            # The wit may have caught it and stumbled later, which would not happen again in a replay.
+            # The wit may have caught it and failed later, which would not happen again in a replay.
             error = given.calls.unanswered
             if isinstance(error, CallNeedsWorld):
                 outcome = Outcome(FAILED, NEEDS_WORLD, str(error))
@@ -241,7 +241,7 @@ class PythonProgram:
             return StepResult(
                 engine=self.engine_under(ctx.abi), core=given.core, log=ctx.logged(), retry=reason_of(error)
             )
-        # What the store can't do is not the wit's doing, and must not stand in its history.
+        # A failure of the store is no failure of the wit, and must not be in its history.
         if is_interrupt(error) or (isinstance(error, StoreError) and not isinstance(error, Missing)):
             raise error
         outcome = outcome_of(error, self._belongs)
@@ -269,7 +269,7 @@ def _drafted_messages(ctx: Context, draft: Draft) -> list[Outgoing]:
         raise WitError("BadResult", "the draft's `send` must be a list of Outgoing(to=…, type=…, content=…)")
     messages = [check_outgoing(message) for message in draft.send]
     for message in messages:
-        # A link to nothing would stop whoever gets the message, and make our history impossible to export.
+        # A link to a missing block would stop the recipient, and make this history impossible to export.
         if not ctx.given.store.has(message.content):
             raise Missing(message.content)
     return messages

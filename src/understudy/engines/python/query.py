@@ -1,4 +1,4 @@
-"""A query that is loaded: runs it, and turns whatever happens in it into a result or an error for its author."""
+"""A loaded query: it is run, and whatever happens in its code becomes a result or an error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from understudy.wit.query_context import QueryContext
 from understudy.wit.query_handler import as_result
 from understudy.wit.running import RUNNING
 
-_AS_THEY_ARE: Final = frozenset({UNKNOWN_QUERY, BAD_ARGUMENTS})  # who asked is to blame: no place in the code is
+_AS_THEY_ARE: Final = frozenset(
+    {UNKNOWN_QUERY, BAD_ARGUMENTS}
+)  # mistakes of who asked, so no line of the code is shown
 
 
 class PythonQuery:

@@ -1,4 +1,4 @@
-"""Reloading of modules behind `external:`, all of the author's at once: the new ones as a whole, or the old ones go on."""
+"""Reloading of modules behind `external:`, atomically: all of the author's modules are new, or the old ones stay."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Reloader:
     def __init__(self, modules: Sequence[str] = ()) -> None:
         self._modules = modules
         self._kept = frozenset(sys.modules)
-        # Compiled code is told from its source by size and second: two edits in one second would be one.
+        # A .pyc file is matched to its source by size and second, so a second edit within one second would be missed.
         sys.dont_write_bytecode = True
 
     def files(self) -> list[Path]:

@@ -21,7 +21,7 @@ from understudy.wit.wit import Wit
 
 
 class Resolver:
-    """A table of functions by reference. What is in no table is looked for among Python's modules."""
+    """A table of functions by reference. A reference that is not in the table is looked up in Python's modules."""
 
     def __init__(self) -> None:
         self._registered: dict[str, Callable[..., Any]] = {}
@@ -88,7 +88,7 @@ class Resolver:
         return find_function(module or _import(pointer, node), pointer.module, pointer.function, node)
 
     def _check(self, pointer: External, module: str, node: str) -> None:
-        """Refuse libraries, before anything is imported: who may create an actor could run any function of them."""
+        """Refuse libraries before anything is imported: otherwise whoever may create an actor could call any function of them."""
         if any(module == name or module.startswith(f"{name}.") for name in self._listed):
             return
         if is_authors_module(module) is False:

@@ -1,6 +1,6 @@
-"""What the running interpreter is, as far as it can change what Python code gives: parts of an engine text.
+"""The settings of the running interpreter that can change results: parts of an engine text.
 
-The law: a part that is absent says nothing. Steps of before had none of these.
+The law: an absent part says nothing. Older steps have none of these.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Loaded(Protocol):
 
 def enter(version: Loaded, begun: Callable[[], None]) -> None:
     """Let a version be found, until it is dropped; `begun` then runs before another one can leave."""
-    # Weak: the modules must not keep their version alive.
+    # Weak, so that modules do not keep their version alive.
     version.context.run(_RUNNING.set, weakref.ref(version))
     with _moving:
         _by_prefix[version.prefix] = version

@@ -1,6 +1,6 @@
 """Compiled components on disk: compiling takes up to seconds, loading what was compiled a millisecond.
 
-The law: to load a compiled component is to run native code, so only what this user wrote and nobody changed is loaded.
+The law: loading a compiled component runs native code. So only files that this user wrote, and that are unchanged, are loaded.
 The folder may be deleted at any time.
 """
 
@@ -94,7 +94,7 @@ def _is_private(folder: Path) -> bool:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file as a whole or not at all."""
+    """Write a file atomically."""
     handle, name = tempfile.mkstemp(dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

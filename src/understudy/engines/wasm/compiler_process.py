@@ -1,4 +1,4 @@
-"""The process that compiles components for another one: bytes come in, compiled code goes out. It runs none of it."""
+"""The process that compiles components for another one: it reads bytes and writes compiled code. It runs no component."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from understudy.engines.wasm.compiling import ANSWER, LENGTH
 from understudy.engines.wasm.settings import compiler
 
 IDLE_SECONDS: Final = 20.0  # it ends when there was nothing to do for so long: it holds some 40 MB
-NICE: Final = 5  # who waits for a compiler waits anyway; steps and answers go first
+NICE: Final = 5  # of low priority: steps and answers go first
 _PARENT_SECONDS: Final = 1.0
 
 
 def main(most_bytes: int, most_seconds: int) -> None:
     """Compile what comes through stdin, until it ends or stays empty; each within so many seconds of processor time."""
-    # A Ctrl-C at the terminal is for who started us.
+    # A Ctrl-C at the terminal is for the parent process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -68,7 +68,7 @@ def _write(data: bytes) -> None:
 
 
 def _watch(parent: int) -> None:
-    """End with the process that started this one, also in the middle of a component."""
+    """End when the parent process ends, also while a component is compiled."""
     pause = threading.Event()
     while os.getppid() == parent:
         pause.wait(_PARENT_SECONDS)

@@ -11,7 +11,7 @@ from wasmtime import _ffi as ffi
 from wasmtime.component import Component, ExportIndex, FuncType, Linker, ResourceType
 
 from understudy.actors.errors import WitError
-from understudy.engines.wasm import grit, wasi
+from understudy.engines.wasm import grit, http, wasi
 from understudy.engines.wasm.cache import CompiledCache
 from understudy.engines.wasm.host import Host
 from understudy.engines.wasm.imports import Import, define, define_resource
@@ -107,7 +107,7 @@ def _import(instance: str, name: str, type: FuncType) -> Import:
         return _log if name == "log" else _send
     if (instance, name) == (CONVERSATION, "reply"):
         return _reply
-    function = grit.find(instance, name) or wasi.find(instance, name)
+    function = grit.find(instance, name) or http.find(instance, name) or wasi.find(instance, name)
     if function is None:
         return wasi.refuse(instance, name)
     return _converting(function, type)

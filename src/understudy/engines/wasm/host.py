@@ -12,6 +12,7 @@ from understudy.actors.calls import Calls
 from understudy.actors.contract import Delivery
 from understudy.engines.wasm.failure import OUT_OF_FUEL, Stopped
 from understudy.engines.wasm.limits import Limits
+from understudy.engines.wasm.network import Network
 from understudy.engines.wasm.post import REPLY, Posted
 from understudy.objects.step import MAX_SENT
 from understudy.store.reader import Reader
@@ -51,6 +52,7 @@ class Host:
     `time` (in microseconds) and `seed` are the step's, `number` says which of its messages it is. `error` is what an import
     raised: it must not travel through wasmtime itself. `store` is where the component runs, `objects` what it may read.
     `fuel` is what it gets, where that is not what the limits say. `about` is the message that is handled, if one is.
+    `network` is what requests to the network have in common, None where there are none.
     """
 
     __slots__ = (
@@ -65,6 +67,7 @@ class Host:
         "fuel",
         "limits",
         "log",
+        "network",
         "number",
         "objects",
         "seed",
@@ -86,6 +89,7 @@ class Host:
         calls: Calls,
         fuel: int | None = None,
         about: Delivery | None = None,
+        network: Network | None = None,
     ) -> None:
         self.limits = limits
         self.objects = objects
@@ -96,6 +100,7 @@ class Host:
         self.number = number
         self.sent: list[Posted] = []
         self.about = about
+        self.network = network
         self.bytes_sent = 0
         self.sending = False
         self.error: BaseException | None = None

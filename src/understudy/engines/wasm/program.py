@@ -17,6 +17,7 @@ from understudy.engines.wasm.guest import Guest
 from understudy.engines.wasm.host import Host, Log
 from understudy.engines.wasm.limits import MAX_BYTES, Limits
 from understudy.engines.wasm.machine import QUICK_FUEL, QUICK_SECONDS, Machine
+from understudy.engines.wasm.network import Network
 from understudy.engines.wasm.post import Posted, address
 from understudy.engines.wasm.settings import ENGINE_TEXT
 from understudy.engines.wasm.values import Arguments, Flavour, is_text
@@ -46,10 +47,11 @@ class _Outcome(NamedTuple):
 class _Run:
     """One attempt at a step: its log, the fuel that each message gets, and the most that one used, if somebody `counts`."""
 
-    __slots__ = ("counts", "fuel", "fuel_used", "log")
+    __slots__ = ("counts", "fuel", "fuel_used", "log", "network")
 
-    def __init__(self, log: Log, fuel: int, *, counts: bool) -> None:
-        self.log = log
+    def __init__(self, given: StepInput, fuel: int, *, counts: bool) -> None:
+        self.log = Log()
+        self.network = Network(given)
         self.fuel = fuel
         self.counts = counts
         self.fuel_used = 0
@@ -124,7 +126,7 @@ class WasmProgram:
     ) -> StepResult | Awaitable[StepResult]:
         """Do the work of a step, to its end. Raises _Long if it is `quick` and has no end yet; HostFailed."""
         fuel = min(self._limits.fuel, QUICK_FUEL) if quick else self._limits.fuel
-        run = _Run(Log(), fuel, counts=not quick and self._machine is not None)
+        run = _Run(given, fuel, counts=not quick and self._machine is not None)
         try:
             done = work(given, run)
         except Retry as error:
@@ -220,6 +222,7 @@ class WasmProgram:
             calls=given.calls,
             fuel=run.fuel,
             about=about,
+            network=run.network,
         )
 
     def _content(self, store: Reader, delivery: Delivery) -> bytes:

@@ -34,6 +34,7 @@ GRIT: Final = PACKAGE + "grit"
 NEIGHBOURS: Final = PACKAGE + "neighbours"
 CONVERSATION: Final = PACKAGE + "conversation"
 JUDGEMENT: Final = PACKAGE + "judgement"
+HTTP: Final = PACKAGE + "http"
 WASI: Final = "wasi:"
 
 _STATE: Final = "state"  # stands for the flavour of the component
@@ -41,6 +42,10 @@ _OBJECT: Final = "variant {blob: list<u8>, tree: list<record {name: string, id: 
 _ANSWER: Final = (
     "variant {blob: record {media-type: string, content: list<u8>}, tree: list<record {name: string, id: string}>}"
 )
+_FIELDS: Final = "list<record {name: string, value: string}>"
+_REQUEST: Final = f"record {{method: string, url: string, headers: {_FIELDS}, body: list<u8>}}"
+_RESPONSE: Final = f"record {{status: u16, headers: {_FIELDS}, body: list<u8>}}"
+_FAILURE: Final = "record {code: string, text: string}"
 _ENVELOPE: Final = "record {id: string, sender: string, message-type: string}"
 # What stands in each interface: parameters and result.
 _EXPORTS: Final[Mapping[str, Mapping[str, tuple[Sequence[str], str]]]] = {
@@ -58,12 +63,13 @@ _IMPORTS: Final[Mapping[str, Mapping[str, tuple[Sequence[str], str]]]] = {
     NEIGHBOURS: {"ask": (["string", "string", "list<u8>"], f"result<{_ANSWER}, string>")},
     CONVERSATION: {"current": ([], f"option<{_ENVELOPE}>"), "reply": ([_STATE], "")},
     JUDGEMENT: {"verify": (["string"], "result<string, string>")},
+    HTTP: {"fetch": ([_REQUEST], f"result<{_RESPONSE}, {_FAILURE}>"), "secret": (["string"], "string")},
 }
 _TYPES_ONLY: Final = (PACKAGE + "types", PACKAGE + "answers")
 
 
 class World(Struct, frozen=True, kw_only=True):
-    """What a component declares: how it takes messages and states, what it has, and whether it may ask other actors."""
+    """What a component declares: how it takes messages and states, what it has, and whether it may ask others for answers."""
 
     flavour: Flavour
     has_init: bool
@@ -85,7 +91,7 @@ def read_world(component: Component) -> World:
         flavour=flavour,
         has_init="init" in exports[ACTOR],
         has_query=QUERIES in exports,
-        asks=NEIGHBOURS in imports or JUDGEMENT in imports,
+        asks=not imports.keys().isdisjoint((NEIGHBOURS, JUDGEMENT, HTTP)),
     )
 
 

@@ -107,12 +107,13 @@ class Holds:
     def put(self, holds: Mapping[Key, Hold]) -> None:
         """Set holds, durably. Blocks."""
         if holds:
-            self._backend.commit([Unit(rows=self.remember(holds))])
+            self._backend.commit([Unit(rows=_rows_with(holds))])
+            self._holds |= holds
 
     def remember(self, holds: Mapping[Key, Hold]) -> list[Row]:
         """Set holds; the rows that make them durable."""
-        self._holds = {**self._holds, **holds}
-        return [Row(hold_row(*key), msgspec.json.encode(hold)) for key, hold in holds.items()]
+        self._holds |= holds
+        return _rows_with(holds)
 
     def remove(self, actor: ActorId, kinds: Iterable[Kind]) -> None:
         """Remove holds, durably. Blocks."""
@@ -125,6 +126,10 @@ class Holds:
         """The rows of these holds are gone."""
         for kind in kinds:
             self._holds.pop((actor, kind), None)
+
+
+def _rows_with(holds: Mapping[Key, Hold]) -> list[Row]:
+    return [Row(hold_row(*key), msgspec.json.encode(hold)) for key, hold in holds.items()]
 
 
 def rows_without(actor: ActorId, kinds: Iterable[Kind]) -> list[Row]:

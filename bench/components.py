@@ -10,7 +10,7 @@ from typing import Any, Final
 from wasmtime import Store
 from wasmtime.component import Component, Linker
 
-from understudy.engines.wasm.settings import compiler
+from understudy.engines.wasm.compiler import compiler
 from understudy.engines.wasm.world import ACTOR, RUNTIME
 
 COUNTER: Final = Path(__file__).parents[1] / "examples/wasm/counter.wasm"  # the one in C

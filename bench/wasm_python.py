@@ -16,7 +16,7 @@ from wasmtime.component import Component, Linker
 from bench.components import MESSAGE, STATE, calls_per_second, counter_files
 from bench.node import open_node, run_live
 from bench.result import Params, Result
-from understudy.engines.wasm.settings import compiler
+from understudy.engines.wasm.compiler import compiler
 from understudy.engines.wasm.world import ACTOR, RUNTIME
 
 COMPONENT: Final = Path(__file__).parents[1] / ".build/components/python.wasm"

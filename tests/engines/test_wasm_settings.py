@@ -43,7 +43,7 @@ def test_every_switch_of_wasmtime_that_can_change_what_a_component_is_has_a_valu
         for name in dir(ffi)
         if name.startswith("wasmtime_config_wasm_")
     }
-    assert has - set(settings._SWITCHES) == set()
+    assert has - set(settings.SWITCHES) == set()
 
 
 def test_the_present_text_and_the_one_before_it_are_known():

@@ -16,7 +16,7 @@ from wasmtime.component import Component, Linker
 
 from tests.engines.components import actor
 from tests.engines.test_wasm_engine import Actor
-from understudy.engines.wasm.settings import compiler
+from understudy.engines.wasm.compiler import compiler
 from understudy.engines.wasm.values import Arguments, Flavour, read_content, write_bytes
 from understudy.engines.wasm.world import ACTOR
 

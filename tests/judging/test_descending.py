@@ -182,3 +182,11 @@ def test_a_performer_is_kept_for_the_next_span_of_its_history_and_for_nothing_el
         stage.begin(history)
         found.append(performers.ended - before)
     assert found == [1, 0, 1, 1, 1, 1, 1]
+
+
+def test_what_runs_components_is_loaded_by_who_judges_one():
+    code = (
+        "import sys, understudy.judging.started; print([name for name in sys.modules if name.startswith('wasmtime')])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "[]\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 from understudy.actors.errors import WitError
-from understudy.engines.wasm.engine import WasmEngine
+from understudy.engines.wasm.pointer import Pointers
 from understudy.engines.wasm.settings import NAME
 from understudy.kernel.compare import JSON
 from understudy.kernel.core import runtime_of
@@ -23,7 +23,7 @@ class ComponentCheck:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._engine = WasmEngine()
+        self._pointers = Pointers()
         self._last: tuple[Id, str] | None = None
 
     def judge(self, record: Record) -> Problem | None:
@@ -44,7 +44,7 @@ class ComponentCheck:
         try:
             if runtime_of(self._reader, core) != NAME:
                 return None
-            return self._engine.version(core, "wit", self._reader)
+            return self._pointers.component_id(core, self._reader)
         except (WitError, ObjectError, UnicodeDecodeError):
             # Nor has a core that is no tree, or whose `/wit` is no text: such a genesis is refused.
             return None

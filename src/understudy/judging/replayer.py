@@ -11,8 +11,8 @@ import msgspec
 from understudy.actors.contract import Program
 from understudy.actors.errors import HostFailed, WitError
 from understudy.engines.python.engine import NAME as PYTHON
-from understudy.engines.wasm.engine import WasmEngine
 from understudy.engines.wasm.settings import KNOWN_TEXTS
+from understudy.judging.components import Components
 from understudy.judging.explainer import Explainer
 from understudy.judging.neighbours import Before, Neighbours
 from understudy.judging.performed import refused_reason, shut_reason
@@ -78,8 +78,7 @@ class Replayer:
         self.requests: Mapping[str, bytes] = {}  # the calls of the step that was judged last, by their path
         self._reader = reader
         self._stage = stage
-        # A component leaves nothing behind from one step to the next, and can't reach out of its memory.
-        others: Engines = {"wasm": WasmEngine(components, tell)}
+        others: Engines = {"wasm": Components(components, tell)}
         self._fresh: Engines = {**others, PYTHON: stage.fresh()}
         self._screening: Engines = {**others, PYTHON: stage.screening()}
         self._replays = Replays(reader, stage)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from understudy.engines.wasm.cache import default_folder
+from understudy.engines.wasm.folder import default_folder
 from understudy.judging.case import Case, Target
 from understudy.judging.court import Court, Progress
 from understudy.judging.wire import Setup

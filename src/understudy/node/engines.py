@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from understudy.actors.contract import LiveEngine
 from understudy.engines.python.engine import PythonEngine
-from understudy.engines.wasm.cache import default_folder
 from understudy.engines.wasm.engine import WasmEngine
+from understudy.engines.wasm.folder import default_folder
 from understudy.engines.wasm.machine import default_machine
 from understudy.node.errors import BadRequest
 

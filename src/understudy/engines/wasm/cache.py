@@ -18,8 +18,8 @@ from typing import Final
 from wasmtime import WasmtimeError
 from wasmtime.component import Component
 
+from understudy.engines.wasm.compiler import COMPILED_BY, compiler
 from understudy.engines.wasm.compiling import Tell, compile_beside
-from understudy.engines.wasm.settings import COMPILED_BY, compiler
 
 MAX_FILES: Final = 256  # compiled components kept; the oldest go first
 _DIGEST: Final = ".sha256"
@@ -72,12 +72,6 @@ class CompiledCache:
         except OSError as error:
             _log.warning("a compiled component can't be kept in %s: %s", path.parent, error)
         return Component.deserialize(compiler(), compiled)
-
-
-def default_folder() -> Path:
-    """Where compiled components are kept: below `XDG_CACHE_HOME`, or `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "understudy" / "components"
 
 
 def _is_private(folder: Path) -> bool:

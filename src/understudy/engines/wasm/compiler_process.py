@@ -13,8 +13,8 @@ from typing import Final
 from wasmtime import WasmtimeError
 from wasmtime.component import Component
 
+from understudy.engines.wasm.compiler import compiler
 from understudy.engines.wasm.compiling import ANSWER, LENGTH
-from understudy.engines.wasm.settings import compiler
 
 IDLE_SECONDS: Final = 20.0  # it ends when there was nothing to do for so long: it holds some 40 MB
 NICE: Final = 5  # of low priority: steps and answers go first

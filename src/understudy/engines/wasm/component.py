@@ -13,11 +13,12 @@ from wasmtime.component import Component, ExportIndex, FuncType, Linker, Resourc
 from understudy.actors.errors import WitError
 from understudy.engines.wasm import grit, http, wasi
 from understudy.engines.wasm.cache import CompiledCache
+from understudy.engines.wasm.compiler import compiler
 from understudy.engines.wasm.host import Host
 from understudy.engines.wasm.imports import Import, define, define_resource
 from understudy.engines.wasm.memories import count_memories
 from understudy.engines.wasm.post import Posted
-from understudy.engines.wasm.settings import ENGINE_TEXT, MAX_MEMORIES, compiler
+from understudy.engines.wasm.settings import ENGINE_TEXT, MAX_MEMORIES
 from understudy.engines.wasm.shapes import Lift, lift, readers, writer
 from understudy.engines.wasm.values import SIZE, measure, read_measured
 from understudy.engines.wasm.wasi import resource_type

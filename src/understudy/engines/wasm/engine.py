@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable
@@ -17,6 +16,7 @@ from understudy.engines.wasm.compiling import Tell
 from understudy.engines.wasm.component import MAX_COMPONENT_BYTES, LoadedComponent
 from understudy.engines.wasm.limits import LIMITS, Limits, read_limits
 from understudy.engines.wasm.machine import Machine
+from understudy.engines.wasm.pointer import Pointers
 from understudy.engines.wasm.program import STATE, WasmProgram
 from understudy.engines.wasm.query import WasmQuery
 from understudy.engines.wasm.settings import ENGINE_TEXT, NAME
@@ -29,7 +29,6 @@ from understudy.store.reader import Reader
 MAX_COMPONENTS: Final = 64  # loaded ones, the last used; a large one takes some 60 MB
 MAX_PROGRAMS: Final = 1024
 _WIT: Final = "wit"
-_POINTER = re.compile(r"/([^:\n]+):([^/:\n]+):handle\Z")
 
 
 class WasmEngine:
@@ -45,7 +44,7 @@ class WasmEngine:
     ) -> None:
         self._cache = CompiledCache(cache, tell)
         self._machine = machine
-        self._paths: dict[Id, str] = {}
+        self._pointers = Pointers()
         self._components: OrderedDict[Id, LoadedComponent] = OrderedDict()
         self._programs: OrderedDict[tuple[Id, Id | None], WasmProgram] = OrderedDict()
         self._builds = Locks()
@@ -63,13 +62,13 @@ class WasmEngine:
 
     def version(self, core: TreeId, entry: str, store: Reader) -> Id:
         """The component that a core's `/wit` names. Raises WitError, StoreError."""
-        return self._component_id(core, store)
+        return self._pointers.component_id(core, store)
 
     def load(self, core: TreeId, entry: str, store: Reader) -> WasmProgram:
         """The program that a core's `/wit` names. Raises WitError, StoreError; HostFailed where it can't be run here."""
         if entry != _WIT:
             raise WitError("NoUpdate", f"a component has no function for updates: remove /{entry} from the core")
-        component_id = self._component_id(core, store)
+        component_id = self._pointers.component_id(core, store)
         limits_id = tree_entry(store, core, LIMITS)
         program = self._known(component_id, limits_id)
         if program is None:
@@ -88,7 +87,7 @@ class WasmEngine:
     def load_query(self, core: TreeId, store: Reader) -> WasmQuery:
         """What answers a core's queries. Raises WitError, StoreError."""
         limits = read_limits(store, tree_entry(store, core, LIMITS))
-        loaded = self._component(self._component_id(core, store), store)
+        loaded = self._component(self._pointers.component_id(core, store), store)
         self._check_machine(loaded, limits)
         return WasmQuery(loaded, limits, self._machine)
 
@@ -98,25 +97,10 @@ class WasmEngine:
 
     def _is_replaced(self, before: TreeId, after: TreeId, store: Reader) -> bool:
         try:
-            return self._component_id(before, store) != self._component_id(after, store)
+            return self._pointers.component_id(before, store) != self._pointers.component_id(after, store)
         except (WitError, ObjectError):
             # The core before was of another engine, or broken.
             return True
-
-    def _component_id(self, core: TreeId, store: Reader) -> Id:
-        wit = tree_entry(store, core, _WIT)
-        if wit is None:
-            raise WitError("NoWit", "the core has no /wit: put a pointer there, such as /code:counter:handle")
-        path = self._paths.get(wit)
-        if path is None:
-            path = _read_pointer(store, wit)
-            if len(self._paths) >= MAX_PROGRAMS:
-                self._paths.clear()
-            self._paths[wit] = path
-        found = store.find(core, path)
-        if found is None:
-            raise WitError("NoComponent", f"/wit names the component /{path}, and there is nothing")
-        return found
 
     def _component(self, id: Id, store: Reader) -> LoadedComponent:
         with self._builds.lock(id):
@@ -160,15 +144,6 @@ class _Update(NamedTuple):
 
     def run(self, given: StepInput) -> StepResult | Awaitable[StepResult]:
         return self.program.run_update(given, component_hash=self.component_hash)
-
-
-def _read_pointer(store: Reader, wit: Id) -> str:
-    """The path of the component that a `/wit` points to."""
-    text = store.blob(wit).decode("utf-8", "replace").strip() if store.kind(wit) == "a blob" else ""
-    found = _POINTER.match(text)
-    if found is None:
-        raise WitError("BadPointer", f"/wit says {text[:100]!r}: write /PATH:NAME:handle, e.g. /code:counter:handle")
-    return f"{found[1]}/{found[2]}.wasm"
 
 
 def _read_component(store: Reader, id: Id) -> bytes:

@@ -9,11 +9,12 @@ from typing import Any, Final
 from wasmtime import StoreContext, WasmtimeError
 from wasmtime import _ffi as ffi
 
+from understudy.engines.wasm.compiler import compiler
 from understudy.engines.wasm.component import LoadedComponent
 from understudy.engines.wasm.failure import stopped_by
 from understudy.engines.wasm.host import Host
 from understudy.engines.wasm.imports import run_for
-from understudy.engines.wasm.settings import MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, compiler
+from understudy.engines.wasm.settings import MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS
 from understudy.engines.wasm.shapes import Case
 from understudy.engines.wasm.values import Arguments, Flavour, measure, read_measured
 

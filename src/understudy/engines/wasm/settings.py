@@ -1,18 +1,15 @@
 """How components are compiled and run: everything that can change a result, in one place, and its digest.
 
-The law: what changes a result or a fuel count changes the engine text, so that no replay is compared across it.
+The law: what changes a result or a fuel count changes the engine text, so that no replay is compared across it. Nothing of
+wasmtime is loaded for it: who reads engine texts may never run a component.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from hashlib import sha256
-from importlib.metadata import version
 from typing import Final
 
 import msgspec
-from wasmtime import Config, Engine
-from wasmtime import _ffi as ffi
 
 from understudy.engines.wasm.limits import DEFAULT
 
@@ -24,7 +21,7 @@ MAX_TABLE_ELEMENTS: Final = 1_000_000
 
 # Every one is said, also where it is wasmtime's default: a release that changes a default must not change results.
 # tests/engines/test_wasm_settings.py is red where wasmtime has a switch that is not here.
-_SWITCHES: Final = {
+SWITCHES: Final = {
     "concurrency_support": True,  # the component model's async needs it
     "consume_fuel": True,
     "cranelift_nan_canonicalization": True,
@@ -59,15 +56,15 @@ _SWITCHES: Final = {
     "wasm_threads": False,
     "wasm_wide_arithmetic": False,
 }
-_STACK_BYTES: Final = 1024 * 1024  # an eighth of what a thread has; scripting languages recurse deeply
+STACK_BYTES: Final = 1024 * 1024  # an eighth of what a thread has; scripting languages recurse deeply
 
 
 # What the digest in the engine text is made of: JSON, keys sorted, no spaces. docs/FORMAT.md section 10 promises that form,
 # and tests/vectors/engines.json keeps every one that there was.
 PREIMAGE: Final = msgspec.json.encode(
     {
-        **_SWITCHES,
-        "max_wasm_stack": _STACK_BYTES,
+        **SWITCHES,
+        "max_wasm_stack": STACK_BYTES,
         "limits": msgspec.to_builtins(DEFAULT),
         "stores": [MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS],
     },
@@ -78,19 +75,3 @@ ENGINE_TEXT: Final = f"{ABI};config={CONFIG}"
 # The texts of all configurations that there were: what components come to under one of them, they come to under the
 # present one, as far as that one was able to run them. A step with another text was made by something else.
 KNOWN_TEXTS: Final = frozenset({ENGINE_TEXT, f"{ABI};config=735c3e3b150f1f98"})
-COMPILED_BY: Final = f"{version('wasmtime')}-{CONFIG}"
-
-
-@cache
-def compiler() -> Engine:
-    """The process's one compiler and runner of components. Safe to use from any thread."""
-    config = Config()
-    for name, value in _SWITCHES.items():
-        getattr(ffi, f"wasmtime_config_{name}_set")(config.ptr(), value)
-    ffi.wasmtime_config_max_wasm_stack_set(config.ptr(), _STACK_BYTES)
-    return _Compiler(config)
-
-
-class _Compiler(Engine):
-    def __del__(self) -> None:
-        """It lives as long as the process: at its end, what wasmtime's own method needs may be gone already."""

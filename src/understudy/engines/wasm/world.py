@@ -23,7 +23,7 @@ from wasmtime.component import (
 )
 
 from understudy.actors.errors import WitError
-from understudy.engines.wasm.settings import compiler
+from understudy.engines.wasm.compiler import compiler
 from understudy.engines.wasm.values import Flavour
 
 PACKAGE: Final = "ntwk:simple-actor/"

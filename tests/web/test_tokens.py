@@ -270,3 +270,16 @@ def test_health_names_actors_only_to_who_may_ask_about_all_of_them(doorman: Door
     for holder in (doorman.holding("send"), doorman.holding("ask", actors=["ada"])):
         assert holder.get("/healthz").json()["status"] == "ok"
         assert "secret" not in holder.get("/healthz").text
+
+
+@pytest.mark.parametrize("key", ["1", "k" * 255])
+def test_the_idempotency_keys_of_one_token_say_nothing_to_another(doorman: Doorman, key: str) -> None:
+    first, second = doorman.holding("send"), doorman.holding("send")
+    somebodies = [first, second, doorman.face]
+    sent = [each.send("ada", {"name": "Ann"}, "greet", Idempotency_Key=key) for each in somebodies]
+    assert len({answer.json()["message"] for answer in sent}) == 3
+    again = [each.send("ada", {"name": "Ann"}, "greet", Idempotency_Key=key) for each in somebodies]
+    assert [answer.json()["message"] for answer in again] == [answer.json()["message"] for answer in sent]
+    assert first.send("bob", {"name": "Bob"}, "greet", Idempotency_Key=key).status_code == 409
+    assert second.send("ada", {"name": "Ann"}, "greet", Idempotency_Key="k" * 256).status_code == 422
+    assert second.send("ada", {"name": "Ann"}, "greet", Idempotency_Key="").status_code == 422

@@ -31,11 +31,15 @@ _AGAIN: Final = "understudy.grant.again"
 
 
 class Grant(Struct, frozen=True):
-    """What a request may do. `actors` are names or ids, None for all; `by_token`: it had a token."""
+    """What a request may do. `actors` are names or ids, None for all; `by_token`: it had a token.
+
+    `holder` is the id of that token, None for the node's owner and for who has none.
+    """
 
     scopes: frozenset[str]
     actors: tuple[str, ...] | None = None
     by_token: bool = False
+    holder: str | None = None
 
     def check_scope(self, scope: str) -> None:
         """Raise HttpProblem 401 or 403 unless this scope is allowed."""

@@ -117,7 +117,7 @@ class Tokens:
         kept = self._folder.find(rest.partition("_")[0]) if self._folder is not None and prefix == PREFIX else None
         if kept is None or not hmac.compare_digest(digest, kept.digest):
             return None
-        return Grant(frozenset(kept.scopes), kept.actors, by_token=True)
+        return Grant(frozenset(kept.scopes), kept.actors, by_token=True, holder=kept.id)
 
 
 def _digest(text: bytes) -> str:

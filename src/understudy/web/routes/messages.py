@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +21,7 @@ from understudy.objects import ids
 from understudy.objects.errors import BadId, WrongKind
 from understudy.objects.ids import ActorId, MessageId, StepId
 from understudy.objects.mailbox import QUEUE, SIGNAL, UPDATE
+from understudy.objects.names import check_text
 from understudy.objects.step import NOOP, REFUSED
 from understudy.store.reader import Reader
 from understudy.web.answers import json_answer
@@ -27,7 +29,7 @@ from understudy.web.body import read_body
 from understudy.web.errors import HttpProblem, problem
 from understudy.web.face import limits_of, node_of
 from understudy.web.file_maps import read_files
-from understudy.web.grants import scope_of_lane
+from understudy.web.grants import grant_of, scope_of_lane
 from understudy.web.openapi import json_of
 from understudy.web.operation import Operation
 from understudy.web.parameters import ACTOR, Parameter, listed, one_of, path_text, text
@@ -46,6 +48,7 @@ KEY: Final = text(
     "The same key with the same request is one message",
     {"type": "string", "minLength": 1, "maxLength": MAX_KEY_BYTES},
 )
+_OWN_KEY_BYTES: Final = MAX_KEY_BYTES - 16  # leaves room for whose it is
 IF_MATCH: Final = listed("If-Match", "The step that must be the newest")
 PREFER: Final = listed("Prefer", "`respond-async`, `wait=SECONDS`, for an update also `handling=strict` (RFC 7240)")
 HEADERS: Final[tuple[Parameter[Any], ...]] = (LANE, KEY, IF_MATCH, PREFER)
@@ -97,7 +100,7 @@ async def _send_message(request: Request, type: str) -> Response:
     actor, lane, head = ACTOR.of(request), LANE.of(request), expected_head(request, ACTOR.of(request))
     content = await read_body(request, most=limits_of(request).body_bytes)
     preference, headers = preference_of(request, heeds_strict=lane == UPDATE)
-    node, key, seconds = node_of(request), KEY.of(request), preference.wait_seconds
+    node, key, seconds = node_of(request), own_key(request), preference.wait_seconds
     if lane == UPDATE:
         _, patch = await read_files(content, "patch")
         if preference.is_strict:
@@ -213,3 +216,14 @@ def _is_large(reader: Reader, reply: Reply) -> bool:
         return reader.blob_info(reply.content) is not None
     except WrongKind:
         return False
+
+
+def own_key(request: Request) -> str | None:
+    """The idempotency key of a request. Each token has keys of its own, or its holder would get another one's answers."""
+    key, holder = KEY.of(request), grant_of(request).holder
+    if key is None or holder is None:
+        return key
+    check_text(key, what="idempotency key", most=MAX_KEY_BYTES)
+    if len(key.encode()) > _OWN_KEY_BYTES:
+        key = sha256(key.encode()).hexdigest()
+    return f"{key} of {holder}"

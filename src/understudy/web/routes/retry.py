@@ -10,7 +10,16 @@ from understudy.web.face import node_of
 from understudy.web.grants import UPDATE
 from understudy.web.operation import Operation
 from understudy.web.parameters import STEP
-from understudy.web.routes.messages import ANSWERS, ERRORS, KEY, PREFER, accepted_answer, answered, preference_of
+from understudy.web.routes.messages import (
+    ANSWERS,
+    ERRORS,
+    KEY,
+    PREFER,
+    accepted_answer,
+    answered,
+    own_key,
+    preference_of,
+)
 
 _MOST_BYTES = 64 * 1024
 
@@ -31,7 +40,7 @@ async def retry_step(request: Request) -> Response:
     await read_body(request, most=_MOST_BYTES)
     preference, headers = preference_of(request)
     node = node_of(request)
-    actor, message, answer = await node.retry(step, idempotency_key=KEY.of(request), timeout=preference.wait_seconds)
+    actor, message, answer = await node.retry(step, idempotency_key=own_key(request), timeout=preference.wait_seconds)
     if answer is None:
         return accepted_answer(node, actor, message, headers)
     return answered(node.reader, message, answer, headers)

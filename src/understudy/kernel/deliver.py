@@ -25,10 +25,6 @@ MAX_WAITING: Final = 65_536  # deliveries of one actor held in memory, some 64 M
 Cost = Callable[[Message], float]
 
 
-def _free(_: Message) -> float:
-    return 0.0
-
-
 class Judgement(Enum):
     """What to do with a message, given the cursor of its sender and lane."""
 
@@ -112,7 +108,7 @@ class Waiting:
         else:
             self._lanes[message.lane].append(delivery)
 
-    def take(self, *, born: bool, limit: int, cost: Cost = _free, budget: float = 0.0) -> list[Delivery]:
+    def take(self, *, born: bool, limit: int, cost: Cost | None = None, budget: float = 0.0) -> list[Delivery]:
         """The messages that the next step consumes, in order; empty if there is none that may go.
 
         An unborn actor takes its genesis. Updates go before the other lanes, alone; then signals and the queue together, up
@@ -160,7 +156,7 @@ class Waiting:
         """Everything that waits, for people to look at."""
         return [*chain.from_iterable(self._lanes.values()), *chain.from_iterable(self._parked.values())]
 
-    def _take_some(self, limit: int, cost: Cost, budget: float) -> list[Delivery]:
+    def _take_some(self, limit: int, cost: Cost | None, budget: float) -> list[Delivery]:
         if self._lanes[UPDATE]:
             return [self._lanes[UPDATE].popleft()]
         taken: list[Delivery] = []
@@ -171,9 +167,10 @@ class Waiting:
                 message = queue[0].message
                 if goes_alone(message):
                     return taken or [queue.popleft()]
-                spent += cost(message)
-                if spent > budget and taken:
-                    return taken
+                if cost is not None:
+                    spent += cost(message)
+                    if spent > budget and taken:
+                        return taken
                 taken.append(queue.popleft())
         return taken
 

@@ -33,9 +33,13 @@ from understudy.store.hamt import MapCheck, Nodes, Staged
 
 def tree_entry(nodes: Nodes, tree: bytes, name: str) -> Id | None:
     """One entry of a tree, None if it is not there; looks at nothing else. Raises WrongKind if `tree` is none."""
-    entries = _entries(nodes, tree)
-    if isinstance(entries, BigMap):
-        return find_big(nodes, entries, name)
+    node = nodes.node(tree)
+    entries = node.get("tree") if type(node) is dict and len(node) == 1 else None
+    # A step asks the root of its core for half a dozen entries, so small trees are looked at here.
+    if type(entries) is not dict or len(entries) > FLAT:
+        entries = _entries(nodes, tree)
+        if isinstance(entries, BigMap):
+            return find_big(nodes, entries, name)
     found = entries.get(name)
     return found if found is None or type(found) is Id else ids.from_bytes(found)
 

@@ -195,6 +195,10 @@ class Changes:
         found = self.find(name) if self.edits else self._entry(name)
         return self.read(found, name) if isinstance(found, Id) else found
 
+    def had_top(self, name: str) -> bool:
+        """True if the root had an entry before it was changed."""
+        return self._entry(name) is not None
+
     def write_top(self, name: str, data: bytes) -> None:
         """Put bytes at a name in the root that is known to be good. Cheaper than `write`."""
         if name in self.above:

@@ -152,7 +152,7 @@ class StateType:
     def encode(self, state: Any, before: bytes | None = None) -> bytes:
         """The bytes of a state, which differ from those `before` only if they give it back. Raises WitError("BadState")."""
         try:
-            data = self._encoded(state)
+            data = encode_loosely(state) if self.kind is not bytes else self._encoded(state)
             if data == before and data in self._known:
                 return data
             again = self._decode(data)

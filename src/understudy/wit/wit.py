@@ -251,7 +251,7 @@ class Wit:
         if ctx.abi.is_first or ctx.entry != "wit" or ctx.given.parent is None:
             return None
         # An update may have taken the last flow out of the code, while some are under way.
-        if not plan.flows and not ctx.core.changes.find(FLOWS):
+        if not plan.flows and not ctx.core.changes.had_top(FLOWS):
             return None
         return Turn(ctx, plan.flows, plan.state, self._kept)
 

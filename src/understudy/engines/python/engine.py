@@ -148,7 +148,7 @@ class PythonEngine:
         """Python code has no say in its update: code that can't be loaded fails when it is run."""
 
     def _at_hand(self, core: TreeId, entry: str, store: Reader) -> PythonProgram | None:
-        """What `load` finds with one look at a small core whose pointer is known and names a folder in its root; else None."""
+        """What `load` finds with one look at a small core: its pointer is known, and the code is in its root. Else None."""
         try:
             entries = small_entries(store, core)
         except WrongKind:
@@ -157,9 +157,13 @@ class PythonEngine:
             return None
         id = entries.get(entry, b"")
         pointer = self._pointers.get(id)
-        if not isinstance(pointer, InCore) or not pointer.path or "/" in pointer.path:
+        if isinstance(pointer, Inline):
+            path = CODE
+        elif isinstance(pointer, InCore) and pointer.path and "/" not in pointer.path:
+            path = pointer.path
+        else:
             return None
-        return self._programs.get((entry, id, entries.get(pointer.path)))
+        return self._programs.get((entry, id, entries.get(path)))
 
     def _find(self, core: TreeId, entry: str, store: Reader) -> tuple[tuple[object, ...], Pointer]:
         """The key of a program, and the pointer to it."""

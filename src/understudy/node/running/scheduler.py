@@ -260,7 +260,8 @@ class Scheduler:
                 continue
             self._trials.end_hold_on_queries(tag)
             if entry.ahead == 0:
-                self.output.start([call.start for call in self._calls.pop(tag.actor.id, ())])
+                if self._calls:
+                    self.output.start([call.start for call in self._calls.pop(tag.actor.id, ())])
                 if entry.begins_again:
                     entry = self._begin_again(entry)
             for delivery in tag.sent:

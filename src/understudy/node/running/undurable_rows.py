@@ -35,6 +35,8 @@ class UndurableRows:
 
     def settle(self, unit: Unit) -> Sequence[tuple[bytes, bytes | None]]:
         """A unit is durable, or failed; the rows that were noted of it."""
+        if not self._units:
+            return ()
         number, rows = self._units.pop(id(unit), (0, {}))
         for key in rows:
             if self._held[key][0] == number:

@@ -10,6 +10,7 @@ from typing import Final
 from understudy.wit.parameters import is_core_file
 
 _OURS: Final = __name__.partition(".")[0]
+_LOOP: Final = "understudy.wit.flows.loop"
 _NOT_THEIRS: Final = (_OURS, "asyncio", "contextlib")
 
 
@@ -23,8 +24,8 @@ def calling_place() -> str:
         name = str(frame.f_globals.get("__name__", ""))
         if not other and name.partition(".")[0] not in _NOT_THEIRS:
             other = _place(frame, frame.f_lineno)
-        if name == "understudy.wit.flows.loop":
-            break
+        if name == _LOOP and frame.f_code.co_name == "run":
+            break  # what is above it runs the flow, and is not the flow
         frame = frame.f_back
     return other
 

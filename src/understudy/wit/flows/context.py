@@ -89,11 +89,12 @@ class Touch(msgspec.Struct, frozen=True, kw_only=True):
 class FlowContext:
     """One flow while its code runs. What it asks for is recorded with its answers, and done once however often the code runs."""
 
-    __slots__ = ("_calls", "_flow", "_network", "_secrets", "held_loop")
+    __slots__ = ("_calls", "_decoders", "_flow", "_network", "_secrets", "held_loop")
 
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
         self._calls = _FlowCalls(flow)
+        self._decoders: dict[Any, Callable[[bytes], Any]] = {}
         self._network: Any = None
         self._secrets: dict[str, str] = {}
         self.held_loop = None
@@ -175,7 +176,7 @@ class FlowContext:
             f"request {letter.to} {letter.type}",
             letter,
             digest_of(bytes(letter.content), _encoded(letter.headers)),
-            decode=_decoder(returns, f"the answer of {letter.to} to {letter.type!r}"),
+            decode=self._decoder(returns, f"the answer of {letter.to} to {letter.type!r}"),
         )
         self._limit(awaited, timeout, f"{letter.to} did not answer {letter.type!r}")
         return awaited
@@ -218,7 +219,7 @@ class FlowContext:
         check_type(type_text)
         plain = msgspec.json.decode(encode_json(fields))
         shown = "".join(f" {name}={msgspec.json.encode(value).decode()}" for name, value in sorted(plain.items()))
-        decode = _decoder(Any if isinstance(kind, str) else kind, f"the content of the message {type_text!r}")
+        decode = self._decoder(Any if isinstance(kind, str) else kind, f"the content of the message {type_text!r}")
         waiting = Waiting(type=type_text, fields=plain)
         awaited = self._ask(Kind.WAIT, f"wait {type_text}{shown}", waiting, decode=decode)
         self._limit(awaited, timeout, f"no message {type_text!r} came{shown and ' with' + shown}")
@@ -306,6 +307,14 @@ class FlowContext:
         refuse_in_effect()
         return self._calls
 
+    def _decoder(self, kind: Any, what: str) -> Callable[[bytes], Any]:
+        try:
+            decode = self._decoders.get(kind) or self._decoders.setdefault(kind, decoder_for(kind))
+        except TypeError:
+            # An annotation that can't be hashed; or one that JSON can't become, which is said again.
+            decode = decoder_for(kind)
+        return lambda data: decode_or_refuse(decode, data, what)
+
     def _letter(self, to: str | Id, content: Any, type: str | None, lane: str, headers: Mapping[str, str]) -> Letter:
         kind = type_of(content) if type is None else type
         if not isinstance(content, bytes):
@@ -359,11 +368,6 @@ class _FlowCalls:
     def call_and_wait(self, capability: str, request: bytes, *, beside: object = None) -> NoReturn:
         """Raise WitError: a flow that waits for an answer lets its actor do other things meanwhile."""
         raise WitError("NotInAFlow", f"a flow awaits what it asks of {capability!r}, in an `async def`")
-
-
-def _decoder(kind: Any, what: str) -> Callable[[bytes], Any]:
-    decode = decoder_for(kind)
-    return lambda data: decode_or_refuse(decode, data, what)
 
 
 def _encoded(headers: Mapping[str, str]) -> bytes:

@@ -10,7 +10,7 @@ import sys
 from asyncio import AbstractEventLoop, Future, Handle, Task, TimerHandle, events, tasks
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import Context as Variables
 from typing import Any, Final, TypeVar
 
@@ -48,7 +48,7 @@ class FlowLoop(_Loop):  # type: ignore[misc]
     def run(self) -> None:
         """Run what is ready, and what becomes ready by that, until everything waits."""
         left = MAX_CALLBACKS
-        with self._as_running():
+        with nullcontext() if self._is_running else self.running():
             while self._ready:
                 left -= 1
                 if left < 0:
@@ -64,7 +64,7 @@ class FlowLoop(_Loop):  # type: ignore[misc]
         """End all that waits, without letting it go on. What its `finally` blocks do has no effect."""
         self._is_closed = True
         self._ready.clear()
-        with self._as_running():
+        with self.running():
             for task in self._tasks:
                 task.end()
         self._tasks.clear()
@@ -152,7 +152,7 @@ class FlowLoop(_Loop):  # type: ignore[misc]
                 tasks._enter_task(self, task)
 
     @contextmanager
-    def _as_running(self) -> Iterator[None]:
+    def running(self) -> Iterator[None]:
         """Make this the loop that runs in this thread. Another one may run here: that of an asynchronous step."""
         outer = self._outer = events._get_running_loop()
         task = None if outer is None else asyncio.current_task(outer)

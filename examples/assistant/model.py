@@ -2,7 +2,7 @@
 
     python model.py [PORT]
 
-- "remember that …" and "what is on 2026-11-21?" make it ask for a tool.
+- "remember that …", "what is on 2026-11-21?" and "remind me in 3 seconds to …" make it ask for a tool.
 - "think hard …" makes it take its time: five seconds, so that there is time to end the node in the middle.
 - Whatever else is said comes back.
 """
@@ -78,6 +78,8 @@ def _says(last: dict[str, Any], number: int) -> dict[str, Any]:
     text = last["content"]
     if found := re.match(r"remember that (.+)", text):
         return _wants("remember", number, fact=found[1])
+    if found := re.match(r"remind me in (.+) to (.+)", text):
+        return _wants("remind", number, after=found[1], text=found[2])
     if found := re.match(r"what is on (\S+)\?", text):
         return _wants("calendar_on", number, day=found[1])
     return {"role": "assistant", "content": f"You said: {text}"}

@@ -9,6 +9,7 @@ import json
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -80,11 +81,24 @@ def say(node: dict[str, Any], text: str) -> str:
     return answer
 
 
+def await_reminder(node: dict[str, Any]) -> str:
+    """What the assistant said last, once that is a reminder."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        last: str = httpx.get(f"{node['address']}/actors/assistant/query/conversation").json()[-1]
+        if "reminder" in last:
+            return last
+        assert time.monotonic() < until, last
+
+
 def test_it_uses_tools_survives_a_kill_and_is_verified_without_the_model(project: Shell, model: Any):
     node = serve(project, model)
     assert tell(node, "calendar", "add", {"day": "2026-11-21", "what": "dinner <with> Ann"}).status_code == 200
     assert say(node, "remember that I like tea") == 'I looked: "remembered"'
     assert say(node, "what is on 2026-11-21?") == 'I looked: ["dinner <with> Ann"]'
+
+    assert "will be reminded" in say(node, "remind me in 0 seconds to make tea")
+    assert await_reminder(node) == "assistant: A reminder: make tea"
 
     page = httpx.get(f"{node['address']}/actors/assistant/query/page")
     assert page.headers["content-type"] == "text/html; charset=utf-8"

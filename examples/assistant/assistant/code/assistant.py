@@ -67,6 +67,12 @@ def say(text: str, state: State, ctx: Context) -> str:
     raise ValueError(f"the model wanted tools more than {MAX_ROUNDS} times for one answer")
 
 
+@wit.message("remind")
+def remind(text: str, state: State) -> None:
+    """The time of a reminder has come: the clock says so, by a timer that a tool set."""
+    state.messages.append({"role": "assistant", "content": f"A reminder: {text}"})
+
+
 @wit.query
 def conversation(state: State) -> list[str]:
     """What was said, one line each."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from understudy import CallFailed, Context
+from understudy import BadTimer, CallFailed, Context
 
 MAX_FACTS = 100  # that are remembered: they are told to the model each time
 
@@ -16,9 +16,12 @@ def use(name: str, arguments: dict[str, Any], facts: list[str], ctx: Context) ->
             return ctx.query("calendar", "on", day=arguments["day"]).json()
         if name == "remember":
             return _remember(arguments["fact"], facts)
+        if name == "remind":
+            ctx.after(arguments["after"], "remind", arguments["text"])
+            return "you will be reminded"
     except KeyError as error:
         return {"error": f"the argument {error} is missing"}
-    except CallFailed as error:
+    except (BadTimer, CallFailed) as error:
         return {"error": str(error)}
     return {"error": f"there is no tool {name}"}
 
@@ -39,5 +42,11 @@ def _tool(name: str, description: str, **parameters: str) -> dict[str, Any]:
 
 TOOLS = [
     _tool("calendar_on", "What is in the calendar on a day.", day="The day, like 2026-11-21."),
+    _tool(
+        "remind",
+        "Remind the user of something later.",
+        text="Of what.",
+        after='After which time, like "30 minutes" or "3 days".',
+    ),
     _tool("remember", "Remember something for later conversations.", fact="What to remember."),
 ]

@@ -475,6 +475,29 @@ def test_no_neighbour_is_blamed_for_a_forgery(troupe: Troupe, put_right: None):
     assert_said(verdict, MISMATCH, "output", "the record was changed, or other code in the process")
 
 
+@pytest.mark.parametrize("harm", ["lost", "ends the process"])
+def test_a_neighbour_that_can_not_be_run_is_no_fault_of_this_history(troupe: Troupe, put_right: None, harm: str):
+    ends = "import os, sys\nif 'pytest' not in sys.modules:\n    os._exit(3)\n"
+    body = f"{ends}json.dumps = lambda value: 'mine'" if harm != "lost" else "json.dumps = lambda value: 'mine'"
+    neighbour, victim = create(troupe, "import json", body), create(troupe, "import json", DUMPS)
+    troupe.tell(neighbour, "go")
+    troupe.tell(victim, "go")
+    if harm == "lost":
+        code = troupe.reader.find(troupe.step(neighbour).core, "code/odd.py")
+        assert code is not None
+        troupe.lose(code)
+    verdict = judge(troupe, victim)
+    assert_said(verdict, MISMATCH, "output", "or other code in the process that made the step")
+    assert verdict.path == "data.log[0]"
+
+
+def test_a_neighbour_that_ends_the_process_hides_no_other(troupe: Troupe, put_right: None):
+    ends = create(troupe, "import os, sys", "if 'pytest' not in sys.modules:\n    os._exit(3)")
+    neighbour = create(troupe, "import json", "json.dumps = lambda value: 'mine'")
+    verdict = judged_after(troupe, neighbour, create(troupe, "import json", DUMPS), ends)
+    assert_said(verdict, MISMATCH, "global", f"json.dumps in code/odd.py:5: that of the actor {neighbour}")
+
+
 def test_a_file_without_the_neighbours_says_that_they_may_be_why(troupe: Troupe, put_right: None):
     neighbour = create(troupe, "import json", "json.dumps = lambda value: 'mine'")
     victim = create(troupe, "import json", DUMPS)

@@ -62,7 +62,8 @@ class Neighbours:
     def blame(self, record: Record, say: Say) -> str | None:
         """Whose code gave the step what is recorded, and where; None if no neighbour did as far as is known.
 
-        `say` is called before each step that is made again. Raises StoreError.
+        `say` is called before each step that is made again. A neighbour whose objects can't be read explains nothing, and
+        is no fault of this history.
         """
         if engine_name(record.step.engine) != PYTHON:
             return None
@@ -70,29 +71,37 @@ class Neighbours:
         try:
             changer = self._find(record, self._read_before(record))
             return None if changer is None else self._told(changer, record)
-        except (PerformerLost, _TooLong):
+        except (PerformerLost, StoreError, ObjectError, _TooLong):
             return None
 
     def _find(self, record: Record, earlier: Sequence[Record]) -> _Changer | None:
-        """Try the last step before, the last two, the last four; then the one that did it is looked for among those."""
-        count = 1
-        while earlier:
-            some = earlier[:count]
-            came_out, changers = self._run([*reversed(some), record])
+        """Try the last step before, the last two, the last four; then the one that did it is looked for among those.
+
+        Where one of them can't be run, those that are with it show nothing: the last ones are tried alone as well.
+        """
+        count, all_ran = 1, True
+        while earlier and count < 2 * len(earlier):
+            came_out, changers = self._try([*reversed(earlier[:count]), record])
+            all_ran = all_ran and bool(changers)
             if came_out:
-                return self._alone(record, changers[:-1])
-            if count >= len(earlier):
-                break
+                ordered = sorted(changers[:-1], key=lambda one: bool(one.names))
+                return self._alone(record, ordered) or ordered[-1]
             count *= 2
+        return None if all_ran else self._alone(record, [_Changer(one, ()) for one in reversed(earlier[:MAX_ALONE])])
+
+    def _alone(self, record: Record, changers: Sequence[_Changer]) -> _Changer | None:
+        """The last of the steps after which the step comes out as recorded without the others."""
+        for one in changers[: -MAX_ALONE - 1 : -1]:
+            if self._try([one.record, record]).came_out:
+                return one
         return None
 
-    def _alone(self, record: Record, changers: Sequence[_Changer]) -> _Changer:
-        """The last of the steps after which the step comes out as recorded without the others; if none does, the last."""
-        ordered = sorted(changers, key=lambda one: bool(one.names))
-        for one in ordered[: -MAX_ALONE - 1 : -1]:
-            if self._run([one.record, record]).came_out:
-                return one
-        return ordered[-1]
+    def _try(self, records: Sequence[Record]) -> _Came:
+        """As `_run`; what can't be run shows nothing."""
+        try:
+            return self._run(records)
+        except (PerformerLost, StoreError, ObjectError):
+            return _Came(False, ())
 
     def _run(self, records: Sequence[Record], spot: Sequence[str] = ()) -> _Came:
         """Make steps again in one process."""

@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -29,6 +28,7 @@ from understudy.actors.exchange import MARKER, Headers
 from understudy.capabilities.http_places import LOCALHOST, BadPlace, address_of, parse_place
 from understudy.capabilities.secret_commands import CommandFailed, SecretCommands
 from understudy.objects.wording import counted
+from understudy.store.whole_files import write_whole
 
 FOLDER: Final = "secrets"
 MAX_SECRETS: Final = 1000  # each is a file; who reads one response reads all that its host may see
@@ -144,12 +144,7 @@ class Secrets:
             raise BadSecret(f"there are {MAX_SECRETS:,} secrets, which is the most; remove one first")
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            # Made with mode 0600, and renamed into place: a reader sees the old one or the new one.
-            with NamedTemporaryFile(dir=self._folder, prefix=".", delete=False) as file:
-                file.write(msgspec.json.encode(secret))
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).replace(self._folder / f"{secret.name}.json")
+            write_whole(self._folder / f"{secret.name}.json", msgspec.json.encode(secret), synced=True)
         except OSError as error:
             raise BadSecret(f"{self._folder} can't be written: {error.strerror}") from None
 

@@ -6,11 +6,9 @@ The folder may be deleted at any time.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import stat
-import tempfile
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Final
@@ -20,6 +18,7 @@ from wasmtime.component import Component
 
 from understudy.engines.wasm.compiler import COMPILED_BY, compiler
 from understudy.engines.wasm.compiling import Tell, compile_beside
+from understudy.store.whole_files import write_whole
 
 MAX_FILES: Final = 256  # compiled components kept; the oldest go first
 _DIGEST: Final = ".sha256"
@@ -66,8 +65,8 @@ class CompiledCache:
     def _compile(self, data: bytes, path: Path) -> Component:
         compiled = compile_beside(data, self._tell)
         try:
-            _write(path, compiled)
-            _write(path.with_suffix(_DIGEST), sha256(compiled).hexdigest().encode())
+            write_whole(path, compiled)
+            write_whole(path.with_suffix(_DIGEST), sha256(compiled).hexdigest().encode())
             _drop_oldest(path.parent)
         except OSError as error:
             _log.warning("a compiled component can't be kept in %s: %s", path.parent, error)
@@ -85,19 +84,6 @@ def _is_private(folder: Path) -> bool:
         _log.warning("compiled components are not kept: others can write to %s; make it yours alone: chmod 700", folder)
         return False
     return True
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file atomically."""
-    handle, name = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(name, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
 
 
 def _drop_oldest(folder: Path) -> None:

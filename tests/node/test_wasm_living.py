@@ -9,6 +9,7 @@ import pytest
 
 from tests.engines.components import COUNT, KEEP, ZERO, actor, counter
 from tests.node.living import Living
+from understudy.judging.verification import Target
 from understudy.objects.ids import ActorId
 
 # Refuses messages of one byte.
@@ -118,3 +119,22 @@ def test_a_message_to_a_name_arrives(living: Living):
     tell(living, born(living, actor(sends, data="last")), b"{}", b"{}")
     living.come_to_rest()
     assert state(living, last) == b"2"
+
+
+def test_a_message_on_which_a_component_failed_holds_or_is_retried_with_the_component_of_today(living: Living):
+    id = born(living, ENDLESS)
+    (failed,) = tell(living, id, b"{}")
+    assert failed.outcome is not None and failed.outcome.code == "OutOfFuel"
+    held = born(living, ENDLESS, nonce=b"held", policy=b'{"on_failure": "hold"}')
+    living.run(living.node.send(held, b"{}", type="message"))
+    living.until(lambda: living.node.actor(held).status == "held")
+    for actor_id in (id, held):
+        living.run(living.node.patch(actor_id, {"code/c.wasm": counter(), "state": b"0"}))
+    living.come_to_rest()
+    _, _, answer = living.run(living.node.retry(failed.step))
+    assert answer is not None and answer.outcome is None
+    assert state(living, id) == state(living, held) == b"1"
+    targets = [Target(actor_id, living.node.actor(actor_id).head) for actor_id in (id, held)]
+    assert [verdict.verdict for verdict in living.run(living.node.verify(targets))] == ["MATCH", "MATCH"]
+    integrity = living.run(living.node.verify(targets, integrity_only=True))
+    assert [verdict.verdict for verdict in integrity] == ["INTACT", "INTACT"]

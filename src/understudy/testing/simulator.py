@@ -59,9 +59,9 @@ class Simulator:
         self._mail: list[Event] = []
         reader = InFlight(self.reader)
         engines = engines or {"python": PythonEngine()}
-        self._scheduler = Scheduler(
-            backend=backend, reader=reader, engines=engines, holds=Holds(backend), run_ahead=run_ahead
-        )
+        holds = Holds(backend)
+        holds.load()
+        self._scheduler = Scheduler(backend=backend, reader=reader, engines=engines, holds=holds, run_ahead=run_ahead)
         self._executor = Executor(
             reader=reader,
             engines=engines,

@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import threading
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
@@ -35,6 +37,9 @@ def note(order: dict, state: dict, ctx: Context) -> int:
     if following is not None:
         ctx.send(following.decode(), order, type="note")
         ctx.send(following.decode(), order, type="count", lane="signal")
+    clock = ctx.core.get("clock")
+    if clock is not None and order["number"] % 5 == 0:
+        ctx.send(clock.decode(), order, type="later")
     if order["number"] % 10 == 0:
         child = ctx.spawn("child", nonce=f"{ctx.actor_id} {order['sender']} {order['number']}")
         ctx.send(child, order, type="count")
@@ -44,6 +49,29 @@ def note(order: dict, state: dict, ctx: Context) -> int:
 def count(order: dict, state: dict) -> None:
     state["count"] = state.get("count", 0) + 1
 """
+
+# Sets a timer for every order that it is sent, and has one that repeats.
+TIMEKEEPER = """
+from understudy import Context, Wit
+
+wit = Wit()
+
+@wit.message("later")
+def later(order: dict, state: dict, ctx: Context) -> None:
+    name = f"{order['sender']}-{order['number']}"
+    state.setdefault("set", []).append(name)
+    ctx.after(order["number"] % 7 / 20, "rang", name, name=name)
+
+@wit.message("rang")
+def rang(name: str, state: dict, ctx: Context) -> None:
+    assert ctx.timer.name == name
+    state.setdefault("rang", []).append(name)
+
+@wit.message("pulse")
+def pulse(state: dict, ctx: Context) -> None:
+    state.setdefault("pulse", []).append([ctx.timer.due.isoformat(), ctx.timer.missed])
+"""
+PULSE = '{"every":0.2,"type":"pulse"}'
 
 
 class Server:
@@ -157,7 +185,7 @@ class Sender(threading.Thread):
 def test_a_node_that_is_killed_again_and_again_keeps_its_word(tmp_path: Path, seed: int) -> None:
     random = Random(seed)
     store = tmp_path / "store"
-    first, second = make_actors(store)
+    first, second, clock = make_actors(store)
     server = Server(store)
     senders = [
         Sender(server, f"s{number}", str(first), sure=number % 2 == 0, waits=number < SENDERS // 2)
@@ -180,7 +208,8 @@ def test_a_node_that_is_killed_again_and_again_keeps_its_word(tmp_path: Path, se
             check(sender, state.get(sender.name, []))
             assert passed.get(sender.name) == state.get(sender.name)
         assert passed["count"] == sum(map(len, state.values()))
-        children = [actor for actor, _ in living.node.lookup.all_actors() if actor not in (first, second)]
+        check_timers(living, clock, state)
+        children = [actor for actor, _ in living.node.lookup.all_actors() if actor not in (first, second, clock)]
         assert len(children) == 2 * sum(number % 10 == 0 for numbers in state.values() for number in numbers)
         assert {tuple(living.outcomes(child)) for child in children} == {("ok", "ok")}
         verdicts = living.run(living.node.verify())
@@ -188,11 +217,26 @@ def test_a_node_that_is_killed_again_and_again_keeps_its_word(tmp_path: Path, se
         assert fsck(living.backend).findings == []
 
 
-def make_actors(store: Path) -> tuple[ActorId, ActorId]:
+def check_timers(living: Living, clock: ActorId, state: dict[str, list[int]]) -> None:
+    """Each timer rang once, and each time of the one that repeats is accounted for."""
+    names = sorted(f"{sender}-{number}" for sender, some in state.items() for number in some if number % 5 == 0)
+    living.until(lambda: len(living.state(clock).get("rang", ())) >= len(names))
+    kept = living.state(clock)
+    assert sorted(kept["set"]) == sorted(kept["rang"]) == names
+    times = [(datetime.fromisoformat(due), missed) for due, missed in kept["pulse"]]
+    for (before, _), (due, missed) in pairwise(times):
+        assert due - before == (missed + 1) * timedelta(seconds=0.2)
+    # What follows looks at a store that stands still.
+    assert living.update(clock, timers__pulse=None) is None
+    living.come_to_rest()
+
+
+def make_actors(store: Path) -> tuple[ActorId, ActorId, ActorId]:
     with Living(open_store(f"rocksdb:{store}")) as living:
+        clock = living.create(wit=TIMEKEEPER, timers__pulse=PULSE)
         second = living.create(wit=NOTARY, nonce="second", child__wit=NOTARY)
-        first = living.create(wit=NOTARY, nonce="first", next=str(second), child__wit=NOTARY)
-        return first, actor_of(str(second))
+        first = living.create(wit=NOTARY, nonce="first", next=str(second), clock=str(clock), child__wit=NOTARY)
+        return first, actor_of(str(second)), clock
 
 
 def come_to_rest(living: Living, actor: ActorId) -> None:

@@ -54,6 +54,11 @@ def set_(files: dict, core) -> None:
 def due(content, state: list, message: Message) -> None:
     state.append([message.headers["timer"], int(message.headers["timer-due"]), int(message.headers.get("timer-missed", 0))])
 
+@wit.message("again")
+def again(content, core, message: Message) -> None:
+    # It sets itself anew, and another one.
+    core["timers/" + message.headers["timer"]] = core["timers/b"] = '{"every":7,"type":"due"}'
+
 @wit.message("fails")
 def fails() -> None:
     raise ValueError("this one always fails")
@@ -279,6 +284,16 @@ def test_a_timer_of_the_past_rings_at_once():
     check_index(life)
 
 
+def test_a_timer_that_sets_itself_anew_and_another_one_leaves_both():
+    life = Life(a=at(START + SECOND, type="again"))
+    life.pass_time(SECOND)
+    life.settle()
+    check_index(life)
+    life.pass_time(7 * SECOND)
+    life.settle()
+    assert sorted(name for name, _, _ in life.rang) == ["a", "b"]
+
+
 def test_a_timer_whose_step_fails_rings_once():
     life = Life(once=at(START + SECOND, type="fails"))
     life.pass_time(SECOND)
@@ -365,12 +380,13 @@ class Schedules(RuleBasedStateMachine):
         return {
             "once": at(moment),
             "fails": at(moment, type="fails"),
+            "again": at(moment, type="again"),
             "often": json.dumps({"every": seconds + 1, "type": "due"}),
             "wrong": "what?",
             "gone": None,
         }[kind]
 
-    kinds = st.sampled_from(["once", "once", "often", "fails", "wrong", "gone"])
+    kinds = st.sampled_from(["once", "once", "often", "fails", "again", "wrong", "gone"])
 
     @precondition(lambda self: self.alive)
     @rule(name=names, kind=kinds, seconds=delays)

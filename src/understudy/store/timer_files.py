@@ -37,11 +37,11 @@ def differences(reader: Reader, before: Id | None, after: Id | None) -> Iterator
         yield from _entries(reader, after)
         return
     seen = ""
-    for path, _, _ in diff_trees(reader, before, after):
+    for path, _, now in diff_trees(reader, before, after):
         # What lies deeper is in a tree that is no timer.
-        name = path.partition("/")[0]
+        name, slash, _ = path.partition("/")
         if name != seen:
-            yield name, tree_entry(reader, after, name)
+            yield name, tree_entry(reader, after, name) if slash else now
         seen = name
 
 

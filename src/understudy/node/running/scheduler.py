@@ -425,7 +425,7 @@ class Scheduler:
         if ends_trial:
             self._ready_all()
         self._reader.add(sealed.unit.blocks, plan.given.store.nodes)
-        unit = self._timers.follow(entry, sealed, unit)
+        unit = self._timers.follow(entry, plan, sealed, unit)
         entry.waiting.forget(list(sealed.consumed))
         entry.actor = sealed.actor
         entry.ahead += 1

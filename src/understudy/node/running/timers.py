@@ -19,6 +19,7 @@ from msgspec import structs
 
 from understudy.actors.contract import Delivery
 from understudy.kernel.accept import accept
+from understudy.kernel.advance import Plan
 from understudy.kernel.seal import Sealed
 from understudy.node.running.entry import ActorEntry
 from understudy.node.running.undurable_rows import Rows, UndurableRows
@@ -118,7 +119,7 @@ class Timers:
             _log.error("the timers can't be read: %s; run understudy fsck", error)
             self._first = now + RETRY_US
 
-    def follow(self, entry: ActorEntry, sealed: Sealed, unit: Unit) -> Unit:
+    def follow(self, entry: ActorEntry, plan: Plan, sealed: Sealed, unit: Unit) -> Unit:
         """The unit of a step, with what it changes of the index. `entry` is the actor before it."""
         core, message = sealed.step.core, sealed.consumed[0]
         ring = ring_of(message.message)
@@ -128,10 +129,23 @@ class Timers:
         entry.timers = link or NONE
         if ring is None and entry.timers == known:
             return unit
+        if plan.ring is not None and self._is_all(plan, known, link):
+            # Most steps that a timer makes: it is gone, and the others need not be searched for what changed.
+            gone: Rows = {timer_row(sealed.actor.id, ""): link, timer_row(sealed.actor.id, plan.ring.name): None}
+            return self._with_rows(unit, gone)
         rows = self._moved(sealed.actor.id, known, link, sealed.step.time)
         if ring is not None:
             rows |= self._rang(sealed.actor.id, ring, message.id, link, rows)
         return self._with_rows(unit, rows)
+
+    def _is_all(self, plan: Plan, known: bytes, link: Id | None) -> bool:
+        """True if a step changed nothing in `/timers` but that the timer which rang is gone, and the index knows it as rung."""
+        assert plan.ring is not None
+        if link is None or known == link or link != _timers_of(self._reader, plan.given.core):
+            return False
+        value = self._rows.get(timer_row(plan.actor.id, plan.ring.name))
+        is_rung = value is not None and read_timer_value(value).rang == plan.given.messages[0].id
+        return is_rung and known == (_timers_of(self._reader, plan.actor.core) or NONE)
 
     def wake(self, entry: ActorEntry) -> Unit | None:
         """What takes in an actor's timers as they stand in its newest core, None if they are: of one that came in a file."""

@@ -268,3 +268,36 @@ def test_a_value_is_found_wherever_in_a_large_body_it_stands(before: int):
     filled = Filled(target="", headers=(), body=b"", values={"KEY": VALUE})
     body = b"s" * before + VALUE.encode() + b"9" * PIECE
     assert filled.scrub_bytes(body) == b"s" * before + b"[secret KEY]" + b"9" * PIECE
+
+
+FLOWING = """
+from understudy import FlowContext
+
+def keep(state: dict, text: str) -> None:
+    state["said"] = text
+
+@wit.flow("begin")
+async def begin(url: str, ctx: FlowContext) -> None:
+    key = ctx.secret("KEY")
+    await ctx.wait("go")
+    answer = await ctx.http.get(url + "/echo", headers={"Authorization": f"Bearer {key}"})
+    ctx.with_state(keep, answer.text)
+    await ctx.wait("go")
+"""
+
+
+def test_a_flow_asks_the_network_once_and_a_marker_lasts_as_long_as_the_flow(stub: StubServer, tmp_path: Path):
+    Secrets(tmp_path).set(Secret(name="KEY", to=(stub.place,), value=VALUE))
+    with acting(FLOWING, allow=[stub.place], store_url=f"rocksdb:{tmp_path}") as clerk:
+        clerk.tell("begin", stub.url)
+        clerk.tell("go")
+        clerk.living.come_to_rest()
+        assert [seen.headers.get("authorization") for seen in stub.seen] == [f"Bearer {VALUE}"]
+        assert "[secret KEY]" in clerk.living.state(clerk.id)["said"]
+        # Run again from its record, with the host gone.
+        stub.stop()
+        clerk.tell("go")
+        clerk.living.come_to_rest()
+        assert len(stub.seen) == 1
+        assert clerk.verdict().verdict == "MATCH"
+        assert nowhere(clerk.kept())

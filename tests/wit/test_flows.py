@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.wit.flow_stage import CALLER, OTHER, FlowActor
 from understudy.actors.errors import WitError
 from understudy.testing.engine_suite import WorldCalls
-from understudy.wit.flows import kept
+from understudy.wit.flows import flow, kept, record, turn
 
 BUY = f"""
 @wit.flow(Order)
@@ -134,8 +134,8 @@ def test_code_that_asks_for_something_else_stops_the_flow_and_names_both_until_i
     (reserved,) = actor.letters
     actor.update(BUY.replace('type="Reserve"', 'type="Hold"'))
     assert actor.ok("reply", 7, sender=OTHER, re=reserved[3]) == []
-    (flow,) = actor.names("flows")
-    stopped = actor.read(f"flows/{flow}/stopped")
+    (id,) = actor.names("flows")
+    stopped = actor.read(f"flows/{id}/stopped")
     assert f"asks for 'request {OTHER} Hold' (code/m.py:21 in buy)" in stopped["why"]
     assert f"shows 'request {OTHER} Reserve' (made in code/m.py:21 in buy)" in stopped["why"]
     assert stopped["why"] in actor.result.log[0]
@@ -144,7 +144,7 @@ def test_code_that_asks_for_something_else_stops_the_flow_and_names_both_until_i
     actor.update(BUY)
     actor.ok("flow", {})
     assert actor.read("state") == {"lines": ["A 7"]}
-    assert actor.names(f"flows/{flow}") == ["begin", "payload", "record"]
+    assert actor.names(f"flows/{id}") == ["begin", "payload", "record"]
     assert actor.ok("Approved", {"order": "A"}) == [(CALLER, "reply", "A 7 1 ")]
 
 
@@ -153,9 +153,9 @@ def test_a_flow_whose_code_is_gone_waits_for_it_and_can_be_cancelled_where_it_st
     (reserved,) = actor.letters
     actor.update('@wit.message("x")\ndef x(): pass')
     actor.ok("reply", 7, sender=OTHER, re=reserved[3])
-    (flow,) = actor.names("flows")
-    assert "no flow that messages of type 'Order' begin" in actor.read(f"flows/{flow}/stopped")["why"]
-    ((to, type, content),) = actor.ok("flow", {"flow": flow, "cancel": "not needed"})
+    (id,) = actor.names("flows")
+    assert "no flow that messages of type 'Order' begin" in actor.read(f"flows/{id}/stopped")["why"]
+    ((to, type, content),) = actor.ok("flow", {"flow": id, "cancel": "not needed"})
     assert (to, type, content["code"], content["text"]) == (CALLER, "error", "Cancelled", "not needed")
     assert actor.names("flows") == []
 
@@ -171,10 +171,10 @@ async def buy(order: Order, ctx: FlowContext) -> str:
         ctx.with_state(add, "released")
 """
     actor = FlowActor(code)
-    flow = str(actor.send("Order", {"id": "A"}))
-    actor.send("flow", {"flow": flow, "cancel": "changed my mind"}, sender="out/test/mallory")
+    id = str(actor.send("Order", {"id": "A"}))
+    actor.send("flow", {"flow": id, "cancel": "changed my mind"}, sender="out/test/mallory")
     assert actor.result.outcome is not None and actor.result.outcome.code == "NotPermitted"
-    assert actor.ok("flow", {"flow": flow, "cancel": "changed my mind"}) == [(OTHER, "Release", {})]
+    assert actor.ok("flow", {"flow": id, "cancel": "changed my mind"}) == [(OTHER, "Release", {})]
     assert actor.names("awaited/Approved/-") == []
     ((to, type, content),) = actor.answer(None)
     assert (to, type, content["code"]) == (CALLER, "error", "Cancelled")
@@ -192,9 +192,9 @@ async def buy(order: Order, ctx: FlowContext) -> str:
             ctx.log("never")
 """
     actor = FlowActor(code)
-    flow = str(actor.send("Order", {"id": "A"}))
-    assert actor.ok("flow", {"flow": flow, "cancel": ""}) == []
-    ((_, type, content),) = actor.ok("flow", {"flow": flow, "cancel": ""})
+    id = str(actor.send("Order", {"id": "A"}))
+    assert actor.ok("flow", {"flow": id, "cancel": ""}) == []
+    ((_, type, content),) = actor.ok("flow", {"flow": id, "cancel": ""})
     assert (type, content["code"], actor.names("flows")) == ("error", "Cancelled", [])
 
 
@@ -234,8 +234,8 @@ async def buy(order: Order, ctx: FlowContext) -> list[str]:
     return [one.result() for one in done]
 """
     actor = FlowActor(code)
-    flow = str(actor.send("Order", {"id": "A", "items": ["a", "b"]}))
-    assert actor.names("flows") == sorted([flow, f"{flow}.0", f"{flow}.1"])
+    id = str(actor.send("Order", {"id": "A", "items": ["a", "b"]}))
+    assert actor.names("flows") == sorted([id, f"{id}.0", f"{id}.1"])
     assert actor.ok("Approved", {"order": "b", "by": "Bob"}) == [(CALLER, "reply", ["b by Bob"])]
     assert actor.names("flows") == []
     ((_, type, content),) = actor.ok("Order", {"id": "B", "items": ["bad"]})
@@ -251,12 +251,12 @@ async def buy(order: Order, ctx: FlowContext) -> list[str]:
     return [one.decode() for one in found]
 """
     actor = FlowActor(code)
-    flow = str(actor.send("Order", {"id": "A", "items": ["x", "y"]}))
-    assert actor.said == [(str(actor.id), "flow", {"flow": flow, "ask": n}) for n in (0, 1)]
+    id = str(actor.send("Order", {"id": "A", "items": ["x", "y"]}))
+    assert actor.said == [(str(actor.id), "flow", {"flow": id, "ask": n}) for n in (0, 1)]
     calls = WorldCalls({"fetch": b"found"})
     notices = [("flow", content, str(actor.id), None) for _, _, content in actor.said]
     # Anybody may say so, and it means nothing.
-    actor.ok("flow", {"flow": flow, "ask": 0}, calls=calls)
+    actor.ok("flow", {"flow": id, "ask": 0}, calls=calls)
     assert calls.requests == []
     actor.step(notices, calls=calls)
     assert sorted(calls.requests) == [("fetch", b"x"), ("fetch", b"y")]
@@ -372,10 +372,10 @@ async def child(ctx: FlowContext) -> None:
     await ctx.sleep(7)
 """
     actor = FlowActor(code)
-    flow = str(actor.send("Order", {"id": "A"}))
+    id = str(actor.send("Order", {"id": "A"}))
     assert (len(actor.names("timers")), len(actor.names("requests")), len(actor.names("flows"))) == (2, 1, 2)
     actor.update(code.replace("sleep(5)", "sleep(6)"))
-    ((_, type, content),) = actor.ok("flow", {"flow": flow, "cancel": "no"})
+    ((_, type, content),) = actor.ok("flow", {"flow": id, "cancel": "no"})
     assert (type, content["code"]) == ("error", "Cancelled")
     left = [actor.names(folder) for folder in ("timers", "requests", "flows", "awaited/Approved/order")]
     assert left == [[], [], [], []]
@@ -411,6 +411,54 @@ def test_a_flow_that_is_declared_wrongly_is_named(code: str, fault: str) -> None
     with pytest.raises(WitError, match=r"in f|in g") as caught:
         actor.send("Order", {"id": "A"})
     assert fault in caught.value.text
+
+
+@pytest.mark.parametrize("type", [".", "..", "a/b", "é" * 120, "flow"])
+def test_messages_of_strange_types_are_refused_and_not_stumbled_over(type: str) -> None:
+    actor = begun()
+    actor.ok("reply", 1, sender=OTHER, re=actor.letters[0][3])
+    actor.send(type, "x")
+    assert actor.result.outcome is not None
+    assert actor.result.outcome.code == ("BadPayload" if type == "flow" else "NoHandler")
+
+
+@pytest.mark.parametrize("notice", [{}, {"flow": "."}, {"flow": "a/b", "ask": 1}, {"flow": "none", "cancel": "x"}])
+def test_notices_about_no_flow_change_nothing(notice: dict[str, Any]) -> None:
+    actor = begun()
+    before = actor.core
+    assert actor.ok("flow", notice) == []
+    assert actor.core == before
+
+
+def test_what_a_flow_may_ask_for_has_a_bound_and_so_has_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow, "MAX_ASKS", 3)
+    monkeypatch.setattr(turn, "MAX_FLOWS", 2)
+    monkeypatch.setattr(record, "MAX_RECORD", 2_000)
+    code = """
+@wit.flow(Order)
+async def buy(order: Order, ctx: FlowContext) -> None:
+    for number in range(len(order.items)):
+        await ctx.wait(Approved, order=order.id)
+"""
+    actor = FlowActor(code)
+    actor.ok("Order", {"id": "A", "items": ["x"] * 4})
+    for _ in range(2):
+        assert actor.ok("Approved", {"order": "A"}) == []
+    ((_, type, content),) = actor.ok("Approved", {"order": "A"})
+    assert (type, content["code"]) == ("error", "TooManyAwaits")
+    for id in ("B", "C"):
+        actor.ok("Order", {"id": id, "items": ["x"]})
+    actor.send("Order", {"id": "D", "items": ["x"]})
+    assert actor.result.outcome is not None and actor.result.outcome.code == "TooManyFlows"
+    ((_, type, content),) = actor.ok("Approved", {"order": "B", "by": "x" * 3_000})
+    assert (type, content["text"].splitlines()[0][:9]) == ("error", "TooLarge:")
+
+
+def test_a_wit_without_flows_may_have_a_folder_and_a_type_of_their_name() -> None:
+    actor = FlowActor('@wit.message("flow")\ndef keep(number: int, core: Core) -> None: core["flows/x"] = str(number)')
+    actor.ok("flow", 1)
+    actor.ok("flow", 2)
+    assert actor.read("flows/x") == 2
 
 
 MANY = f"""

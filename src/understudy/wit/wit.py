@@ -250,8 +250,9 @@ class Wit:
         """What the flows do in a step; None if it has nothing to do with flows."""
         if ctx.abi.is_first or ctx.entry != "wit" or ctx.given.parent is None:
             return None
-        # An update may have taken the last flow out of the code, while some are under way.
-        if not plan.flows and not ctx.core.changes.had_top(FLOWS):
+        # An update may have taken the last flow out of the code, while some are under way. Who handles messages of our
+        # type has no flows, but a folder of that name.
+        if not plan.flows and (FLOW in plan.messages or not ctx.core.changes.had_top(FLOWS)):
             return None
         return Turn(ctx, plan.flows, plan.state, self._kept)
 

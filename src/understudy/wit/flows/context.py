@@ -217,6 +217,9 @@ class FlowContext:
         """
         type_text = kind if isinstance(kind, str) else kind.__name__
         check_type(type_text)
+        for name in fields:
+            if not name.isidentifier():
+                raise ValueError(f"{name!r} is no field that a flow can wait for: it must be a name as Python has them")
         plain = msgspec.json.decode(encode_json(fields))
         shown = "".join(f" {name}={msgspec.json.encode(value).decode()}" for name, value in sorted(plain.items()))
         decode = self._decoder(Any if isinstance(kind, str) else kind, f"the content of the message {type_text!r}")

@@ -125,7 +125,7 @@ def test_a_list_of_no_steps_says_why_it_is_empty(greeted: Shell, command: str) -
 
 def test_nothing_waits_after_everything_was_answered(greeted: Shell) -> None:
     assert "Nothing waits" in greeted.run("pending")
-    assert greeted.json("pending", "greeter") == {"pending": [], "evidence": []}
+    assert not any(greeted.json("pending", "greeter").values())
 
 
 def test_an_export_is_imported_elsewhere_and_goes_on_there(greeted: Shell) -> None:

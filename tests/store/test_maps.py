@@ -24,7 +24,6 @@ from understudy.store.maps import (
     edit_tree,
     mailbox_get,
     mailbox_items,
-    mailbox_len,
     mailbox_set,
     patch_tree,
     tree_entry,
@@ -263,7 +262,6 @@ def test_a_mailbox_of_any_size_is_the_mapping_that_was_put_into_it(count):
     shelf, entries = Shelf(), cursors(count)
     mailbox = mailbox_set(shelf, {}, entries)
     assert isinstance(mailbox, bytes) == (count > 64)
-    assert mailbox_len(shelf, mailbox) == count
     assert dict(mailbox_items(shelf, mailbox)) == entries
     assert [mailbox_get(shelf, mailbox, key) for key in entries] == list(entries.values())
     assert mailbox_get(shelf, mailbox, "out/node/nobody") is None

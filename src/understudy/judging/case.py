@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import chain
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from understudy.judging.wire import Done, Span
 from understudy.kernel.verdict import INTEGRITY, MISMATCH, Problem, Verdict, reading_problem, worse
 from understudy.objects.errors import ObjectError
@@ -97,7 +99,7 @@ class Case:
         if problem is None and not self._tied:
             problem = Problem(verdict=MISMATCH, cause=INTEGRITY, reason="the steps do not make one chain")
         verdict = Verdict(
-            verdict=self._right if problem is None else problem.verdict,
+            verdict=self._right,
             actor=str(self.target.actor),
             head=str(self.target.head),
             height=self.height,
@@ -105,12 +107,9 @@ class Case:
         )
         if problem is None:
             return verdict
-        return Verdict(
+        return replace(
+            verdict,
             verdict=problem.verdict,
-            actor=verdict.actor,
-            head=verdict.head,
-            height=verdict.height,
-            steps=verdict.steps,
             step=problem.step,
             at_height=problem.height,
             cause=problem.cause,

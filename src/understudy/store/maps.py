@@ -194,11 +194,6 @@ def split_tree_node(node: list[Any], *, suffix: bytes) -> tuple[int, list[tuple[
     return len(entries), [(_tree_name(key), _link(value)) for key, value in wanted], below
 
 
-def mailbox_len(nodes: Nodes, mailbox: Mailbox) -> int:
-    """How many conversations a mailbox knows."""
-    return open_big_mailbox(nodes.node(mailbox)).count if isinstance(mailbox, bytes) else len(mailbox)
-
-
 def mailbox_items(nodes: Nodes, mailbox: Mailbox) -> Iterator[tuple[str, Cursor]]:
     """All keys and cursors: by key when inline, along the sha256 of the keys when large."""
     if not isinstance(mailbox, bytes):

@@ -28,12 +28,14 @@ def test_a_failed_step_is_retried_with_a_node_and_without(project: Shell) -> Non
     project.write({"greeter/code/greeter.py": GOOD})
     # An order is no patch: what was pushed before is still known.
     assert "updated" in project.run("push")
-    assert "retried: ok" in project.run("retry", "greeter@1")
+    said = project.run("retry", "greeter@1")
+    assert said.startswith("1\n") and "retried: ok" in said
     project.serve()
     assert project.json("retry", "greeter@2")["outcome"] == "ok"
     assert "AlreadyRetried" in project.run("retry", "greeter@1", code=1)
     assert "unchanged" in project.run("push")
     assert '{"sum":3}' in project.run("show", "greeter/core/state")
-    assert "retry (update) from" in project.run("log", "greeter", "-n", "1")
+    assert "retry (update) from" in (log := project.run("log", "greeter", "-n", "1"))
+    assert project.json("log", "greeter", "-n", "1")["steps"][0]["consumed"][0]["retries"] in log
     project.end()
     assert "1 of 1 match" in project.run("verify", "--all")

@@ -50,7 +50,7 @@ def _show(step: dict[str, Any], parties: Parties) -> None:
     say_marked(f"[bold]#{step['height']}[/]  {step['at']}  [{colour}]{step['outcome']}[/]  [dim]{step['id']}[/]")
     for message in step["consumed"]:
         lane = "" if message["lane"] == "queue" else f" ({message['lane']})"
-        _line("->", f"{message['type']}{lane} from {parties.name(message['from'])}{_content(message['content'])}")
+        _line("->", f"{message['type']}{lane} from {parties.name(message['from'])}{_about(message)}")
     _rest(step["consumed_count"], step["consumed"], "message received", "messages received")
     if "error" in step:
         _line("!!", f"{step['error']['code']}: {step['error']['text']}", colour)
@@ -59,6 +59,11 @@ def _show(step: dict[str, Any], parties: Parties) -> None:
     _rest(step["sent_count"], step["sent"], "message sent", "messages sent")
     _logged(step["log"])
     _rest(step["log_count"], step["log"], "log line", "log lines")
+
+
+def _about(message: dict[str, Any]) -> str:
+    """What a message brings, after its sender."""
+    return f"  {message['retries']}" if "retries" in message else _content(message["content"])
 
 
 def _content(content: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Annotated
 
 import typer
@@ -51,6 +52,8 @@ async def _retry(url: str, step: StepId, actor: str) -> Answered:
 
 def _show(answer: Answered, step: StepId) -> None:
     body = answer.body
+    for reply in body.get("replies", ()):
+        say(json.dumps(reply["content"], ensure_ascii=False))
     if body.get("step") is None:
         reason = f" ({body['status']}: {body['reason']})" if body.get("reason") else ""
         remark(f"ordered, not done yet{reason}; see: understudy pending")

@@ -9,10 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from understudy.kernel.log import log_lines
+from understudy.kernel.retry import read_order
 from understudy.node.looking.look import Look
 from understudy.node.looking.lookup import ActorInfo, Pending, Unborn
 from understudy.objects import ids
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
+from understudy.objects.message import Message
 from understudy.objects.step import Step
 from understudy.objects.views import step_view
 from understudy.store.reader import Reader
@@ -113,6 +115,12 @@ def brief_content(reader: Reader, id: Id) -> Any:
         return {"base64": data}
 
 
+def _retried(reader: Reader, message: Message) -> dict[str, str]:
+    """The step that a message orders to retry."""
+    order = read_order(reader, message)
+    return {} if order is None else {"retries": str(order)}
+
+
 def _messages(reader: Reader, messages: Sequence[MessageId]) -> list[dict[str, Any]]:
     shown = []
     for id in messages[:MAX_SHOWN]:
@@ -125,6 +133,7 @@ def _messages(reader: Reader, messages: Sequence[MessageId]) -> list[dict[str, A
                 "from": message.sender,
                 "to": message.to,
                 "content": brief_content(reader, message.content),
+                **_retried(reader, message),
             }
         )
     return shown

@@ -9,7 +9,9 @@ from msgspec import Struct
 
 from understudy.actors.contract import Delivery
 from understudy.node.looking.lookup import Lookup
+from understudy.objects import ids
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
+from understudy.objects.mailbox import UPDATE
 from understudy.objects.message import Message, is_genesis
 from understudy.objects.names import actor_of
 from understudy.objects.step import Outcome
@@ -53,10 +55,12 @@ def answer_of(
 ) -> Answer:
     """The answer that a step gives to one of the messages it consumed."""
     text = str(id)
+    # An order to retry has no replies of its own: what it is answered are those to the messages that were run again.
+    is_order = message.lane == UPDATE and ids.is_raw(message.content)
     replies = [
         Reply(reply.type, reply.content)
         for reply in (delivery.message for delivery in sent)
-        if reply.to == message.sender and (reply.re is None or reply.re == text)
+        if reply.to == message.sender and (is_order or reply.re is None or reply.re == text)
     ]
     return Answer(head=step, step=step, outcome=outcome, replies=replies)
 

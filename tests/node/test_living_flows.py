@@ -123,6 +123,34 @@ async def begin(ctx: FlowContext) -> None:
         assert "the code asks for 'wait go n=2'" in log and "the flow's record shows 'wait go n=1'" in log
 
 
+def test_an_answer_that_came_while_the_code_was_broken_is_brought_back_by_a_retry() -> None:
+    with Living() as living:
+        stock = living.create(**PLACES, **{"code/it.py": STOCK})
+        living.run(living.node.set_name("stock", stock, expected=None))
+        code = """
+from understudy import FlowContext, Wit
+wit = Wit()
+def keep(state: dict, answer: int) -> None:
+    state["answer"] = answer
+@wit.flow("begin")
+async def begin(ctx: FlowContext) -> None:
+    ctx.with_state(keep, await ctx.request("stock", {"count": 7}, type="Reserve", returns=int))
+"""
+        shop = living.create(**PLACES, **{"code/it.py": code})
+        living.run(living.node.pause(stock))
+        living.tell(shop, "begin")
+        assert living.update(shop, **{"code/it.py": "raise ValueError"}) is None
+        living.run(living.node.resume(stock))
+        _until(living, lambda: "ImportFailed" in living.outcomes(shop))
+        assert living.update(shop, **{"code/it.py": code}) is None
+        step = living.node.step_at(shop, living.outcomes(shop).index("ImportFailed"))
+        assert step is not None
+        living.run(living.node.retry(step))
+        assert living.state(shop) == {"answer": 7}
+        (verdict,) = living.run(living.node.verify([Target(shop, living.node.lookup.newest(shop))]))
+        assert verdict.verdict == MATCH, verdict
+
+
 def _flows(living: Living, actor: ActorId) -> Id:
     found = living.node.reader.find(living.chain(actor)[-1].core, "flows")
     assert found is not None

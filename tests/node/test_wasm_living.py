@@ -54,6 +54,19 @@ def test_a_message_that_is_refused_takes_none_of_its_neighbours_with_it(living: 
     assert [len(step.consumed) for step in refused] == [1, 1]
 
 
+def test_a_component_has_timers_as_files_of_its_core(living: Living):
+    often = b'{"every":0.1,"type":"message","content":{}}'
+    id = born(
+        living, counter(), **{"timers/once": b'{"at":"2026-01-01T00:00Z","type":"message"}', "timers/often": often}
+    )
+    living.until(lambda: int(state(living, id)) >= 3)
+    living.run(living.node.patch(id, {"timers/often": None}))
+    living.come_to_rest()
+    assert living.node.timers(id) == []
+    [verdict] = living.run(living.node.verify())
+    assert (verdict.verdict, verdict.reason) == ("MATCH", None)
+
+
 CROWD = """
 from understudy import Wit
 wit = Wit()

@@ -12,6 +12,7 @@ from typing import Any, Final
 from understudy.actors.calls import Calls
 from understudy.actors.contract import Delivery, Engine, StepInput, StepResult
 from understudy.actors.errors import CallFailed, WitError
+from understudy.objects.clock import Ring, clock_of, ring_headers
 from understudy.objects.codec import Block, raw_block
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId, node_id, raw_id
 from understudy.objects.journal import Entry
@@ -200,6 +201,18 @@ class EngineSuite:
         given = step_input(objects, core, [delivery(objects, str(core), core, type="genesis")], parent=None)
         result = run(self.make_engine(), given)
         assert (result.outcome, result.core, list(result.sent)) == (None, core, [])
+
+    def test_a_message_from_the_clock_is_handled_like_any_other_and_timers_are_left_alone(self) -> None:
+        objects = Objects()
+        core = objects.core({**self.files("keep"), "timers/once": '{"at":"2030-01-01T00:00Z","type":"text"}'})
+        timers = objects.find(core, "timers")
+        assert timers is not None
+        rang = ring_headers(Ring("once", timers, TIME_US))
+        given = step_input(objects, core, [delivery(objects, str(core), "x", sender=clock_of("node"), headers=rang)])
+        result = run(self.make_engine(), given)
+        assert self._kept((objects, (given, result))) == b"x"
+        # What becomes of the timer is the kernel's matter.
+        assert given.store.find(result.core, "timers") == timers
 
     def test_what_is_sent_comes_out_in_order_with_its_content_staged(self) -> None:
         _, (given, result) = self._step("echo", ["one", "two"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.wit.flow_stage import CALLER, OTHER, FlowActor
 from understudy.actors.errors import WitError
 from understudy.testing.engine_suite import WorldCalls
-from understudy.wit.flows import flow, kept, record, turn
+from understudy.wit.flows import flow, kept, loop, record, turn
 
 BUY = f"""
 @wit.flow(Order)
@@ -459,6 +459,38 @@ def test_a_wit_without_flows_may_have_a_folder_and_a_type_of_their_name() -> Non
     actor.ok("flow", 1)
     actor.ok("flow", 2)
     assert actor.read("flows/x") == 2
+
+
+def test_a_flow_that_never_waits_again_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "MAX_CALLBACKS", 1_000)
+    code = """
+@wit.flow(Order)
+async def buy(order: Order, ctx: FlowContext) -> None:
+    if order.items:
+        await ctx.wait(Approved)
+    while True:
+        await asyncio.sleep(0)
+"""
+    actor = FlowActor(code)
+    actor.send("Order", {"id": "A"})
+    assert actor.result.outcome is not None and actor.result.outcome.code == "FlowNeverWaits"
+    actor.ok("Order", {"id": "A", "items": ["x"]})
+    ((_, type, content),) = actor.ok("Approved", {"order": ""})
+    assert (type, content["code"], actor.names("flows")) == ("error", "FlowNeverWaits", [])
+
+
+def test_a_step_that_fails_leaves_a_flow_where_it_was_although_its_code_had_gone_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kept, "ALWAYS_AGAIN", 0)
+    actor = begun()
+    reply = ("reply", 7, OTHER, actor.letters[0][3])
+    actor.step([reply, ("unknown", None, CALLER, None)])
+    assert actor.result.outcome is not None and actor.result.outcome.code == "NoHandler"
+    assert actor.read("state") is None
+    actor.step([reply])
+    assert actor.read("state") == {"lines": ["A 7"]}
+    assert actor.ok("Approved", {"order": "A", "by": "Ann"}) == [(CALLER, "reply", "A 7 1 Ann")]
 
 
 MANY = f"""

@@ -136,10 +136,10 @@ class Flow:
         with _During(self, turn), self._loop.running():
             try:
                 self._start()
+                while self._script and self.problem is None:
+                    self._replay(self._script.popleft())
             except (Refusal, WitError) as error:
-                self._stop(f"its code can't be begun again: {error}")
-            while self._script and self.problem is None:
-                self._replay(self._script.popleft())
+                self._stop(f"its code can't be run again: {error}")
             if self.is_over:
                 self._stop("the code ends where the flow's record shows that it waits")
         self._script.clear()

@@ -319,7 +319,12 @@ class Turn:
         elif flow.problem is not None:
             flow.record.arrived.append(event)
         else:
-            flow.go_on(event, self)
+            try:
+                flow.go_on(event, self)
+            except WitError as error:
+                # It never waits again. Were the step to fail, what came would be lost and the flow still there.
+                self._end(flow, error)
+                return
             self._look_after(flow)
 
     def _look_after(self, flow: Flow) -> None:

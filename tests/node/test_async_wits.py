@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Iterator
 
 import pytest
 
-from tests.node.stage import PATIENCE
+from tests.node.living import Living
+from tests.node.stage import PATIENCE, gates
 from understudy.actors.contract import StepResult
+from understudy.judging.verification import Target, verify_targets
 from understudy.node.running import async_wits
 from understudy.node.running.async_wits import AsyncWits
 
@@ -112,3 +114,42 @@ def test_a_thread_that_waits_for_an_answer_holds_up_no_process_that_ends() -> No
         "while not any('blocking' in thread.name for thread in threading.enumerate()): pass\n"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=PATIENCE).returncode == 0
+
+
+COUNTS = """
+import asyncio
+from tests.node.stage import gates
+from understudy import Wit
+wit = Wit()
+
+@wit.message("count")
+async def count(number: int) -> list:
+    made = [asyncio.create_task(asyncio.sleep(0)) for _ in range(number)]
+    counts = [len(asyncio.all_tasks())]
+    await asyncio.sleep(0)
+    counts.append(len(asyncio.all_tasks()))
+    await asyncio.gather(*made)
+    counts.append(len(asyncio.all_tasks()))
+    return counts
+
+@wit.message("wait")
+async def wait(name: str) -> int:
+    task = asyncio.create_task(gates.wait_through(name))
+    await task
+    return len(asyncio.all_tasks())
+"""
+
+
+def test_a_wit_finds_its_own_tasks_and_not_those_of_others() -> None:
+    with Living() as living:
+        actor, other = living.create(wit=COUNTS, nonce="1"), living.create(wit=COUNTS, nonce="2")
+        alone = living.tell(actor, "count", 3)
+        waits = living.begin_answer(other, living.send(other, "wait", "with a task"))
+        gates.wait_for("with a task")
+        assert [living.tell(actor, "count", number) for number in (3, 0)] == [alone, [1, 1, 1]]
+        assert alone[0] == 4 and alone[2] == 1
+        gates.open("with a task")
+        assert waits.result(PATIENCE).outcome is None
+        assert living.node.reader.blob(waits.result().replies[0].content) == b"1"
+        [verdict] = verify_targets(living.backend, [Target(actor, living.node.actor(actor).head)], processes=1)
+    assert verdict.ok, verdict

@@ -10,9 +10,11 @@ import contextlib
 import logging
 import threading
 import time
+from asyncio import tasks
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
+from weakref import WeakSet
 
 from understudy.actors.contract import StepResult
 from understudy.engines.room import LOOP_DEPTH, at_depth
@@ -63,7 +65,7 @@ class AsyncWits:
         `control(True)` is called whenever the code gets control, `control(False)` when it gives it away.
         """
         with self._lock:
-            self._loops[-1].add(_Wit(awaitable, actor, seconds, control, done, time.monotonic()))
+            self._loops[-1].add(_Wit(awaitable, actor, seconds, _StepControl(control), done, time.monotonic()))
 
     @property
     def is_idle(self) -> bool:
@@ -92,9 +94,33 @@ class _Wit(NamedTuple):
     awaitable: Awaitable[StepResult]
     actor: str
     seconds: float | None
-    control: Control
+    control: _StepControl
     done: OnDone
     since: float
+
+
+class _StepControl:
+    """Is told when code of one step gets control and gives it away. The step's tasks are in `asyncio.all_tasks()` meanwhile.
+
+    So a wit finds its own tasks there, as in a replay, and not those of other actors on the same loop.
+    """
+
+    def __init__(self, tell: Control) -> None:
+        self._tell = tell
+        self._tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+
+    def __call__(self, has_it: bool) -> None:
+        change = tasks._register_task if has_it else tasks._unregister_task
+        for task in list(self._tasks):
+            if task.done():
+                self._tasks.discard(task)
+            else:
+                change(task)
+        self._tell(has_it)
+
+    def add(self, task: asyncio.Task[Any]) -> None:
+        """A task of the step was made."""
+        self._tasks.add(task)
 
 
 class _Loop:
@@ -187,10 +213,10 @@ class _Loop:
             await _drive(wit)
 
     async def _cancel_all(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
+        under_way = list(self._tasks)
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
 
 
 def _started() -> _Loop | None:
@@ -211,20 +237,22 @@ def _named_like_its_parent(loop: asyncio.AbstractEventLoop, coroutine: Any, **mo
     """A task that bears the name of the actor whose wit began it: it may be the one that holds the loop."""
     parent = asyncio.current_task(loop)
     # Not by a context variable: a wit has a context of its own.
-    control = getattr(parent, "control", None)
+    control: _StepControl | None = getattr(parent, "control", None)
     if control is not None:
         coroutine = watched(coroutine, control)
     # Python 3.14 hands the name over too; before, the loop sets it afterwards.
     name = more.pop("name", None) or (None if parent is None else parent.get_name())
     task = _Task(coroutine, loop=loop, name=name, **more)
     task.control = control
+    if control is not None:
+        control.add(task)
     return task
 
 
 class _Task(asyncio.Task[Any]):
     """A task that knows who is told when its code has control: for the tasks of one step that is the same."""
 
-    control: Control | None = None
+    control: _StepControl | None = None
 
     def cancel(self, msg: Any = None) -> bool:
         """Cancel it, unless the code of another step asks for that: a loop has tasks of several actors."""

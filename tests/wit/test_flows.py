@@ -493,6 +493,25 @@ def test_a_step_that_fails_leaves_a_flow_where_it_was_although_its_code_had_gone
     assert actor.ok("Approved", {"order": "A", "by": "Ann"}) == [(CALLER, "reply", "A 7 1 Ann")]
 
 
+def test_a_finally_of_a_flow_that_only_waits_has_no_effect_when_its_code_is_let_go() -> None:
+    code = f"""
+@wit.flow(Order)
+async def buy(order: Order, ctx: FlowContext) -> None:
+    try:
+        await ctx.wait(Approved)
+    finally:
+        ctx.log("finally")
+        ctx.send("{OTHER}", 1, type="Release")
+        ctx.with_state(add, "released")
+"""
+    actor = FlowActor(code, again=True)
+    assert actor.ok("Order", {"id": "A"}) == []
+    assert actor.ok("flow", {}) == []
+    assert (list(actor.result.log), actor.read("state")) == ([], None)
+    assert actor.ok("Approved", {"order": ""}) == [(OTHER, "Release", 1), (CALLER, "reply", None)]
+    assert (list(actor.result.log), actor.read("state")) == (["finally"], {"lines": ["released"]})
+
+
 MANY = f"""
 @wit.flow(Order)
 async def many(order: Order, ctx: FlowContext) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from understudy.actors.contract import Capability, Delivery, Reply, TakesAside
+from understudy.actors.effect import EFFECT
 from understudy.actors.errors import CallFailed, Retry
 from understudy.kernel.actor import Actor
 from understudy.node.running.blocking import run_to_end
@@ -40,6 +41,7 @@ class LiveCalls:
         "_messages",
         "_open",
         "_started",
+        "_waits",
         "_when_durable",
         "blocks",
         "entries",
@@ -57,9 +59,11 @@ class LiveCalls:
         leave: Callable[[], bool],
         watch: ImpurityWatch | None = None,
         open_calls: list[str] | None = None,
+        waits: Callable[[bool], None] | None = None,
     ) -> None:
         """`leave` lets the wit run on without holding up other steps; False if that can't be now. `watch` hears what the wit
         does beside its calls. `open_calls` always holds the paths of those that have no answer yet.
+        `waits` hears when a wit that can't await only waits for an answer, and when it goes on.
         """
         self.watch = watch
         self._open = [] if open_calls is None else open_calls
@@ -69,6 +73,7 @@ class LiveCalls:
         self._messages = messages
         self._when_durable = when_durable
         self._leave = leave
+        self._waits = waits
         self._started = 0
         self._closed = False
         self.entries: Sequence[Entry] = _NOTHING
@@ -116,7 +121,15 @@ class LiveCalls:
         if not self._leave():
             self.unanswered = self.unanswered or Retry("too many wits wait for answers at this moment")
             raise self.unanswered
-        return run_to_end(self.call(capability, request, beside=beside))
+        asked = self.call(capability, request, beside=beside)
+        # What an effect runs is the actor's own code, which may well end the process.
+        if self._waits is None or capability == EFFECT:
+            return run_to_end(asked)
+        self._waits(True)
+        try:
+            return run_to_end(asked)
+        finally:
+            self._waits(False)
 
     async def _ask(self, capability: str, request: bytes, path: str, beside: object) -> tuple[bytes, str | None]:
         """The answer, and the step that gave it if it was another actor's."""

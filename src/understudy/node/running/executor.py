@@ -44,11 +44,17 @@ class Executor:
         self._watch = watch or ImpurityWatch(Impure.ALLOW)
 
     def run(
-        self, job: Job, *, owner: Callable[[], str], when_durable: WhenDurable, leave: Callable[[], bool]
+        self,
+        job: Job,
+        *,
+        owner: Callable[[], str],
+        when_durable: WhenDurable,
+        leave: Callable[[], bool],
+        waits: Callable[[bool], None] | None = None,
     ) -> Execution:
         """Load the wit, which runs its modules, and run it: all of this may take for ever. Raises nothing.
 
-        `owner`, `when_durable` and `leave` as in `prepare` and `LiveCalls`.
+        `owner`, `when_durable`, `leave` and `waits` as in `prepare` and `LiveCalls`.
         """
         plan: Plan | None = None
         try:
@@ -61,6 +67,7 @@ class Executor:
                 leave=leave,
                 watch=self._watch,
                 open_calls=job.open_calls,
+                waits=waits,
             )
             plan = prepare(
                 actor,

@@ -278,8 +278,18 @@ class Runner:
         self._watchdog.wake()
         if job.entry.slow:
             self._step_lock.leave(run)
-        slot = self._marks.enter_packed(self._mark(job))
-        plan, result = self._execute(job, run)
+        mark = self._mark(job)
+        slot = self._marks.enter_packed(mark)
+        runs_here = True
+
+        def waits(does: bool) -> None:
+            # Whoever only waits for an answer does nothing that could end the process. When it has returned, the slot is
+            # another's.
+            if runs_here:
+                self._marks.change(slot, Flag.WAITING if does else Flag(mark[0]))
+
+        plan, result = self._execute(job, run, waits)
+        runs_here = False
         end_copy()
         now = time.monotonic()
         held_thread = self._step_lock.is_long(now - job.began)
@@ -304,13 +314,14 @@ class Runner:
                 self._abandon_waiting()
         raise _TokenLost
 
-    def _execute(self, job: Job, run: Run) -> Execution:
+    def _execute(self, job: Job, run: Run, waits: Callable[[bool], None]) -> Execution:
         """What a job comes to; others may get the step lock meanwhile."""
         return self._executor.run(
             job,
             owner=lambda: self._scheduler.owner(job),
             when_durable=lambda start, lose: self._post(CallWaits(job.entry, start, lose)),
             leave=lambda: self._step_lock.leave_to_wait(run),
+            waits=waits,
         )
 
     def _mark(self, job: Job) -> bytes:

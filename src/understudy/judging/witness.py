@@ -53,6 +53,9 @@ _PYTHON: Final = {
     _ENVIRONMENT.__iter__.__code__: "os.environ",
     _ENVIRONMENT.__len__.__code__: "os.environ",
     socket.socket.__init__.__code__: "socket.socket",
+}
+# By the author's own line alone: libraries ask for these all the time, for their own sake.
+_DIRECT: Final = {
     threading.Thread.name.fget.__code__: "threading.Thread.name",  # type: ignore[attr-defined]
     threading.Thread.ident.fget.__code__: "threading.Thread.ident",  # type: ignore[attr-defined]
     BaseEventLoop.time.__code__: "time.monotonic, by its event loop",
@@ -92,6 +95,8 @@ class Witness:
                 self._note(name, frame)
         elif event == "call":
             name = _PYTHON.get(frame.f_code)
+            if name is None and frame.f_code in _DIRECT and frame.f_back is not None:
+                name = _DIRECT[frame.f_code] if self._belongs(frame.f_back) is not None else None
             if frame.f_code is _UNSEEDED and frame.f_locals.get("x") is None:
                 name = "random.Random, without a seed"
             if name is not None and frame.f_back is not None:

@@ -23,6 +23,8 @@ _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 # All that is given out of IPv6. Beyond it are old and local ways to write an IPv4 address (::127.0.0.1, 64:ff9b:1::/48) and
 # what a site keeps to itself (fec0::/10), which Python counts as global, some of it in some versions.
 _GIVEN_OUT: Final = ipaddress.ip_network("2000::/3")
+# For documentation (RFC 9637), and the relays of 6to4 (RFC 7526): given out once, and what answers there is in the own network.
+_NOBODYS: Final = (ipaddress.ip_network("3fff::/20"), ipaddress.ip_network("192.88.99.0/24"))
 
 
 class BadPlace(ValueError):
@@ -96,7 +98,7 @@ def is_public(address: Address) -> bool:
         return is_public(inner)
     if isinstance(address, ipaddress.IPv6Address) and address not in _GIVEN_OUT:
         return False
-    return address.is_global and not address.is_multicast
+    return address.is_global and not address.is_multicast and not any(address in network for network in _NOBODYS)
 
 
 def _wrapped(address: Address) -> Address | None:

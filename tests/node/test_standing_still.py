@@ -24,6 +24,13 @@ wit = Wit()
 async def call(which: int, ctx):
     await ctx.given.calls.call("world", b"")
 """
+FLOW = """
+from understudy import FlowContext, Wit
+wit = Wit()
+@wit.flow("begin")
+async def begin(ctx: FlowContext) -> None:
+    await ctx.wait("go")
+"""
 HOLD = json.dumps({"on_failure": "hold"})
 RETRY = json.dumps({"retry": {"attempts": 9, "first_ms": 3_600_000, "most_ms": 3_600_000}})
 WHOLE_NODE = {"paused", "held", "suspect", "stuck", "slowed"}
@@ -77,10 +84,14 @@ def test_each_reason_is_named_of_the_actor_of_its_mail_and_of_the_node(monkeypat
             "retries": living.create(nonce="retries", policy=RETRY),
             "storm": living.create(wit=STORM),
             "calls": living.create(wit=CALLS),
+            "flow": living.create(wit=FLOW),
         }
         for name, actor in made.items():
             living.run(living.node.set_name(name, actor, expected=None))
         living.run(living.node.pause(made["paused"], reason="moving house"))
+        living.tell(made["flow"], "begin")
+        assert living.update(made["flow"], wit=FLOW.replace("go", "stay")) is None
+        living.tell(made["flow"], "go")
     holds = Holds(store)
     ended = Hold(state=HELD, reason="it ended the process 2 times", since=1, deaths=2)
     holds.put({(made["deadly"], Kind.STEPS): ended})
@@ -106,5 +117,9 @@ def test_each_reason_is_named_of_the_actor_of_its_mail_and_of_the_node(monkeypat
         living.send(made["damaged"], "add", 1)
         living.until(lambda: {one.state for one in living.node.pending(made["damaged"])} == {"stuck"})
         assert {hold["actor"] for hold in living.node.holds() if hold["state"] == "stuck"} == {str(made["damaged"])}
+        # A flow that stands still keeps no message waiting, and a head that can't be read hides none.
+        stopped = {one.actor: one for one in living.node.stopped_flows()}
+        assert stopped.keys() == {made["flow"], made["damaged"]} and stopped[made["damaged"]].flow is None
+        assert "the code asks for 'wait stay'" in stopped[made["flow"]].why
         living.update(made["storm"], wit="def wit(): pass")
         gates.open("the world")

@@ -26,6 +26,18 @@ def take(number: int) -> None:
 NUMBERS = [1, 2, 3]
 
 
+FLOW = """
+from understudy import FlowContext, Wit
+
+wit = Wit()
+
+
+@wit.flow("begin")
+async def begin(ctx: FlowContext) -> None:
+    await ctx.wait("go")
+"""
+
+
 def wait_for_three(face: Face) -> tuple[str, str]:
     """A sender whose one step sent three messages to an actor that is paused."""
     sender, to = (face.create({"wit": SENDER}, name=name, nonce=name)["id"] for name in ("ann", "bob"))
@@ -51,7 +63,28 @@ def test_each_message_of_a_conversation_is_listed_that_waits(face: Face, path: s
 
 def test_an_actor_for_which_nothing_waits_has_an_empty_list(face: Face) -> None:
     wait_for_three(face)
-    assert face.get("/actors/ann/pending").json() == {"pending": []}
+    assert face.get("/actors/ann/pending").json() == {"pending": [], "flows": []}
+
+
+def test_flows_that_stand_still_are_named_and_what_is_no_flow_hides_none_of_them(face: Face) -> None:
+    files = {"wit": "/code:it:wit", "code/it.py": FLOW}
+    shop = face.create(files, name="shop")["id"]
+    # Someone's own file, and a record that none of ours wrote.
+    face.create({"wit": SENDER, "flows": "mine"}, nonce="file")
+    odd = face.create({"wit": SENDER, "flows/x/stopped": "mine"}, nonce="folder")["id"]
+    assert face.send("shop", None, "begin").status_code in (200, 202)
+    assert face.get("/actors/shop/pending").json() == {"pending": [], "flows": []}
+    other = {"code/it.py": FLOW.replace('"go"', '"stay"')}
+    changed = face.post("/actors/shop/messages", json={"patch": other}, headers={"Message-Lane": "update"})
+    assert changed.status_code == 200, changed.text
+    assert face.send("shop", None, "go").status_code == 200
+    (mine,) = face.get("/actors/shop/pending").json()["flows"]
+    assert mine["actor"] == shop and "asks for 'wait stay'" in mine["why"]
+    assert face.get(f"/actors/shop/core/flows/{mine['flow']}/stopped").status_code == 200
+    both = {one["actor"]: one for one in face.get("/pending").json()["flows"]}
+    assert both.keys() == {shop, odd} and both[shop] == mine
+    assert both[odd]["flow"] == "x" and "no record of a flow" in both[odd]["why"]
+    assert len(face.get("/pending?limit=1").json()["flows"]) == 1
 
 
 def test_what_is_asked_wrongly_is_said(face: Face) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -14,13 +13,10 @@ from understudy.cli.running import ask_running, find_running, node_token
 from understudy.cli.screen import print_json, print_table, remark, say
 from understudy.cli.store import store_url
 from understudy.cli.timers import scheduled_view, wrong_text
-from understudy.node.looking.look import Look
 from understudy.node.looking.lookup import MAX_PAGE, Evidence
-from understudy.objects.ids import ActorId
-from understudy.web.history import pending_view
-from understudy.wit.flows.overview import stopped_flows
+from understudy.node.looking.stopped_flows import StoppedFlow
+from understudy.web.history import pending_view, stopped_flow_view
 
-_MOST_ACTORS: Final = 10_000  # that are searched for flows that stand still: a second's work
 _CURE: Final = "`understudy push` code that fits, or end it: understudy flow {actor} {flow} cancel"
 Actor = Annotated[
     str | None, typer.Argument(metavar="[ACTOR]", help="Only what waits for this one.", show_default=False)
@@ -37,7 +33,7 @@ def pending(actor: Actor = None, store: Store = None, as_json: AsJson = False) -
         id = None if actor is None else look.resolve_expected(actor)
         waiting = [pending_view(one) for one in look.pending(id, limit=MAX_PAGE)]
         evidence = look.evidence()
-        stopped = _stopped_flows(look, id)
+        stopped = look.stopped_flows(id, limit=MAX_PAGE)
         wrong = [one for one in look.wrong_timers(limit=MAX_PAGE) if id in (None, one.actor)]
         names = {str(id): name for name, id in look.names().items()}
     token = node_token(url)
@@ -46,16 +42,15 @@ def pending(actor: Actor = None, store: Store = None, as_json: AsJson = False) -
         path = "/pending" if id is None else f"/actors/{id}/pending"
         waiting = ask_running(running, f"{path}?limit={MAX_PAGE}", token=token)["pending"]
     if as_json:
-        flows = [{"actor": str(holder), "flow": flow, "why": why} for holder, flow, why in stopped]
+        flows = [stopped_flow_view(one) for one in stopped]
         timers = [scheduled_view(one) for one in wrong]
         print_json({"pending": waiting, "evidence": [_view(one) for one in evidence], "flows": flows, "timers": timers})
         return
     _show(waiting, names)
     if waiting and running is None:
         remark("no node runs: `understudy serve` works on what waits")
-    for holder, flow, why in stopped:
-        named = names.get(str(holder), str(holder))
-        remark(f"{named}: the flow {flow} stands still: {why}\n{_CURE.format(actor=named, flow=flow)}", style="yellow")
+    for still in stopped:
+        remark(_still_text(still, names.get(str(still.actor), str(still.actor))), style="yellow")
     for one in wrong:
         remark(wrong_text(one, names.get(str(one.actor), str(one.actor))), style="yellow")
     for proof in evidence:
@@ -63,16 +58,10 @@ def pending(actor: Actor = None, store: Store = None, as_json: AsJson = False) -
         remark(f"evidence: {sender} to {to}: {proof.why} ({proof.message})", style="yellow")
 
 
-def _stopped_flows(look: Look, actor: ActorId | None) -> list[tuple[ActorId, str, str]]:
-    """The flows that stand still: of one actor, or of the first ones of the store."""
-    heads = islice(look.heads(), _MOST_ACTORS) if actor is None else [(actor, look.head(actor))]
-    found = [
-        (one, flow, why)
-        for one, head in heads
-        if head is not None
-        for flow, why in stopped_flows(look.reader, look.step(head).core)
-    ]
-    return found[:MAX_PAGE]
+def _still_text(one: StoppedFlow, actor: str) -> str:
+    if one.flow is None:
+        return f"{actor}: {one.why}"
+    return f"{actor}: the flow {one.flow} stands still: {one.why}\n{_CURE.format(actor=actor, flow=one.flow)}"
 
 
 def _show(waiting: list[dict[str, Any]], names: dict[str, str]) -> None:

@@ -31,7 +31,6 @@ from understudy.objects.ids import ActorId
 from understudy.objects.mailbox import UPDATE
 from understudy.objects.wording import counted
 from understudy.store.reader import Staging
-from understudy.wit.flows.overview import stopped_flows
 
 MAX_LINES: Final = 40  # shown of one file: a screen
 _MIGRATE: Final = "\nkeep the field in the type of the state, or say what becomes of it in a @wit.update function"
@@ -139,7 +138,7 @@ async def _update(access: Access, name: str, actor: ActorId, files: dict[str, by
         if not answer.ok:
             error = f"{answer.body['code']}: {answer.body['detail']}"
             return Pushed(name, str(actor), answer.body["outcome"], changes, error, step)
-    if step and any(stopped_flows(access.node.reader, access.node.step(access.node.newest(actor)).core)):
+    if step and access.node.stopped_flows(actor, limit=1):
         # Not waited for: without a running node, the next node runs it.
         await look_again(access, str(actor), wait_seconds=0)
     what = "updated" if step else _WAITS

@@ -12,6 +12,7 @@ from understudy.kernel.log import log_lines
 from understudy.kernel.retry import read_order
 from understudy.node.looking.look import Look
 from understudy.node.looking.lookup import ActorInfo, Pending, Unborn
+from understudy.node.looking.stopped_flows import StoppedFlow
 from understudy.objects import ids
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.message import Message
@@ -50,6 +51,11 @@ def expected_view(about: ActorInfo | Unborn) -> dict[str, Any]:
 def pending_view(one: Pending) -> dict[str, Any]:
     """A message that waits, in JSON."""
     return {**msgspec.structs.asdict(one), "message": str(one.message)}
+
+
+def stopped_flow_view(one: StoppedFlow) -> dict[str, Any]:
+    """A flow that stands still, in JSON."""
+    return {"actor": str(one.actor), "flow": one.flow, "why": one.why}
 
 
 def chain_view(look: Look, actor: ActorId, *, before: int | None, limit: int) -> dict[str, Any]:

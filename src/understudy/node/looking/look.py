@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from understudy.node.errors import NotFound
 from understudy.node.looking.lookup import ActorInfo, Evidence, Lookup, Page, Pending
+from understudy.node.looking.stopped_flows import StoppedFlow, find_stopped_flows
 from understudy.node.looking.timetable import Scheduled, Timetable
 from understudy.objects.codec import Block
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
@@ -115,6 +116,13 @@ class Look:
     def pending(self, actor: ActorId | None = None, *, limit: int = 1000) -> list[Pending]:
         """See Lookup.pending."""
         return self.lookup.pending(actor, limit=limit)
+
+    def stopped_flows(self, actor: ActorId | None = None, *, limit: int = 1000) -> list[StoppedFlow]:
+        """Flows that stand still, of all actors or of one, which may be unborn."""
+        if actor is None:
+            return find_stopped_flows(self.reader, self.heads(), limit=limit)
+        head = self.head(actor)
+        return [] if head is None else find_stopped_flows(self.reader, [(actor, head)], limit=limit)
 
     def timers(self, actor: ActorId | None = None, *, limit: int = 1000) -> list[Scheduled]:
         """Timers of all actors, or of one: what is due first, and what is none. Raises NotFound."""

@@ -1,4 +1,4 @@
-"""What was accepted and not yet consumed, and why it waits."""
+"""What was accepted and not yet consumed, and why it waits; and flows that stand still."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from understudy.objects.ids import ActorId
 from understudy.web.answers import json_answer
 from understudy.web.face import node_of
 from understudy.web.grants import ASK
-from understudy.web.history import pending_view
+from understudy.web.history import pending_view, stopped_flow_view
 from understudy.web.openapi import json_of
 from understudy.web.operation import Operation
 from understudy.web.parameters import EXPECTED_ACTOR, LIMIT
@@ -28,14 +28,16 @@ _MESSAGE = object_of(
         "error": MAYBE_TEXT,
     }
 )
-_WAITING = {200: json_of("As it is at this moment", Named("Waiting", object_of({"pending": list_of(_MESSAGE)})))}
+_FLOW = object_of({"actor": ID, "flow": MAYBE_TEXT, "why": TEXT})
+_BOTH = object_of({"pending": list_of(_MESSAGE), "flows": list_of(_FLOW)})
+_WAITING = {200: json_of("As it is at this moment", Named("Waiting", _BOTH))}
 
 
 @Operation(
     "GET",
     "/pending",
     name="listPending",
-    summary="Messages that wait, and why",
+    summary="Messages that wait and flows that stand still, and why",
     scope=ASK,
     about_all=True,
     parameters=[LIMIT],
@@ -50,7 +52,7 @@ def list_pending(request: Request) -> Response:
     "GET",
     "/actors/{actor}/pending",
     name="listPendingOf",
-    summary="Messages that wait for the actor",
+    summary="Messages that wait for the actor, and its flows that stand still",
     scope=ASK,
     parameters=[EXPECTED_ACTOR, LIMIT],
     answers=_WAITING,
@@ -62,5 +64,7 @@ def list_pending_of(request: Request) -> Response:
 
 
 def _answer(request: Request, actor: ActorId | None) -> Response:
-    found = node_of(request).pending(actor, limit=LIMIT.of(request))
-    return json_answer({"pending": [pending_view(one) for one in found]})
+    node, limit = node_of(request), LIMIT.of(request)
+    waiting = [pending_view(one) for one in node.pending(actor, limit=limit)]
+    flows = [stopped_flow_view(one) for one in node.stopped_flows(actor, limit=limit)]
+    return json_answer({"pending": waiting, "flows": flows})

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from msgspec import Struct
 
-from understudy.objects.ids import Id
+from understudy.objects.ids import Id, is_raw
+from understudy.objects.tree import is_tree_node
 from understudy.store.reader import Reader
 from understudy.wit.flows.lines import Answered, Asked, Cancelled, open_asks
 from understudy.wit.flows.record import CANCEL, FOLDER, STOPPED, Record
@@ -35,9 +34,11 @@ class FlowView(Struct, frozen=True):
 
 
 def flow_ids(reader: Reader, core: Id) -> list[str]:
-    """The ids of the flows of a core, sorted."""
+    """The ids of the flows of a core, sorted. A wit without flows may have a file of that name."""
     folder = reader.find(core, FOLDER)
-    return [] if folder is None else sorted(reader.tree(folder))
+    if folder is None or is_raw(folder) or not is_tree_node(reader.node(folder)):
+        return []
+    return sorted(reader.tree(folder))
 
 
 def look_at_flow(reader: Reader, core: Id, id: str) -> FlowView:
@@ -65,15 +66,14 @@ def look_at_flow(reader: Reader, core: Id, id: str) -> FlowView:
     )
 
 
-def stopped_flows(reader: Reader, core: Id) -> Iterator[tuple[str, str]]:
-    """The flows of a core that stand still, and why."""
-    for id in flow_ids(reader, core):
-        found = reader.find(core, f"{FOLDER}/{id}/{STOPPED}")
-        if found is not None:
-            tree = reader.find(core, f"{FOLDER}/{id}")
-            assert tree is not None
-            stop = Record.read(reader, tree).stopped
-            yield id, "" if stop is None else stop.why
+def why_stopped(reader: Reader, core: Id, id: str) -> str | None:
+    """Why a flow of a core stands still, None if it does not. Raises WitError("BadFlow")."""
+    if reader.find(core, f"{FOLDER}/{id}/{STOPPED}") is None:
+        return None
+    tree = reader.find(core, f"{FOLDER}/{id}")
+    assert tree is not None
+    stop = Record.read(reader, tree).stopped
+    return None if stop is None else stop.why
 
 
 def path_of_cancel(id: str) -> str:

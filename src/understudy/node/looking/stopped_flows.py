@@ -1,0 +1,50 @@
+"""Flows that stand still: of which actors, and why. What can't be read is named with its reason, and hides no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from msgspec import Struct
+
+from understudy.actors.errors import WitError
+from understudy.objects.errors import ObjectError
+from understudy.objects.ids import ActorId, StepId
+from understudy.store.errors import StoreError
+from understudy.store.reader import Reader
+from understudy.wit.flows.overview import flow_ids, why_stopped
+
+MOST_LOOKED_AT: Final = 10_000  # actors and flows: a second's work
+
+
+class StoppedFlow(Struct, frozen=True):
+    """A flow that stands still, and why. `flow` is None where an actor's flows can't be read at all."""
+
+    actor: ActorId
+    flow: str | None
+    why: str
+
+
+def find_stopped_flows(reader: Reader, heads: Iterable[tuple[ActorId, StepId]], *, limit: int) -> list[StoppedFlow]:
+    """At most `limit` flows of these actors that stand still, among the first MOST_LOOKED_AT."""
+    looked_at = (found for actor, head in heads for found in _look_at(reader, actor, head))
+    stopped = (found for found in islice(looked_at, MOST_LOOKED_AT) if found is not None)
+    return list(islice(stopped, limit))
+
+
+def _look_at(reader: Reader, actor: ActorId, head: StepId) -> Iterator[StoppedFlow | None]:
+    """One value for the actor and one for each of its flows, None for what works."""
+    try:
+        core = reader.step(head).core
+        flows = flow_ids(reader, core)
+    except (StoreError, ObjectError) as error:
+        yield StoppedFlow(actor, None, f"its flows can't be read: {error}")
+        return
+    yield None
+    for flow in flows:
+        try:
+            why = why_stopped(reader, core, flow)
+        except (WitError, StoreError, ObjectError) as error:
+            why = f"its record can't be read: {error}"
+        yield None if why is None else StoppedFlow(actor, flow, why)

@@ -11,7 +11,7 @@ from wasmtime import _ffi as ffi
 from wasmtime.component import Component, ExportIndex, FuncType, Linker, ResourceType
 
 from understudy.actors.errors import WitError
-from understudy.engines.wasm import grit, http, wasi
+from understudy.engines.wasm import grit, http, timers, wasi
 from understudy.engines.wasm.cache import CompiledCache
 from understudy.engines.wasm.compiler import compiler
 from understudy.engines.wasm.host import Host
@@ -108,10 +108,11 @@ def _import(instance: str, name: str, type: FuncType) -> Import:
         return _log if name == "log" else _send
     if (instance, name) == (CONVERSATION, "reply"):
         return _reply
-    function = grit.find(instance, name) or http.find(instance, name) or wasi.find(instance, name)
-    if function is None:
-        return wasi.refuse(instance, name)
-    return _converting(function, type)
+    for room in (grit, http, timers, wasi):
+        function = room.find(instance, name)
+        if function is not None:
+            return _converting(function, type)
+    return wasi.refuse(instance, name)
 
 
 def _log(host: Host, arguments: int, results: int) -> None:

@@ -16,6 +16,7 @@ from understudy.engines.wasm.network import Network
 from understudy.engines.wasm.post import REPLY, Posted
 from understudy.objects.step import MAX_SENT
 from understudy.store.reader import Reader
+from understudy.wit.core import Core
 
 CALL_FUEL: Final = 5000  # wasmtime charges one unit for the call of an import, which takes some microseconds
 MAX_LOG: Final = 1024 * 1024  # bytes; what a step's log may hold
@@ -53,6 +54,7 @@ class Host:
     raised: it must not travel through wasmtime itself. `store` is where the component runs, `objects` what it may read.
     `fuel` is what it gets, where that is not what the limits say. `about` is the message that is handled, if one is.
     `network` is what requests to the network have in common, None where there are none.
+    `core` is the core of the step, to be changed, None where nothing may be.
     """
 
     __slots__ = (
@@ -63,6 +65,7 @@ class Host:
         "about",
         "bytes_sent",
         "calls",
+        "core",
         "error",
         "fuel",
         "limits",
@@ -90,6 +93,7 @@ class Host:
         fuel: int | None = None,
         about: Delivery | None = None,
         network: Network | None = None,
+        core: Core | None = None,
     ) -> None:
         self.limits = limits
         self.objects = objects
@@ -101,6 +105,7 @@ class Host:
         self.sent: list[Posted] = []
         self.about = about
         self.network = network
+        self.core = core
         self.bytes_sent = 0
         self.sending = False
         self.error: BaseException | None = None

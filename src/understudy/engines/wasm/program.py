@@ -29,6 +29,7 @@ from understudy.store.errors import Missing
 from understudy.store.maps import edit_tree, tree_entry
 from understudy.store.reader import Reader
 from understudy.wit.content import put_bytes, read_content
+from understudy.wit.core import Core
 
 STATE: Final = "state"
 MAX_STEP_SENT: Final = MAX_BYTES  # bytes that the messages of one step send together: as much as one of them may
@@ -45,13 +46,14 @@ class _Outcome(NamedTuple):
 
 
 class _Run:
-    """One attempt at a step: its log, the fuel that each message gets, and the most that one used, if somebody `counts`."""
+    """One attempt at a step: its log, its core, the fuel that each message gets, and the most that one used, if somebody `counts`."""
 
-    __slots__ = ("counts", "fuel", "fuel_used", "log", "network")
+    __slots__ = ("core", "counts", "fuel", "fuel_used", "log", "network")
 
     def __init__(self, given: StepInput, fuel: int, *, counts: bool) -> None:
         self.log = Log()
         self.network = Network(given)
+        self.core = Core(given.store, given.core)
         self.fuel = fuel
         self.counts = counts
         self.fuel_used = 0
@@ -150,7 +152,7 @@ class WasmProgram:
         state = put_bytes(given.store, done.state)
         result = StepResult(
             engine=ENGINE_TEXT,
-            core=edit_tree(given.store, given.core, {STATE: state}),
+            core=edit_tree(given.store, run.core.seal(), {STATE: state}),
             log=run.log.lines,
             component_hash=component_hash,
         )
@@ -223,6 +225,7 @@ class WasmProgram:
             fuel=run.fuel,
             about=about,
             network=run.network,
+            core=run.core,
         )
 
     def _content(self, store: Reader, delivery: Delivery) -> bytes:

@@ -35,6 +35,7 @@ NEIGHBOURS: Final = PACKAGE + "neighbours"
 CONVERSATION: Final = PACKAGE + "conversation"
 JUDGEMENT: Final = PACKAGE + "judgement"
 HTTP: Final = PACKAGE + "http"
+TIMERS: Final = PACKAGE + "timers"
 WASI: Final = "wasi:"
 
 _STATE: Final = "state"  # stands for the flavour of the component
@@ -46,6 +47,8 @@ _FIELDS: Final = "list<record {name: string, value: string}>"
 _REQUEST: Final = f"record {{method: string, url: string, headers: {_FIELDS}, body: list<u8>}}"
 _RESPONSE: Final = f"record {{status: u16, headers: {_FIELDS}, body: list<u8>}}"
 _FAILURE: Final = "record {code: string, text: string}"
+_RING: Final = "record {name: string, due: u64, missed: u64}"
+_DONE: Final = "result<_, string>"
 _ENVELOPE: Final = "record {id: string, sender: string, message-type: string}"
 # What stands in each interface: parameters and result.
 _EXPORTS: Final[Mapping[str, Mapping[str, tuple[Sequence[str], str]]]] = {
@@ -64,6 +67,14 @@ _IMPORTS: Final[Mapping[str, Mapping[str, tuple[Sequence[str], str]]]] = {
     CONVERSATION: {"current": ([], f"option<{_ENVELOPE}>"), "reply": ([_STATE], "")},
     JUDGEMENT: {"verify": (["string"], "result<string, string>")},
     HTTP: {"fetch": ([_REQUEST], f"result<{_RESPONSE}, {_FAILURE}>"), "secret": (["string"], "string")},
+    TIMERS: {
+        "after": (["string", "f64", "string", _STATE], _DONE),
+        "at": (["string", "string", "option<string>", "string", _STATE], _DONE),
+        "every": (["string", "f64", "option<string>", "string", _STATE], _DONE),
+        "cron": (["string", "string", "string", "string", _STATE], _DONE),
+        "cancel": (["string"], "result<bool, string>"),
+        "ringing": ([], f"option<{_RING}>"),
+    },
 }
 _TYPES_ONLY: Final = (PACKAGE + "types", PACKAGE + "answers")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import Any
 
@@ -477,6 +478,66 @@ async def buy(order: Order, ctx: FlowContext) -> None:
     actor.ok("Order", {"id": "A", "items": ["x"]})
     ((_, type, content),) = actor.ok("Approved", {"order": ""})
     assert (type, content["code"], actor.names("flows")) == ("error", "FlowNeverWaits", [])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("caught", ["Exception", "BaseException"])
+@pytest.mark.parametrize(
+    "attempt", ["await ctx.wait(Approved)", "await ctx.sleep(0)", "ctx.with_state(add, ''); await ctx.sleep(1)"]
+)
+def test_a_flow_that_catches_every_error_and_tries_again_ends_at_its_bound(
+    attempt: str, caught: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow, "MAX_ASKS", 3)
+    monkeypatch.setattr(flow, "MAX_REFUSALS", 10)
+    code = f"""
+@wit.flow(Order)
+async def buy(order: Order, ctx: FlowContext) -> None:
+    await ctx.wait(Approved)
+    await ctx.wait(Approved)
+    await ctx.wait(Approved)
+    while True:
+        try:
+            {attempt}
+        except {caught}:
+            pass
+"""
+    actor = FlowActor(code)
+    actor.ok("Order", {"id": "A"})
+    for _ in range(2):
+        assert actor.ok("Approved", {"order": ""}) == []
+    ((_, type, content),) = actor.ok("Approved", {"order": ""})
+    assert (type, content["code"], actor.names("flows")) == ("error", "TooManyAwaits", [])
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    "what", ["", "ctx.log('again')", "ctx.with_state(add, 'again')", f"ctx.send('{OTHER}', 1, type='x')"]
+)
+def test_a_flow_that_catches_everything_is_let_go_where_it_waits(what: str) -> None:
+    code = f"""
+@wit.flow(Order)
+async def buy(order: Order, ctx: FlowContext) -> None:
+    while True:
+        try:
+            {what}
+            await ctx.wait(Approved, timeout=60)
+            return
+        except:
+            pass
+"""
+    actor = FlowActor(code, again=True)
+    actor.ok("Order", {"id": "A"})
+    before = actor.core
+    assert actor.ok("flow", {}) == []
+    assert actor.core == before
+    actor.update(code.replace("timeout=60", "timeout=61"))
+    assert actor.ok("Approved", {"order": ""}) == []
+    assert "stands still" in str(actor.result)
+    actor.update(code)
+    assert actor.ok("flow", {}) == [(CALLER, "reply", None)]
+    gc.collect()  # what Python says of code that does not want to end is said here
 
 
 def test_a_step_that_fails_leaves_a_flow_where_it_was_although_its_code_had_gone_on(

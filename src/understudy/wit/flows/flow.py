@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any, Final, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from understudy.actors.errors import CallFailed, CallNeedsWorld, HostFailed, Refusal, Retry, WitError
 from understudy.store.errors import Missing, StoreError
@@ -27,6 +27,9 @@ from understudy.wit.running import RUNNING, Run
 # Each step that is judged runs the flow again up to there, so the cost of a verdict grows with the square.
 MAX_ASKS: Final = 5_000
 MAX_ASKS_AFTER_CANCEL: Final = 100  # for compensation in `finally`; a flow that does not want to end is ended
+# Code that catches TooManyAwaits and asks again does so for ever. Ten tasks for each ask that is allowed may each be told once.
+MAX_REFUSALS: Final = 50_000
+MAX_USED_OUTSIDE: Final = 100  # errors for one flow whose code is let go: its `finally` blocks have a few each
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -51,6 +54,10 @@ class Diverged(BaseException):
     """The code asks for something else than the record shows. No `except Exception` of the author's may catch it."""
 
 
+class Ended(BaseException):
+    """The flow ends here, whatever its code says. No `except Exception` of the author's may catch it."""
+
+
 Begun = Callable[["Flow"], tuple[Run, Coroutine[Any, Any, Any]]]
 
 
@@ -71,6 +78,8 @@ class Flow:
         self._loop = FlowLoop(lambda: self.time, self._set_timer)
         self._asked = 0
         self._ask_limit = MAX_ASKS
+        self._refusals = 0
+        self._used_outside = 0
         self._script: deque[Line] = deque()
         self._is_live = False
         self._is_cancelled = False
@@ -81,6 +90,7 @@ class Flow:
     def turn(self) -> Turn:
         """The step that it goes on in. Raises WitError("StepOver")."""
         if self._turn is None:
+            self._used_outside += 1
             raise WitError("StepOver", "a flow is used outside of its own code: what it does is done while it runs")
         return self._turn
 
@@ -98,6 +108,17 @@ class Flow:
     def is_cancelled(self) -> bool:
         """True if it was cancelled, and has not come to its end by that."""
         return self._is_cancelled
+
+    @property
+    def is_let_go(self) -> bool:
+        """True if nothing of what its code does counts any more: it went another way, is to end, or was let go where it waited.
+
+        What it asks for is then awaited in vain. It is told by an error first; code that catches every error and tries again
+        would do so for ever.
+        """
+        if self.problem is not None or self.fault is not None:
+            return True
+        return self._turn is None and self._used_outside >= MAX_USED_OUTSIDE
 
     @property
     def asked(self) -> int:
@@ -169,10 +190,11 @@ class Flow:
 
     def ask(self, ask: Ask) -> Await[Any]:
         """Ask for something, as the code does. Raises WitError("TooManyAwaits")."""
+        if self.is_let_go:
+            return Await(self._loop, self._asked, ask)
         turn = self.turn
         if self._asked >= self._ask_limit:
-            text = f"a flow may ask for {MAX_ASKS:,} things, and {MAX_ASKS_AFTER_CANCEL} after it was cancelled"
-            raise WitError("TooManyAwaits", f"{text}: do parts of the work in child flows, ctx.start(…)")
+            self._refuse()
         awaited: Await[Any] = Await(self._loop, self._asked, ask)
         self._asked += 1
         self.open[awaited.n] = awaited
@@ -183,6 +205,15 @@ class Flow:
         if awaited.to is not None:
             self.places[ask.work.to] = awaited.to
         return awaited
+
+    def _refuse(self) -> NoReturn:
+        text = f"a flow may ask for {MAX_ASKS:,} things, and {MAX_ASKS_AFTER_CANCEL} after it was cancelled"
+        error = WitError("TooManyAwaits", f"{text}: do parts of the work in child flows, ctx.start(…)")
+        self._refusals += 1
+        if self._refusals <= MAX_REFUSALS:
+            raise error
+        self.fault = error
+        raise Ended
 
     def _start(self) -> None:
         variables = contextvars.copy_context()

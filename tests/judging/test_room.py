@@ -100,6 +100,30 @@ def test_modules_are_imported_at_about_that_depth(living: Living):
     assert ROOM - 40 < int(living.log(living.chain(actor)[-1])) <= ROOM
 
 
+def test_how_deep_a_module_can_call_does_not_depend_on_what_was_imported_before(living: Living):
+    deep = DEEP + "FOUND = deepest(0)\n"
+    core = {
+        "wit": "/code:deep:wit",
+        "code/deep.py": deep + "import above\nfrom p.q import r\nimport p.q\n"
+        "FOUND = [FOUND, above.FOUND, above.below.FOUND, p.FOUND, p.q.FOUND, r.FOUND]\n"
+        "def wit(ctx):\n    import late\n    ctx.log(str([*FOUND, late.FOUND]))",
+        "code/above.py": deep + "import below",
+        **dict.fromkeys(["code/below.py", "code/late.py"], deep),
+        **dict.fromkeys(["code/p/__init__.py", "code/p/q/__init__.py", "code/p/q/r.py"], deep),
+    }
+    logs = set()
+    for again in range(8):
+        # Other text, so that it is imported again; the interpreter counts fewer calls of code that ran often.
+        files = {path: f"{text}\n# {again}".encode() for path, text in core.items() if path != "wit"}
+        files["wit"] = core["wit"].encode()
+        actor = living.run(living.node.create(files)).id
+        living.ask(actor, "go")
+        logs.add(living.log(living.chain(actor)[-1]))
+    assert len(logs) == 1, logs
+    for verdict in living.run(living.node.verify()):
+        assert verdict.ok, verdict
+
+
 @pytest.mark.parametrize("begun", ["def", "async def"])
 def test_what_code_sets_of_the_interpreter_ends_with_its_step(living: Living, begun: str):
     limit, interval = sys.getrecursionlimit(), sys.getswitchinterval()

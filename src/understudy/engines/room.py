@@ -6,7 +6,9 @@ A limit that code sets in a step ends with that step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from sys import getrecursionlimit, getswitchinterval, setrecursionlimit, setswitchinterval
 from typing import Final, TypeVar
 
@@ -16,6 +18,10 @@ LOOP_DEPTH: Final = 40  # where the event loops of asynchronous code run: what t
 # Where threads that step actors do their work. It is deep, so that each step has only a few frames left to fill, and so
 # that their longest way to author code, which is through the import of its modules, still ends above DEPTH.
 STEPS_DEPTH: Final = 44
+# From the import of a module to its code: as many frames as Python's own import takes. It may count some less once it is
+# warm, as the interpreter does not count each call of C in code that ran often.
+IMPORT_FRAMES: Final = 7
+FIRST_IMPORT: Final = DEPTH + 8  # where the runtime imports the first module; its own way there is shorter
 
 # A host with a higher limit may need it, so the limit is kept. Steps then don't record their room.
 _HOST_LIMIT: Final = getrecursionlimit()
@@ -23,6 +29,15 @@ IS_KEPT: Final = _HOST_LIMIT <= DEPTH + ROOM
 
 _SAYS: Final = "cannot set the recursion limit to 1 at the recursion depth "
 _T = TypeVar("_T")
+
+
+class _Import(threading.local):
+    """Where the import began that a thread is in, None while no module is being looked for."""
+
+    depth: int | None = None
+
+
+_import: Final = _Import()
 
 
 class _Usual:
@@ -63,16 +78,29 @@ def load_in_room(work: Callable[..., _T], *args: object) -> tuple[_T, int | None
         put_back()
 
 
-def at_depth(depth: int, work: Callable[..., _T], *args: object) -> _T:
-    """Call something where the stack has this depth; where it is deeper already, as it is."""
-    return _deeper(depth - _depth() if _Usual.pads else 0, work, args)
+@contextmanager
+def importing(depth: int) -> Iterator[None]:
+    """While Python imports a module that is asked for at this depth."""
+    before, _import.depth = _import.depth, depth
+    try:
+        yield
+    finally:
+        _import.depth = before
 
 
-def _deeper(more: int, work: Callable[..., _T], args: tuple[object, ...]) -> _T:
-    return work(*args) if more <= 0 else _deeper(more - 1, work, args)
+@contextmanager
+def module_depth() -> Iterator[int]:
+    """The depth at which the code of a module begins that is imported now; 0 if the depth is not known."""
+    begun, _import.depth = _import.depth, None
+    try:
+        # Not known where code runs a loader by itself.
+        yield 0 if begun is None else begun + IMPORT_FRAMES
+    finally:
+        _import.depth = begun
 
 
-def _depth() -> int:
+def depth_here() -> int:
+    """How deep the stack of the caller is, counted as `at_depth` counts."""
     # The interpreter counts calls of C too, so that frames can't be counted instead. It says its count when it refuses.
     try:
         setrecursionlimit(1)
@@ -81,3 +109,12 @@ def _depth() -> int:
         assert not says, error
         return int(rest.partition(":")[0])
     raise AssertionError("a limit of one frame can't be set from within a function")
+
+
+def at_depth(depth: int, work: Callable[..., _T], *args: object) -> _T:
+    """Call something where the stack has this depth; where it is deeper already, as it is."""
+    return _deeper(depth - depth_here() if _Usual.pads else 0, work, args)
+
+
+def _deeper(more: int, work: Callable[..., _T], args: tuple[object, ...]) -> _T:
+    return work(*args) if more <= 0 else _deeper(more - 1, work, args)

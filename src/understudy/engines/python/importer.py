@@ -17,7 +17,8 @@ import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import Context
-from itertools import count
+from functools import partial
+from itertools import accumulate, count
 from types import CodeType, ModuleType
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ from understudy.engines.python.modules import Code, Source
 from understudy.engines.python.names import CORE, PREFIX, former_package, module_name, name_below, source_path
 from understudy.engines.python.resources import Resources, read_file
 from understudy.engines.python.versions import enter, leave, version_with
+from understudy.engines.room import FIRST_IMPORT, at_depth, depth_here, importing, module_depth
 from understudy.objects.ids import Id
 
 
@@ -71,7 +73,7 @@ class Version:
 
     def load(self, name: str) -> ModuleType:
         """Import a module and what it imports. Raises whatever its code raises."""
-        return self.context.run(importlib.import_module, self.full_name(name))
+        return self.context.run(import_module, self.prefix, name, depth=FIRST_IMPORT)
 
 
 class Loader(importlib.abc.InspectLoader):
@@ -102,7 +104,8 @@ class Loader(importlib.abc.InspectLoader):
             if self._source.data is not None:
                 # Set here and not through the spec, which would also set a path for compiled code.
                 module.__file__ = self._source.filename
-                exec(self._source.code(), module.__dict__)
+                with module_depth() as depth:
+                    at_depth(depth, exec, self._source.code(), module.__dict__)
         finally:
             spec._initializing = False  # type: ignore[attr-defined]
             _take_over(full_name, name)
@@ -152,6 +155,20 @@ class Finder(importlib.abc.MetaPathFinder):
         return importlib.machinery.ModuleSpec(fullname, loader, origin=source.filename, is_package=source.is_package)
 
 
+def import_module(prefix: str, name: str, depth: int | None = None) -> ModuleType:
+    """Import a module below a package. Raises whatever its code raises.
+
+    `depth` is where it is asked for: where this is called, if nothing is said. Its packages are imported before it, as
+    Python does, but each from this depth: Python would go deeper for each, and less deep once its own code is warm.
+    """
+    with importing(depth_here() if depth is None else depth):
+        for above in ("", *accumulate(name.split(".")[:-1], "{}.{}".format)):
+            full_name = module_name(prefix, above)
+            if full_name not in sys.modules:
+                importlib.import_module(full_name)
+        return importlib.import_module(module_name(prefix, name))
+
+
 class _Partial:
     """A package whose submodules are still being loaded in a circle, for `from . import sub`: Python itself would look
     for them in `sys.modules`, where they stand under other names.
@@ -175,13 +192,9 @@ def import_within(prefix: str, package: str, sources: Mapping[str, Source]) -> A
     """The `__import__` of one version, which has these modules. It does not hold the version."""
     original = builtins.__import__
 
-    def load(name: str) -> ModuleType:
-        # With a name in its `fromlist`, `__import__` returns the module itself and not the top-level package.
-        return original(module_name(prefix, name), None, None, ("__name__",), 0)
-
     below = _submodules(sources)
 
-    def import_module(
+    def import_name(
         name: str,
         globals: Mapping[str, object] | None = None,
         locals: Mapping[str, object] | None = None,
@@ -197,19 +210,21 @@ def import_within(prefix: str, package: str, sources: Mapping[str, Source]) -> A
             # A module that code itself put into `sys.modules` below its own name, or one that does not exist.
             above = inner.rpartition(".")[0]
             if above in sources:
-                load(above)
+                import_module(prefix, above)
             check_there(package, inner, sources)
             return original(module_name(package, inner), globals, locals, fromlist or (), 0)
-        module = load(inner)
+        module = import_module(prefix, inner)
         if name == module_name(package, inner):
             # The C pickler calls this, and then looks there.
             put_alias(name)
         if fromlist:
-            return _with_submodules(module, module_name(prefix, inner), fromlist, below.get(inner, {}), load)
+            return _with_submodules(
+                module, module_name(prefix, inner), fromlist, below.get(inner, {}), partial(import_module, prefix)
+            )
         # `import a.b` binds `a`, the part before the first dot.
-        return load(inner[: max(0, len(inner) - len(name) + len(name.partition(".")[0]))])
+        return import_module(prefix, inner[: max(0, len(inner) - len(name) + len(name.partition(".")[0]))])
 
-    return import_module
+    return import_name
 
 
 def _with_submodules(

@@ -181,7 +181,7 @@ class Simulator:
             self._wits.add(task)
             task.add_done_callback(self._wits.discard)
         elif self._scheduler.finish(Finished(job, plan, result), self._now):
-            self._scheduler.took(job, self._now)
+            self._scheduler.took(job, self._now, 0.0)
 
     async def _wait_for(self, job: Job, plan: Plan | None, awaitable: Awaitable[StepResult]) -> None:
         try:

@@ -45,12 +45,14 @@ class Finished(Struct, frozen=True):
     """A job is done: what the wit returned, or why the host could not run it (perhaps without a plan).
 
     `held_thread` says that it kept its thread for long: the next one should not hold up others from its beginning.
+    `computed` is how many seconds of it a thread computed, as far as that is known.
     """
 
     job: Job
     plan: Plan | None
     result: StepResult | Exception
     held_thread: bool = False
+    computed: float = 0.0
 
 
 class Committed(Struct, frozen=True):

@@ -1,6 +1,9 @@
 """The pace of an actor: what its messages cost, measured, so that one step lasts milliseconds.
 
 The law: a step of several messages is expected to end within STEP_SECONDS. What has not been measured goes alone.
+
+A step also takes longer because the machine is busy: its thread waits for a processor, or for the interpreter. No clock
+tells that from a wit that sleeps. So what a step computed counts at once, and a wait counts when it comes again.
 """
 
 from __future__ import annotations
@@ -8,6 +11,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import Final
+
+from msgspec import Struct
 
 from understudy.actors.contract import Delivery
 from understudy.objects.message import Message
@@ -22,37 +27,65 @@ MAX_CODES: Final = 1024  # versions of code that are remembered, the last used
 _IN_TIME: Final = 0.6 * STEP_SECONDS
 _HALF: Final = 0.49 * STEP_SECONDS
 _FALL: Final = 4.0  # an estimate falls at most so many times at once: the first step of a type also loads code
+RECENT: Final = 3  # a wait counts when so many steps in a row have it: a busy machine rarely does that to all of them
+# Waits from here on count at once: hardly a machine makes a thread wait so long, and many messages may each wait so.
+LONG_WAIT: Final = 0.1
+
+
+class _Cost(Struct, frozen=True):
+    """What one message of a type takes: the least of the last measurements, and at least what it computed in the last."""
+
+    recent: tuple[float, ...]
+    seconds: float
 
 
 class Pace:
     """The measured cost of messages, by their types: of one actor, or (as its `prior`) of all that run the same code."""
 
-    __slots__ = ("_prior", "_seconds")
+    __slots__ = ("_costs", "_prior")
 
     def __init__(self, prior: Pace | None = None) -> None:
         self._prior = prior
-        self._seconds: dict[str, float] = {}
+        self._costs: dict[str, _Cost] = {}
 
     def seconds(self, message: Message) -> float:
         """How long one message is expected to take; the time of a whole step where nobody knows."""
-        known = self._seconds.get(message.type)
-        if known is not None:
-            return known
-        return STEP_SECONDS if self._prior is None else self._prior.seconds(message)
+        cost = self._cost(message.type)
+        return STEP_SECONDS if cost is None else cost.seconds
 
-    def learn(self, taken: Sequence[Delivery], seconds: float) -> None:
-        """These messages together took so long."""
+    def learn(self, taken: Sequence[Delivery], seconds: float, computed: float) -> None:
+        """These messages together took so long, and a thread computed for so much of it (0 where that is not known)."""
         if self._prior is not None:
-            self._prior.learn(taken, seconds)
-        if len(self._seconds) >= MAX_TYPES:
-            self._seconds.clear()
+            self._prior.learn(taken, seconds, computed)
+        if len(self._costs) >= MAX_TYPES:
+            self._costs.clear()
+        if seconds - computed >= LONG_WAIT:
+            computed = seconds
         if seconds <= _IN_TIME:
             seconds = min(seconds, _HALF)
         # One measurement for all of them: each type was wrong by the same factor, as far as anybody can tell.
-        wrong = max(seconds, 1e-9) / sum(self.seconds(delivery.message) for delivery in taken)
-        for message in {delivery.message.type: delivery.message for delivery in taken}.values():
-            known, found = self._seconds.get(message.type), self.seconds(message) * wrong
-            self._seconds[message.type] = found if known is None else max(found, known / _FALL)
+        expected = sum(self.seconds(delivery.message) for delivery in taken)
+        wrong, least = max(seconds, 1e-9) / expected, min(seconds, computed) / expected
+        for type in {delivery.message.type for delivery in taken}:
+            known = self._costs.get(type)
+            if known is None and self._prior is not None:
+                self._costs[type] = self._prior._costs[type]  # which has learnt from this step
+            else:
+                self._costs[type] = _learnt(known, wrong, least)
+
+    def _cost(self, type: str) -> _Cost | None:
+        known = self._costs.get(type)
+        return self._prior._cost(type) if known is None and self._prior is not None else known
+
+
+def _learnt(known: _Cost | None, wrong: float, least: float) -> _Cost:
+    """The cost after another measurement: `wrong` and `least` are factors to what was expected."""
+    if known is None:
+        found = STEP_SECONDS * wrong
+        return _Cost((found,), found)
+    found = max(known.seconds * wrong, known.seconds / _FALL)
+    recent = (*known.recent, found)[-RECENT:]
+    return _Cost(recent, max(min(recent), known.seconds * least))
 
 
 class Paces:

@@ -274,6 +274,7 @@ class Runner:
 
     def _step(self, job: Job, epoch: int) -> None:
         run = Run(job.entry.actor.text, job.began, threading.get_ident())
+        before = time.thread_time()
         self._step_lock.run_begins(run)
         self._watchdog.wake()
         if job.entry.slow:
@@ -296,10 +297,10 @@ class Runner:
         keeps_step_lock = self._step_lock.run_ends(run, epoch)
         if isinstance(result, _OVER):
             self._marks.leave(slot)
-            finished = Finished(job, plan, result, held_thread)
+            finished = Finished(job, plan, result, held_thread, time.thread_time() - before)
             if keeps_step_lock:
                 if self._scheduler.finish(finished, now):
-                    self._scheduler.took(job, time.monotonic())
+                    self._scheduler.took(job, time.monotonic(), time.thread_time() - before)
                 return
             self._post(finished)
         else:

@@ -142,10 +142,10 @@ class Scheduler:
             self._table.mark_stuck(entry, error)
             return False
 
-    def took(self, job: Job, now: float) -> None:
-        """A job has become a step, sealing included: the pace of its actor is learnt from that."""
+    def took(self, job: Job, now: float, computed: float) -> None:
+        """A job has become a step, sealing included: the pace of its actor is learnt from that, as `Pace.learn` says."""
         if job.entry.pace is not None:
-            job.entry.pace.learn(job.taken, now - job.began)
+            job.entry.pace.learn(job.taken, now - job.began, computed)
 
     @property
     def has_ready(self) -> bool:
@@ -202,7 +202,7 @@ class Scheduler:
         match event:
             case Finished():
                 if self.finish(event, now):
-                    self.took(event.job, now)
+                    self.took(event.job, now, event.computed)
             case Committed():
                 self._committed(event.done)
             case CallWaits():

@@ -31,7 +31,7 @@ from understudy.engines.wasm.machine import (
     Machine,
     default_machine,
 )
-from understudy.engines.wasm.memories import count_memories
+from understudy.engines.wasm.memories import count_elements, count_memories
 from understudy.engines.wasm.query import WasmQuery
 from understudy.node.errors import Busy, QueryFailed, Rejected
 
@@ -309,14 +309,55 @@ def test_a_module_that_is_instantiated_twice_counts_twice_and_code_in_an_inner_c
     assert count_memories(bytes(wat2wasm("(component (component))")), most=8) == 0
 
 
+def test_a_module_under_another_name_hides_no_memory():
+    modules = "(core module $many (memory 1) (memory 1) (memory 1)) {} (core module $none)"
+    last = modules.format("(alias outer $c $many (core module $again))")
+    hidden = f"(component $c {last} (core instance (instantiate $again)))"
+    inner = f"""(component $c {modules.format("")} (component $i (alias outer $c $many (core module $m))
+        (export "m" (core module $m))) (instance $x (instantiate $i)) (alias export $x "m" (core module $out))
+        (core instance (instantiate $out)))"""
+    assert count_memories(bytes(wat2wasm(hidden)), most=8) == 8
+    assert count_memories(bytes(wat2wasm(inner)), most=8) == 8
+    # Other aliases, as every component has them, change nothing.
+    ordinary = f"""(component $c (type $t u8) {modules.format("(alias outer $c $t (type $u))")}
+        (core module $one (memory (export "memory") 1)) (core instance $i (instantiate $one))
+        (alias core export $i "memory" (core memory $m)) (core instance (instantiate $many)))"""
+    assert count_memories(bytes(wat2wasm(ordinary)), most=8) == 4
+
+
+@pytest.mark.parametrize(
+    ("tables", "expected"),
+    [
+        ("", 0),
+        ("(table 3 funcref)", 1000),
+        ("(table 3 7 funcref)", 7),
+        ("(table 3 4000000 funcref)", 1000),
+        ("(table 200 funcref) (table 3 300 funcref) (table 0 0 funcref)", 1300),
+    ],
+)
+def test_the_elements_of_tables_are_counted(tables: str, expected: int):
+    twice = f"(component (core module $m {tables}) (core instance (instantiate $m)) (core instance (instantiate $m)))"
+    assert count_elements(bytes(wat2wasm(twice)), most_of_one=1000, most=10_000) == 2 * expected
+
+
+def test_tables_take_of_the_memory_for_all_components():
+    roomy = actor(more="".join(f"(table {most} funcref)" for most in ("0", "0 10", "0 999999999")))
+    room = 128 * MB + 2 * 8_000_000 + 80
+    core = {**FILES, "code/c.wasm": roomy}
+    with living(Machine(threads=1, memory=room)) as node:
+        assert node.run(node.node.create(core))
+    with living(Machine(threads=1, memory=room - 1)) as node, pytest.raises(Rejected, match=f"may take {room:,} bytes"):
+        node.run(node.node.create(core))
+
+
 def test_the_bounds_of_a_machine_can_be_set_and_a_wrong_one_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("UNDERSTUDY_COMPONENT_FUEL", "5")
     with pytest.raises(HostFailed, match="5"):
-        default_machine().check(Limits(), 1)
+        default_machine().check(Limits(), Limits().memory)
     monkeypatch.setenv("UNDERSTUDY_COMPONENT_MEMORY", "a lot")
     with pytest.raises(ValueError, match="UNDERSTUDY_COMPONENT_MEMORY is 'a lot'"):
         default_machine()
 
 
 def test_the_default_bounds_let_ordinary_limits_pass():
-    default_machine().check(Limits(), 1)
+    default_machine().check(Limits(), Limits().memory)

@@ -16,15 +16,17 @@ from understudy.engines.wasm.cache import CompiledCache
 from understudy.engines.wasm.compiler import compiler
 from understudy.engines.wasm.host import Host
 from understudy.engines.wasm.imports import Import, define, define_resource
-from understudy.engines.wasm.memories import count_memories
+from understudy.engines.wasm.limits import Limits
+from understudy.engines.wasm.memories import count_elements, count_memories
 from understudy.engines.wasm.post import Posted
-from understudy.engines.wasm.settings import ENGINE_TEXT, MAX_MEMORIES
+from understudy.engines.wasm.settings import ENGINE_TEXT, MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS
 from understudy.engines.wasm.shapes import Lift, lift, readers, writer
 from understudy.engines.wasm.values import SIZE, measure, read_measured
 from understudy.engines.wasm.wasi import resource_type
 from understudy.engines.wasm.world import ACTOR, CONVERSATION, QUERIES, RUNTIME, World, instances, read_world
 
 MAX_COMPONENT_BYTES: Final = 64 * 1024 * 1024
+ELEMENT_BYTES: Final = 8  # of a table: a reference to a function
 ACTOR_FUNCTIONS: Final = ("state-contract", "message-contract", "handle", "init")
 _MODULE: Final = b"\0asm\x01\0\0\0"
 _COMPONENT: Final = b"\0asm\x0d\0\x01\0"
@@ -47,6 +49,9 @@ class LoadedComponent:
             # What is a component, and of which world, depends on what the compiler knows.
             raise WitError(error.code, error.text, engine=ENGINE_TEXT) from error
         self.memories = count_memories(data, most=MAX_MEMORIES)
+        # An instance has at most as many tables as core instances.
+        elements = count_elements(data, most_of_one=MAX_TABLE_ELEMENTS, most=MAX_TABLE_ELEMENTS * MAX_INSTANCES)
+        self.table_bytes = elements * ELEMENT_BYTES
         self.exports = {
             name: self._own(index, ffi.wasmtime_component_export_index_delete)
             for name, index in _find_exports(component)
@@ -54,6 +59,10 @@ class LoadedComponent:
         self.read_answer = _answer_reader(component) if self.world.has_query else None
         self.linker = self._own(_link(component), ffi.wasmtime_component_linker_delete)
         self.component = self._own(component, ffi.wasmtime_component_delete)
+
+    def room(self, limits: Limits) -> int:
+        """The bytes that an instance may come to take: its memories and its tables."""
+        return limits.memory * self.memories + self.table_bytes
 
     def _own(self, managed: Any, delete: Callable[[Any], None]) -> Any:
         """The C pointer of one of wasmtime's objects, deleted with us.

@@ -93,7 +93,7 @@ class WasmEngine:
 
     def _check_machine(self, loaded: LoadedComponent, limits: Limits) -> None:
         if self._machine is not None:
-            self._machine.check(limits, loaded.memories)
+            self._machine.check(limits, loaded.room(limits))
 
     def _is_replaced(self, before: TreeId, after: TreeId, store: Reader) -> bool:
         try:

@@ -55,18 +55,18 @@ class Machine:
         self._askers = _Threads(MAX_ASKERS, of_one=1)
         self._answerers = _Threads(MAX_ANSWERERS, of_one=MAX_ANSWERERS_OF_ONE)
 
-    def check(self, limits: Limits, memories: int) -> None:
-        """Raise HostFailed where a core asks for more than this node gives to anybody."""
+    def check(self, limits: Limits, room: int) -> None:
+        """Raise HostFailed where a core asks for more than this node gives to anybody; its instances may take `room` bytes."""
         if limits.fuel > self._fuel:
             raise HostFailed(
                 f"/limits asks for {limits.fuel:,} units of fuel, and this node gives {self._fuel:,}: "
                 "lower it, or start the node with a larger UNDERSTUDY_COMPONENT_FUEL",
                 again=False,
             )
-        if limits.memory * memories > self._memory:
+        if room > self._memory:
             raise HostFailed(
-                f"the component may use {memories} memories of {limits.memory:,} bytes, and this node has {self._memory:,} "
-                "for all components: lower `memory` in /limits, or start it with a larger UNDERSTUDY_COMPONENT_MEMORY",
+                f"the memories and tables of the component may take {room:,} bytes, and this node has {self._memory:,} for all "
+                "components: lower `memory` in /limits, or start it with a larger UNDERSTUDY_COMPONENT_MEMORY",
                 again=False,
             )
 

@@ -211,7 +211,7 @@ class WasmProgram:
     def _memory(self) -> AbstractContextManager[None]:
         if self._machine is None:
             return nullcontext()
-        return self._machine.memory(self._limits.memory * self.loaded.memories)
+        return self._machine.memory(self.loaded.room(self._limits))
 
     def _host(self, given: StepInput, run: _Run, number: int, about: Delivery | None = None) -> Host:
         return Host(

@@ -108,7 +108,7 @@ class WasmQuery:
     def _memory(self) -> AbstractContextManager[None]:
         if self._machine is None:
             return nullcontext()
-        return self._machine.memory(self._limits.memory * self._loaded.memories)
+        return self._machine.memory(self._loaded.room(self._limits))
 
 
 def state_blob(state: bytes) -> Blob:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from ctypes import ArgumentError
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 from weakref import finalize
@@ -14,6 +16,7 @@ from understudy.actors.errors import WitError
 from understudy.engines.wasm import grit, http, timers, wasi
 from understudy.engines.wasm.cache import CompiledCache
 from understudy.engines.wasm.compiler import compiler
+from understudy.engines.wasm.failure import Stopped
 from understudy.engines.wasm.host import Host
 from understudy.engines.wasm.imports import Import, define, define_resource
 from understudy.engines.wasm.limits import Limits
@@ -23,7 +26,7 @@ from understudy.engines.wasm.settings import ENGINE_TEXT, MAX_INSTANCES, MAX_MEM
 from understudy.engines.wasm.shapes import Lift, lift, readers, writer
 from understudy.engines.wasm.values import SIZE, measure, read_measured
 from understudy.engines.wasm.wasi import resource_type
-from understudy.engines.wasm.world import ACTOR, CONVERSATION, QUERIES, RUNTIME, World, instances, read_world
+from understudy.engines.wasm.world import ACTOR, CONVERSATION, QUERIES, RUNTIME, World, describe, instances, read_world
 
 MAX_COMPONENT_BYTES: Final = 64 * 1024 * 1024
 ELEMENT_BYTES: Final = 8  # of a table: a reference to a function
@@ -117,11 +120,14 @@ def _import(instance: str, name: str, type: FuncType) -> Import:
         return _log if name == "log" else _send
     if (instance, name) == (CONVERSATION, "reply"):
         return _reply
-    for room in (grit, http, timers, wasi):
+    for room in (grit, http, timers):
         function = room.find(instance, name)
         if function is not None:
             return _converting(function, type)
-    return wasi.refuse(instance, name)
+    function = wasi.find(instance, name)
+    if function is None:
+        return wasi.refuse(instance, name)
+    return partial(_typed, _converting(function, type), instance, f"{name} as {describe(type)}")
 
 
 def _log(host: Host, arguments: int, results: int) -> None:
@@ -142,6 +148,15 @@ def _reply(host: Host, arguments: int, results: int) -> None:
     host.charge(content[1])
     host.take_message(content[1])
     host.reply(read_measured(content))
+
+
+def _typed(function: Import, instance: str, name: str, host: Host, arguments: int, results: int) -> None:
+    """Call a function of WASI, whose type is only what the component says that it is. Raises Stopped where it is another."""
+    try:
+        function(host, arguments, results)
+    except (TypeError, ValueError, AttributeError, LookupError, ArgumentError) as error:
+        # These functions look at nothing but their arguments, so this is the component's fault, and every replay repeats it.
+        raise Stopped("ImportRefused", f"the component called {instance} {name}, which is not its type") from error
 
 
 def _converting(function: Callable[..., Any], type: FuncType) -> Import:

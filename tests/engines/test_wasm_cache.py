@@ -69,6 +69,45 @@ def test_a_folder_that_others_may_write_to_is_not_used(tmp_path: Path, compilati
     assert "chmod 700" in caplog.text
 
 
+@pytest.mark.parametrize("suffix", [".cwasm", ".sha256"])
+@pytest.mark.parametrize("how", ["writable", "link", "pipe", "folder"])
+def test_what_others_may_have_put_there_before_it_was_private_is_never_loaded(
+    tmp_path: Path, compilations: list[int], suffix: str, how: str
+):
+    folder = tmp_path / "cache"
+    load(folder)
+    (path,) = folder.glob(f"*{suffix}")
+    if how == "writable":
+        path.chmod(0o666)
+    else:
+        path.rename(tmp_path / "elsewhere")
+    if how == "link":
+        path.symlink_to(tmp_path / "elsewhere")
+    elif how == "pipe":
+        os.mkfifo(path)
+    elif how == "folder":
+        path.mkdir()
+    load(folder)
+    assert len(compilations) == 2
+
+
+def test_a_folder_that_is_opened_to_others_while_it_is_used_is_not_used_any_more(
+    tmp_path: Path, compilations: list[int]
+):
+    kept = CompiledCache(tmp_path / "cache")
+    kept.component(DATA, DIGEST)
+    (tmp_path / "cache").chmod(0o777)
+    kept.component(DATA, DIGEST)
+    assert len(compilations) == 2
+    # One that is gone is made again, and used.
+    for path in (tmp_path / "cache").iterdir():
+        path.unlink()
+    (tmp_path / "cache").rmdir()
+    kept.component(DATA, DIGEST)
+    kept.component(DATA, DIGEST)
+    assert len(compilations) == 3
+
+
 def test_the_folder_is_made_for_its_user_alone_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = tmp_path / "cache"
     monkeypatch.setattr(cache, "MAX_FILES", 2)

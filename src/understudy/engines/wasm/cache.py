@@ -35,20 +35,20 @@ class CompiledCache:
     def __init__(self, folder: Path | None, tell: Tell = lambda text: None) -> None:
         self._folder = folder
         self._tell = tell
-        self._checked = False
 
     def component(self, data: bytes, digest: str) -> Component:
         """The component of these bytes, whose sha256 is `digest`. Raises WitError("BadComponent"), HostFailed."""
-        if not self._checked and self._folder is not None and not _is_private(self._folder):
-            self._folder = None
-        self._checked = True
-        if self._folder is None:
+        # Asked each time: whoever may write to the folder above may put another one in its place.
+        if self._folder is None or not _is_private(self._folder):
             return Component.deserialize(compiler(), compile_beside(data, self._tell))
         path = self._folder / f"{digest}-{COMPILED_BY}.cwasm"
         return self._load(path) or self._compile(data, path)
 
     def _load(self, path: Path) -> Component | None:
         try:
+            if not (_is_ours(path) and _is_ours(path.with_suffix(_DIGEST))):
+                _log.warning("%s is not a file that only this user can write; compiling the component again", path)
+                return None
             expected = path.with_suffix(_DIGEST).read_text()
             with path.open("rb") as file:
                 found = file_digest(file, "sha256").hexdigest()
@@ -70,7 +70,8 @@ class CompiledCache:
             _drop_oldest(path.parent)
         except OSError as error:
             _log.warning("a compiled component can't be kept in %s: %s", path.parent, error)
-        return Component.deserialize(compiler(), compiled)
+        # From the file: its pages need no memory of their own.
+        return self._load(path) or Component.deserialize(compiler(), compiled)
 
 
 def _is_private(folder: Path) -> bool:
@@ -84,6 +85,13 @@ def _is_private(folder: Path) -> bool:
         _log.warning("compiled components are not kept: others can write to %s; make it yours alone: chmod 700", folder)
         return False
     return True
+
+
+def _is_ours(path: Path) -> bool:
+    """True for an ordinary file of this user: others may have put theirs here before the folder was private. Raises OSError."""
+    found = path.lstat()
+    is_owned = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+    return stat.S_ISREG(found.st_mode) and is_owned and not stat.S_IMODE(found.st_mode) & 0o022
 
 
 def _drop_oldest(folder: Path) -> None:

@@ -138,6 +138,15 @@ def test_a_component_says_what_is_missing_and_wrong_all_at_once():
     assert "actor.handle is missing: it must be func(string, string) -> string" in caught.value.text
 
 
+def test_what_is_wrong_with_a_component_is_said_with_an_end():
+    imports = "".join(f'(import "evil:x/a{number}" (instance (export "f" (func))))' for number in range(200))
+    with pytest.raises(WitError) as caught:
+        Actor(actor(worlds=(imports, "", "", "")))
+    assert "it imports evil:x/a0" in caught.value.text
+    assert "there is more" in caught.value.text
+    assert 8192 < len(caught.value.text) < 20_000
+
+
 def test_a_component_without_init_needs_a_state_in_the_core():
     with pytest.raises(WitError) as caught:
         Actor(actor(init=None))

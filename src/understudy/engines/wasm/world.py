@@ -38,6 +38,7 @@ HTTP: Final = PACKAGE + "http"
 TIMERS: Final = PACKAGE + "timers"
 WASI: Final = "wasi:"
 
+MAX_PROBLEMS: Final = 16 * 1024  # characters: twice what an outcome keeps, so the record of a step stays what it was
 _STATE: Final = "state"  # stands for the flavour of the component
 _OBJECT: Final = "variant {blob: list<u8>, tree: list<record {name: string, id: string}>, node: list<u8>}"
 _ANSWER: Final = (
@@ -96,7 +97,7 @@ def read_world(component: Component) -> World:
     flavour = _flavour(exports.get(ACTOR, {}))
     problems = [*_check_exports(exports, flavour), *_check_imports(imports, flavour)]
     if problems:
-        lines = "\n".join(f"- {problem}" for problem in problems)
+        lines = _cut("\n".join(f"- {problem}" for problem in problems))
         raise WitError("WrongWorld", f"the component does not fit the world `first-actor` (understudy wit):\n{lines}")
     return World(
         flavour=flavour,
@@ -204,6 +205,15 @@ def describe(type: Any) -> str:
             return f"enum {{{', '.join(type.names)}}}"
         case _:
             return str(type.__class__.__name__.removesuffix("Type").lower())
+
+
+def _cut(text: str) -> str:
+    """What is wrong, with an end: a component can have a million imports, and names of any size."""
+    return (
+        text
+        if len(text) <= MAX_PROBLEMS
+        else f"{text[:MAX_PROBLEMS]}…\n(there is more: {len(text):,} characters in all)"
+    )
 
 
 def _case(name: str, payload: Any) -> str:

@@ -109,8 +109,9 @@ async def living_node(
         if place.project is not None:
             place.project.make_importable()
         tune_interpreter()
-        await node.start(only_updates=only_updates)
+        # Before the start: a message that kept the interpreter for itself before is tried again at once.
         _heed_ctrl_z(node.end_if_stuck())
+        await node.start(only_updates=only_updates)
         yield node
     finally:
         remove_note(place.url)

@@ -168,7 +168,10 @@ class Node(LiveLook):
         self._runner.let_all_step()
 
     def end_if_stuck(self) -> LastResort:
-        """End the process if an author's code keeps the interpreter to itself for minutes. For who has a process for the node."""
+        """End the process if an author's code keeps the interpreter to itself for minutes. For who has a process for the node.
+
+        Call it before `start`, which may run such code at once.
+        """
         self._last_resort.start()
         return self._last_resort
 

@@ -243,6 +243,31 @@ async def buy(order: Order, ctx: FlowContext) -> list[str]:
     assert (type, content["code"], content["text"].splitlines()[0]) == ("error", "CallFailed", "Bad: it is bad")
 
 
+@pytest.mark.parametrize("deepest", ["await ctx.wait(Approved)", "await ctx.sleep(1)"])
+def test_flows_that_begin_each_other_have_a_bound_that_is_named_to_the_one_that_meets_it(deepest: str) -> None:
+    code = f"""
+@wit.flow("down")
+async def down(left: int, ctx: FlowContext) -> int:
+    if left == 0:
+        {deepest}
+        return 0
+    try:
+        return 1 + await ctx.start(down, left - 1)
+    except CallFailed as error:
+        assert error.code == "TooDeep", error
+        return 1
+@wit.flow("later")
+async def later(left: int, ctx: FlowContext) -> int:
+    await ctx.wait(Order)
+    return await ctx.start(down, left)
+"""
+    actor = FlowActor(code)
+    assert actor.ok("down", 1_000) == [(CALLER, "reply", 94)]
+    assert actor.ok("down", 93) == []
+    actor.ok("later", 1_000)
+    assert actor.ok("Order", {"id": ""}) == [(CALLER, "reply", 93)]
+
+
 def test_a_call_to_the_world_is_made_in_a_step_of_its_own_and_its_answer_is_kept() -> None:
     code = """
 @wit.flow(Order)

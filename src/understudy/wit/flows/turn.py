@@ -34,6 +34,8 @@ from understudy.wit.requests import REPLY, Failure, close_request, find_request
 from understudy.wit.state import StateType
 
 MAX_FLOWS: Final = 10_000  # of one actor at once: more work is for more actors
+# A name has 255 bytes, and that of a flow's timer is the flow's id, 5 before it and 5 behind it: some 90 flows deep.
+MAX_ID: Final = 245
 
 
 class Turn:
@@ -213,10 +215,14 @@ class Turn:
 
     def _begin_child(self, parent: Flow, n: int, child: Child) -> None:
         given = self.step.given
+        id = f"{parent.id}.{n}"
+        if len(id) > MAX_ID:
+            text = f"{id.count('.') - 1} flows began each other: {child.type!r} can't begin one more below them"
+            raise WitError("TooDeep", f"{text}: let one further up begin it, or send the actor a message of that type")
         begin = Begin(v=FORM, type=child.type, time=given.time, seed=given.seed, parent=parent.id, ask=n)
         record = Record(begin, put_bytes(given.store, child.payload))
         # Its code runs when its parent's waits: no flow's code runs within another's.
-        self._begun.append(self._make(f"{parent.id}.{n}", record, self._handlers[child.type]))
+        self._begun.append(self._make(id, record, self._handlers[child.type]))
 
     def _make(self, id: str, record: Record, handler: FlowHandler) -> Flow:
         given = self.step.given

@@ -12,6 +12,10 @@ class Client:
         self.unread_bytes = size
         self.is_cut_off = False
 
+    @property
+    def held_bytes(self) -> int:
+        return self.unread_bytes
+
     def give_way(self) -> None:
         raise AssertionError("it is not idle")
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from understudy.objects.ids import Id
 from understudy.web.negotiate import JSON
+from understudy.web.unsent import Answer
 
 FOR_EVER: Final = "max-age=31536000, immutable"  # a year is as long as caches are told to keep anything
 # What is at a head may be kept, but has to be asked for again: the answer is 304 while the head is where it was.
@@ -19,7 +20,7 @@ UNTIL_IT_MOVES: Final = "no-cache"
 
 def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer; values may be Structs, and `msgspec.Raw` for JSON that is ready."""
-    return Response(msgspec.json.encode(value), status, headers, JSON)
+    return Answer(msgspec.json.encode(value), status, headers, JSON)
 
 
 def immutable_headers(id: Id) -> dict[str, str]:

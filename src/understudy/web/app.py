@@ -66,7 +66,12 @@ def build_app(
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(ErrorMiddleware),
-            Middleware(ConcurrencyLimit, most=limits.requests, most_bytes=limits.bodies_bytes),
+            Middleware(
+                ConcurrencyLimit,
+                most=limits.requests,
+                most_bytes=limits.bodies_bytes,
+                most_answer_bytes=limits.answers_bytes,
+            ),
             Middleware(Guard, loopback=loopback, tokens=tokens or Tokens(), anybody=anybody),
         ],
         exception_handlers=handlers(),

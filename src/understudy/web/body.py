@@ -18,15 +18,21 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 # Of all bodies under way together, so that clients can't fill the memory: parsed JSON takes a few times its size.
 MAX_BODIES_BYTES: Final = 256 * 1024 * 1024
 QUICK_BYTES: Final = 64 * 1024  # parsed and hashed on the event loop; more would block it for other requests
+# Of all large answers of queries that are not sent yet. Those whose clients do not read are cut off before they have so
+# much (`connections.py`), which leaves a place for one more of the largest.
+MAX_ANSWERS_BYTES: Final = 320 * 1024 * 1024
+LARGE_ANSWER_BYTES: Final = 1024 * 1024  # smaller ones do not count, and are never refused
 SHARE: Final = "understudy.share"  # where the scope of a request has it
+ANSWER_SHARE: Final = "understudy.answer-share"
 _SPOOL_BYTES: Final = 8 * 1024 * 1024  # a larger body is kept on disk
 
 
 class Bodies:
-    """Counts the bytes of all bodies under way, which have a bound together."""
+    """Counts the bytes of all bodies under way, or of all that is called `what`, which have a bound together."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, what: str = "bodies of all requests") -> None:
         self._most = most
+        self._what = what
         self._held = 0
 
     def share(self) -> Share:
@@ -36,7 +42,7 @@ class Bodies:
     def take(self, size: int) -> None:
         """Count bytes that came in. Raises Busy if that is more than the bound."""
         if self._held + size > self._most:
-            raise Busy(f"the bodies of all requests together have more than {self._most:,} bytes; come again")
+            raise Busy(f"the {self._what} together have more than {self._most:,} bytes; come again")
         self._held += size
 
     def give_back(self, size: int) -> None:
@@ -153,6 +159,12 @@ def header_text(request: Request, name: str) -> str | None:
 def share_of(request: Request) -> Share:
     """What this request holds of all bodies in flight."""
     share: Share = request.scope[SHARE]
+    return share
+
+
+def answer_share_of(request: Request) -> Share:
+    """What this request holds of all answers of queries."""
+    share: Share = request.scope[ANSWER_SHARE]
     return share
 
 

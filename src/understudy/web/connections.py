@@ -19,7 +19,7 @@ MOST: Final = 10_000  # as many as there may be requests under way; each costs s
 _FOR_THE_STORE: Final = 512
 _FOR_OTHERS: Final = 128
 _LEAST: Final = 16
-# Of all answers together that are written and not read: the largest answer has 64 MiB, and some are to be read slowly at once.
+# Of all answers together that are in memory and not read: the largest answer has 64 MiB, and some are to be read slowly at once.
 MAX_UNREAD_BYTES: Final = 256 * 1024 * 1024
 NEW_SECONDS: Final = 5.0  # a reader is not called slow before that
 _WANTED: Final = MOST + _FOR_THE_STORE + _FOR_OTHERS
@@ -30,7 +30,11 @@ class Connection(Protocol):
 
     @property
     def unread_bytes(self) -> int:
-        """What was written and its client has not taken yet."""
+        """What its client is answered and has not taken yet."""
+
+    @property
+    def held_bytes(self) -> int:
+        """What is in memory for it: an answer that is sent in pieces counts as a whole, up to the last of them."""
 
     def give_way(self) -> None:
         """Close the connection while it is idle, because another one needs its place."""
@@ -40,9 +44,10 @@ class Connection(Protocol):
 
 
 class _Unread(NamedTuple):
-    """How much a client had not read at a moment."""
+    """How much a client had not read at a moment, and how much was in memory for it."""
 
     size: int
+    held: int
     since: float
 
     def rate(self, left: int, now: float) -> float:
@@ -78,17 +83,18 @@ class Connections:
             self._idle[connection] = None
 
     def unread(self, connection: Connection, now: float) -> None:
-        """The client does not take what it asked for."""
-        self.read(connection)
-        self._unread[connection] = _Unread(connection.unread_bytes, now)
-        self._unread_bytes += self._unread[connection].size
+        """The client does not take what it asked for. Said again before `read`, it changes nothing."""
+        if connection in self._unread:
+            return
+        self._unread[connection] = _Unread(connection.unread_bytes, connection.held_bytes, now)
+        self._unread_bytes += self._unread[connection].held
         if self._unread_bytes > MAX_UNREAD_BYTES:
             self._cut_off_slowest(now)
 
     def read(self, connection: Connection) -> None:
         """The client has taken most of it."""
         known = self._unread.pop(connection, None)
-        self._unread_bytes -= 0 if known is None else known.size
+        self._unread_bytes -= 0 if known is None else known.held
 
     def gone(self, connection: Connection) -> None:
         """The connection is closed."""
@@ -98,13 +104,14 @@ class Connections:
 
     def _cut_off_slowest(self, now: float) -> None:
         left = {connection: connection.unread_bytes for connection in self._unread}
-        total = sum(left.values())
+        held = {connection: connection.held_bytes for connection in self._unread}
+        total = sum(held.values())
         # Of those that are new, the last one goes first: the others were promised their answers before it.
         order = sorted(reversed(self._unread), key=lambda each: self._unread[each].rate(left[each], now))
         for connection in order[:-1]:
             if total <= MAX_UNREAD_BYTES:
                 break
-            total -= left[connection]
+            total -= held[connection]
             self.gone(connection)
             connection.cut_off()
 

@@ -6,7 +6,7 @@ from msgspec import Struct
 from starlette.requests import Request
 
 from understudy.node.node import Node
-from understudy.web.body import MAX_BODIES_BYTES, MAX_BODY_BYTES
+from understudy.web.body import MAX_ANSWERS_BYTES, MAX_BODIES_BYTES, MAX_BODY_BYTES
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -15,6 +15,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     body_bytes: int = MAX_BODY_BYTES
     car_bytes: int = 256 * 1024 * 1024  # what a node takes as one core
     bodies_bytes: int = MAX_BODIES_BYTES
+    answers_bytes: int = MAX_ANSWERS_BYTES
     requests: int = 10_000  # under way at once, readers of events too; each costs some ten kilobytes
     wait_seconds: float = 60.0
     most_wait_seconds: float = 600.0

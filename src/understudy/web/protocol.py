@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, cast
 
+from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from understudy.web.connections import Connections
 from understudy.web.errors import problem
 from understudy.web.security_headers import with_security_headers
+from understudy.web.unsent import NOTHING, Unsent, unsent_of
 
 # The request line and all headers. No token was checked yet, so memory is bounded; no honest client needs more.
 MAX_HEAD_BYTES: Final = 128 * 1024
@@ -78,8 +80,13 @@ class Protocol(HttpToolsProtocol):
 
     @property
     def unread_bytes(self) -> int:
-        """What was written and the client has not taken yet."""
-        return self.transport.get_write_buffer_size()
+        """What the client is answered and has not taken yet."""
+        return self.transport.get_write_buffer_size() + self._unsent().left
+
+    @property
+    def held_bytes(self) -> int:
+        """What is in memory for the client."""
+        return self.transport.get_write_buffer_size() + self._unsent().held
 
     def cut_off(self) -> None:
         """Close with what the client has not read."""
@@ -130,6 +137,8 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             self._expect_flush()
         elif not self.pipeline and self._running is self.cycle:
+            if not self.flow.write_paused:
+                self._all.read(self)
             self._all.idle(self)
             if self._unparsed:
                 self._unset_keepalive_if_required()
@@ -149,7 +158,9 @@ class Protocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """The client reads again."""
         self._unstick()
-        self._all.read(self)
+        # Between two pieces of an answer it goes on to be a reader of this answer, of whom it is known since when.
+        if not self._unsent().left:
+            self._all.read(self)
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
@@ -197,6 +208,9 @@ class Protocol(HttpToolsProtocol):
 
     def _reads_body(self) -> bool:
         return self._works() and self._running is self.cycle and self.cycle.more_body
+
+    def _unsent(self) -> Unsent:
+        return NOTHING if self._running is None else unsent_of(cast(Scope, self._running.scope))
 
     def _works(self) -> bool:
         running = self._running

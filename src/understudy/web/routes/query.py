@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from hashlib import sha256
 from typing import Final, NamedTuple
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from understudy.node.errors import BadRequest, QueryRefused
 from understudy.node.looking.lookup import is_height
 from understudy.objects.ids import ActorId, StepId
 from understudy.web.answers import has_already, head_headers, immutable_headers, not_modified
-from understudy.web.body import header_text, read_body
+from understudy.web.body import LARGE_ANSWER_BYTES, QUICK_BYTES, answer_share_of, header_text, read_body
 from understudy.web.face import limits_of, node_of
 from understudy.web.files import AS_DATA
 from understudy.web.grants import ASK
@@ -27,6 +28,7 @@ from understudy.web.parameters import ACTOR, IF_NONE_MATCH, STEP, Parameter, pat
 from understudy.web.preference import read_preference
 from understudy.web.schemas import ANY_ANSWER, ANY_BODY, ID, OBJECT, Json, Named, object_of
 from understudy.web.schemas import STEP as STEP_TEXT
+from understudy.web.unsent import Answer
 
 AT: Final = text(
     "query", "at", "A step of the actor: its height, its id, or ACTOR@HEIGHT; without it, the head", STEP_TEXT
@@ -162,19 +164,21 @@ async def _answer(request: Request, actor: ActorId, name: str, at: At, context: 
         if DAG_CBOR not in request.headers.get("accept", ""):
             raise
         return Response(encoded(error.error), error.status, {"Vary": "Accept"}, DAG_CBOR)
-    return _found_answer(request, at, found)
+    return await _found_answer(request, at, found)
 
 
-def _found_answer(request: Request, at: At, found: Queried) -> Response:
+async def _found_answer(request: Request, at: At, found: Queried) -> Response:
     data, media_type = _represented(request, found.result)
-    headers = _headers(at, found.step) if found.is_fixed else head_headers(_tag_of_more(found, data))
+    if len(data) > LARGE_ANSWER_BYTES:
+        answer_share_of(request).take(len(data))
+    headers = _headers(at, found.step) if found.is_fixed else head_headers(await _tag_of_more(found, data))
     if media_type in (RAW, DAG_CBOR):
         headers["ETag"] = f'{headers["ETag"][:-1]}.{media_type.rpartition(".")[2]}"'
     headers["Vary"] = "Accept"
     if request.method in _SAFE_METHODS and has_already(request, headers):
         return not_modified(headers)
     headers["Content-Security-Policy"] = AS_DATA if media_type == JSON else page_policy(request)
-    return Response(data, headers=headers, media_type=media_type)
+    return Answer(data, headers=headers, media_type=media_type)
 
 
 def _represented(request: Request, result: Blob | Tree) -> tuple[bytes, str]:
@@ -238,6 +242,7 @@ def _headers(at: At, step: StepId) -> dict[str, str]:
     return immutable_headers(step) if at.is_id else head_headers(step)
 
 
-def _tag_of_more(found: Queried, data: bytes) -> str:
+async def _tag_of_more(found: Queried, data: bytes) -> str:
     """A tag for an answer that depends on more than the step: on steps of other actors, or code that is in no core."""
-    return f"{found.step}.{sha256(data).hexdigest()[:16]}"
+    digest = await asyncio.to_thread(sha256, data) if len(data) > QUICK_BYTES else sha256(data)
+    return f"{found.step}.{digest.hexdigest()[:16]}"

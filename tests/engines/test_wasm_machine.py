@@ -340,6 +340,49 @@ def test_the_elements_of_tables_are_counted(tables: str, expected: int):
     assert count_elements(bytes(wat2wasm(twice)), most_of_one=1000, most=10_000) == 2 * expected
 
 
+class Ledger(Machine):
+    """A machine that notes what was taken of its memory."""
+
+    def __init__(self) -> None:
+        super().__init__(threads=1, memory=4096 * MB)
+        self.taken: list[int] = []
+
+    def take(self, size: int) -> None:
+        self.taken.append(size)
+        super().take(size)
+
+
+@pytest.mark.parametrize(("text", "each"), [(False, 64), (True, 4)])
+def test_what_is_handed_to_a_component_takes_of_the_memory_for_all_components(text: bool, each: int):
+    machine = Ledger()
+    with living(machine) as node:
+        core = {**FILES, "code/c.wasm": actor(text=text), "state": b"x" * MB}
+        id = node.run(node.node.create(core)).id
+        assert node.ask(id, "message", "y" * (MB - 2)).outcome is None
+    assert machine.taken == [128 * MB + size * each for size in (MB, 2 * MB)]
+
+
+def test_a_query_counts_its_state_and_its_context():
+    machine = Ledger()
+    with living(machine) as node:
+        core = {**FILES, "code/c.wasm": asked("(call $blob (i32.const 1024) (i32.const 4))"), "state": b"x" * MB}
+        id = node.run(node.node.create(core)).id
+        assert node.run(node.node.query(id, "any"))
+    assert len(machine.taken) == 2
+    assert 0 <= machine.taken[1] - machine.taken[0] < 64 * 100  # the context of such a query is small
+
+
+def test_who_wants_more_memory_than_there_is_works_alone(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bounds, "MEMORY_SECONDS", 0.05)
+    machine = Machine(threads=1, memory=100)
+    with machine.memory(10_000), pytest.raises(HostFailed, match="other components"), machine.memory(1):
+        pass
+    with machine.memory(1), pytest.raises(HostFailed, match="other components"), machine.memory(10_000):
+        pass
+    with machine.memory(100):
+        pass
+
+
 def test_tables_take_of_the_memory_for_all_components():
     roomy = actor(more="".join(f"(table {most} funcref)" for most in ("0", "0 10", "0 999999999")))
     room = 128 * MB + 2 * 8_000_000 + 80

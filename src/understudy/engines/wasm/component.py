@@ -24,12 +24,15 @@ from understudy.engines.wasm.memories import count_elements, count_memories
 from understudy.engines.wasm.post import Posted
 from understudy.engines.wasm.settings import ENGINE_TEXT, MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS
 from understudy.engines.wasm.shapes import Lift, lift, readers, writer
-from understudy.engines.wasm.values import SIZE, measure, read_measured
+from understudy.engines.wasm.values import SIZE, Flavour, measure, read_measured
 from understudy.engines.wasm.wasi import resource_type
 from understudy.engines.wasm.world import ACTOR, CONVERSATION, QUERIES, RUNTIME, World, describe, instances, read_world
 
 MAX_COMPONENT_BYTES: Final = 64 * 1024 * 1024
 ELEMENT_BYTES: Final = 8  # of a table: a reference to a function
+# What a byte on its way into a component takes: of a list a value of ours and one of wasmtime's, of a string some copies.
+LIST_BYTES: Final = 2 * SIZE
+TEXT_BYTES: Final = 4
 ACTOR_FUNCTIONS: Final = ("state-contract", "message-contract", "handle", "init")
 _MODULE: Final = b"\0asm\x01\0\0\0"
 _COMPONENT: Final = b"\0asm\x0d\0\x01\0"
@@ -66,6 +69,11 @@ class LoadedComponent:
     def room(self, limits: Limits) -> int:
         """The bytes that an instance may come to take: its memories and its tables."""
         return limits.memory * self.memories + self.table_bytes
+
+    def room_with(self, limits: Limits, handed: int) -> int:
+        """The same with what goes in: so many bytes of messages and states, and what it may fetch from the network."""
+        each = LIST_BYTES if self.world.flavour is Flavour.BYTES else TEXT_BYTES
+        return self.room(limits) + handed * each + (limits.message * LIST_BYTES if self.world.fetches else 0)
 
     def _own(self, managed: Any, delete: Callable[[Any], None]) -> Any:
         """The C pointer of one of wasmtime's objects, deleted with us.

@@ -71,8 +71,11 @@ class Machine:
             )
 
     def memory(self, size: int) -> AbstractContextManager[None]:
-        """Hold so much of the memory for components within a `with`. Raises HostFailed if the others leave none for long."""
-        return _Lent(self, size)
+        """Hold so much of the memory for components within a `with`. Raises HostFailed if the others leave none for long.
+
+        Who wants more than there is holds all of it, and so is alone: `check` is where what never fits is refused.
+        """
+        return _Lent(self, min(size, self._memory))
 
     def take(self, size: int) -> None:
         """Take so much of the memory; `memory` does it."""

@@ -164,7 +164,7 @@ class WasmProgram:
         state = read_state(given.store, given.core)
         if state is not None:
             self._check_text(state, "/state")
-        with self._memory(), Guest(self.loaded, host) as guest:
+        with self._memory(len(state or b"")), Guest(self.loaded, host) as guest:
             if state is None:
                 state = self._new_state(guest, host, "init", guest.arguments())
             _check_state(guest, state)
@@ -192,7 +192,7 @@ class WasmProgram:
         return _Outcome(state, sent)
 
     def _handle_one(self, run: _Run, host: Host, content: bytes, state: bytes) -> bytes:
-        with self._memory(), Guest(self.loaded, host) as guest:
+        with self._memory(len(content) + len(state)), Guest(self.loaded, host) as guest:
             arguments = guest.arguments(content, state)
             if not guest.agrees(_MESSAGE_CONTRACT, arguments):
                 raise Stopped("MessageContract", "the message-contract refuses this message", kind=REFUSED)
@@ -208,10 +208,10 @@ class WasmProgram:
         host.sending = False
         return state
 
-    def _memory(self) -> AbstractContextManager[None]:
+    def _memory(self, handed: int) -> AbstractContextManager[None]:
         if self._machine is None:
             return nullcontext()
-        return self._machine.memory(self.loaded.room(self._limits))
+        return self._machine.memory(self.loaded.room_with(self._limits, handed))
 
     def _host(self, given: StepInput, run: _Run, number: int, about: Delivery | None = None) -> Host:
         return Host(

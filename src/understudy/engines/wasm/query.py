@@ -95,7 +95,7 @@ class WasmQuery:
             fuel=fuel,
         )
         try:
-            with self._memory(), Guest(self._loaded, host) as guest:
+            with self._memory(len(given.context.data) + len(state)), Guest(self._loaded, host) as guest:
                 answer = guest.answer(str(given.step_id), given.name, given.context.data, state)
             return Error(QUERY_FAILED, answer.value) if answer.name == "err" else answer_of(answer.value)
         except Stopped as error:
@@ -105,10 +105,10 @@ class WasmQuery:
         except (ObjectError, ValueError) as error:
             raise WitError(BAD_RESULT, f"the component's answer to {given.name!r} can't be one: {error}") from error
 
-    def _memory(self) -> AbstractContextManager[None]:
+    def _memory(self, handed: int) -> AbstractContextManager[None]:
         if self._machine is None:
             return nullcontext()
-        return self._machine.memory(self._loaded.room(self._limits))
+        return self._machine.memory(self._loaded.room_with(self._limits, handed))
 
 
 def state_blob(state: bytes) -> Blob:

@@ -81,12 +81,13 @@ _TYPES_ONLY: Final = (PACKAGE + "types", PACKAGE + "answers")
 
 
 class World(Struct, frozen=True, kw_only=True):
-    """What a component declares: how it takes messages and states, what it has, and whether it may ask others for answers."""
+    """What a component declares: how it takes messages and states, what it has, whether it may ask others, and fetch."""
 
     flavour: Flavour
     has_init: bool
     has_query: bool
     asks: bool = False
+    fetches: bool = False
 
 
 def read_world(component: Component) -> World:
@@ -103,6 +104,7 @@ def read_world(component: Component) -> World:
         flavour=flavour,
         has_init="init" in exports[ACTOR],
         has_query=QUERIES in exports,
+        fetches=HTTP in imports,
         asks=not imports.keys().isdisjoint((NEIGHBOURS, JUDGEMENT, HTTP)),
     )
 

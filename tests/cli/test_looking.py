@@ -132,7 +132,8 @@ def test_an_export_is_imported_elsewhere_and_goes_on_there(greeted: Shell) -> No
     head = greeted.json("actors")["actors"][0]["head"]
     id = greeted.json("export", "greeter", "-o", "g.car")["actor"]
     elsewhere = ("--store", "rocksdb:elsewhere")
-    assert greeted.json("import", "g.car", *elsewhere)["imported"][0]["what"] == "new"
+    [imported] = greeted.json("import", "g.car", *elsewhere)["imported"]
+    assert (imported["what"], imported["sleeps"]) == ("new", False)
     assert greeted.json("import", "g.car", *elsewhere)["imported"][0]["what"] == "known"
     assert greeted.json("actors", *elsewhere)["actors"][0]["head"] == head
     assert "number 2" in greeted.run("send", id, ADA, "--type", "greet", *elsewhere)

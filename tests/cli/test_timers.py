@@ -83,8 +83,9 @@ def test_timers_of_a_history_out_of_a_file_sleep_until_its_actor_is_resumed(proj
     project.run("push")
     project.run("export", "greeter", "-o", "greeter.car")
     other = ("--store", "rocksdb:other")
-    project.run("import", "greeter.car", *other)
+    said = project.run("import", "greeter.car", *other)
     actor = project.json("actors", *other)["actors"][0]["id"]
+    assert f"sleep until its next step here, or: understudy resume {actor}" in said
     [listed] = [one for one in project.json("timers", actor, *other)["timers"] if one["name"] == "morning"]
     assert listed["state"] == "asleep"
     assert "asleep: the actor came out of a file" in project.run("timers", actor, *other)

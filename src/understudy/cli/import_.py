@@ -39,6 +39,10 @@ def import_(file: CarFile, store: Store = None, as_json: AsJson = False) -> None
         return
     for one in imported:
         say(f"{one.actor or one.root}  {_WORDS[one.what]}" + ("" if one.height is None else f", height {one.height}"))
+        if one.sleeps:
+            say(
+                f"  its timers, also those of flows and requests, sleep until its next step here, or: understudy resume {one.actor}"
+            )
     say("Names do not travel; an id, or its beginning, names an actor as well.")
 
 
@@ -71,4 +75,5 @@ def _view(one: Imported) -> dict[str, Any]:
         "actor": None if one.actor is None else str(one.actor),
         "height": one.height,
         "what": one.what,
+        "sleeps": one.sleeps,
     }

@@ -20,6 +20,7 @@ from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ID_BYTES, ActorId, Id, StepId
 from understudy.objects.mailbox import Cursor, mailbox_key
 from understudy.objects.step import Step
+from understudy.objects.timer import TIMERS
 from understudy.store.car import Progress, store_blocks, unseen
 from understudy.store.closure import Closure
 from understudy.store.errors import StoreError
@@ -27,6 +28,7 @@ from understudy.store.keys import cursor_value, head_ref, height_row, imported_r
 from understudy.store.port import Move, Row, Unit
 from understudy.store.quarantine import Quarantine, quarantine
 from understudy.store.reader import Reader
+from understudy.store.timer_files import differences
 from understudy.store.verified import Grit
 
 _SEGMENT: Final = 20_000  # rows to a commit, and one step's more: the head goes up by so much, and stops at a good one
@@ -34,12 +36,16 @@ Stage = Callable[[str], AbstractContextManager[Progress]]
 
 
 class Imported(Struct, frozen=True, kw_only=True):
-    """What became of one root. `what` is "new", "forward", "known", or "object" for a root that is no step."""
+    """What became of one root. `what` is "new", "forward", "known", or "object" for a root that is no step.
+
+    `sleeps` is true for an actor with timers, which begin with its next step here.
+    """
 
     root: Id
     what: str
     actor: ActorId | None = None
     height: int | None = None
+    sleeps: bool = False
 
 
 def _unwatched(stage: str) -> AbstractContextManager[Progress]:
@@ -88,7 +94,12 @@ def _take_history(node: Node, held: Quarantine, head: StepId, step: Step, stage:
     _store(held, head, stage)
     with stage("taking over") as progress:
         _advance(node, trail, step.actor, ours, progress)
-    return Imported(root=head, what="new" if ours is None else "forward", actor=step.actor, height=step.height)
+    what = "new" if ours is None else "forward"
+    return Imported(root=head, what=what, actor=step.actor, height=step.height, sleeps=_has_timers(node.reader, step))
+
+
+def _has_timers(reader: Reader, step: Step) -> bool:
+    return next(differences(reader, None, reader.find(step.core, TIMERS)), None) is not None
 
 
 def _store(held: Quarantine, root: Id, stage: Stage) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,16 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from understudy.actors.errors import Retry
-from understudy.judging.replayer import Replayer
-from understudy.judging.stage import LocalStage
-from understudy.kernel.verify import check_record
 from understudy.node.errors import KeyReused
 from understudy.objects.ids import ActorId, Id, MessageId
 from understudy.objects.mailbox import QUEUE, SIGNAL, UPDATE, Cursor
 from understudy.objects.message import GENESIS, Message
 from understudy.objects.names import actor_of, is_outside
 from understudy.objects.patch import patch_block
-from understudy.store.closure import Closure
 from understudy.store.fsck import fsck
 from understudy.store.keys import FEED, OUTSIDE, head_ref, read_cursor_value
 from understudy.store.maps import mailbox_items
@@ -38,6 +33,7 @@ from understudy.testing.model import (
     KINDS,
     WORLD,
     History,
+    check_replay,
     child_of,
     consumed_by_key,
     read_history,
@@ -296,7 +292,8 @@ class Programs(RuleBasedStateMachine):
         self.restart(None, Moment.BEFORE)
         self.simulator.settle()
         histories = self.check_all()
-        self.check_replay(histories)
+        for history in histories.values():
+            check_replay(Grit(self.inner), history.records, history.player.owner)
         assert fsck(self.inner).findings == []
         self.simulator.abandon()
 
@@ -376,15 +373,6 @@ class Programs(RuleBasedStateMachine):
                         assert other is None or number[other.records[0].id] > number[record.id]
                 for _, message, _ in record.sent:
                     assert is_outside(message.to) or message.to in histories
-
-    def check_replay(self, histories: dict[str, History]) -> None:
-        """Every step can be made again from its record."""
-        reader = Grit(self.inner)
-        closure, replayer = Closure(reader), Replayer(reader, LocalStage())
-        for history in histories.values():
-            for record in history.records:
-                assert check_record(reader, record, closure) is None
-                assert replayer.judge(record, partial(str, history.player.owner)) is None
 
 
 def _staged(staging: Staging, text: str | None) -> Id | None:

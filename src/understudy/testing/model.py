@@ -14,13 +14,17 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from understudy.judging.replayer import Replayer
+from understudy.judging.stage import LocalStage
 from understudy.kernel.replay import Record, read_record
+from understudy.kernel.verify import check_record
 from understudy.objects.ids import ActorId, StepId, TreeId, is_raw
 from understudy.objects.mailbox import QUEUE, UPDATE, mailbox_key
 from understudy.objects.message import ERROR, Message, is_genesis
 from understudy.objects.names import is_outside
 from understudy.objects.step import FAILED, NOOP, REFUSED
 from understudy.objects.tree import is_tree_node
+from understudy.store.closure import Closure
 from understudy.store.maps import build_tree, patch_tree
 from understudy.store.memory import MemoryBackend
 from understudy.store.reader import Reader, Staging
@@ -398,3 +402,11 @@ def consumed_by_key(history: History) -> dict[str, list[int]]:
         for _, message, _ in record.consumed:
             found.setdefault(mailbox_key(message.sender, message.lane), []).append(message.seq)
     return found
+
+
+def check_replay(reader: Reader, records: Sequence[Record], owner: str) -> None:
+    """Hold steps of one actor, whose genesis `owner` sent, against what their records make of them. Raises AssertionError."""
+    closure, replayer = Closure(reader), Replayer(reader, LocalStage())
+    for record in records:
+        assert check_record(reader, record, closure) is None
+        assert replayer.judge(record, lambda: owner) is None

@@ -57,6 +57,77 @@ def test_when_the_machine_has_a_thread_again_queries_are_answered_again(monkeypa
     pool.close()
 
 
+def test_queries_with_large_answers_run_one_at_a_time_and_hold_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, gate, at_work, most = QueryPool(lambda result: result == "large"), threading.Event(), [0], [0]
+    monkeypatch.setattr(query_pool, "PATIENCE_SECONDS", 0.001)
+    monkeypatch.setattr(query_pool, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(query_pool, "SLOW_SECONDS", PATIENCE)
+
+    def large() -> str:
+        at_work[0] += 1
+        most[0] = max(most[0], at_work[0])
+        gate.wait(PATIENCE)
+        at_work[0] -= 1
+        return "large"
+
+    async def begin() -> None:
+        gate.set()
+        # Of two actors: what counts is the interpreter, which all share.
+        for owner in "ab":
+            await pool.submit("a query", large, owner=owner, name="large").done
+        gate.clear()
+        most[0] = 0
+        jobs = [pool.submit("a query", large, owner=owner, name="large") for owner in "abab"]
+        others = [pool.submit("a query", lambda: "small", owner="a", name="small") for _ in range(20)]
+        assert await asyncio.wait_for(asyncio.gather(*[job.done for job in others]), PATIENCE) == ["small"] * 20
+        gate.set()
+        assert await asyncio.wait_for(asyncio.gather(*[job.done for job in jobs]), PATIENCE) == ["large"] * 4
+
+    asyncio.run(begin())
+    assert most == [1]
+    pool.close()
+
+
+def test_a_query_with_a_large_answer_that_takes_long_holds_up_no_other_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, both = QueryPool(lambda result: result == "large"), threading.Barrier(2, timeout=PATIENCE)
+    monkeypatch.setattr(query_pool, "PATIENCE_SECONDS", 0.001)
+    monkeypatch.setattr(query_pool, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(query_pool, "SLOW_SECONDS", 0.01)
+
+    def wait() -> str:
+        both.wait()
+        return "large"
+
+    async def begin() -> None:
+        await pool.submit("a query", lambda: "large", name="large").done
+        jobs = [pool.submit("a query", wait, name="large") for _ in range(2)]
+        await asyncio.wait_for(asyncio.gather(*[job.done for job in jobs]), PATIENCE)
+
+    asyncio.run(begin())
+    pool.close()
+
+
+def test_a_large_answer_to_an_event_loop_that_is_closed_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, begun, gate = QueryPool(lambda result: result == "large"), threading.Event(), threading.Event()
+
+    def hold() -> str:
+        begun.set()
+        gate.wait(PATIENCE)
+        return "large"
+
+    async def begin() -> None:
+        pool.submit("a query", hold, name="large")
+        await asyncio.to_thread(begun.wait, PATIENCE)
+
+    async def again() -> str:
+        return await asyncio.wait_for(pool.submit("a query", lambda: "large", name="large").done, PATIENCE)
+
+    asyncio.run(begin())
+    gate.set()
+    assert [asyncio.run(again()) for _ in range(3)] == ["large"] * 3
+    pool.close()
+
+
 def refuse(**_: object) -> threading.Thread:
     raise RuntimeError("can't start new thread")
 

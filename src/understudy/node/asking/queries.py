@@ -50,6 +50,7 @@ GRACE_SECONDS: Final = 0.05  # how long after its deadline a query may still ans
 MAX_CONTEXT: Final = 16 * 1024 * 1024  # bytes that a query may be asked with
 KEPT: Final = 16 * 1024 * 1024  # bytes of answers that are kept for those who ask the same again
 MAX_KEPT: Final = 256 * 1024  # bytes of one of them with its context: larger ones would push out hundreds
+LARGE: Final = 1024 * 1024  # bytes of an answer with which its query is one of those that run one at a time
 _STEPS: Final = 64  # decoded steps: the heads of the actors that are asked most
 
 
@@ -84,7 +85,7 @@ class Queries:
         self._engines = engines
         self._watch = watch
         self._clock = clock
-        self._pool = QueryPool()
+        self._pool = QueryPool(_is_large)
         self._read_step = lru_cache(_STEPS)(reader.step)
         self._answers: Recent[tuple[object, ...], Queried] = Recent(KEPT)
 
@@ -156,7 +157,8 @@ class Queries:
                 self._answers.put(question, found, size)
 
     async def _on_a_thread(self, request: QueryRequest, work: Callable[[], Answered], seconds: float) -> Answered:
-        job = self._pool.submit(f"actor {request.actor}: its query {request.name!r}", work, owner=request.actor)
+        label = f"actor {request.actor}: its query {request.name!r}"
+        job = self._pool.submit(label, work, owner=request.actor, name=request.name)
         try:
             # A query that can be awaited ends itself at its deadline: only one that goes on past it is given up.
             async with asyncio.timeout(seconds + GRACE_SECONDS):
@@ -177,6 +179,10 @@ _KNOWN: Final[Mapping[str, type[NodeError]]] = {
     QUERY_TIMEOUT: QueryTimeout,
     QUERIES_HELD: Held,
 }
+
+
+def _is_large(answered: Answered) -> bool:
+    return isinstance(answered.result, Blob) and len(answered.result.data) > LARGE
 
 
 def _failure(error: WitError, step: StepId) -> NodeError:

@@ -3,6 +3,8 @@
 The laws: what waits for a thread is bounded, and a query that never ends costs one thread, which another replaces.
 Handing something to another thread costs about as much as a quick query. So queries are handed over by all that came
 in at once, their answers too, and one thread does them all as long as none of them waits for long.
+A large answer keeps the interpreter while it is made, and memory until it is sent. So queries whose last answer was large
+run one at a time, and the next one begins when the event loop has the answer.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ SLOW_SECONDS: Final = (
     0.5  # a query that runs for longer does not count as one of MAX_AT_WORK: quick ones have their turn
 )
 LOOK_SECONDS: Final = 0.25  # how often one that waits asks again for one more thread
+MAX_LARGE: Final = 1_000  # names of queries with large answers that are remembered
 MAX_WAITING: Final = 1_000  # queries that wait for a thread: some seconds of work for those that take milliseconds
 IDLE_SECONDS: Final = 10.0  # how long a thread waits for the next query before it ends
 PATIENCE_SECONDS: Final = 0.05  # how long a query waits behind others before it calls for one more thread
@@ -41,9 +44,10 @@ _log = logging.getLogger("understudy.queries")
 class Job(Generic[Value]):
     """One query that was handed in; `done` gets its result or what it raised, on the event loop that it came from."""
 
-    def __init__(self, label: str, owner: str, work: Callable[[], Value], loop: AbstractEventLoop) -> None:
+    def __init__(self, label: str, owner: str, name: str, work: Callable[[], Value], loop: AbstractEventLoop) -> None:
         self.done: Future[Value] = loop.create_future()
         self.label = label
+        self.key = (owner, name)
         self.owner = owner
         self.since = 0.0
         self.work = work
@@ -76,7 +80,11 @@ class Job(Generic[Value]):
 class QueryPool:
     """Runs queries, the one that came first before the others. From any running event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_large: Callable[[Any], bool] = lambda result: False) -> None:
+        """`is_large` is asked of each result."""
+        self._is_large = is_large
+        self._large: dict[tuple[str, str], None] = {}  # the owners and names whose last result was large
+        self._handed: set[Job[Any]] = set()  # those with large results that their event loop does not have yet
         self._lock = threading.Condition()
         self._waiting: deque[Job[Any]] = deque()
         self._over: dict[AbstractEventLoop, list[Job[Any]]] = {}
@@ -87,9 +95,9 @@ class QueryPool:
         self._lost = 0
         self._closed = False
 
-    def submit(self, label: str, work: Callable[[], Value], *, owner: str = "") -> Job[Value]:
+    def submit(self, label: str, work: Callable[[], Value], *, owner: str = "", name: str = "") -> Job[Value]:
         """Run something as soon as there is a thread; of one owner only some at once. Raises Busy."""
-        job = Job(label, owner, work, asyncio.get_running_loop())
+        job = Job(label, owner, name, work, asyncio.get_running_loop())
         with self._lock:
             if self._closed:
                 raise Busy(STOPPING)
@@ -156,6 +164,11 @@ class QueryPool:
             over = self._over.pop(loop)
         for job in over:
             job.settle()
+        if not self._handed.isdisjoint(over):
+            with self._lock:
+                self._handed.difference_update(over)
+                if self._find() is not None:
+                    self._call()
 
     # On any thread.
 
@@ -177,14 +190,35 @@ class QueryPool:
     def _find(self) -> Job[Any] | None:
         """The first that waits and whose owner has not as many at work as one may have."""
         at_work = Counter(job.owner for job in self._at_work)
-        return next((job for job in self._waiting if not job.owner or at_work[job.owner] < MAX_OF_ONE), None)
+        has_large = bool(self._large) and self._has_large()
+        for job in self._waiting:
+            if job.owner and at_work[job.owner] >= MAX_OF_ONE:
+                continue
+            if not (has_large and job.key in self._large):
+                return job
+        return None
+
+    def _has_large(self) -> bool:
+        """True while a large answer is made or handed over; one that takes long waits for something, and holds up none."""
+        slow = time.monotonic() - SLOW_SECONDS
+        is_made = any(job.key in self._large and job.since >= slow for job in self._at_work)
+        return is_made or any(not job.loop.is_closed() for job in self._handed)
+
+    def _learn(self, job: Job[Any]) -> None:
+        self._large.pop(job.key, None)
+        if job.error is None and self._is_large(job.result):
+            self._large[job.key] = None
+            self._handed.add(job)
+            if len(self._large) > MAX_LARGE:
+                del self._large[next(iter(self._large))]
 
     def _hand_back(self, job: Job[Any]) -> None:
         with self._lock:
             job.over = True
+            self._learn(job)
             # A loop that was closed is never told, and would be kept for ever.
             for loop in [loop for loop in self._over if loop.is_closed()]:
-                del self._over[loop]
+                self._handed.difference_update(self._over.pop(loop))
             over = self._over.setdefault(job.loop, [])
             over.append(job)
             first = len(over) == 1

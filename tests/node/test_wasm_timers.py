@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -125,7 +125,7 @@ class Sleeper:
         core = {**FILES, "code/c.wasm": component, **files}
         self.id: ActorId = self.living.run(self.living.node.create(core, name="sleeper")).id
 
-    def __enter__(self) -> Sleeper:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

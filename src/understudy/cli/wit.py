@@ -19,8 +19,8 @@ Out = Annotated[
 
 
 def wit(out: Out = None, as_json: AsJson = False) -> None:
-    """Print the WIT of the worlds `first-actor`, `asked-actor`, `talking-actor`, `networked-actor` and `timed-actor`: what a
-    component exports and what it may import.
+    """Print the WIT of the worlds `first-actor`, `asked-actor`, `talking-actor`, `networked-actor`, `timed-actor` and
+    `requesting-actor`: what a component exports and what it may import.
 
     Example: understudy wit -o wit
     """

@@ -95,7 +95,7 @@ def open_request(
     """
     if is_outside(sent.to):
         raise ValueError(f"{sent.to} is outside: it gets messages and answers none, so send instead of request")
-    _check_count(given)
+    check_count(given)
     origin = None if asked is None else Origin(id=str(asked.id), sender=asked.message.sender, type=asked.message.type)
     request = Request(
         to=sent.to,
@@ -111,6 +111,15 @@ def open_request(
     if request.due is not None:
         put_timer(core, _timer_of(str(sent.id)), _time_out(str(sent.id), request))
     core.set_json(f"{FOLDER}/{sent.id}", request)
+
+
+def check_count(given: StepInput) -> None:
+    """Raise WitError("TooManyRequests") if so many wait that no more may, WrongKind if /requests is no tree."""
+    # Those of the step itself are not counted: it sends 10,000 messages at most.
+    waiting = given.store.find(given.core, FOLDER)
+    if waiting is not None and len(given.store.tree(waiting)) >= MAX_REQUESTS:
+        text = f"{MAX_REQUESTS:,} requests of this actor wait for their answers already: no more may"
+        raise WitError("TooManyRequests", text)
 
 
 def answered_by(message: Message) -> str | None:
@@ -160,11 +169,3 @@ def _time_out(id: str, request: Request) -> Timer:
     text = f"no answer came from {request.to} in time"
     failure = Failure(code="Timeout", kind="timeout", message=id, text=text, type=request.type)
     return Timer(type=ERROR, content=msgspec.json.encode(failure), at=request.due)
-
-
-def _check_count(given: StepInput) -> None:
-    # Those of the step itself are not counted: it sends 10,000 messages at most.
-    waiting = given.store.find(given.core, FOLDER)
-    if waiting is not None and len(given.store.tree(waiting)) >= MAX_REQUESTS:
-        text = f"{MAX_REQUESTS:,} requests of this actor wait for their answers already: no more may"
-        raise WitError("TooManyRequests", text)

@@ -13,7 +13,7 @@ from wasmtime import _ffi as ffi
 from wasmtime.component import Component, ExportIndex, FuncType, Linker, ResourceType
 
 from understudy.actors.errors import WitError
-from understudy.engines.wasm import grit, http, timers, wasi
+from understudy.engines.wasm import grit, http, requests, timers, wasi
 from understudy.engines.wasm.cache import CompiledCache
 from understudy.engines.wasm.compiler import compiler
 from understudy.engines.wasm.failure import Stopped
@@ -128,7 +128,7 @@ def _import(instance: str, name: str, type: FuncType) -> Import:
         return _log if name == "log" else _send
     if (instance, name) == (CONVERSATION, "reply"):
         return _reply
-    for room in (grit, http, timers):
+    for room in (grit, http, timers, requests):
         function = room.find(instance, name)
         if function is not None:
             return _converting(function, type)

@@ -14,6 +14,7 @@ from understudy.engines.wasm.failure import OUT_OF_FUEL, Stopped
 from understudy.engines.wasm.limits import Limits
 from understudy.engines.wasm.network import Network
 from understudy.engines.wasm.post import REPLY, Posted
+from understudy.engines.wasm.waiting import Waiting
 from understudy.objects.step import MAX_SENT
 from understudy.store.reader import Reader
 from understudy.wit.core import Core
@@ -55,6 +56,8 @@ class Host:
     `fuel` is what it gets, where that is not what the limits say. `about` is the message that is handled, if one is.
     `network` is what requests to the network have in common, None where there are none.
     `core` is the core of the step, to be changed, None where nothing may be.
+    `waiting` are the requests of the step, None where there are none; `answered` says which request the message answers: its id,
+    who was asked, its type, and whether it failed.
     """
 
     __slots__ = (
@@ -63,6 +66,7 @@ class Host:
         "_output_left",
         "_printed",
         "about",
+        "answered",
         "bytes_sent",
         "calls",
         "core",
@@ -78,6 +82,7 @@ class Host:
         "sent",
         "store",
         "time",
+        "waiting",
     )
 
     def __init__(
@@ -94,6 +99,7 @@ class Host:
         about: Delivery | None = None,
         network: Network | None = None,
         core: Core | None = None,
+        waiting: Waiting | None = None,
     ) -> None:
         self.limits = limits
         self.objects = objects
@@ -106,6 +112,8 @@ class Host:
         self.about = about
         self.network = network
         self.core = core
+        self.waiting = waiting
+        self.answered: tuple[str, str, str, bool] | None = None
         self.bytes_sent = 0
         self.sending = False
         self.error: BaseException | None = None

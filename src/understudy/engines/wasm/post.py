@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from understudy.actors.calls import Calls
 from understudy.actors.contract import Outgoing, StepInput, StepResult
 from understudy.actors.errors import NEEDS_WORLD, CallFailed, CallNeedsWorld, Retry
 from understudy.objects.errors import ObjectError
@@ -36,16 +37,30 @@ class _Name(msgspec.Struct, frozen=True):
 _decode_name = msgspec.json.Decoder(_Name).decode
 
 
-def address(result: StepResult, posted: Sequence[Posted], given: StepInput) -> StepResult | Awaitable[StepResult]:
-    """The result with its messages; awaitable if one of them goes to a name."""
-    names = dict.fromkeys(each.to for each in posted if not _is_party(each.to))
+def address(
+    result: StepResult, posted: Sequence[Posted], given: StepInput, named: Mapping[str, str | None]
+) -> StepResult | Awaitable[StepResult]:
+    """The result with its messages; awaitable if one of them goes to a name that is not among those `named` before."""
+    names = dict.fromkeys(each.to for each in posted if not is_party(each.to) and each.to not in named)
+    found = {name: actor for name, actor in named.items() if actor is not None}
     if not any(map(_is_name, names)):
-        return _with_messages(result, posted, given, {})
-    return _look_up(result, posted, given, list(filter(_is_name, names)))
+        return _with_messages(result, posted, given, found)
+    return _look_up(result, posted, given, list(filter(_is_name, names)), found)
 
 
-async def _look_up(result: StepResult, posted: Sequence[Posted], given: StepInput, names: Sequence[str]) -> StepResult:
-    found: dict[str, str] = {}
+def ask_for(calls: Calls, name: str) -> str | None:
+    """The actor that a name means, None where there is none. Waits for the answer."""
+    if not _is_name(name):
+        return None
+    try:
+        return _decode_name(calls.call_and_wait(NAMES, encode_json({"name": name}))).actor
+    except CallFailed:
+        return None
+
+
+async def _look_up(
+    result: StepResult, posted: Sequence[Posted], given: StepInput, names: Sequence[str], found: dict[str, str]
+) -> StepResult:
     for name in names:
         try:
             found[name] = _decode_name(await given.calls.call(NAMES, encode_json({"name": name}))).actor
@@ -65,7 +80,7 @@ def _with_messages(
     sent: list[Outgoing] = []
     notes: list[str] = []
     for number, (to, content, type, re) in enumerate(posted):
-        party = to if _is_party(to) else found.get(to)
+        party = to if is_party(to) else found.get(to)
         if party is None:
             shown = to[:100]
             notes.append(f" message {number} of the component was not sent: there is no actor {shown!r}")
@@ -76,7 +91,8 @@ def _with_messages(
 
 # An actor talks to few others, again and again; the check of a party decodes base32.
 @lru_cache(maxsize=16_384)
-def _is_party(text: str) -> bool:
+def is_party(text: str) -> bool:
+    """True for an id of an actor, or a party outside."""
     try:
         check_party(text)
     except ObjectError:

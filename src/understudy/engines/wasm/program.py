@@ -21,6 +21,7 @@ from understudy.engines.wasm.network import Network
 from understudy.engines.wasm.post import Posted, address
 from understudy.engines.wasm.settings import ENGINE_TEXT
 from understudy.engines.wasm.values import Arguments, Flavour, is_text
+from understudy.engines.wasm.waiting import Waiting
 from understudy.objects import ids
 from understudy.objects.ids import Id, TreeId
 from understudy.objects.message import ERROR
@@ -30,6 +31,7 @@ from understudy.store.maps import edit_tree, tree_entry
 from understudy.store.reader import Reader
 from understudy.wit.content import put_bytes, read_content
 from understudy.wit.core import Core
+from understudy.wit.requests import is_failure
 
 STATE: Final = "state"
 MAX_STEP_SENT: Final = MAX_BYTES  # bytes that the messages of one step send together: as much as one of them may
@@ -48,12 +50,14 @@ class _Outcome(NamedTuple):
 class _Run:
     """One attempt at a step: its log, its core, the fuel that each message gets, and the most that one used, if somebody `counts`."""
 
-    __slots__ = ("core", "counts", "fuel", "fuel_used", "log", "network")
+    __slots__ = ("core", "counts", "fuel", "fuel_used", "log", "network", "sent", "waiting")
 
     def __init__(self, given: StepInput, fuel: int, *, counts: bool) -> None:
         self.log = Log()
         self.network = Network(given)
         self.core = Core(given.store, given.core)
+        self.sent: list[Posted] = []  # by the messages before the one in hand
+        self.waiting = Waiting(given, self.core, self.sent)
         self.fuel = fuel
         self.counts = counts
         self.fuel_used = 0
@@ -156,7 +160,7 @@ class WasmProgram:
             log=run.log.lines,
             component_hash=component_hash,
         )
-        return address(result, done.sent, given)
+        return address(result, done.sent, given, run.waiting.named)
 
     def _begin(self, given: StepInput, run: _Run) -> _Outcome:
         """The first state: what the core brings, or else what `init` returns."""
@@ -176,20 +180,29 @@ class WasmProgram:
         state = read_state(given.store, given.core)
         if state is None:
             raise Stopped("NoState", "the actor has no /state, since its genesis failed: an update can cure it")
-        sent: list[Posted] = []
         bytes_sent = 0
         for number, delivery in enumerate(given.messages):
-            if delivery.message.type == ERROR:
+            answered = self._answered(run, delivery)
+            if delivery.message.type == ERROR and answered is None:
                 # A component is told no types, so it would take this for a message like any other.
                 run.log.write(_about(delivery, given.store))
                 continue
             content = self._content(given.store, delivery)
             host = self._host(given, run, number, delivery)
+            host.answered = answered
             state = self._handle_one(run, host, content, state)
-            sent += host.sent
+            run.sent += host.sent
             bytes_sent += host.bytes_sent
-            _check_sent(len(sent), bytes_sent)
-        return _Outcome(state, sent)
+            _check_sent(len(run.sent), bytes_sent)
+        return _Outcome(state, run.sent)
+
+    def _answered(self, run: _Run, delivery: Delivery) -> tuple[str, str, str, bool] | None:
+        """What a message answers, for a component that makes requests."""
+        closed = run.waiting.close(delivery) if self.loaded.world.requests else None
+        if closed is None:
+            return None
+        id, request = closed
+        return id, request.to, request.type, is_failure(delivery.message)
 
     def _handle_one(self, run: _Run, host: Host, content: bytes, state: bytes) -> bytes:
         with self._memory(len(content) + len(state)), Guest(self.loaded, host) as guest:
@@ -226,6 +239,7 @@ class WasmProgram:
             about=about,
             network=run.network,
             core=run.core,
+            waiting=run.waiting,
         )
 
     def _content(self, store: Reader, delivery: Delivery) -> bytes:

@@ -36,6 +36,7 @@ CONVERSATION: Final = PACKAGE + "conversation"
 JUDGEMENT: Final = PACKAGE + "judgement"
 HTTP: Final = PACKAGE + "http"
 TIMERS: Final = PACKAGE + "timers"
+REQUESTS: Final = PACKAGE + "requests"
 WASI: Final = "wasi:"
 
 MAX_PROBLEMS: Final = 16 * 1024  # characters: twice what an outcome keeps, so the record of a step stays what it was
@@ -49,6 +50,7 @@ _REQUEST: Final = f"record {{method: string, url: string, headers: {_FIELDS}, bo
 _RESPONSE: Final = f"record {{status: u16, headers: {_FIELDS}, body: list<u8>}}"
 _FAILURE: Final = "record {code: string, text: string}"
 _RING: Final = "record {name: string, due: u64, missed: u64}"
+_ANSWERED: Final = "record {request: string, actor-id: string, message-type: string, failed: bool}"
 _DONE: Final = "result<_, string>"
 _ENVELOPE: Final = "record {id: string, sender: string, message-type: string}"
 # What stands in each interface: parameters and result.
@@ -76,18 +78,24 @@ _IMPORTS: Final[Mapping[str, Mapping[str, tuple[Sequence[str], str]]]] = {
         "cancel": (["string"], "result<bool, string>"),
         "ringing": ([], f"option<{_RING}>"),
     },
+    REQUESTS: {
+        "request": (["string", "string", _STATE, "option<f64>"], "result<string, string>"),
+        "answered": ([], f"option<{_ANSWERED}>"),
+    },
 }
 _TYPES_ONLY: Final = (PACKAGE + "types", PACKAGE + "answers")
 
 
 class World(Struct, frozen=True, kw_only=True):
-    """What a component declares: how it takes messages and states, what it has, whether it may ask others, and fetch."""
+    """What a component declares: how it takes messages and states, what it has, whether it may ask others, and fetch, and whether
+    answers to its requests may come to it."""
 
     flavour: Flavour
     has_init: bool
     has_query: bool
     asks: bool = False
     fetches: bool = False
+    requests: bool = False
 
 
 def read_world(component: Component) -> World:
@@ -105,7 +113,8 @@ def read_world(component: Component) -> World:
         has_init="init" in exports[ACTOR],
         has_query=QUERIES in exports,
         fetches=HTTP in imports,
-        asks=not imports.keys().isdisjoint((NEIGHBOURS, JUDGEMENT, HTTP)),
+        asks=not imports.keys().isdisjoint((NEIGHBOURS, JUDGEMENT, HTTP, REQUESTS)),
+        requests=REQUESTS in imports,
     )
 
 

@@ -95,6 +95,24 @@ def test_a_compiler_that_was_ended_is_replaced(monkeypatch: pytest.MonkeyPatch):
     assert compile_beside(counter(), silent)
 
 
+def test_a_compiler_that_somebody_killed_says_nothing_about_the_component(monkeypatch: pytest.MonkeyPatch):
+    data = actor(data="killed")
+    monkeypatch.setattr(compiling, "_idle", [])
+    write = compiling._Compiler._write
+
+    def killed(self: compiling._Compiler, data: bytes) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        write(self, data)
+
+    with monkeypatch.context() as context:
+        context.setattr(compiling._Compiler, "_write", killed)
+        with pytest.raises(HostFailed, match="killed from outside") as caught:
+            compile_beside(data, silent)
+    assert caught.value.again
+    assert compile_beside(data, silent)
+
+
 def test_only_so_many_compile_at_once_and_only_so_many_wait(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(compiling, "MAX_WAITING", 0)
     inside, seen = threading.Semaphore(0), threading.Event()

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -213,8 +214,15 @@ def _compile(data: bytes, progress: _Progress) -> bytes:
     compiler = _Compiler()
     answer = _try(compiler, data, progress)
     if answer is None:
+        code = compiler.kill()
+        if code == -signal.SIGKILL:
+            # Its own bounds end it by other signals, so this says nothing about the component.
+            raise HostFailed(
+                f"the compiler of a component of {len(data):,} bytes was killed from outside, perhaps since the machine had "
+                "no memory left; try again later"
+            )
         raise HostFailed(
-            f"the compiler of a component of {len(data):,} bytes ended before it was done (exit code {compiler.kill()}); "
+            f"the compiler of a component of {len(data):,} bytes ended before it was done (exit code {code}); "
             f"it may use {COMPILE_CPU_SECONDS} s of processor time and {COMPILE_BYTES >> 30} GiB of memory",
             again=False,
         )

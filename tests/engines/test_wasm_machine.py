@@ -383,6 +383,14 @@ def test_who_wants_more_memory_than_there_is_works_alone(monkeypatch: pytest.Mon
         pass
 
 
+def test_one_large_message_leaves_memory_to_others(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bounds, "MEMORY_SECONDS", 0.05)
+    machine = Machine(threads=1, memory=100)
+    large, other = machine.memory(10, 10_000), machine.memory(40)
+    with large, other, pytest.raises(HostFailed, match="other components"), machine.memory(1):
+        pass
+
+
 def test_tables_take_of_the_memory_for_all_components():
     roomy = actor(more="".join(f"(table {most} funcref)" for most in ("0", "0 10", "0 999999999")))
     room = 128 * MB + 2 * 8_000_000 + 80

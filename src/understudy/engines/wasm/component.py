@@ -70,10 +70,10 @@ class LoadedComponent:
         """The bytes that an instance may come to take: its memories and its tables."""
         return limits.memory * self.memories + self.table_bytes
 
-    def room_with(self, limits: Limits, handed: int) -> int:
-        """The same with what goes in: so many bytes of messages and states, and what it may fetch from the network."""
+    def way_in(self, limits: Limits, handed: int) -> int:
+        """The bytes that so many of messages and states take on their way in, and what it may fetch from the network."""
         each = LIST_BYTES if self.world.flavour is Flavour.BYTES else TEXT_BYTES
-        return self.room(limits) + handed * each + (limits.message * LIST_BYTES if self.world.fetches else 0)
+        return handed * each + (limits.message * LIST_BYTES if self.world.fetches else 0)
 
     def _own(self, managed: Any, delete: Callable[[Any], None]) -> Any:
         """The C pointer of one of wasmtime's objects, deleted with us.

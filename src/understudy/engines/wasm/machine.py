@@ -70,12 +70,13 @@ class Machine:
                 again=False,
             )
 
-    def memory(self, size: int) -> AbstractContextManager[None]:
+    def memory(self, size: int, way_in: int = 0) -> AbstractContextManager[None]:
         """Hold so much of the memory for components within a `with`. Raises HostFailed if the others leave none for long.
 
-        Who wants more than there is holds all of it, and so is alone: `check` is where what never fits is refused.
+        `way_in` is what it takes to hand messages over, which counts for half of all the memory at most: one large message
+        must not keep all others out. Who wants more than there is holds all of it: `check` is where that is refused.
         """
-        return _Lent(self, min(size, self._memory))
+        return _Lent(self, min(size + min(way_in, self._memory // 2), self._memory))
 
     def take(self, size: int) -> None:
         """Take so much of the memory; `memory` does it."""

@@ -224,7 +224,7 @@ class WasmProgram:
     def _memory(self, handed: int) -> AbstractContextManager[None]:
         if self._machine is None:
             return nullcontext()
-        return self._machine.memory(self.loaded.room_with(self._limits, handed))
+        return self._machine.memory(self.loaded.room(self._limits), self.loaded.way_in(self._limits, handed))
 
     def _host(self, given: StepInput, run: _Run, number: int, about: Delivery | None = None) -> Host:
         return Host(

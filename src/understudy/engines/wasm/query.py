@@ -108,7 +108,7 @@ class WasmQuery:
     def _memory(self, handed: int) -> AbstractContextManager[None]:
         if self._machine is None:
             return nullcontext()
-        return self._machine.memory(self._loaded.room_with(self._limits, handed))
+        return self._machine.memory(self._loaded.room(self._limits), self._loaded.way_in(self._limits, handed))
 
 
 def state_blob(state: bytes) -> Blob:

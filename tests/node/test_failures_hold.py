@@ -164,3 +164,30 @@ def test_a_paused_actor_that_was_held_stays_paused_after_the_cure(living: Living
 def test_another_word_in_the_policy_is_refused(living: Living) -> None:
     with pytest.raises(Rejected, match="on_failure"):
         make(living, on_failure="wait")
+
+
+BEGIN = """
+from understudy import FlowContext, Wit
+wit = Wit()
+@wit.flow("begin")
+async def begin(number: int, ctx: FlowContext) -> int:
+    FIRST
+    await ctx.wait("go")
+    return 6 // number
+"""
+
+
+def test_a_flow_that_fails_at_its_beginning_holds_and_one_that_fails_later_answers(living: Living) -> None:
+    actor = make(living, BEGIN.replace("FIRST", "6 // number"))
+    message = living.send(actor, "begin", 0)
+    with pytest.raises(Held, match="ZeroDivisionError"):
+        living.begin_answer(actor, message).result(60)
+    assert (len(living.chain(actor)), [one.message for one in living.node.pending(actor)]) == (1, [message])
+    assert living.update(actor, **{"code/it.py": BEGIN.replace("FIRST", "pass")}) is None
+    living.come_to_rest()
+    # Its record says where it is, so the message that it goes on with is consumed, and who began it hears of the failure.
+    assert living.tell(actor, "go") is None
+    (sent,) = (living.node.reader.message(id) for step in living.chain(actor) for id in step.sent)
+    said = json.loads(living.node.reader.blob(sent.content))
+    assert (sent.type, sent.re, said["code"]) == ("error", str(message), "ZeroDivisionError")
+    assert living.node.actor(actor).status == "ready" and verify(living, actor) == "MATCH"

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from tests.wit.flow_stage import CALLER, OTHER, FlowActor
 from understudy.actors.errors import WitError
+from understudy.store.maps import patch_tree
+from understudy.store.reader import Staging
 from understudy.testing.engine_suite import WorldCalls
 from understudy.wit.flows import flow, kept, loop, record, turn
+from understudy.wit.flows.overview import look_at_flow
 
 BUY = f"""
 @wit.flow(Order)
@@ -337,6 +340,19 @@ async def buy(order: Order, ctx: FlowContext) -> str:
     assert (first[-2:], second[-2:]) == ("-0", "-1")
     timer = actor.read(f"timers/{second}")
     assert actor.ok(timer["type"], timer["content"], after=1.5) == [(CALLER, "reply", "3 days, 0:00:01.501000")]
+
+
+def test_who_looks_is_told_of_a_sleep_whose_timer_is_gone() -> None:
+    actor = FlowActor("""
+@wit.flow(Order)
+async def buy(order: Order, ctx: FlowContext) -> None:
+    await ctx.sleep("1 day")
+""")
+    id = str(actor.send("Order", {"id": "A"}))
+    assert [one.is_lost for one in look_at_flow(actor.objects, actor.core, id).waits] == [False]
+    staging = Staging(actor.objects)
+    core = patch_tree(staging, actor.core, {f"timers/flow-{id}-0": None})
+    assert [one.is_lost for one in look_at_flow(staging, core, id).waits] == [True]
 
 
 def test_what_takes_too_long_is_a_timeout_and_what_comes_then_is_late() -> None:

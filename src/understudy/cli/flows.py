@@ -142,7 +142,8 @@ def _show(flow: FlowView, parties: Parties) -> None:
     )
     for wait in flow.waits:
         due = "" if wait.due is None else f", due {time_text(wait.due)}"
-        say(f"    {wait.what}  {wait.at}  since {time_text(wait.since)}{due}")
+        lost = ", its timer is gone: retry the step that failed when it rang" if wait.is_lost else ""
+        say(f"    {wait.what}  {wait.at}  since {time_text(wait.since)}{due}{lost}")
     if flow.stopped is not None:
         say(f"    {flow.stopped}", style="red")
 
@@ -154,7 +155,8 @@ def _short(id: str) -> str:
 
 def _view(flow: FlowView) -> dict[str, Any]:
     waits = [
-        {"what": one.what, "at": one.at, "since": time_text(one.since), "due": _maybe(one.due)} for one in flow.waits
+        {"what": one.what, "at": one.at, "since": time_text(one.since), "due": _maybe(one.due), "lost": one.is_lost}
+        for one in flow.waits
     ]
     return {
         "id": flow.id,

@@ -56,7 +56,7 @@ class Asks:
         if open.key is not None:
             index.remove_wait(core, open.key, Place(flow, open.n))
         if open.due is not None:
-            drop_timer(core, _timer_name(flow, open.n))
+            drop_timer(core, timer_name(flow, open.n))
 
     def _request(self, flow: Flow, awaited: Await[Any], letter: Letter) -> None:
         step = self._step
@@ -87,7 +87,7 @@ class Asks:
 
     def _set_timer(self, flow: Flow, awaited: Await[Any], due: int) -> None:
         content = encode_json(Notice(flow=flow.id, ask=awaited.n))
-        put_timer(self._step.core, _timer_name(flow.id, awaited.n), Timer(type=FLOW, content=content, at=due))
+        put_timer(self._step.core, timer_name(flow.id, awaited.n), Timer(type=FLOW, content=content, at=due))
         awaited.due = due
 
     def send_notice(self, notice: Notice) -> None:
@@ -138,7 +138,8 @@ class Open(Protocol):
         """When its timer goes off."""
 
 
-def _timer_name(flow: str, n: int) -> str:
+def timer_name(flow: str, n: int) -> str:
+    """The name of the timer that an ask of a flow waits for."""
     return f"{FLOW}-{flow}-{n}"
 
 

@@ -5,19 +5,25 @@ from __future__ import annotations
 from msgspec import Struct
 
 from understudy.objects.ids import Id, is_raw
+from understudy.objects.timer import TIMERS
 from understudy.objects.tree import is_tree_node
 from understudy.store.reader import Reader
+from understudy.wit.flows.asks import timer_name
 from understudy.wit.flows.lines import Answered, Asked, Cancelled, open_asks
 from understudy.wit.flows.record import CANCEL, FOLDER, STOPPED, Record
 
 
 class Waiting(Struct, frozen=True):
-    """One thing that a flow waits for: what, in which line of its code, since when (microseconds since 1970)."""
+    """One thing that a flow waits for: what, in which line of its code, since when (microseconds since 1970).
+
+    `is_lost` is true for a timer that is gone: the step failed that consumed its message, or somebody took it away.
+    """
 
     what: str
     at: str
     since: int
     due: int | None
+    is_lost: bool = False
 
 
 class FlowView(Struct, frozen=True):
@@ -60,7 +66,19 @@ def look_at_flow(reader: Reader, core: Id, id: str) -> FlowView:
         sender=record.begin.sender,
         begun=record.begin.time,
         asked=len(since),
-        waits=[Waiting(ask.what, ask.at, since[ask.n], ask.due) for ask in open_asks(lines)],
+        waits=[
+            # One that rang while the flow stood still is made good when that goes on.
+            Waiting(
+                ask.what,
+                ask.at,
+                since[ask.n],
+                ask.due,
+                is_lost=record.stopped is None
+                and ask.due is not None
+                and reader.find(core, f"{TIMERS}/{timer_name(id, ask.n)}") is None,
+            )
+            for ask in open_asks(lines)
+        ],
         stopped=None if record.stopped is None else record.stopped.why,
         cancelled=record.cancel is not None or any(isinstance(line, Cancelled) for line in lines),
     )

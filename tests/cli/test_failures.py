@@ -9,6 +9,9 @@ from typing import Any
 import httpx
 
 from tests.cli.conftest import Shell
+from tests.engines.components import actor
+from tests.engines.test_wasm_engine import Actor
+from understudy.cli.failures import first_line
 
 MANY = 300
 
@@ -21,6 +24,13 @@ def test_a_node_tells_each_failed_message_with_the_command_that_shows_it(project
     assert (failed["actor"], failed["type"], failed["outcome"], failed["height"]) == ("greeter", "fail", "failed", 1)
     assert (failed["code"], failed["text"]) == ("ValueError", "the wit is broken")
     assert project.json("log", "greeter", "--before", "2", "-n", "1")["steps"][0]["id"] == failed["step"]
+
+
+def test_of_a_component_that_trapped_the_cause_is_told() -> None:
+    step = Actor(actor("unreachable")).tell("x")
+    assert step.outcome is not None
+    assert first_line(step.outcome.text) == "wasm trap: wasm `unreachable` instruction executed"
+    assert first_line("the wit is broken\nCaused by:\n    x") == "the wit is broken"
 
 
 def test_what_fails_often_is_counted_and_not_spelt_out(project: Shell) -> None:

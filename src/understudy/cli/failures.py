@@ -19,6 +19,8 @@ from understudy.objects.wording import counted
 MAX_LINES: Final = 10  # in one look; what is over is counted
 PAUSE_SECONDS: Final = 1.0
 _MAX_TEXT: Final = 200  # characters of an error's first line
+_BACKTRACE: Final = "error while executing at wasm backtrace"  # how wasmtime begins
+_CAUSE: Final = "Caused by:\n"
 
 
 class Failure(Struct, frozen=True, kw_only=True):
@@ -74,10 +76,17 @@ class Failures:
             type=type,
             outcome=step.outcome.kind,
             code=step.outcome.code,
-            text=step.outcome.text.partition("\n")[0][:_MAX_TEXT],
+            text=first_line(step.outcome.text),
             step=str(id),
             height=step.height,
         )
+
+
+def first_line(text: str) -> str:
+    """What went wrong, in a line; of a component what trapped, which comes after the functions it was in."""
+    if text.startswith(_BACKTRACE):
+        text = text.rpartition(_CAUSE)[2].lstrip()
+    return text.partition("\n")[0][:_MAX_TEXT]
 
 
 @asynccontextmanager

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from tests.capabilities import chores
 from tests.node.living import Living
 from tests.node.stage import PATIENCE
+from understudy.actors.errors import Retry
 from understudy.judging.verification import Target
-from understudy.kernel.verdict import MATCH
+from understudy.kernel.verdict import MATCH, UNVERIFIABLE
 from understudy.objects.ids import ActorId, Id
 
 STOCK = """
@@ -149,6 +150,42 @@ async def begin(ctx: FlowContext) -> None:
         assert living.state(shop) == {"answer": 7}
         (verdict,) = living.run(living.node.verify([Target(shop, living.node.lookup.newest(shop))]))
         assert verdict.verdict == MATCH, verdict
+
+
+class Closed:
+    """A world that is not there, however often it is asked."""
+
+    name = "effect"
+
+    async def call(self, request: bytes, *, caller: ActorId, key: str) -> bytes:
+        raise Retry("the bank is closed")
+
+
+def test_a_call_whose_step_fails_is_an_error_for_the_flow_which_may_handle_it() -> None:
+    code = """
+from tests.capabilities import chores
+from understudy import CallFailed, FlowContext, Wit
+wit = Wit()
+def keep(state: dict, code: str) -> None:
+    state["failed"] = code
+@wit.flow("begin")
+async def begin(ctx: FlowContext) -> None:
+    try:
+        await ctx.effect(chores.weigh, "x")
+    except CallFailed as error:
+        ctx.with_state(keep, error.code)
+"""
+    policy = json.dumps({"retry": {"attempts": 2, "first_ms": 1}})
+    with Living(capabilities={"effect": Closed()}) as living:
+        shop = living.create(**PLACES, policy=policy, **{"code/it.py": code})
+        living.send(shop, "begin")
+        _until(living, lambda: bool(living.state(shop)))
+        assert living.state(shop) == {"failed": "RetriesExhausted"}
+        # The call's own step failed, and the step in which the flow heard of it went well.
+        assert living.outcomes(shop) == ["ok", "ok", "RetriesExhausted", "ok"]
+        assert not living.node.reader.tree(_flows(living, shop))
+        (verdict,) = living.run(living.node.verify([Target(shop, living.node.lookup.newest(shop))]))
+        assert (verdict.verdict, verdict.at_height) == (UNVERIFIABLE, 2), verdict
 
 
 def _flows(living: Living, actor: ActorId) -> Id:

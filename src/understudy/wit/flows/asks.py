@@ -43,7 +43,7 @@ class Asks:
             case Kind.TIMER:
                 self._set_timer(flow, awaited, work)
             case Kind.CALL:
-                self.send_notice(Notice(flow=flow.id, ask=awaited.n))
+                self.ask_for_call(flow.id, awaited.n)
             case _:
                 return self._at_once(flow, awaited, work)
         return None
@@ -59,17 +59,19 @@ class Asks:
             drop_timer(core, timer_name(flow, open.n))
 
     def _request(self, flow: Flow, awaited: Await[Any], letter: Letter) -> None:
-        step = self._step
         if is_outside(letter.to):
             raise WitError(
                 "NotAnActor", f"{letter.to} is outside: it gets messages and answers none, so send instead of request"
             )
         self._send(flow, awaited, letter)
+        self._expect(flow.id, awaited.n)
+
+    def _expect(self, flow: str, n: int) -> None:
+        """Have what comes back for the message that was sent last answer an ask."""
+        step = self._step
         sent = step.outbox.sent[-1]
         try:
-            open_request(
-                step.core, step.given, None, Sent(step.outbox, len(step.outbox) - 1), flow=flow.id, about=awaited.n
-            )
+            open_request(step.core, step.given, None, Sent(step.outbox, len(step.outbox) - 1), flow=flow, about=n)
         except WitError:
             # Not one that nobody would hear the answer of.
             step.outbox.sent.remove(sent)
@@ -90,8 +92,15 @@ class Asks:
         put_timer(self._step.core, timer_name(flow.id, awaited.n), Timer(type=FLOW, content=content, at=due))
         awaited.due = due
 
-    def send_notice(self, notice: Notice) -> None:
-        self._step.outbox.send(self._step.actor_id, type=FLOW, content=encode_json(notice))
+    def ask_for_call(self, flow: str, n: int) -> None:
+        """Have a call made in a step of its own. If that step fails, its error is the answer."""
+        self._step.outbox.send(self._step.actor_id, type=FLOW, content=encode_json(Notice(flow=flow, ask=n)))
+        self._expect(flow, n)
+
+    def forget_call(self, message: str) -> None:
+        """The step that makes a call is there, so no error of it will come."""
+        if f"{REQUESTS}/{message}" in self._step.core:
+            close_request(self._step.core, message)
 
     def _at_once(self, flow: Flow, awaited: Await[Any], work: Any) -> bytes:
         match work:

@@ -28,7 +28,7 @@ from understudy.wit.flows.handler import FlowHandler
 from understudy.wit.flows.index import Place
 from understudy.wit.flows.kept import Kept
 from understudy.wit.flows.lines import Answered, Cancelled, Event, open_asks
-from understudy.wit.flows.notice import FLOW, Notice, read_notice
+from understudy.wit.flows.notice import FLOW, read_notice
 from understudy.wit.flows.record import CANCEL, FOLDER, FORM, STOPPED, Begin, Record, Stop
 from understudy.wit.requests import REPLY, Failure, close_request, find_request
 from understudy.wit.state import StateType
@@ -138,6 +138,8 @@ class Turn:
 
     def _take_notice(self, delivery: Delivery) -> None:
         notice, sender = read_notice(self.step, delivery), delivery.message.sender
+        if sender == str(self.step.actor_id):
+            self._asks.forget_call(str(delivery.id))
         flow = None if not notice.flow else self._find(notice.flow)
         if not notice.flow:
             self._look_again()
@@ -280,7 +282,7 @@ class Turn:
             record.stopped, record.arrived, record.missed = None, [], []
             for awaited in list(flow.open.values()):
                 if awaited.ask.kind is Kind.CALL and awaited.n in missed:
-                    self._asks.send_notice(Notice(flow=flow.id, ask=awaited.n))
+                    self._asks.ask_for_call(flow.id, awaited.n)
                 elif awaited.due is not None:
                     self._take_timer(flow, awaited.n)
             for event in arrived:

@@ -1,4 +1,7 @@
-"""What the kernel does with a message from the clock: the timer is looked for, and one that fires once is taken away."""
+"""What the kernel does with a message from the clock: the timer is looked for, and one that fires once is taken away.
+
+Also of objects/clock.py, which says what such a message is.
+"""
 
 from __future__ import annotations
 

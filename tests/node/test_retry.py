@@ -1,4 +1,7 @@
-"""Retry: the messages of a step that failed, run again by an order of the chain, with the code and the state of today."""
+"""Retry: the messages of a step that failed, run again by an order of the chain, with the code and the state of today.
+
+Of kernel/retry.py and kernel/permission.py.
+"""
 
 from __future__ import annotations
 

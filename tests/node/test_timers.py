@@ -1,5 +1,7 @@
 """Timers on a node without threads: what is due rings once, whatever happens in between.
 
+Of store/timer_rows.py and store/timer_files.py too.
+
 The oracle is the history: what the index of timers must say follows from the cores and the clock's messages in it.
 """
 

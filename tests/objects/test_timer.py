@@ -1,4 +1,7 @@
-"""The file of a timer: what it may say, and how what is wrong with it is said."""
+"""The file of a timer: what it may say, and how what is wrong with it is said.
+
+Of objects/timer.py, objects/duration.py and objects/zones.py.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from understudy.objects.errors import BadName, WrongKind
@@ -129,6 +129,7 @@ steps = st.lists(
 )
 
 
+@example({"c/b": b""}, [("delete", "c/b", b""), ("put", "c/b/a", b""), ("put", "c", b"")])
 @given(st.dictionaries(st.sampled_from(["a", "b/a", "b/c/a", "c/b"]), st.binary(max_size=2)), steps)
 def test_a_core_is_what_a_dictionary_of_its_paths_would_be(files, steps):
     core, model = core_of(files), dict(files)

@@ -180,9 +180,9 @@ class Changes:
         split_path(path)
         if path in self.above:
             self._forget_below(path)
+        if any(above in self.edits for above in _above(path)):
+            self.apply()
         for above in _above(path):
-            if above in self.edits:
-                self.apply()
             found = self._find_unedited(above)
             if found is not None and ids.is_raw(found):
                 raise WrongKind(f"/{path} can't be written: /{above} is a blob")

@@ -51,6 +51,8 @@ def fail(living: Living, actor: ActorId) -> MessageId:
     message = living.send(actor, "add", 0)
     with pytest.raises(Held, match="ZeroDivisionError"):
         living.begin_answer(actor, message).result(60)
+    # Who waits hears of it while the hold is on its way to the store.
+    living.until(lambda: living.node.actor(actor).status == "held")
     return message
 
 

@@ -130,7 +130,8 @@ def wait_for_tries(living: Living, actor: ActorId, least: int) -> list[Pending]:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         pending = living.node.pending(actor)
-        if pending and pending[0].attempts >= least:
+        # An update that takes effect forgets the reason and then tries again: between the two there is none.
+        if pending and pending[0].attempts >= least and pending[0].error is not None:
             return pending
     raise AssertionError("it is not tried again")
 

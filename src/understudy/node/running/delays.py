@@ -66,10 +66,11 @@ def delays_of(entries: Sequence[ActorEntry]) -> Delays:
     return Delays(
         stuck={entry.actor.text: entry.error for entry in entries if entry.error is not None},
         slowed={entry.actor.text: entry.slowed for entry in entries if entry.slowed is not None},
+        # Before the reasons, which the scheduler sets first.
+        attempts={(entry.actor.text, key): count for entry in entries for key, count in list(entry.attempts.items())},
         host={(entry.actor.text, key): why for entry in entries for key, why in list(entry.host_errors.items())},
         calls={entry.actor.text: what for entry in entries if (what := _waits_for(entry)) is not None},
         running=frozenset(entry.actor.text for entry in entries if entry.status is Status.RUNNING),
-        attempts={(entry.actor.text, key): count for entry in entries for key, count in list(entry.attempts.items())},
     )
 
 

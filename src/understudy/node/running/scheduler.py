@@ -358,8 +358,9 @@ class Scheduler:
             self._run_singly(entry, taken)
             return
         key = sender_key(taken[0].message)
-        entry.attempts[key] = attempt = entry.attempts.get(key, 0) + 1
+        # The reason first: who sees an attempt from another thread sees why.
         entry.host_errors[key] = str(error)
+        entry.attempts[key] = attempt = entry.attempts.get(key, 0) + 1
         _log.warning("actor %s: %s; it is tried again", entry.actor.text, error)
         self._park(entry, taken, key, now + HOST_RETRY.delay_ms(attempt) / 1000)
 

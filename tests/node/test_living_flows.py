@@ -85,13 +85,17 @@ def test_a_flow_goes_on_over_a_restart_and_asks_the_world_once_and_all_of_it_ver
     living = living.again()
     living.run(living.node.resume(stock))
     _until(living, lambda: len(living.state(shop).get("lines", [])) == 4)
+    # The first restart may have come between the run of a function and its record: then it ran again.
+    asked = len(chores.ran)
+    assert asked >= 2
     living = living.again()
     for count in (2, 3):
         assert living.tell(shop, "go", {"n": count}) is None
     _until(living, lambda: not living.node.reader.tree(_flows(living, shop)))
     lines = living.state(shop)["lines"]
     assert sorted(lines) == ["2 Ann 4", "5 Ann 6", "held 5", "held 5"]
-    assert [one.name for one in chores.ran] == ["weigh", "weigh"]
+    # What was recorded is never asked again.
+    assert [one.name for one in chores.ran] == ["weigh"] * asked
     # The last thing that they waited for never came: who began them hears of it, in the steps of their timers.
     assert {"TimeoutError"} == {
         json.loads(living.node.reader.blob(message.content))["code"]

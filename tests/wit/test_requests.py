@@ -153,7 +153,10 @@ def test_a_request_that_can_never_be_answered_fails_at_once(call, code, text):
     ("code", "text"),
     [
         ("@wit.answer\ndef a(x: int, y: int): ...", "second payload"),
-        ("@wit.answer\ndef a(x: int): ...\n@wit.answer('a')\ndef b(x: int): ...", "'a' handles answers already"),
+        (
+            "@wit.answer\ndef a(x: int): ...\n@wit.answer('a')\ndef b(x: int): ...",
+            r"there is @wit.answer\('a'\) already",
+        ),
         ("@wit.message('t')\ndef a(request: Request, x: int): ...", "second payload"),
     ],
 )

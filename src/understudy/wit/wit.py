@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from inspect import Parameter, isawaitable
+from inspect import Parameter
 from typing import Any, TypeVar, overload
 
-from msgspec import Struct
-
-from understudy.actors.contract import Delivery, StateCheck
-from understudy.actors.errors import Refusal, WitError
+from understudy.actors.contract import StateCheck
+from understudy.actors.errors import WitError
 from understudy.actors.query import UNKNOWN_QUERY, WUT, Blob
 from understudy.objects.errors import BadName
-from understudy.objects.message import ERROR, check_type
+from understudy.objects.message import check_type
 from understudy.objects.names import check_name
-from understudy.objects.wording import with_article
-from understudy.wit.answers import AnswerNames, describe_unheard, handler_of, is_late, names_of
+from understudy.wit.answers import names_of
 from understudy.wit.context import Context
 from understudy.wit.flows.handler import FlowHandler
-from understudy.wit.flows.index import Place
 from understudy.wit.flows.kept import Kept
 from understudy.wit.flows.notice import FLOW
 from understudy.wit.flows.record import FOLDER as FLOWS
 from understudy.wit.flows.turn import Turn
 from understudy.wit.handler import Handler, Role, state_kind
-from understudy.wit.outbox import Sent
+from understudy.wit.handling import Plan, begin, handle_async, needs_await, take, with_flows
 from understudy.wit.parameters import kind_with_article, place_of
 from understudy.wit.query_context import QueryContext
 from understudy.wit.query_handler import QueryHandler
-from understudy.wit.requests import Request, answered_by, close_request, find_request
-from understudy.wit.running import current_loop
-from understudy.wit.state import NewState, StateType
+from understudy.wit.state import StateType
 from understudy.wit.wut import describe
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -56,7 +50,7 @@ class Wit:
         self._flows: dict[str, tuple[Callable[..., Any], type | None]] = {}
         self._kept = Kept()
         self._answers: dict[str, Callable[..., Any]] = {}
-        self._plan: _Plan | None = None
+        self._plan: Plan | None = None
 
     def message(self, kind: str | type, *, sends: Sends = ()) -> Callable[[Function], Function]:
         """Handle messages of a type, or of a payload class, whose name is the type.
@@ -103,15 +97,7 @@ class Wit:
         argument: a key of the JSON object that the query is asked with, of the annotated type. It can read and not write.
         It returns a Blob, a Tree, an Error, bytes, or anything else, which is answered as JSON.
         """
-        if not isinstance(name, str):
-            self._register_query(name.__name__, name)
-            return name
-
-        def register(function: Function) -> Function:
-            self._register_query(name, function)
-            return function
-
-        return register
+        return self._registers_name("query", name, self._queries)
 
     @overload
     def answer(self, name: str) -> Callable[[Function], Function]: ...
@@ -125,15 +111,7 @@ class Wit:
         the function, or one under its name, as long as requests wait for it. It asks for what a message handler asks for, and
         for `request: Request`. It returns None or a `NewState(…)`: nobody waits for an answer to an answer.
         """
-        if not isinstance(name, str):
-            self._register_answer(name.__name__, name)
-            return name
-
-        def register(function: Function) -> Function:
-            self._register_answer(name, function)
-            return function
-
-        return register
+        return self._registers_name("answer", name, self._answers)
 
     @property
     def functions(self) -> Sequence[Callable[..., Any]]:
@@ -151,7 +129,7 @@ class Wit:
         """Resolve what every handler asks for. Raises WitError("WrongSignature") that names the parameter."""
         if self._plan is None:
             state = self._state_type()
-            self._plan = _Plan(
+            self._plan = Plan(
                 state=state,
                 messages={
                     type: Handler(function, Role.MESSAGE, kind, type, state, self._sends[type])
@@ -179,21 +157,18 @@ class Wit:
         if plan is None:
             self.prepare()
             return self(ctx)
-        deliveries = ctx.given.messages
         ctx.answer_names = plan.answer_names
         turn = self._turn(plan, ctx)
         if turn is not None:
-            return _with_flows(plan, ctx, turn)
-        if plan.is_async and any(
-            handler is not None and handler.is_async for handler in _chosen(plan, ctx, deliveries)
-        ):
-            return _handle_async(plan, ctx, deliveries)
-        for delivery in deliveries:
-            handler = _begin(plan, ctx, delivery)
+            return with_flows(plan, ctx, turn)
+        if plan.is_async and needs_await(plan, ctx):
+            return handle_async(plan, ctx)
+        for delivery in ctx.given.messages:
+            handler = begin(plan, ctx, delivery)
             if handler is not None:
                 result = handler.call(ctx)
                 if result is not None or handler.old is not None:
-                    _take(plan, ctx, handler, result)
+                    take(plan, ctx, handler, result)
         plan.state.write(ctx)
         return None
 
@@ -246,7 +221,24 @@ class Wit:
 
         return register
 
-    def _turn(self, plan: _Plan, ctx: Context) -> Turn | None:
+    def _registers_name(self, what: str, name: str | Function, into: dict[str, Callable[..., Any]]) -> Any:
+        """A function that takes a handler for a name; of a function the function itself, taken for its own name."""
+
+        def register(function: Function) -> Function:
+            key = name if isinstance(name, str) else function.__name__
+            try:
+                check_name(key, what=f"{what} name")
+            except BadName as error:
+                raise WitError("WrongSignature", f"@wit.{what}({key!r}): {error}") from error
+            if key in into:
+                text = f"there is @wit.{what}({key!r}) already, {place_of(into[key])}"
+                raise WitError("AmbiguousWit", f"{place_of(function)}: {text}")
+            into[key], self._plan = function, None
+            return function
+
+        return register if isinstance(name, str) else register(name)
+
+    def _turn(self, plan: Plan, ctx: Context) -> Turn | None:
         """What the flows do in a step; None if it has nothing to do with flows."""
         if ctx.abi.is_first or ctx.entry != "wit" or ctx.given.parent is None:
             return None
@@ -264,30 +256,10 @@ class Wit:
             type: FlowHandler(function, kind, type, self._sends[type]) for type, (function, kind) in self._flows.items()
         }
 
-    def _describe(self, plan: _Plan) -> Blob:
+    def _describe(self, plan: Plan) -> Blob:
         if plan.wut is None:
             plan.wut = describe(handlers={**plan.messages, **plan.flows}, genesis=plan.genesis, queries=plan.queries)
         return plan.wut
-
-    def _register_query(self, name: str, function: Callable[..., Any]) -> None:
-        try:
-            check_name(name, what="query name")
-        except BadName as error:
-            raise WitError("WrongSignature", f"@wit.query({name!r}): {error}") from error
-        if name in self._queries:
-            other = place_of(self._queries[name])
-            raise WitError("AmbiguousWit", f"{place_of(function)}: there is a query {name!r} already, {other}")
-        self._queries[name], self._plan = function, None
-
-    def _register_answer(self, name: str, function: Callable[..., Any]) -> None:
-        try:
-            check_name(name, what="the name of an answer's handler")
-        except BadName as error:
-            raise WitError("WrongSignature", f"@wit.answer({name!r}): {error}") from error
-        if name in self._answers:
-            other = place_of(self._answers[name])
-            raise WitError("AmbiguousWit", f"{place_of(function)}: {name!r} handles answers already, {other}")
-        self._answers[name], self._plan = function, None
 
     def _state_type(self) -> StateType:
         first: tuple[Any, Callable[..., Any]] | None = None
@@ -310,148 +282,3 @@ class Wit:
             raise WitError(
                 "WrongSignature", f"{place_of(first[1])}: parameter 'state' can't be filled: {error}"
             ) from error
-
-
-class _Plan(Struct, kw_only=True):
-    state: StateType
-    messages: dict[str, Handler]
-    genesis: Handler | None
-    update: Handler | None
-    queries: dict[str, QueryHandler]
-    flows: dict[str, FlowHandler]
-    answers: dict[str, Handler]
-    answer_names: AnswerNames
-    is_async: bool
-    wut: Blob | None = None
-
-
-def _choose(plan: _Plan, ctx: Context, delivery: Delivery) -> Handler | None:
-    """The handler of a message; None if it passes without one. Raises Refusal("NoHandler")."""
-    ctx.request_in_hand = None
-    if ctx.entry == "wit_update":
-        return plan.update if plan.update is not None and plan.update.has_work(ctx) else None
-    if ctx.given.parent is None:
-        return plan.genesis
-    type = delivery.message.type
-    ctx.request_in_hand = _request(plan, ctx, delivery)
-    if ctx.request_in_hand is not None:
-        return handler_of(ctx.request_in_hand, delivery.message, plan.answers, plan.messages)
-    handler = plan.messages.get(type)
-    if handler is None and type != ERROR and not ((plan.answers or plan.flows) and is_late(delivery.message)):
-        known = ", ".join(sorted({*plan.messages, *plan.flows})) or "none"
-        waits = ", and no flow waits for this one now" if plan.flows else ""
-        raise Refusal("NoHandler", f"there is no handler for messages of type {type!r}{waits}; there are: {known}")
-    return handler
-
-
-def _request(plan: _Plan, ctx: Context, delivery: Delivery) -> Request | None:
-    """The request that a message answers."""
-    if ctx.abi.is_first or answered_by(delivery.message) is None:
-        return None
-    return find_request(ctx.core, delivery.message, is_ours=bool(plan.answers))
-
-
-def _begin(plan: _Plan, ctx: Context, delivery: Delivery) -> Handler | None:
-    """The handler of a message, which is the one in hand from here on; the request that it answers is closed."""
-    handler = _choose(plan, ctx, delivery)
-    ctx._delivery = delivery
-    request, answered = ctx.request_in_hand, answered_by(delivery.message)
-    if request is not None:
-        close_request(ctx.core, str(answered))
-    if handler is None and (plan.answers or plan.flows) and answered is not None:
-        ctx.log(describe_unheard(delivery.message, request))
-    return handler
-
-
-def _chosen(plan: _Plan, ctx: Context, deliveries: Sequence[Delivery]) -> list[Handler | None]:
-    return [_choose(plan, ctx, delivery) for delivery in deliveries]
-
-
-async def _handle_async(plan: _Plan, ctx: Context, deliveries: Sequence[Delivery]) -> None:
-    for delivery in deliveries:
-        await _handle_one(plan, ctx, delivery)
-    plan.state.write(ctx)
-
-
-async def _handle_one(plan: _Plan, ctx: Context, delivery: Delivery) -> None:
-    handler = _begin(plan, ctx, delivery)
-    if handler is not None:
-        # A `def` among `async def`s runs where an event loop runs, and still can't await.
-        ctx.held_loop = None if handler.is_async else current_loop()
-        result = handler.call(ctx)
-        if isawaitable(result):
-            result = await result
-        if result is not None or handler.old is not None:
-            _take(plan, ctx, handler, result)
-
-
-def _with_flows(plan: _Plan, ctx: Context, turn: Turn) -> Awaitable[None] | None:
-    """Handle the messages of a step that may be for flows; an awaitable if something of it has to be awaited."""
-    deliveries = ctx.given.messages
-    calls = turn.calls_of(deliveries)
-    if calls or (plan.is_async and any(_is_for_async(plan, delivery) for delivery in deliveries)):
-        return _with_flows_async(plan, ctx, turn, calls)
-    try:
-        for delivery in deliveries:
-            if not turn.take(delivery):
-                handler = _begin(plan, ctx, delivery)
-                if handler is not None:
-                    result = handler.call(ctx)
-                    if result is not None or handler.old is not None:
-                        _take(plan, ctx, handler, result)
-        turn.finish()
-    except BaseException:
-        turn.abandon()
-        raise
-    turn.write_state()
-    return None
-
-
-async def _with_flows_async(plan: _Plan, ctx: Context, turn: Turn, calls: Sequence[Place]) -> None:
-    try:
-        await turn.make_calls(calls)
-        for delivery in ctx.given.messages:
-            if not turn.take(delivery):
-                await _handle_one(plan, ctx, delivery)
-        turn.finish()
-    except BaseException:
-        turn.abandon()
-        raise
-    turn.write_state()
-
-
-def _is_for_async(plan: _Plan, delivery: Delivery) -> bool:
-    # An answer may be for any of the handlers of answers; which one is looked up when its turn comes.
-    handlers = [plan.messages.get(delivery.message.type), *(plan.answers.values() if delivery.message.re else ())]
-    return any(handler is not None and handler.is_async for handler in handlers)
-
-
-def _take(plan: _Plan, ctx: Context, handler: Handler, result: Any) -> None:
-    if isinstance(result, Sent):
-        # `return ctx.send(…)`: it was sent, and there is nothing to answer.
-        return
-    if ctx.abi.is_first:
-        _take_as_python_1(plan, ctx, handler, result)
-    elif isinstance(result, NewState):
-        plan.state.replace(ctx, result.value)
-        if result.reply is not None:
-            ctx.reply(result.reply)
-    elif handler.role is Role.ANSWER:
-        text = f"a handler of answers returned {with_article(type(result).__name__)}, and nobody waits for an answer to an answer"
-        raise WitError("BadResult", f"{place_of(handler.function)}: {text}: see ctx.reply(…, to=request.origin)")
-    elif handler.role is not Role.MESSAGE:
-        plan.state.begin(ctx, result, handler.role.value)
-    elif plan.state.is_state(result) and result is not ctx._state:
-        # Nearly always meant as the new state, and then lost if it were sent.
-        name = type(result).__name__
-        text = f"a handler returned {with_article(name)} that is not the state: NewState({name}(…)) makes it the state"
-        raise WitError("BadResult", f"{place_of(handler.function)}: {text}, ctx.reply(…) answers with it")
-    else:
-        ctx.reply(result)
-
-
-def _take_as_python_1(plan: _Plan, ctx: Context, handler: Handler, result: Any) -> None:
-    if handler.returns_state or plan.state.is_state(result):
-        plan.state.replace(ctx, result)
-    else:
-        ctx.reply(result)

@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Hashable
-from typing import Any, Final
+from typing import Final
 
 from understudy.actors.contract import StateCheck
 from understudy.actors.errors import WitError
@@ -16,11 +16,12 @@ from understudy.actors.query import NO_QUERIES
 from understudy.engines.locks import Locks
 from understudy.engines.python.aliases import install_aliases
 from understudy.engines.python.failure import in_core, in_package, loading
+from understudy.engines.python.finder import CODE, Finder, Key, entry_of, read_text
 from understudy.engines.python.importer import Version
 from understudy.engines.python.inline import NO_CODE, find_wit, inline_code
-from understudy.engines.python.modules import Code, Nodes, Search, arrange, module_paths, read_sources
+from understudy.engines.python.modules import Code, Nodes, arrange, read_sources
 from understudy.engines.python.names import file_name
-from understudy.engines.python.pointer import External, InCore, Inline, Pointer, parse_pointer
+from understudy.engines.python.pointer import External, InCore, Inline, Pointer
 from understudy.engines.python.program import WIT_QUERY, WIT_UPDATE, PythonProgram
 from understudy.engines.python.query import PythonQuery
 from understudy.engines.python.resolver import Resolver, default_resolver, find_function, home_of
@@ -30,7 +31,6 @@ from understudy.objects import ids
 from understudy.objects.errors import WrongKind
 from understudy.objects.ids import Id, TreeId
 from understudy.objects.step import MAX_CONSUMED
-from understudy.store.maps import small_entries, tree_entry
 from understudy.store.reader import Reader
 from understudy.wit.abi import PYTHON_1, PYTHON_2
 from understudy.wit.state import PATH as STATE
@@ -39,15 +39,12 @@ from understudy.wit.wit import Wit
 NAME: Final = "python"
 ABI: Final = PYTHON_2.name
 WIT: Final = "wit"
-CODE: Final = "code"  # where the modules are that code in `/wit` itself may import
-MAX_WIT: Final = 1024 * 1024
 MAX_PROGRAMS: Final = 512
 MAX_SOURCE: Final = 16 * 1024 * 1024  # of all versions kept: loaded code takes some ten times its source
 # The memory of a version's globals can't be measured. So, when code is loaded, versions are forgotten that were not used
 # for a minute. An actor that is updated again and again then keeps only these few in memory.
 KEPT: Final = 8  # that are not forgotten for that
 IDLE_SECONDS: Final = 60.0
-_MAX_POINTERS: Final = 10_000
 
 _log = logging.getLogger(__name__)
 
@@ -72,9 +69,8 @@ class PythonEngine:
         self._fresh = fresh
         self._max_programs = max_programs
         self._monotonic = monotonic
-        self._pointers: dict[bytes, Pointer] = {}
-        self._programs: dict[tuple[object, ...], PythonProgram] = {}
-        self._search = Search()
+        self._programs: dict[Key, PythonProgram] = {}
+        self._finder = Finder()
         self._clock = 0
         self._builds = Locks()
         self._queries: PythonEngine | None = None
@@ -92,9 +88,10 @@ class PythonEngine:
 
     def load(self, core: TreeId, entry: str, store: Reader) -> PythonProgram:
         """The program that a core's `/wit` or `/wit_update` names. Raises WitError, StoreError."""
-        program = None if self._fresh else self._at_hand(core, entry, store)
+        at_once = None if self._fresh else self._finder.find_at_once(core, entry, store)
+        program = None if at_once is None else self._programs.get(at_once)
         if program is None:
-            key, pointer = self._find(core, entry, store)
+            key, pointer = self._finder.find(core, entry, store)
             program = self._programs.get(key)
             if program is None or self._fresh or self._is_stale(program, pointer):
                 program = self._build(key, pointer, core, store)
@@ -108,14 +105,14 @@ class PythonEngine:
 
         Runs none of it. Raises WitError, StoreError.
         """
-        return self._find(core, entry, store)[0]
+        return self._finder.find(core, entry, store)[0]
 
     def load_query(self, core: TreeId, store: Reader) -> PythonQuery:
         """What answers a core's queries: its `/wit_query`, else the Wit in `/wit`. Raises WitError, StoreError."""
         # In namespaces of their own: what a query leaves in a module must never reach a step, and an import that never ends
         # in a step blocks no query.
         loader = self._for_queries()
-        has_own = _entry(core, WIT_QUERY, store) is not None
+        has_own = entry_of(core, WIT_QUERY, store) is not None
         query = loader.load(core, WIT_QUERY if has_own else WIT, store).query
         if query is None:
             text = "the core has no /wit_query, and /wit is a function, not a Wit: it has no queries"
@@ -132,11 +129,11 @@ class PythonEngine:
 
     def check_state(self, core: TreeId, store: Reader) -> StateCheck:
         """What the Wit in `/wit` makes of `/state`; a function decides for itself. Raises WitError, StoreError."""
-        if _entry(core, WIT_UPDATE, store) is not None:
+        if entry_of(core, WIT_UPDATE, store) is not None:
             return StateCheck()
         program = self._for_queries().load(core, WIT, store)
         wit = program.function
-        state = _entry(core, STATE, store)
+        state = entry_of(core, STATE, store)
         if not isinstance(wit, Wit) or state is None:
             return StateCheck()
         try:
@@ -147,61 +144,11 @@ class PythonEngine:
     def load_update(self, before: TreeId, after: TreeId, store: Reader) -> None:
         """Python code has no say in its update: code that can't be loaded fails when it is run."""
 
-    def _at_hand(self, core: TreeId, entry: str, store: Reader) -> PythonProgram | None:
-        """What `load` finds with one look at a small core: its pointer is known, and the code is in its root. Else None."""
-        try:
-            entries = small_entries(store, core)
-        except WrongKind:
-            return None
-        if entries is None:
-            return None
-        id = entries.get(entry, b"")
-        pointer = self._pointers.get(id)
-        if isinstance(pointer, Inline):
-            path = CODE
-        elif isinstance(pointer, InCore) and pointer.path and "/" not in pointer.path:
-            path = pointer.path
-        else:
-            return None
-        return self._programs.get((entry, id, entries.get(path)))
-
-    def _find(self, core: TreeId, entry: str, store: Reader) -> tuple[tuple[object, ...], Pointer]:
-        """The key of a program, and the pointer to it."""
-        id = _entry(core, entry, store)
-        if id is None:
-            raise WitError(
-                "NoWit", f"the core has no /{entry}: put a text there, code or a pointer such as /code:greeter:wit"
-            )
-        pointer = self._pointers.get(id) or self._read_pointer(id, entry, store)
-        return (entry, id, self._code(pointer, core, store)), pointer
-
-    def _code(self, pointer: Pointer, core: TreeId, store: Reader) -> object:
-        """What the program depends on beside the pointer's text; the same value as long as the code is the same."""
-        if isinstance(pointer, Inline):
-            return tree_entry(store, core, CODE)
-        if isinstance(pointer, External):
-            return None
-        if pointer.path == "":
-            return self._search.summary(store, core).digest
-        if "/" in pointer.path:
-            return store.find(core, pointer.path)
-        return tree_entry(store, core, pointer.path)
-
     def _is_stale(self, program: PythonProgram, pointer: Pointer) -> bool:
         # A module behind `external:` may have been loaded again since, or another function registered.
         return isinstance(pointer, External) and self._resolver.look_up(pointer) is not program.function
 
-    def _read_pointer(self, id: Id, entry: str, store: Reader) -> Pointer:
-        pointer = parse_pointer(_read_text(id, entry, store), node=entry)
-        if isinstance(pointer, Inline):
-            # The text itself is only needed to build: a cache of texts would be a cache of megabytes.
-            pointer = Inline("")
-        if len(self._pointers) >= _MAX_POINTERS:
-            self._pointers.clear()
-        self._pointers[id] = pointer
-        return pointer
-
-    def _build(self, key: tuple[Any, ...], pointer: Pointer, core: TreeId, store: Reader) -> PythonProgram:
+    def _build(self, key: Key, pointer: Pointer, core: TreeId, store: Reader) -> PythonProgram:
         entry, id, code = key
         match pointer:
             case External():
@@ -214,7 +161,7 @@ class PythonEngine:
                     lambda known: self._build_inline(Id(id), entry, code, store, known),
                 )
             case InCore():
-                nodes, folder = self._nodes(pointer, code, core, entry, store)
+                nodes, folder = self._finder.nodes(pointer, code, core, entry, store)
                 return self._build_once(
                     key,
                     pointer,
@@ -224,7 +171,7 @@ class PythonEngine:
 
     def _build_once(
         self,
-        key: tuple[Any, ...],
+        key: Key,
         pointer: Pointer,
         what: Hashable,
         build: Callable[[PythonProgram | None], PythonProgram],
@@ -260,14 +207,14 @@ class PythonEngine:
     def _build_inline(
         self, id: Id, entry: str, code: Id | None, store: Reader, known: PythonProgram | None
     ) -> PythonProgram:
-        nodes = self._search.below(store, code) if code is not None and _is_tree(code, store) else Nodes({})
+        nodes = self._finder.beside(code, store)
         # Without modules beside it, the text is all there is.
         version_id = ids.raw_id(id + nodes.digest) if nodes.by_path else id
         others = file_name(version_id, f"{CODE}/")
 
         def read() -> Code:
             modules = arrange(others, read_sources(store, nodes)) if nodes.by_path else NO_CODE
-            return inline_code(_read_text(id, entry, store), version_id, entry, modules)
+            return inline_code(read_text(id, entry, store), version_id, entry, modules)
 
         version = self._version(version_id, entry, known, read)
 
@@ -312,26 +259,6 @@ class PythonEngine:
                 _log.warning("broken beside the wit of %s: %s", core, "; ".join(version.problems))
         return program
 
-    def _nodes(self, pointer: InCore, code: Any, core: TreeId, entry: str, store: Reader) -> tuple[Nodes, str]:
-        """The `.py` nodes that a pointer's modules come from, and the path of the folder they are in."""
-        if pointer.path:
-            if code is None:
-                raise WitError(
-                    "MissingModule", f"/{entry} looks for code in /{pointer.path}, and the core has no such folder"
-                )
-            if not _is_tree(code, store):
-                raise WitError(
-                    "MissingModule", f"/{entry} looks for code in /{pointer.path}, which is a blob, not a folder"
-                )
-            nodes, folder = self._search.below(store, code), pointer.path
-        else:
-            nodes = self._search.below(store, core)
-            folder = _folder_of(pointer.module, nodes, entry)
-            nodes = nodes.below(folder)
-        if not nodes.by_path:
-            raise WitError("MissingModule", f"there is no code below /{pointer.path}: no node there ends in .py")
-        return nodes, folder
-
     def _version(self, id: Id, path: str, known: PythonProgram | None, read: Callable[[], Code]) -> Version:
         """The namespace of some code: that of another program of it, or a new one where fresh ones are wanted."""
         if self._fresh:
@@ -354,54 +281,6 @@ class PythonEngine:
             version = self._programs.pop(key).version
             size -= 0 if version is None else version.size
         return len(self._programs) < before
-
-
-def _entry(core: TreeId, name: str, store: Reader) -> Id | None:
-    try:
-        return tree_entry(store, core, name)
-    except WrongKind as error:
-        raise WitError("InvalidCore", f"the core is not a tree: {error}") from error
-
-
-def _is_tree(id: bytes, store: Reader) -> bool:
-    if ids.is_raw(id):
-        return False
-    node = store.node(id)
-    return isinstance(node, dict) and ("tree" in node or "bigtree" in node)
-
-
-def _read_text(id: Id, entry: str, store: Reader) -> str:
-    try:
-        info = store.blob_info(id)
-    except WrongKind as error:
-        raise WitError("WitNotBlob", f"/{entry} is {store.kind(id)}; it must be a blob of text") from error
-    data = b"" if info is not None else store.block(id)
-    if info is not None or len(data) > MAX_WIT:
-        raise WitError("WitTooLarge", f"/{entry} has more than 1 MiB of text; put the code below /code and point to it")
-    try:
-        # Some editors begin every text with a byte order mark.
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise WitError("WitNotText", f"/{entry} is not UTF-8: {error}") from error
-
-
-def _folder_of(module: str, nodes: Nodes, entry: str) -> str:
-    """Where a module is when the whole core is searched: in the root, or else in the only folder that has it."""
-    paths = module_paths(module)
-    if any(path in nodes.by_path for path in paths):
-        return ""
-    folders = sorted(
-        {path.removesuffix(f"/{end}") for path in nodes.by_path for end in paths if path.endswith(f"/{end}")}
-    )
-    if len(folders) == 1:
-        return folders[0]
-    if not folders:
-        there = ", ".join(sorted(nodes.by_path)[:20]) or "no .py node at all"
-        raise WitError(
-            "MissingModule", f"/{entry} names the module {module!r}, which is nowhere in the core; there is {there}"
-        )
-    text = f"/{entry} names the module {module!r}, which is in {' and in '.join('/' + folder for folder in folders)}"
-    raise WitError("AmbiguousWit", f"{text}: say which, e.g. /{folders[0]}:{module}:…")
 
 
 def _import_others(version: Version) -> list[str]:

@@ -17,7 +17,7 @@ from understudy.actors.errors import HostFailed
 from understudy.actors.query import QueryProgram
 from understudy.engines.python.engine import PythonEngine
 from understudy.node.looking.lookup import Pending
-from understudy.node.running.scheduler import HOST_RETRY
+from understudy.node.running.results import HOST_RETRY
 from understudy.objects.codec import raw_block
 from understudy.objects.ids import ActorId, TreeId
 from understudy.store.memory import MemoryBackend

@@ -18,7 +18,8 @@ from understudy.node.running.done import Done
 from understudy.node.running.events import CallWaits, Committed, Finished, HoldsChanged, Job, Opened, Tag, Tick
 from understudy.node.running.executor import Executor
 from understudy.node.running.gate import ALONE_SECONDS
-from understudy.node.running.scheduler import HOST_RETRY, Scheduler
+from understudy.node.running.results import HOST_RETRY
+from understudy.node.running.scheduler import Scheduler
 from understudy.objects.codec import Block, raw_block
 from understudy.objects.ids import ActorId, StepId
 from understudy.objects.mailbox import QUEUE, UPDATE, Cursor, mailbox_key

@@ -10,19 +10,13 @@ The laws: an actor takes one step at a time; nothing that a step did leaves befo
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Final
 
-from understudy.actors.contract import Delivery, LiveEngine, StepResult
-from understudy.actors.errors import HostFailed
-from understudy.kernel.advance import Plan
-from understudy.kernel.deliver import sender_key
-from understudy.kernel.policy import RECORD, RetryPolicy
-from understudy.kernel.retries import exhausted
-from understudy.kernel.seal import Sealed, recordable, seal
-from understudy.node.holds import Hold, Holds, Kind
+from understudy.actors.contract import Delivery, LiveEngine
+from understudy.kernel.seal import Sealed
+from understudy.node.holds import Holds
 from understudy.node.running.batches import Batches
 from understudy.node.running.delays import Delays, delays_of
 from understudy.node.running.done import Done
@@ -32,7 +26,6 @@ from understudy.node.running.events import (
     Committed,
     Event,
     Finished,
-    HoldBegan,
     HoldsChanged,
     Job,
     Opened,
@@ -40,27 +33,23 @@ from understudy.node.running.events import (
     Tag,
     Tick,
 )
-from understudy.node.running.failures import hold_of
-from understudy.node.running.floods import seconds_to_rest
 from understudy.node.running.gate import Allowed, Gate
 from understudy.node.running.parking import Parking
-from understudy.node.running.step_size import within_room
+from understudy.node.running.results import Results
+from understudy.node.running.run_queue import RunQueue
 from understudy.node.running.table import ActorTable
 from understudy.node.running.timers import Timers
 from understudy.node.running.trials import Trials, cut_of
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId
-from understudy.objects.mailbox import UPDATE, Mailbox
+from understudy.objects.mailbox import UPDATE
 from understudy.objects.names import actor_of, is_outside
 from understudy.store.errors import StoreError
-from understudy.store.port import Backend, Unit
+from understudy.store.port import Backend
 from understudy.store.verified import InFlight
 
 MAX_AHEAD: Final = 512  # undurable steps of one actor: bounds what a crash undoes and what memory holds
 MAX_FOUND: Final = 256  # actors with mail of an earlier life that are looked for at once, between two bursts
-
-# The machine's failures have no last attempt: there may be room again in an hour.
-HOST_RETRY: Final = RetryPolicy()
 
 _log = logging.getLogger("understudy.scheduler")
 
@@ -80,14 +69,23 @@ class Scheduler:
         self.output = Output()
         self._reader = reader
         self._holds = holds
-        self._run_ahead = run_ahead
         self._table = ActorTable(backend, reader, holds, lambda unit: self.output.commit(None, unit))
         self._gate = Gate()
-        self._trials = Trials(self._gate, self._table, holds, self.output)
+        self._queue = RunQueue(self._gate, self._table, run_ahead)
+        self._trials = Trials(self._gate, self._table, holds, self._queue, self.output)
         self._batches = Batches(self._table, engines, reader)
-        self._ready: deque[ActorEntry] = deque()
         self._parking = Parking()
         self._timers = Timers(backend, reader)
+        self._results = Results(
+            table=self._table,
+            reader=reader,
+            holds=holds,
+            trials=self._trials,
+            parking=self._parking,
+            timers=self._timers,
+            queue=self._queue,
+            output=self.output,
+        )
         self._calls: dict[ActorId, list[CallWaits]] = {}  # of running wits, until their parent is durable
 
     def start(self, *, only_updates: bool = False) -> None:
@@ -103,24 +101,21 @@ class Scheduler:
         for event in events:
             self._handle(event, now)
         for entry in self._parking.wake(now):
-            self._make_ready(entry)
+            self._queue.add(entry)
         for entry in self._table.recover(MAX_FOUND):
-            self._make_ready(entry)
+            self._queue.add(entry)
         for delivery, unit in self._timers.ring():
             self.output.commit(delivery, unit)
-        if self._trials.end_overdue(now):
-            self._ready_all()
+        self._trials.end_overdue(now)
         suspect = self._trials.begin_next(now)
         if suspect is not None:
-            self._make_ready(suspect)
+            self._queue.add(suspect)
 
     def next_job(self, now: float) -> Job | None:
         """The step of the actor that is first in line; None if it has nothing to do after all. Only if `has_ready`."""
-        entry = self._ready.popleft()
-        if entry.status is not Status.READY:
-            # It lost its head while it was in line.
+        entry = self._queue.pop()
+        if entry is None:
             return None
-        entry.status = Status.IDLE
         try:
             return self._job(entry, now)
         except Exception as error:
@@ -137,7 +132,7 @@ class Scheduler:
         entry.status = Status.IDLE
         entry.slow = event.held_thread
         try:
-            return self._settle(event, now)
+            return self._results.take(event, now)
         except Exception as error:
             self._table.mark_stuck(entry, error)
             return False
@@ -150,7 +145,7 @@ class Scheduler:
     @property
     def has_ready(self) -> bool:
         """True if an actor is in line."""
-        return bool(self._ready)
+        return bool(self._queue)
 
     @property
     def wants_turn(self) -> bool:
@@ -171,7 +166,7 @@ class Scheduler:
     @property
     def busy(self) -> bool:
         """True if there is something to do, now or after a while."""
-        return self.wants_turn or bool(self._ready or self.output or self._parking)
+        return self.wants_turn or bool(self._queue or self.output or self._parking)
 
     def is_overdue(self, now: float) -> bool:
         """True if somebody has waited for long enough: others for an actor that is tried alone, or a timer that is due."""
@@ -211,7 +206,7 @@ class Scheduler:
                 self._look_at_holds(event.actor)
             case Opened():
                 self._gate.is_closed = False
-                self._ready_all()
+                self._queue.add_all()
             case Tick():
                 self._timers.tick(event.now_us, now)
 
@@ -233,7 +228,7 @@ class Scheduler:
             else:
                 entry = self._table.reload(actor)
         self._table.look_at_holds(entry)
-        self._make_ready(entry)
+        self._queue.add(entry)
         taken_in = self._timers.wake(entry)
         if taken_in is not None:
             self.output.commit(None, taken_in)
@@ -267,7 +262,7 @@ class Scheduler:
             for delivery in tag.sent:
                 if not is_outside(delivery.message.to):
                     self._deliver(delivery)
-            self._make_ready(entry)
+            self._queue.add(entry)
         self.output.tell(done)
         self._table.forget_idle()
 
@@ -284,7 +279,7 @@ class Scheduler:
         """Forget what we know of an actor, and take it in from the store."""
         self._holds.load()
         fresh = self._table.reload(entry.actor.id)
-        self._make_ready(fresh)
+        self._queue.add(fresh)
         return fresh
 
     def _deliver(self, delivery: Delivery) -> None:
@@ -299,26 +294,9 @@ class Scheduler:
             self._table.offer(entry, delivery)
         except (StoreError, ObjectError) as error:
             self._table.mark_stuck(entry, error)
-        self._make_ready(entry)
+        self._queue.add(entry)
 
     # Who is next.
-
-    def _make_ready(self, entry: ActorEntry) -> None:
-        if entry.status is Status.IDLE and entry.ahead < self._run_ahead and self._has_work(entry):
-            entry.status = Status.READY
-            self._ready.append(entry)
-
-    def _ready_all(self) -> None:
-        for entry in list(self._table.all()):
-            self._make_ready(entry)
-
-    def _has_work(self, entry: ActorEntry) -> bool:
-        if not (len(entry.waiting) or entry.has_more or entry is self._gate.alone):
-            return False
-        allowed = self._gate.allows(entry)
-        if allowed is Allowed.UPDATES:
-            return bool(entry.waiting.updates or entry.more_updates)
-        return allowed is not Allowed.NOTHING
 
     def _job(self, entry: ActorEntry, now: float) -> Job | None:
         allowed = self._gate.allows(entry)
@@ -327,127 +305,12 @@ class Scheduler:
         taken = self._batches.take(entry, allowed)
         if not taken:
             if entry.has_more and self._table.refill(entry):
-                self._make_ready(entry)
+                self._queue.add(entry)
             elif entry.status is not Status.STUCK:
-                self._acquit(entry)
+                self._trials.acquit(entry)
             return None
         entry.status = Status.RUNNING
         cut = None if entry.held is None else cut_of(entry, taken[0].message.lane)
         job = Job(entry, taken, now, cut, entry is self._gate.alone)
         entry.open_calls = job.open_calls
         return job
-
-    # What becomes of a job.
-
-    def _settle(self, event: Finished, now: float) -> bool:
-        entry, taken, plan, result = event.job.entry, event.job.taken, event.plan, event.result
-        if isinstance(result, HostFailed):
-            self._try_again(entry, taken, result, now)
-            return False
-        if isinstance(result, Exception):
-            entry.waiting.put_back(taken)
-            self._acquit(entry)
-            raise result
-        assert plan is not None
-        return self._end_step(entry, plan, result, now)
-
-    def _try_again(self, entry: ActorEntry, taken: list[Delivery], error: HostFailed, now: float) -> None:
-        """The machine had no room for this step: nothing is consumed, and it is tried until there is."""
-        if len(taken) > 1:
-            # One of them may fit where all of them do not.
-            self._run_singly(entry, taken)
-            return
-        key = sender_key(taken[0].message)
-        # The reason first: who sees an attempt from another thread sees why.
-        entry.host_errors[key] = str(error)
-        entry.attempts[key] = attempt = entry.attempts.get(key, 0) + 1
-        _log.warning("actor %s: %s; it is tried again", entry.actor.text, error)
-        self._park(entry, taken, key, now + HOST_RETRY.delay_ms(attempt) / 1000)
-
-    def _end_step(self, entry: ActorEntry, plan: Plan, result: StepResult, now: float) -> bool:
-        """Seal what a wit returned, unless it is to be run again."""
-        result = within_room(plan, result)
-        taken = list(plan.consumed)
-        if len(taken) > 1 and (result.retry is not None or recordable(plan, result).outcome is not None):
-            # One of them is to blame: the others must not be lost with it.
-            self._run_singly(entry, taken)
-            return False
-        policy = self._table.policy(entry)
-        if result.retry is not None and plan.retried is not None:
-            # Behind an order updates wait, which keep nobody waiting: who ordered may order again.
-            result = exhausted(result)
-        if result.retry is not None:
-            key = sender_key(taken[0].message)
-            entry.attempts[key] = attempt = entry.attempts.get(key, 0) + 1
-            entry.host_errors.pop(key, None)
-            if attempt < policy.retry.attempts:
-                self._park(entry, taken, key, now + policy.retry.delay_ms(attempt) / 1000)
-                return False
-            result = exhausted(result)
-        if entry.attempts or entry.host_errors:
-            for delivery in taken:
-                # Several that were tried again may end in one step.
-                entry.attempts.pop(sender_key(delivery.message), None)
-                entry.host_errors.pop(sender_key(delivery.message), None)
-        entry.singles = max(0, entry.singles - 1)
-        hold = None if policy.on_failure == RECORD else hold_of(plan, result, policy)
-        if hold is not None:
-            self._hold(entry, taken, hold)
-            return False
-        self._seal(entry, plan, result, now)
-        self._make_ready(entry)
-        return True
-
-    def _hold(self, entry: ActorEntry, taken: list[Delivery], hold: Hold) -> None:
-        """Consume nothing, and let the actor take nothing but updates from now on."""
-        _log.error("actor %s is held: %s", entry.actor.text, hold.reason)
-        entry.waiting.put_back(taken)
-        rows = self._holds.remember({(entry.actor.id, Kind.FAILURE): hold})
-        self.output.commit(HoldBegan([delivery.id for delivery in taken]), Unit(rows=rows))
-        self._table.look_at_holds(entry)
-        self._acquit(entry)
-        self._make_ready(entry)
-
-    def _run_singly(self, entry: ActorEntry, taken: list[Delivery]) -> None:
-        """Run the messages of a batch again, one to a step."""
-        entry.waiting.put_back(taken)
-        entry.singles = len(taken)
-        self._make_ready(entry)
-
-    def _park(self, entry: ActorEntry, taken: list[Delivery], key: str, until: float) -> None:
-        """Set the messages of an inbox key aside for a while."""
-        self._parking.park(entry, taken, key, until)
-        self._acquit(entry)
-        self._make_ready(entry)
-
-    def _seal(self, entry: ActorEntry, plan: Plan, result: StepResult, now: float) -> None:
-        sealed = seal(plan, result, known=lambda _, draft: self._table.exists(actor_of(draft.to)))
-        unit, ends_trial = self._trials.end_holds(entry, sealed)
-        if ends_trial:
-            self._ready_all()
-        self._reader.add(sealed.unit.blocks, plan.given.store.nodes)
-        unit = self._timers.follow(entry, plan, sealed, unit)
-        entry.waiting.forget(list(sealed.consumed))
-        entry.actor = sealed.actor
-        entry.ahead += 1
-        self.output.commit(sealed, unit)
-        if sealed.consumed[0].message.lane == UPDATE:
-            # Other code may cost otherwise.
-            entry.pace = entry.slowed = None
-            if sealed.step.outcome is None:
-                self._parking.end_at_once(entry)
-        self._slow_down(entry, sealed, now)
-
-    def _slow_down(self, entry: ActorEntry, sealed: Sealed, now: float) -> None:
-        def inbox_of(actor: ActorId) -> Mailbox | None:
-            known = self._table.known(actor)
-            return None if known is None else known.actor.inbox
-
-        seconds = seconds_to_rest(sealed, self._reader, inbox_of)
-        if seconds:
-            reason = "it sends more than its recipients take, which still wait: it rests between its steps"
-            self._parking.rest(entry, reason, now + seconds)
-
-    def _acquit(self, entry: ActorEntry) -> None:
-        if self._trials.acquit(entry):
-            self._ready_all()

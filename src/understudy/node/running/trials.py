@@ -15,6 +15,7 @@ from understudy.node.holds import CURED, Holds, Kind, rows_without
 from understudy.node.running.entry import ActorEntry
 from understudy.node.running.events import Output
 from understudy.node.running.gate import Gate
+from understudy.node.running.run_queue import RunQueue
 from understudy.node.running.table import ActorTable
 from understudy.objects.mailbox import UPDATE
 from understudy.objects.step import CUT, Outcome
@@ -26,12 +27,13 @@ _log = logging.getLogger("understudy.scheduler")
 
 
 class Trials:
-    """Begins and ends trials at the gate. What returns True has ended one: all actors may step again."""
+    """Begins and ends trials at the gate. When one has ended, all actors may step again."""
 
-    def __init__(self, gate: Gate, table: ActorTable, holds: Holds, output: Output) -> None:
+    def __init__(self, gate: Gate, table: ActorTable, holds: Holds, queue: RunQueue, output: Output) -> None:
         self._gate = gate
         self._table = table
         self._holds = holds
+        self._queue = queue
         self._output = output
 
     def begin_next(self, now: float) -> ActorEntry | None:
@@ -52,41 +54,41 @@ class Trials:
             return entry
         return None
 
-    def end_overdue(self, now: float) -> bool:
+    def end_overdue(self, now: float) -> None:
         """End the trial that takes too long."""
-        if not self._gate.is_overdue(now):
-            return False
-        self._gate.end()
-        return True
+        if self._gate.is_overdue(now):
+            self._end()
 
-    def acquit(self, entry: ActorEntry) -> bool:
+    def acquit(self, entry: ActorEntry) -> None:
         """It ran, or had nothing to run, and the process goes on: it is trusted, if it is the one that is tried."""
         if entry is not self._gate.alone:
-            return False
+            return
         self._holds.forget(entry.actor.id, [Kind.STEPS])
         self._output.commit(None, Unit(rows=rows_without(entry.actor.id, [Kind.STEPS])))
         self._table.look_at_holds(entry)
-        self._gate.end()
-        return True
+        self._end()
 
-    def end_holds(self, entry: ActorEntry, sealed: Sealed) -> tuple[Unit, bool]:
+    def end_holds(self, entry: ActorEntry, sealed: Sealed) -> Unit:
         """The unit of a step, which also removes the holds that end with it: what was tried is trusted, an update cures."""
         ended = self._ended_by(entry, sealed)
         if not ended:
-            return sealed.unit, False
+            return sealed.unit
         # Queries see durable steps only, so that hold ends later: see `end_hold_on_queries`.
         self._holds.forget(entry.actor.id, [kind for kind in ended if kind is not Kind.QUERIES])
         self._table.look_at_holds(entry)
         unit = msgspec.structs.replace(sealed.unit, rows=[*sealed.unit.rows, *rows_without(entry.actor.id, ended)])
-        if entry is not self._gate.alone:
-            return unit, False
-        self._gate.end()
-        return unit, True
+        if entry is self._gate.alone:
+            self._end()
+        return unit
 
     def end_hold_on_queries(self, sealed: Sealed) -> None:
         """A step is durable: if it was an update that cures the actor, its queries run the new code from now on."""
         if self._holds.get(sealed.actor.id, Kind.QUERIES) is not None and _is_cure(sealed):
             self._holds.forget(sealed.actor.id, [Kind.QUERIES])
+
+    def _end(self) -> None:
+        self._gate.end()
+        self._queue.add_all()
 
     def _ended_by(self, entry: ActorEntry, sealed: Sealed) -> list[Kind]:
         if entry.held is None and not entry.suspect and self._holds.get(entry.actor.id, Kind.QUERIES) is None:

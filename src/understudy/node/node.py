@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Final, TypeVar
+from typing import TypeVar
 
-from understudy.actors.contract import Capability, LiveEngine, StateCheck
+from understudy.actors.contract import Capability, LiveEngine
 from understudy.actors.query import NO_CONTEXT, Blob
 from understudy.capabilities.effect import EffectPart
 from understudy.capabilities.http_grants import Grants
@@ -20,17 +19,15 @@ from understudy.kernel.verdict import Verdict
 from understudy.node.asking.queries import QUERY_SECONDS, Queried, Queries
 from understudy.node.asking.watch import QueryWatch
 from understudy.node.engines import default_engines
-from understudy.node.errors import Held, NodeFailed
+from understudy.node.errors import NodeFailed
 from understudy.node.hold_rules import HoldRules
-from understudy.node.holds import Holds, Kind
-from understudy.node.intake.answers import Answer, Found, find_answer
-from understudy.node.intake.composing import LOCAL, ORDINARY, Composer, SendOptions
+from understudy.node.holds import Holds
+from understudy.node.intake.composing import Composer
 from understudy.node.intake.core_checks import CoreChecks
-from understudy.node.intake.creation import Created, Creation
+from understudy.node.intake.creation import Creation
+from understudy.node.intake.live_intake import LiveIntake
 from understudy.node.intake.reception import Reception
-from understudy.node.intake.sending import Sending
 from understudy.node.looking.feed import Event, Feed
-from understudy.node.looking.live_look import LiveLook
 from understudy.node.looking.look import read_meta
 from understudy.node.looking.lookup import READY, ActorInfo, Unborn
 from understudy.node.naming import Naming
@@ -44,24 +41,19 @@ from understudy.node.running.last_resort import LastResort
 from understudy.node.running.marks import Marks
 from understudy.node.running.runner import Runner
 from understudy.node.running.scheduler import MAX_AHEAD
-from understudy.objects.codec import Block
-from understudy.objects.ids import ActorId, MessageId, StepId, TreeId
-from understudy.objects.mailbox import UPDATE
+from understudy.objects.ids import ActorId, StepId
 from understudy.objects.step import NOOP, Step
 from understudy.store.open import open_store
 from understudy.store.port import Backend
 from understudy.store.verified import InFlight
 from understudy.version import VERSION
 
-_LIKE_AN_ID: Final = re.compile(r"baf[yk]rei[a-z2-7]{0,52}\Z")
-QUICK_BYTES: Final = 1024 * 1024  # of a message that is hashed where it came in; more would hold up the others
-
 Value = TypeVar("Value")
 
 _log = logging.getLogger("understudy.node")
 
 
-class Node(LiveLook):
+class Node(LiveIntake):
     """A node on one store. `start` makes it live; without it, it only looks.
 
     `modules` and `paths` are those that code behind `external:` needs in the processes that verify: the modules that
@@ -230,103 +222,6 @@ class Node(LiveLook):
 
     # Doing.
 
-    async def create(
-        self, files: Mapping[str, bytes], *, name: str | None = None, nonce: str | None = None, caller: str = LOCAL
-    ) -> Created:
-        """An actor with this core; harmless if it lives already. Raises Rejected and Conflict, then nothing was stored."""
-        return await self._creation.create(files, name=name, nonce=nonce, caller=caller)
-
-    async def create_from(
-        self, blocks: Sequence[Block], core: TreeId, *, name: str | None = None, caller: str = LOCAL
-    ) -> Created:
-        """An actor whose core is a tree of these blocks. Raises Rejected, Conflict, BadName; Held if its birth ended the process."""
-        return await self._creation.create_from(blocks, core, name=name, caller=caller)
-
-    async def send(
-        self,
-        actor: ActorId,
-        content: bytes,
-        *,
-        type: str,
-        options: SendOptions = ORDINARY,
-    ) -> MessageId:
-        """Send a message; returns when it is durable. Raises NotFound, BadName, KeyReused, Busy, NodeFailed."""
-        self._check_alive()
-        return await self._reception.accept(self._composer.message(actor, content, type, options))
-
-    async def tell(
-        self,
-        actor: ActorId,
-        content: bytes,
-        *,
-        type: str,
-        options: SendOptions = ORDINARY,
-        head: StepId | None = None,
-        timeout: float | None = None,
-    ) -> tuple[MessageId, Answer | None]:
-        """Send a message and wait for its answer: None if there is none in time; the message is durable then too.
-
-        With `head`, only while that is the actor's head and no message of the same conversation waits: see `Expected`.
-        Raises as `send` does, and Conflict. Costs less than `send` and `answer`.
-        """
-        self._check_alive()
-        if len(content) > QUICK_BYTES:
-            sending = await asyncio.to_thread(self._composer.message, actor, content, type, options)
-        else:
-            sending = self._composer.message(actor, content, type, options)
-        return await self._deliver(actor, sending, head, timeout)
-
-    async def patch(
-        self,
-        actor: ActorId,
-        patch: Mapping[str, bytes | None],
-        *,
-        idempotency_key: str | None = None,
-        caller: str = LOCAL,
-    ) -> MessageId:
-        """Send an update message; returns when it is durable. Raises Rejected for a patch that can't be."""
-        self._check_alive()
-        return await self._reception.accept(self._composer.update(actor, patch, idempotency_key, caller))
-
-    async def tell_patch(
-        self,
-        actor: ActorId,
-        patch: Mapping[str, bytes | None],
-        *,
-        idempotency_key: str | None = None,
-        caller: str = LOCAL,
-        head: StepId | None = None,
-        timeout: float | None = None,
-    ) -> tuple[MessageId, Answer | None]:
-        """Send an update message and wait for its answer, as `tell` does. Raises as `patch` does, and Conflict."""
-        self._check_alive()
-        sending = await asyncio.to_thread(self._composer.update, actor, patch, idempotency_key, caller)
-        return await self._deliver(actor, sending, head, timeout)
-
-    async def retry(
-        self,
-        step: StepId,
-        *,
-        idempotency_key: str | None = None,
-        caller: str = LOCAL,
-        timeout: float | None = None,
-    ) -> tuple[ActorId, MessageId, Answer | None]:
-        """Have the messages of a step that failed run again, with the code and the state of today; whose step it is.
-
-        Raises NotFound, Rejected for a step that can't be retried, and as `patch` does.
-        """
-        self._check_alive()
-        actor, sending = await asyncio.to_thread(self._composer.retry, step, idempotency_key, caller)
-        found = await self._reception.deliver(sending, find=lambda id: self._find(actor, id), seconds=timeout)
-        return actor, *found
-
-    async def check_update(self, actor: ActorId, patches: Sequence[Mapping[str, bytes | None]]) -> StateCheck:
-        """Load what the actor's code would be after these patches, and say what it makes of the present state.
-
-        Nothing is sent. Raises Rejected if the code can't be loaded, NotFound.
-        """
-        return await asyncio.to_thread(self._checks.check_update, actor, patches)
-
     def watch_failures(self, tell: Callable[[StepId, Step], None]) -> None:
         """Hear of every durable step with an outcome that is neither ok nor noop. `tell` must be quick, from any thread."""
         self._tell_failure = tell
@@ -334,18 +229,6 @@ class Node(LiveLook):
     async def between_steps(self, action: Callable[[], Value]) -> Value:
         """Run something quick while no wit is being loaded. Raises what it raises. Only on a living node."""
         return await asyncio.wrap_future(self._runner.ask(action))
-
-    async def answer(self, actor: ActorId, message: MessageId, *, timeout: float | None = None) -> Answer:
-        """Wait for the durable step that consumes a message.
-
-        Raises TimeoutError, and Held if the actor holds because its code failed on this message or on one before it; the
-        message stays accepted.
-        """
-        waiting = self._reception.answer(message, find=lambda: self._find_unless_held(actor, message))
-        answer = await asyncio.wait_for(asyncio.ensure_future(waiting), timeout)
-        if answer is None:
-            raise Held(f"the message waits: {self.actor(actor).reason}")
-        return answer
 
     async def pause(self, actor: ActorId, *, reason: str = "") -> ActorInfo:
         """Let an actor take nothing but updates until it is resumed, restarts included. Raises NotFound, Rejected."""
@@ -422,24 +305,3 @@ class Node(LiveLook):
 
     async def _verify_one(self, actor: ActorId) -> Verdict:
         return (await self.verify([Target(actor, self.lookup.actor(actor).head)]))[0]
-
-    async def _deliver(
-        self, actor: ActorId, sending: Sending, head: StepId | None, timeout: float | None
-    ) -> tuple[MessageId, Answer | None]:
-        if head is not None:
-            sending = self._composer.expecting(sending, actor, head)
-        return await self._reception.deliver(sending, find=lambda id: self._find(actor, id), seconds=timeout)
-
-    def _find(self, actor: ActorId, id: MessageId) -> Found | None:
-        return find_answer(self.lookup, self.reader, actor, id)
-
-    def _find_unless_held(self, actor: ActorId, id: MessageId) -> Found | None:
-        found = self._find(actor, id)
-        hold = self._holds.get(actor, Kind.FAILURE)
-        if found is None and hold is not None and self.reader.message(id).lane != UPDATE:
-            raise Held(f"the message waits: {hold.reason}")
-        return found
-
-    def _check_alive(self) -> None:
-        if self.failure is not None:
-            raise NodeFailed(f"the node stopped working: {self.failure}")

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from understudy.actors.author_errors import code_and_text, is_a, name_of, storable, whole_text
 from understudy.actors.effect import EFFECT, Work, result_bytes
 from understudy.actors.errors import CallFailed, Retry
 from understudy.capabilities.effect_threads import EffectThreads, Job
@@ -139,10 +140,8 @@ def _run_here(work: Work) -> Any:
 
 def _failed(error: BaseException) -> CallFailed:
     """The answer that an exception is. It names no step: no actor was asked."""
-    if isinstance(error, CallFailed):
-        return CallFailed(str(error.code), str(error.text)[:MAX_TEXT])
-    try:
-        text = str(error)
-    except Exception as inner:
-        text = f"its text can't be had: {type(inner).__name__}"
-    return CallFailed(type(error).__name__, text[:MAX_TEXT])
+    if is_a(error, CallFailed):
+        code, text = code_and_text(error)
+    else:
+        code, text = storable(name_of(error)) or "Failed", storable(whole_text(error))
+    return CallFailed(code, text[:MAX_TEXT])

@@ -15,8 +15,9 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
+from understudy.actors.author_errors import code_and_text, is_of_the_machine
 from understudy.actors.contract import StateCheck
-from understudy.actors.errors import CallFailed, Refusal, WitError
+from understudy.actors.errors import CallFailed, WitError
 from understudy.objects.wording import type_with_article, with_article
 from understudy.wit.content import decoder_for, encode_as_python_1, encode_json, encode_loosely
 from understudy.wit.context import UNREAD, Context
@@ -103,11 +104,9 @@ class StateType:
             return encode_json(result)
         except BaseException as error:
             ctx._state = self.decode(data)
-            if isinstance(error, Exception) and not isinstance(error, WitError):
-                code = error.code if isinstance(error, Refusal | CallFailed) else type(error).__name__
-                text = error.text if isinstance(error, Refusal | CallFailed) else str(error)
-                raise CallFailed(code, text) from error
-            raise
+            if is_of_the_machine(error):
+                raise
+            raise CallFailed(*code_and_text(error)) from error
 
     def begin(self, ctx: Context, state: Any, what: str) -> None:
         """Make what a genesis or update handler returned the state. Raises WitError("BadResult") if it can't be."""

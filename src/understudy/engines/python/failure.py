@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-import dis
 import linecache
 from asyncio import current_task
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
 from types import FrameType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from understudy.actors.errors import Refusal, Retry, WitError
+from understudy.actors.author_errors import (
+    MAX_SAID,
+    UNREADABLE,
+    is_a,
+    is_interrupt,
+    name_of,
+    own_attribute,
+    own_code,
+    own_text,
+    read_safely,
+    said,
+    traceback_of,
+    whole_text,
+)
+from understudy.actors.errors import Refusal, WitError
 from understudy.engines.python.names import clean, source_path
 from understudy.objects.step import FAILED, MAX_OUTCOME_BYTES, REFUSED, Outcome
 
@@ -19,10 +32,7 @@ MAX_FRAMES: Final = 16  # innermost lines shown: a recursion has a thousand equa
 MAX_THROUGH: Final = 4  # lines of libraries shown below one line of the wit
 MAX_ERRORS: Final = 10  # of a chain of causes and of groups; and notes of each
 _MAX_CODE: Final = 100
-# Characters of one text that are looked at. More than an outcome holds, also when the names that `clean` takes out are gone.
-_MAX_SAID: Final = 8 * MAX_OUTCOME_BYTES
 _OURS: Final = __name__.partition(".")[0]
-_RAISE: Final = dis.opmap["RAISE_VARARGS"]
 
 Belongs = Callable[[FrameType], str | None]
 
@@ -60,14 +70,14 @@ def in_package(module: str) -> Belongs:
 
 def outcome_of(error: BaseException, belongs: Belongs) -> Outcome:
     """The outcome of a step whose wit raised."""
-    if isinstance(error, Refusal):
-        return Outcome(REFUSED, _code_of(error, "Refused"), _bounded(_said(lambda: str(error.text))))
+    if is_a(error, Refusal):
+        return Outcome(REFUSED, _code_of(error, "Refused"), _bounded(clean(own_text(error))))
     return Outcome(FAILED, _code_of(error, "Failed"), _bounded(describe(error, belongs)))
 
 
-def reason_of(error: Retry) -> str:
+def reason_of(error: BaseException) -> str:
     """Why a wit asked for a retry."""
-    return _said(lambda: str(error)) or "the wit asked for it"
+    return clean(whole_text(error)) or "the wit asked for it"
 
 
 @contextmanager
@@ -83,9 +93,9 @@ def loading(module: str, belongs: Belongs = in_core) -> Iterator[None]:
 
 def _load_error(error: BaseException, module: str, belongs: Belongs) -> WitError:
     """The error of a module whose code could not be imported, for its sender: bounded, and well-formed Unicode."""
-    if isinstance(error, WitError):
-        return WitError(_code_of(error, "ImportFailed"), _bounded(_said(lambda: str(error.text))))
-    if isinstance(error, SyntaxError):
+    if is_a(error, WitError):
+        return WitError(_code_of(error, "ImportFailed"), _bounded(clean(own_text(error))))
+    if is_a(error, SyntaxError):
         return WitError("SyntaxError", _bounded(describe(error, belongs)))
     name = _code_of(error, "Exception")
     return WitError("ImportFailed", _bounded(f"{module} can't be imported: {name}: {describe(error, belongs)}"))
@@ -97,21 +107,12 @@ def is_cancelled() -> bool:
     return task is None or task.cancelling() > 0
 
 
-def is_interrupt(error: BaseException) -> bool:
-    """True for a Ctrl-C of the person at the terminal, which is not the wit's: no `raise` of Python code made it."""
-    if not isinstance(error, KeyboardInterrupt) or error.__traceback__ is None:
-        return False
-    at = error.__traceback__
-    while at.tb_next is not None:
-        at = at.tb_next
-    return at.tb_frame.f_code.co_code[at.tb_lasti] != _RAISE
-
-
 def describe(error: BaseException, belongs: Belongs) -> str:
     """The error's message and its notes, below them the lines of the wit that it came through, innermost first, each with
     its source and the lines of libraries that it called; then the members of a group, further in, and what caused it.
     """
-    return "\n".join(_described(error, belongs, Left(MAX_ERRORS)))
+    # As a whole, too: the frames that it came through, and the globals there, are the author's as well.
+    return read_safely(lambda: "\n".join(_described(error, belongs, Left(MAX_ERRORS))), UNREADABLE)
 
 
 class Left:
@@ -133,8 +134,8 @@ class Left:
 def _described(error: BaseException, belongs: Belongs, left: Left) -> list[str]:
     left.take(error)
     lines = [_message(error), *_notes(error), *_lines(error, belongs)]
-    if isinstance(error, BaseExceptionGroup):
-        for number, member in enumerate(error.exceptions, 1):
+    if is_a(error, BaseExceptionGroup):
+        for number, member in enumerate(own_attribute(BaseExceptionGroup, "exceptions", error), 1):
             if left.take(member):
                 inner = _described(member, belongs, left)
                 lines.append(f"{number}. {_named(member, inner[0])}")
@@ -147,12 +148,14 @@ def _described(error: BaseException, belongs: Belongs, left: Left) -> list[str]:
 
 
 def _before(error: BaseException) -> tuple[BaseException | None, str]:
-    if isinstance(error, WitError):
+    if is_a(error, WitError):
         # One of ours: its text is complete.
         return None, ""
-    if error.__cause__ is not None:
-        return error.__cause__, "caused by"
-    return (None if error.__suppress_context__ else error.__context__), "while handling"
+    cause: BaseException | None = own_attribute(BaseException, "__cause__", error)
+    if cause is not None:
+        return cause, "caused by"
+    is_hidden = own_attribute(BaseException, "__suppress_context__", error)
+    return (None if is_hidden else own_attribute(BaseException, "__context__", error)), "while handling"
 
 
 def _named(error: BaseException, message: str) -> str:
@@ -161,8 +164,9 @@ def _named(error: BaseException, message: str) -> str:
 
 
 def _notes(error: BaseException) -> list[str]:
-    notes = getattr(error, "__notes__", None)
-    return [_said(lambda note=note: str(note)) for note in notes[:MAX_ERRORS]] if isinstance(notes, list) else []  # type: ignore[misc]
+    notes: Any = read_safely(lambda: getattr(error, "__notes__", None), None)
+    some: list[Any] = list.__getitem__(notes, slice(MAX_ERRORS)) if issubclass(type(notes), list) else []
+    return [clean(said(lambda note=note: str(note))) for note in some]  # type: ignore[misc]
 
 
 def _lines(error: BaseException, belongs: Belongs) -> list[str]:
@@ -181,12 +185,14 @@ def _lines(error: BaseException, belongs: Belongs) -> list[str]:
 
 
 def _message(error: BaseException) -> str:
-    if isinstance(error, SyntaxError) and error.filename is not None:
-        return _said(lambda: _syntax_message(error, error.filename or ""))
-    return _said(lambda: str(error)) or _code_of(error, "Exception")
+    if is_a(error, SyntaxError) and own_attribute(SyntaxError, "filename", error) is not None:
+        return clean(said(lambda: _syntax_message(error)))
+    return clean(whole_text(error)) or _code_of(error, "Exception")
 
 
-def _syntax_message(error: SyntaxError, filename: str) -> str:
+def _syntax_message(error: BaseException) -> str:
+    assert isinstance(error, SyntaxError)
+    filename = error.filename or ""
     path = source_path(filename) or filename.replace("\\", "/").rsplit("/", 1)[-1]
     source = (error.text or "").strip()
     return f"{path}:{error.lineno}: {error.msg}" + (f"\n    {source}" if source else "")
@@ -194,19 +200,8 @@ def _syntax_message(error: SyntaxError, filename: str) -> str:
 
 def _code_of(error: BaseException, default: str) -> str:
     """An outcome's code: the error's own, or the name of its class."""
-    code = _said(lambda: str(error.code) if isinstance(error, (Refusal, WitError)) else type(error).__name__, default)
-    return _word(code, default)
-
-
-def _said(read: Callable[[], str], default: str = "(the exception has no readable message)") -> str:
-    """What an exception says of itself, as well-formed Unicode. Its class is the author's, and may be as broken as the wit."""
-    try:
-        # An exact str: methods of an author's subclass must not be called for a part of it.
-        return clean(str.__getitem__(read(), slice(_MAX_SAID)))
-    except BaseException as error:
-        if is_interrupt(error):
-            raise
-        return default
+    own = own_code(error) if is_a(error, Refusal, WitError) else None
+    return _word(clean(name_of(error) if own is None else own), default)
 
 
 def _bounded(text: str) -> str:
@@ -224,12 +219,12 @@ def _word(code: str, default: str) -> str:
 def _places(error: BaseException, belongs: Belongs) -> list[Place]:
     """The lines of the wit. The frames that called the first one are the runtime's, and left out."""
     places: list[Place] = []
-    for frame, line in walk_tb(error.__traceback__):
+    for frame, line in walk_tb(traceback_of(error)):
         file = belongs(frame)
         name = clean(frame.f_code.co_qualname)
         if file is not None:
             source = linecache.getline(frame.f_code.co_filename, line, frame.f_globals).strip()
-            places.append(Place(file, line, name, clean(source[:_MAX_SAID])))
+            places.append(Place(file, line, name, clean(source[:MAX_SAID])))
         elif places and not _is_ours(frame):
             through = (*places[-1].through, f"{_library_file(frame)}:{line} in {name}")
             places[-1] = places[-1]._replace(through=through[-MAX_THROUGH:])

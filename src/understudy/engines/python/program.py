@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any, Final, TypeVar
 
+from understudy.actors.author_errors import is_a, is_interrupt
 from understudy.actors.contract import Outgoing, StepInput, StepResult
 from understudy.actors.errors import NEEDS_WORLD, CallNeedsWorld, Retry, WitError
-from understudy.engines.python.failure import Belongs, is_cancelled, is_interrupt, outcome_of, reason_of
+from understudy.engines.python.failure import Belongs, is_cancelled, outcome_of, reason_of
 from understudy.engines.python.importer import Version
 from understudy.engines.python.inject import inject
 from understudy.engines.python.query import PythonQuery
@@ -201,7 +202,7 @@ class PythonProgram:
             return self._result(given, ctx, answer)
         except BaseException as error:
             given.calls.close()
-            if isinstance(error, CancelledError) and is_cancelled():
+            if is_a(error, CancelledError) and is_cancelled():
                 # The whole step is cancelled. A CancelledError of another task, which the wit cancelled itself, is a failure of the wit.
                 raise
             # GeneratorExit too, which a task would not hand on; if it comes from a loop that ends, nobody looks.
@@ -234,15 +235,15 @@ class PythonProgram:
         if given.calls.unanswered is not None and not is_interrupt(error):
             # The wit may have caught it and failed later, which would not happen again in a replay.
             error = given.calls.unanswered
-            if isinstance(error, CallNeedsWorld):
+            if is_a(error, CallNeedsWorld):
                 outcome = Outcome(FAILED, NEEDS_WORLD, str(error))
                 return StepResult(engine=self.engine_under(ctx.abi), core=given.core, log=ctx.logged(), outcome=outcome)
-        if isinstance(error, Retry):
+        if is_a(error, Retry):
             return StepResult(
                 engine=self.engine_under(ctx.abi), core=given.core, log=ctx.logged(), retry=reason_of(error)
             )
         # A failure of the store is no failure of the wit, and must not be in its history.
-        if is_interrupt(error) or (isinstance(error, StoreError) and not isinstance(error, Missing)):
+        if is_interrupt(error) or (is_a(error, StoreError) and not is_a(error, Missing)):
             raise error
         outcome = outcome_of(error, self._belongs)
         return StepResult(engine=self.engine_under(ctx.abi), core=given.core, log=ctx.logged(), outcome=outcome)

@@ -8,9 +8,10 @@ from contextvars import Context
 from inspect import isawaitable
 from typing import Any, Final, NoReturn
 
+from understudy.actors.author_errors import is_a, is_interrupt, own_code
 from understudy.actors.errors import WitError
 from understudy.actors.query import BAD_ARGUMENTS, UNKNOWN_QUERY, QueryInput, Result
-from understudy.engines.python.failure import Belongs, is_cancelled, is_interrupt, outcome_of
+from understudy.engines.python.failure import Belongs, is_cancelled, outcome_of
 from understudy.engines.room import DEPTH, at_depth, put_back
 from understudy.engines.tasks import hide_task
 from understudy.store.errors import Missing, StoreError
@@ -72,16 +73,16 @@ class PythonQuery:
         try:
             return as_result(await returned)
         except BaseException as error:
-            if isinstance(error, CancelledError) and is_cancelled():
+            if is_a(error, CancelledError) and is_cancelled():
                 raise
             self._fail(error)
         finally:
             put_back()
 
     def _fail(self, error: BaseException) -> NoReturn:
-        if is_interrupt(error) or (isinstance(error, StoreError) and not isinstance(error, Missing)):
+        if is_interrupt(error) or (is_a(error, StoreError) and not is_a(error, Missing)):
             raise error
-        if isinstance(error, WitError) and error.code in _AS_THEY_ARE:
+        if is_a(error, WitError) and own_code(error) in _AS_THEY_ARE:
             raise error
         outcome = outcome_of(error, self._belongs)
         raise WitError(outcome.code, outcome.text) from error

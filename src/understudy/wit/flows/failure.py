@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
-from understudy.actors.errors import CallFailed, Refusal, WitError
-from understudy.objects.step import FAILED, MAX_OUTCOME_BYTES, REFUSED
+from understudy.actors.author_errors import code_and_text, is_a, name_of, storable, whole_text
+from understudy.actors.errors import CallFailed, Refusal
+from understudy.objects.step import FAILED, REFUSED
 from understudy.wit.content import encode_json
 from understudy.wit.flows.place import failing_place
 from understudy.wit.requests import Failure
@@ -17,32 +18,15 @@ CANCELLED: Final = "Cancelled"
 
 def describe_failure(error: BaseException, id: str, type_text: str) -> Failure:
     """What who began a flow hears of its failure."""
-    refused = isinstance(error, Refusal)
-    code, text = said(error)
+    refused = is_a(error, Refusal)
+    code, text = code_and_text(error)
+    if is_a(error, CallFailed) and code != CANCELLED:
+        # What it asked for failed, and the flow with it: the text tells the code of that.
+        code, text = storable(name_of(error)) or "Failed", storable(whole_text(error))
     place = "" if refused else failing_place(error)
     if place:
         text = f"{text}\nat {place}"
     return Failure(code=code, kind=REFUSED if refused else FAILED, message=id, text=text, type=type_text)
-
-
-def said(error: BaseException) -> tuple[str, str]:
-    """The code and the text of an error, as a record can hold them: its class is the author's, and may say anything."""
-    about: object
-    if isinstance(error, Refusal | WitError) or (isinstance(error, CallFailed) and error.code == CANCELLED):
-        code, about = str(error.code), error.text
-    else:
-        code, about = type(error).__name__, error
-    try:
-        text = str(about)
-    except Exception:
-        text = "(the exception has no readable message)"
-    return _storable(code) or "Failed", _storable(text)
-
-
-def _storable(text: str) -> str:
-    # Cut first: of a text of megabytes nobody gets to see the rest.
-    data = text[:MAX_OUTCOME_BYTES].encode("utf-8", "backslashreplace")
-    return data[:MAX_OUTCOME_BYTES].decode("utf-8", "ignore")
 
 
 def read_failure(content: bytes | CallFailed) -> CallFailed:

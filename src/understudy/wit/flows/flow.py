@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final, NoReturn, Protocol
 
-from understudy.actors.errors import CallFailed, CallNeedsWorld, HostFailed, Refusal, Retry, WitError
-from understudy.store.errors import Missing, StoreError
+from understudy.actors.author_errors import code_and_text, is_of_the_machine
+from understudy.actors.errors import CallFailed, Refusal, WitError
 from understudy.wit.context import Context
 from understudy.wit.flows.awaiting import Ask, Await, Kind
-from understudy.wit.flows.failure import CANCELLED, said
+from understudy.wit.flows.failure import CANCELLED
 from understudy.wit.flows.lines import Answered, Asked, Cancelled, Dropped, Event, Line
 from understudy.wit.flows.loop import FlowLoop, FlowTask, TakeBack
 from understudy.wit.flows.place import calling_place
@@ -272,6 +272,11 @@ class Flow:
             awaited.set_result(awaited.ask.decode(self.record.content(self.turn.step.given.store, line)))
         except Refusal as error:
             awaited.set_exception(CallFailed("BadAnswer", error.text))
+        except BaseException as error:
+            # A class of the author's that its payload does not suit. The answer is in the record, so the flow hears of it.
+            if is_of_the_machine(error):
+                raise
+            awaited.set_exception(CallFailed("BadAnswer", ": ".join(code_and_text(error))))
 
     def _carry_out(self, awaited: Await[Any], turn: Turn) -> None:
         ask, store = awaited.ask, turn.step.given.store
@@ -282,11 +287,10 @@ class Flow:
             if content is not None:
                 answer = self.record.answer(store, awaited.n, content, time=self.time, now=True)
         except BaseException as error:
-            if not isinstance(error, Exception) or _is_of_the_machine(error):
+            if is_of_the_machine(error):
                 self.fault = self.fault or error
                 raise
-            failed = (error.code, error.text) if isinstance(error, CallFailed) else said(error)
-            answer = Answered(n=awaited.n, time=self.time, now=True, error=failed)
+            answer = Answered(n=awaited.n, time=self.time, now=True, error=code_and_text(error))
         self._new.append(
             Asked(
                 n=awaited.n,
@@ -362,10 +366,3 @@ class _During:
 
 def _shown(line: Asked) -> str:
     return f"{line.what!r} (made in {line.at})" if line.at else repr(line.what)
-
-
-def _is_of_the_machine(error: Exception) -> bool:
-    """True for what the code can do nothing about, and no record may hold: the step ends with it."""
-    if isinstance(error, Missing):
-        return False
-    return isinstance(error, StoreError | Retry | CallNeedsWorld | HostFailed | MemoryError)

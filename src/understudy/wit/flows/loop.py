@@ -14,6 +14,7 @@ from contextlib import contextmanager, nullcontext
 from contextvars import Context as Variables
 from typing import Any, Final, TypeVar
 
+from understudy.actors.author_errors import is_interrupt
 from understudy.actors.errors import WitError
 
 Value = TypeVar("Value")
@@ -212,6 +213,7 @@ class FlowTask(Task[Any]):
 def _run(handle: Handle) -> None:
     try:
         handle._run()
-    except SystemExit:
+    except (SystemExit, KeyboardInterrupt) as error:
         # The task has it as its exception, too.
-        return
+        if is_interrupt(error):
+            raise

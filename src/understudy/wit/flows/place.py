@@ -7,6 +7,7 @@ from traceback import walk_tb
 from types import FrameType
 from typing import Final
 
+from understudy.actors.author_errors import traceback_of
 from understudy.wit.parameters import is_core_file
 
 _OURS: Final = __name__.partition(".")[0]
@@ -33,7 +34,7 @@ def calling_place() -> str:
 def failing_place(error: BaseException) -> str:
     """The innermost line of the author's code that an exception came through."""
     found = other = ""
-    for frame, line in walk_tb(error.__traceback__):
+    for frame, line in walk_tb(traceback_of(error)):
         name = str(frame.f_globals.get("__name__", "")).partition(".")[0]
         if is_core_file(frame.f_code.co_filename):
             found = _place(frame, line)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from understudy.actors.author_errors import is_of_the_machine
 from understudy.actors.contract import Delivery
 from understudy.actors.errors import CallFailed, Refusal, WitError
 from understudy.objects.ids import Id, TreeId
@@ -315,15 +316,17 @@ class Turn:
     def _first_turn(self, child: Flow) -> None:
         try:
             child.begin(self)
-        except Refusal as error:
+        except BaseException as error:
             # The payload is none that it takes.
-            self._end(child, error)
+            if child.fault is not None or is_of_the_machine(error):
+                raise
+            self._fail(child, error)
         else:
             self._look_after(child)
 
     def _give(self, flow: Flow, event: Event) -> None:
         if isinstance(event, Cancelled) and (flow.problem is not None or flow.is_cancelled):
-            self._end(flow, CallFailed(CANCELLED, event.why or "the flow was cancelled"))
+            self._fail(flow, CallFailed(CANCELLED, event.why or "the flow was cancelled"))
         elif flow.problem is not None:
             flow.record.arrived.append(event)
         else:
@@ -331,7 +334,7 @@ class Turn:
                 flow.go_on(event, self)
             except WitError as error:
                 # It never waits again. Were the step to fail, what came would be lost and the flow still there.
-                self._end(flow, error)
+                self._fail(flow, error)
                 return
             self._look_after(flow)
 
@@ -340,7 +343,7 @@ class Turn:
         if not flow.is_over:
             if not flow.open:
                 text = "it awaits what can never come: it asked for nothing that is still open"
-                self._end(flow, WitError("FlowStuck", text))
+                self._fail(flow, WitError("FlowStuck", text))
             return
         error = flow.error()
         if error is None:
@@ -349,24 +352,25 @@ class Turn:
                 return
             except (TypeError, ValueError) as fault:
                 error = TypeError(f"what the flow returned is no JSON: {fault}")
-        self._end(flow, error)
+        self._fail(flow, error)
 
-    def _end(self, flow: Flow, answer: bytes | BaseException) -> None:
-        """A flow is over: with its result, or with its failure."""
-        begin, step = flow.record.begin, self.step
+    def _fail(self, flow: Flow, error: BaseException) -> None:
+        """A flow is over, with its failure."""
+        failure = describe_failure(error, flow.id, flow.record.begin.type)
+        self.step.log(f"the flow {flow.id} ({failure.type}) failed: {failure.code}: {failure.text}")
+        self._end(flow, failure)
+
+    def _end(self, flow: Flow, answer: bytes | Failure) -> None:
+        """A flow is over, with its result or its failure."""
+        core = self.step.core
         for awaited in self._open(flow):
             self.take_back(flow, awaited)
         flow.discard()
         del self._flows[flow.id]
         path = f"{FOLDER}/{flow.id}"
-        if path in step.core:
-            del step.core[path]
-        if isinstance(answer, bytes):
-            self._answer(flow, answer)
-            return
-        failure = describe_failure(answer, flow.id, flow.record.begin.type)
-        step.log(f"the flow {flow.id} ({begin.type}) failed: {failure.code}: {failure.text}")
-        self._answer(flow, failure)
+        if path in core:
+            del core[path]
+        self._answer(flow, answer)
 
     def _open(self, flow: Flow) -> Sequence[Open]:
         if flow.problem is None:

@@ -51,8 +51,8 @@ class Asks:
     def take_back(self, flow: str, open: Open) -> None:
         """Forget what would have led an answer to a flow."""
         core = self._step.core
-        if open.message is not None and f"{REQUESTS}/{open.message}" in core:
-            close_request(core, open.message)
+        if open.message is not None:
+            self.forget_request(open.message)
         if open.key is not None:
             index.remove_wait(core, open.key, Place(flow, open.n))
         if open.due is not None:
@@ -97,8 +97,8 @@ class Asks:
         self._step.outbox.send(self._step.actor_id, type=FLOW, content=encode_json(Notice(flow=flow, ask=n)))
         self._expect(flow, n)
 
-    def forget_call(self, message: str) -> None:
-        """The step that makes a call is there, so no error of it will come."""
+    def forget_request(self, message: str) -> None:
+        """No answer to a message is waited for any more, if one was: none comes, or it was taken."""
         if f"{REQUESTS}/{message}" in self._step.core:
             close_request(self._step.core, message)
 

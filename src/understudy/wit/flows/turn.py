@@ -140,7 +140,8 @@ class Turn:
     def _take_notice(self, delivery: Delivery) -> None:
         notice, sender = read_notice(self.step, delivery), delivery.message.sender
         if sender == str(self.step.actor_id):
-            self._asks.forget_call(str(delivery.id))
+            # The step that makes a call is there, so no error of it will come.
+            self._asks.forget_request(str(delivery.id))
         flow = None if not notice.flow else self._find(notice.flow)
         if not notice.flow:
             self._look_again()

@@ -11,6 +11,7 @@ import httpx
 from msgspec import Struct
 
 from understudy.cli.client import Client
+from understudy.cli.lossy import lossy_output
 from understudy.cli.project import Project, find_project, http_grants
 from understudy.cli.running import Running, find_running, node_token
 from understudy.cli.store import keep_private
@@ -105,11 +106,13 @@ async def _remote(url: str, running: Running) -> AsyncIterator[Access]:
 
 @asynccontextmanager
 async def _local(node: Node, project: Project | None, *, only_updates: bool) -> AsyncIterator[Access]:
-    try:
-        if project is not None:
-            project.make_importable()
-        await node.start(only_updates=only_updates)
-        async with client_of(node) as client:
-            yield Access(client, node)
-    finally:
-        await node.stop()
+    # What a wit prints must not fail its step because nobody reads it. The command prints its result afterwards.
+    with lossy_output():
+        try:
+            if project is not None:
+                project.make_importable()
+            await node.start(only_updates=only_updates)
+            async with client_of(node) as client:
+                yield Access(client, node)
+        finally:
+            await node.stop()

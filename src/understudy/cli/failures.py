@@ -15,6 +15,7 @@ from understudy.node.node import Node
 from understudy.objects.ids import ActorId, StepId
 from understudy.objects.step import Step
 from understudy.objects.wording import counted
+from understudy.store.errors import StoreError
 
 MAX_LINES: Final = 10  # in one look; what is over is counted
 PAUSE_SECONDS: Final = 1.0
@@ -70,7 +71,11 @@ class Failures:
     def _failure(self, id: StepId, step: Step) -> Failure:
         assert step.outcome is not None
         actor = ActorId(step.actor)
-        type = self._node.message(step.consumed[0]).type if step.consumed else ""
+        try:
+            type = self._node.message(step.consumed[0]).type if step.consumed else ""
+        except StoreError:
+            # The failure has to be told all the same, and those after it.
+            type = "(a message that can't be read)"
         return Failure(
             actor=self._node.name_of(actor) or str(actor),
             type=type,

@@ -10,6 +10,7 @@ import typer
 
 from understudy.cli.commands import lazy_group
 from understudy.cli.errors import CommandError
+from understudy.cli.lossy import close_pipe, open_closed_streams
 from understudy.cli.screen import be_for_programs, print_error, remark
 from understudy.node.errors import NodeError
 from understudy.objects.errors import ObjectError
@@ -19,6 +20,7 @@ AS_JSON: Final = "--json"
 # Typer has a click of its own, or uses the installed one: this is the class in both.
 _UsageError: Final = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
 INTERRUPTED: Final = 130  # what shells say of a command that Ctrl-C ended
+UNREAD: Final = 141  # and of one whose reader left, as in `understudy log greeter | head -1`
 DEBUG: Final = "UNDERSTUDY_DEBUG"  # set, it lets tracebacks through
 
 COMMANDS: Final = {  # where each is, in the order of the help
@@ -64,14 +66,16 @@ app.callback()(lambda: None)
 
 
 def main() -> NoReturn:
-    """Run the command of `sys.argv` and exit: 0 success, 1 the answer is no, 2 wrong use, 130 interrupted."""
+    """Run the command of `sys.argv` and exit: 0 success, 1 the answer is no, 2 wrong use, 130 interrupted, 141 unread."""
+    open_closed_streams()
     as_json = AS_JSON in sys.argv[1:]
     if as_json:
         be_for_programs()
     try:
-        # By itself, Typer prints what was used wrongly in a box for people.
-        if app(standalone_mode=not as_json) == INTERRUPTED:
+        if _run(as_json) == INTERRUPTED:
             raise KeyboardInterrupt
+    except BrokenPipeError:
+        _end_unread()
     except _UsageError as error:
         _end("WrongUse", error.format_message(), 2, as_json=as_json)
     except (CommandError, NodeError, StoreError, ObjectError) as error:
@@ -82,6 +86,9 @@ def main() -> NoReturn:
     except SystemExit as error:
         if error.code == INTERRUPTED:
             _end_interrupted(as_json)
+        # Rich and Typer make an exit of it that looks like a no.
+        if isinstance(error.__context__, BrokenPipeError):
+            _end_unread()
         raise
     except Exception as error:
         if os.environ.get(DEBUG):
@@ -89,6 +96,15 @@ def main() -> NoReturn:
         fault = "" if isinstance(error, OSError) else f"\nthis is a fault of ours; {DEBUG}=1 shows where"
         _end(type(error).__name__, f"{type(error).__name__}: {error}{fault}", 1, as_json=as_json)
     sys.exit(0)
+
+
+def _run(as_json: bool) -> object:
+    try:
+        # By itself, Typer prints what was used wrongly in a box for people.
+        return app(standalone_mode=not as_json)
+    finally:
+        # Here, where an error can still be told: at its exit Python says what it thinks of a closed pipe.
+        sys.stdout.flush()
 
 
 def _end(code: str, text: str, exit_code: int, *, as_json: bool) -> NoReturn:
@@ -101,6 +117,12 @@ def _end(code: str, text: str, exit_code: int, *, as_json: bool) -> NoReturn:
 
 def _end_interrupted(as_json: bool) -> NoReturn:
     _end("Interrupted", "interrupted; everything acknowledged is in the store", INTERRUPTED, as_json=as_json)
+
+
+def _end_unread() -> NoReturn:
+    """End as a program does that the system ends when its reader has left: without a word."""
+    close_pipe(sys.stdout)
+    sys.exit(UNREAD)
 
 
 def _sentence(error: Exception) -> str:

@@ -24,6 +24,7 @@ from starlette.applications import Starlette
 
 from understudy.cli.access import find_node
 from understudy.cli.errors import CommandError, NodeBroke
+from understudy.cli.lossy import lossy_output
 from understudy.cli.project import Project, find_project
 from understudy.cli.running import Running, environment_token, find_running, leave_note, node_token, remove_note
 from understudy.cli.store import store_url
@@ -69,8 +70,15 @@ class Place(NamedTuple):
 def claimed_place(listen: str | None, store: str | None) -> Iterator[Place]:
     """What was asked for, checked; until the end of the block, other commands wait for this node to answer.
 
+    Until then, too, what can't be written to standard output and error is dropped: a node does not end for that.
     Raises WrongUse, CannotListen, CommandError if another node has the store.
     """
+    with lossy_output(), _claimed_place(listen, store) as place:
+        yield place
+
+
+@contextlib.contextmanager
+def _claimed_place(listen: str | None, store: str | None) -> Iterator[Place]:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     project = find_project(Path())
     url = store_url(store)

@@ -6,7 +6,6 @@ The law: text of actors is shown unchanged, except that characters which control
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -15,6 +14,8 @@ import msgspec
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from understudy.cli.lossy import lossy_stderr
 
 Advance = Callable[[int, int], None]
 
@@ -25,7 +26,9 @@ _STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-
 
 # No line is wrapped where the output is no terminal: a program could not read an id on two lines.
 _out = Console(soft_wrap=True, highlight=False, emoji=False)
-_err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+# No command ends because a remark of it can't be written.
+_stderr: Final = lossy_stderr()
+_err = Console(file=_stderr, soft_wrap=True, highlight=False, emoji=False)
 
 
 def say(text: str = "", style: str | None = None) -> None:
@@ -52,8 +55,8 @@ def print_error(code: str, text: str, exit_code: int) -> None:
 
 def print_notice(value: Any) -> None:
     """Something beside the result for programs: one line of JSON on standard error."""
-    sys.stderr.write(msgspec.json.encode(value).decode() + "\n")
-    sys.stderr.flush()
+    _stderr.write(msgspec.json.encode(value).decode() + "\n")
+    _stderr.flush()
 
 
 def be_for_programs() -> None:

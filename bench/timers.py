@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from time import perf_counter
+from time import perf_counter, process_time
 
 import msgspec
 
@@ -51,11 +51,11 @@ def due(state: Counter) -> None:
 FILES = {"wit": b"/code:counter:wit", "code/counter.py": COUNTER, "policy": b'{"batch":1}'}
 FAR = "2100-01-01T00:00:00Z"
 FILL = 10_000  # timers that one message sets
-ROUNDS = 4  # with and without in turn, each before the other as often, the best of each: a shared machine has moods
+ROUNDS = 8  # with and without in turn, each before the other as often, the best of each: a shared machine has moods
 
 
 def run(params: Params) -> list[Result]:
-    """Steps per second beside timers that wait, and timers per second that are due at once."""
+    """Steps per second of processor time beside timers that wait, and timers per second that are due at once."""
     pending, messages = params.get("pending", 1_000_000), params.get("messages", 3_000)
     at_once = params.get("at_once", 10_000)
     with_timers, without, filled = run_live(_beside(pending, messages))
@@ -64,7 +64,7 @@ def run(params: Params) -> list[Result]:
         Result(
             benchmark="timers",
             rate=with_timers,
-            unit="steps/s",
+            unit="steps/CPU s",
             params={"pending": pending, "messages": messages},
             ceiling=without,
             ceiling_is="the same actor without a timer",
@@ -75,7 +75,7 @@ def run(params: Params) -> list[Result]:
 
 
 async def _beside(pending: int, messages: int) -> tuple[float, float, float]:
-    """Steps per second with and without timers in the core, on one node; and how many timers are set in a second."""
+    """Steps per processor second with and without timers in the core, on one node; and how many are set in a second."""
     async with open_node("timers") as node:
         full = (await node.create(FILES, nonce="full")).id
         empty = (await node.create(FILES, nonce="empty")).id
@@ -97,10 +97,11 @@ async def _fill(node: Node, actor: ActorId, count: int, at: str) -> None:
 
 
 async def _steps(node: Node, sender: ActorId, actor: ActorId, messages: int, until: int) -> float:
-    start = perf_counter()
+    # What else the machine does moves the time on the wall by more than what is measured here.
+    start = process_time()
     await node.send(sender, msgspec.json.encode({"to": str(actor), "count": messages}), type="go")
     await wait_until(lambda: state_of(node, actor).get("total", 0) == until)
-    return messages / (perf_counter() - start)
+    return messages / (process_time() - start)
 
 
 async def _at_once(count: int) -> float:

@@ -15,7 +15,7 @@ from understudy.engines.python.engine import PythonEngine
 from understudy.kernel.accept import accept
 from understudy.node.holds import SUSPECT, Hold, Holds, Kind
 from understudy.node.running.done import Done
-from understudy.node.running.events import CallWaits, Committed, Finished, HoldsChanged, Job, Opened, Tag, Tick
+from understudy.node.running.events import CallWaits, Committed, Finished, HoldsChanged, Job, Opened, Rang, Tag, Tick
 from understudy.node.running.executor import Executor
 from understudy.node.running.gate import ALONE_SECONDS
 from understudy.node.running.results import HOST_RETRY
@@ -458,5 +458,5 @@ def test_a_timer_is_looked_at_when_it_is_due_and_the_clock_every_ten_seconds_bef
     assert scheduler.is_overdue(113.0)
     assert not scheduler.wants_turn
     scheduler.advance([Tick(123_000_000)], 113.0)
-    assert [type(tag) for tag, _ in scheduler.output.take_units()] == [Delivery]
+    assert [type(tag) for tag, _ in scheduler.output.take_units()] == [Rang]
     assert scheduler.first_timer == 600_000_000

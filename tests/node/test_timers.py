@@ -28,6 +28,7 @@ from understudy.objects.patch import patch_block
 from understudy.objects.schedule import next_due
 from understudy.objects.timer import TIMERS as TREE
 from understudy.store.fsck import fsck
+from understudy.store.keys import WAITING
 from understudy.store.maps import tree_entry
 from understudy.store.memory import MemoryBackend
 from understudy.store.reader import Reader, Staging
@@ -348,6 +349,26 @@ def test_more_timers_than_fit_into_one_turn_all_ring():
     life.pass_time(SECOND)
     life.settle()
     assert sorted(name for name, _, _ in life.rang) == sorted(f"t{number}" for number in range(many))
+    check_index(life)
+
+
+def test_timers_of_one_actor_that_are_due_together_wait_in_one_row_and_ring_after_a_restart_between_them():
+    life = Life(a=at(START + SECOND), b=at(START + SECOND), c=at(START + SECOND))
+    life.pass_time(SECOND)
+    for _ in range(2):  # it looks at the timers, and submits what they say
+        life.simulator.turn(burst=0)
+    life.simulator.commit()
+    assert len(list(life.inner.rows(WAITING))) == 1
+    life.simulator.turn(burst=1)
+    life.simulator.turn(burst=0)
+    life.simulator.commit()
+    assert len(life.rang) == 1
+    life.restart()
+    life.settle()
+    assert [name for name, _, _ in life.rang] == ["a", "b", "c"]
+    head = life.simulator.lookup.head(life.actor)
+    assert head is not None and Grit(life.inner).step(head).height == 3
+    assert list(life.inner.rows(WAITING)) == []
     check_index(life)
 
 

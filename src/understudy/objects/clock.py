@@ -7,6 +7,7 @@ there, and take one away that does not fire again.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from understudy.objects import ids
@@ -59,15 +60,20 @@ def ring_of(message: Message) -> Ring | None:
     headers = message.headers
     if not headers or _NAME not in headers or message.lane != QUEUE or not is_clock(message.sender):
         return None
+    if not (_FILE in headers and _DUE in headers) or headers.get(_LAST, _TRUE) != _TRUE:
+        return None
+    return _ring(headers[_NAME], headers[_FILE], headers[_DUE], headers.get(_MISSED, "0"), _LAST in headers)
+
+
+# A step asks several times for the ring of its message. As many are kept as may be under way (node/running/timers.py).
+@lru_cache(maxsize=1024)
+def _ring(name: str, file: str, due: str, missed: str, is_last: bool) -> Ring | None:
+    if not (_NUMBER.match(due) and _NUMBER.match(missed)):
+        return None
     try:
-        file = ids.parse(headers[_FILE])
-        name = check_name(headers[_NAME])
-        due, missed = headers[_DUE], headers.get(_MISSED, "0")
-    except (KeyError, ObjectError):
+        return Ring(check_name(name), ids.parse(file), int(due), int(missed), is_last)
+    except ObjectError:
         return None
-    if not (_NUMBER.match(due) and _NUMBER.match(missed)) or headers.get(_LAST, _TRUE) != _TRUE:
-        return None
-    return Ring(name, file, int(due), int(missed), _LAST in headers)
 
 
 def is_clock(party: str) -> bool:

@@ -59,7 +59,8 @@ def check_text(text: str, *, what: str, most: int) -> None:
         raise BadName(f"{what} {text!r} is not allowed: it is not well-formed Unicode") from error
     if not 1 <= size <= most:
         raise BadName(f"{what} {text[:40]!r} is not allowed: {size} bytes of UTF-8, 1 to {most} are allowed")
-    if any(unicodedata.category(character) == "Cc" for character in text):
+    # What is printable has no control characters, and most texts are.
+    if not text.isprintable() and any(unicodedata.category(character) == "Cc" for character in text):
         raise BadName(f"{what} {text!r} is not allowed: it holds a control character")
 
 

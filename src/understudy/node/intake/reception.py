@@ -123,7 +123,7 @@ class Reception:
                         self._answer_all(tag, told)
                 elif isinstance(tag, HoldBegan):
                     told += [(waiter, None) for id in tag.messages for waiter in self._answering.pop(id, ())]
-                elif tag is not None:
+                elif isinstance(tag, Delivery):
                     result = tag.id if receipt.conflict is None else _conflict(receipt.conflict, receipt.found)
                     told += [(waiter, result) for waiter in self._accepting.pop(tag.id, ())]
                     if unit.moves:

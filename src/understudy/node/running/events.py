@@ -22,8 +22,14 @@ class HoldBegan(Struct, frozen=True):
     messages: Sequence[MessageId]
 
 
-# What a unit was made for: a step, a message from outside, a hold, or nothing that anybody waits for.
-Tag = Sealed | Delivery | HoldBegan | None
+class Rang(Struct, frozen=True):
+    """A unit was made for messages from the clock: those that one actor gets in one turn, in order."""
+
+    deliveries: Sequence[Delivery]
+
+
+# What a unit was made for: a step, a message from outside, the clock's messages, a hold, or nothing that anybody waits for.
+Tag = Sealed | Delivery | Rang | HoldBegan | None
 
 
 class Job(Struct, frozen=True):

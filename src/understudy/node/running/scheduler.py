@@ -30,6 +30,7 @@ from understudy.node.running.events import (
     Job,
     Opened,
     Output,
+    Rang,
     Tag,
     Tick,
 )
@@ -104,8 +105,8 @@ class Scheduler:
             self._queue.add(entry)
         for entry in self._table.recover(MAX_FOUND):
             self._queue.add(entry)
-        for delivery, unit in self._timers.ring():
-            self.output.commit(delivery, unit)
+        for rang, unit in self._timers.ring():
+            self.output.commit(rang, unit)
         self._trials.end_overdue(now)
         suspect = self._trials.begin_next(now)
         if suspect is not None:
@@ -239,12 +240,11 @@ class Scheduler:
         made = [unit.blocks for tag, unit, receipt in done if isinstance(tag, Sealed) and receipt.conflict is None]
         self._reader.remove(chain.from_iterable(made), durable=True)
         for tag, unit, receipt in done:
-            self._timers.committed(
-                tag if isinstance(tag, Delivery) else None, unit, failed=receipt.conflict is not None
-            )
-            if isinstance(tag, Delivery) and receipt.conflict is None:
+            self._timers.committed(tag if isinstance(tag, Rang) else None, unit, failed=receipt.conflict is not None)
+            if isinstance(tag, Delivery | Rang) and receipt.conflict is None:
                 self._reader.keep(unit.blocks)
-                self._deliver(tag)
+                for delivery in tag.deliveries if isinstance(tag, Rang) else [tag]:
+                    self._deliver(delivery)
             if not isinstance(tag, Sealed):
                 continue
             entry = self._table.get(tag.actor.id)

@@ -11,7 +11,7 @@ this has no clock.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -22,13 +22,14 @@ from understudy.kernel.accept import accept
 from understudy.kernel.advance import Plan
 from understudy.kernel.seal import Sealed
 from understudy.node.running.entry import ActorEntry
+from understudy.node.running.events import Rang
 from understudy.node.running.undurable_rows import Rows, UndurableRows
 from understudy.objects.clock import Ring, clock_of, ring_headers, ring_of
-from understudy.objects.codec import raw_block
+from understudy.objects.codec import Block, raw_block
 from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.ids import ActorId, Id, MessageId
 from understudy.objects.mailbox import QUEUE, Cursor, mailbox_key
-from understudy.objects.schedule import Firing, firing, next_due
+from understudy.objects.schedule import firing, next_due
 from understudy.objects.timer import TIMERS, Timer
 from understudy.store.errors import Corrupt, StoreError
 from understudy.store.keys import cursor_value, meta_row, outside_row, read_cursor_value
@@ -92,32 +93,40 @@ class Timers:
             return None
         return now + min(MAX_SLEEP, max(0, first - now_us) / 1_000_000)
 
-    def ring(self) -> Iterator[tuple[Delivery | None, Unit]]:
-        """The messages for what is due, each with the unit that makes it durable; not more than fit into one turn.
+    def ring(self) -> Iterator[tuple[Rang | None, Unit]]:
+        """The messages for what is due, by actor, each with the unit that makes them durable; not more than fit into one turn.
 
-        A unit without a message takes a timer out of the index that can't ring.
+        A unit without messages takes a timer out of the index that can't ring.
         """
         if not self.is_due:
             return
-        now, most = self._ticked[1], min(MAX_RUNG, MAX_RINGING - self._ringing)
+        due: dict[ActorId, list[tuple[DueRow, Id]]] = {}
         try:
-            for key, value in self._backend.rows(DUE, self._from):
-                at = _place(key)
-                if at is None:
-                    self._from = key + b"\0"
-                    continue
-                if at.due > now or most == 0:
-                    self._first, self._from = (None if at.due == NEVER else at.due), key
-                    return
-                if not self._rows.is_gone(key):
-                    most -= 1
-                    yield self._ring(at, Id(value), now)
-                self._from = key + b"\0"
-            self._first = None
+            for at, file in self._due():
+                due.setdefault(at.actor, []).append((at, file))
         except Corrupt as error:
             # What is behind it rings again once the store was mended: no other way leads past a place that can't be read.
             _log.error("the timers can't be read: %s; run understudy fsck", error)
-            self._first = now + RETRY_US
+            self._first = self._ticked[1] + RETRY_US
+        for timers in due.values():
+            yield from self._ring(timers, self._ticked[1])
+
+    def _due(self) -> Iterator[tuple[DueRow, Id]]:
+        """The rows of what is due. What they go past is not looked at again."""
+        now, most = self._ticked[1], min(MAX_RUNG, MAX_RINGING - self._ringing)
+        for key, value in self._backend.rows(DUE, self._from):
+            at = _place(key)
+            if at is None:
+                self._from = key + b"\0"
+                continue
+            if at.due > now or most == 0:
+                self._first, self._from = (None if at.due == NEVER else at.due), key
+                return
+            self._from = key + b"\0"
+            if not self._rows.is_gone(key):
+                most -= 1
+                yield at, Id(value)
+        self._first = None
 
     def follow(self, entry: ActorEntry, plan: Plan, sealed: Sealed, unit: Unit) -> Unit:
         """The unit of a step, with what it changes of the index. `entry` is the actor before it."""
@@ -157,47 +166,59 @@ class Timers:
         rows = self._moved(entry.actor.id, known, link, step.time)
         return self._with_rows(Unit(), rows) if rows else None
 
-    def committed(self, delivery: Delivery | None, unit: Unit, *, failed: bool) -> None:
-        """A unit is durable, or failed its compare-and-set; `delivery` is the message that it brought, if it was made for one."""
+    def committed(self, rang: Rang | None, unit: Unit, *, failed: bool) -> None:
+        """A unit is durable, or failed its compare-and-set; `rang` says which messages of the clock it brought, if any."""
         for key, value in self._rows.settle(unit):
             if key[:1] == DUE and value is not None and not failed:
                 due = read_due_row(key).due
                 self._from = min(self._from, key)
                 if due != NEVER:
                     self._first = due if self._first is None else min(self._first, due)
-        if self._ringing and delivery is not None and ring_of(delivery.message) is not None:
-            self._ringing -= 1
+        if rang is not None:
+            self._ringing -= len(rang.deliveries)
 
-    def _ring(self, at: DueRow, file: Id, now: int) -> tuple[Delivery | None, Unit]:
-        try:
-            timer = read_file(self._reader, file)
-            fired = firing(timer, at.due, now, ZoneInfo)
-        except (StoreError, ObjectError) as error:
-            # Nothing else must wait for it, and `understudy timers` names it.
-            _log.error("the timer %s of %s can't ring: %s", at.name, at.actor, error)
-            return None, self._with_rows(Unit(), {due_row(at.due, at.actor, at.name): None, **_row(at, NEVER, file)})
-        self._ringing += 1
-        return self._message(at, file, timer, fired)
+    def _ring(self, timers: Sequence[tuple[DueRow, Id]], now: int) -> Iterator[tuple[Rang | None, Unit]]:
+        """What is due of one actor. One row says of all its messages that they wait, as for those of a step."""
+        place = outside_row(self._sender, mailbox_key(str(timers[0][0].actor), QUEUE))
+        value = self._rows.get(place)
+        last = None if value is None else read_cursor_value(value)
+        deliveries: list[Delivery] = []
+        blocks: list[Block] = []
+        rows: Rows = {}
+        unit = Unit()
+        for at, file in timers:
+            try:
+                timer = read_file(self._reader, file)
+                fired = firing(timer, at.due, now, ZoneInfo)
+            except (StoreError, ObjectError) as error:
+                # Nothing else must wait for it, and `understudy timers` names it.
+                _log.error("the timer %s of %s can't ring: %s", at.name, at.actor, error)
+                gone: Rows = {due_row(at.due, at.actor, at.name): None, **_row(at, NEVER, file)}
+                yield None, self._with_rows(Unit(), gone)
+                continue
+            delivery, unit = self._message(at, Ring(at.name, file, fired.due, fired.missed, timer.is_once), timer, last)
+            last = Cursor(delivery.message.seq, delivery.id)
+            deliveries.append(delivery)
+            blocks += unit.blocks
+            rows[due_row(at.due, at.actor, at.name)] = None
+            rows[timer_row(at.actor, at.name)] = timer_value(at.due, file, rang=delivery.id)
+        if last is not None and deliveries:
+            rows[place] = cursor_value(last)
+            self._ringing += len(deliveries)
+            rang = Rang([*(each._replace(row=None) for each in deliveries[:-1]), deliveries[-1]])
+            yield rang, self._with_rows(structs.replace(unit, blocks=blocks), rows)
 
-    def _message(self, at: DueRow, file: Id, timer: Timer, fired: Firing) -> tuple[Delivery, Unit]:
-        to, content = str(at.actor), raw_block(timer.content)
-        place = outside_row(self._sender, mailbox_key(to, QUEUE))
-        last = self._rows.get(place)
-        delivery, unit = accept(
-            to=to,
+    def _message(self, at: DueRow, ring: Ring, timer: Timer, last: Cursor | None) -> tuple[Delivery, Unit]:
+        content = raw_block(timer.content)
+        return accept(
+            to=str(at.actor),
             sender=self._sender,
             type=timer.type,
             content=content.id,
             blocks=[content],
-            last=None if last is None else read_cursor_value(last),
-            headers=ring_headers(Ring(at.name, file, fired.due, fired.missed, timer.is_once)),
+            last=last,
+            headers=ring_headers(ring),
         )
-        rows: Rows = {
-            due_row(at.due, at.actor, at.name): None,
-            timer_row(at.actor, at.name): timer_value(at.due, file, rang=delivery.id),
-            place: cursor_value(Cursor(delivery.message.seq, delivery.id)),
-        }
-        return delivery, self._with_rows(unit, rows)
 
     def _moved(self, actor: ActorId, known: bytes, link: Id | None, time: int) -> Rows:
         """What a change of `/timers` moves in the index. What begins to count does so at `time`."""

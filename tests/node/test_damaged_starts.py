@@ -28,6 +28,11 @@ class Damaged(ClogStore):
             raise Corrupt("a block of the heads is damaged")
         return super().ref(name)
 
+    def row(self, key: bytes) -> bytes | None:
+        if self.damage is not None and key.startswith(self.damage):
+            raise Corrupt("a block of the rows is damaged")
+        return super().row(key)
+
     def rows(self, prefix: bytes, start: bytes = b"", *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         damage = self.damage
         if damage is not None and damage.startswith(prefix) and start <= damage + b"\xff":

@@ -35,7 +35,6 @@ ANN = "out/node/ann"
         (keys.outside_row(ANN, "signal/x"), b"o" + ANN.encode() + b"\0signal/x"),
         (keys.idempotency_row(ANN, "key"), b"k" + ANN.encode() + b"\0key"),
         (keys.evidence_row(MESSAGE), b"e" + MESSAGE),
-        (keys.holds_of(ACTOR), b"x" + DIGEST),
         (keys.hold_row(ACTOR, 2), b"x" + DIGEST + b"\2"),
         (timer_rows.due_row(258, ACTOR, "é"), b"t" + bytes(6) + b"\1\2" + DIGEST + "é".encode()),
         (timer_rows.timer_row(ACTOR, "é"), b"u" + DIGEST + "é".encode()),

@@ -64,11 +64,6 @@ def waiting_lane(actor: bytes, lane: str) -> bytes:
     return waiting_of(actor) + _LANE_BYTE[lane]
 
 
-def holds_of(actor: bytes) -> bytes:
-    """The prefix of what keeps an actor from working."""
-    return HOLDS + actor[4:]
-
-
 def hold_row(actor: bytes, kind: int) -> bytes:
     """The row of one reason that keeps an actor from working."""
     return HOLDS + actor[4:] + bytes([kind])

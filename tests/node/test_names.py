@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from tests.node.living import Living
 from tests.node.stage import WIT
-from understudy.node.errors import Conflict
+from understudy.node.errors import Conflict, Rejected
 from understudy.node.looking.names import Names
-from understudy.objects.ids import ActorId, TreeId, node_id
+from understudy.objects.errors import BadName
+from understudy.objects.ids import ActorId, TreeId, node_id, short
 from understudy.store.errors import StoreError
 from understudy.store.keys import name_ref
 from understudy.store.memory import MemoryBackend
@@ -97,3 +98,58 @@ class LampStore(MemoryBackend):
         if self.is_dark:
             raise StoreError("it is dark")
         return super().ref(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("greeter\u200b", "U\\+200B ZERO WIDTH SPACE"),
+        ("gree\u200dter", "U\\+200D ZERO WIDTH JOINER"),
+        ("\u202egreeter", "U\\+202E RIGHT-TO-LEFT OVERRIDE"),
+        ("greeter\u2066", "U\\+2066"),
+        ("gree\u00adter", "U\\+00AD SOFT HYPHEN"),
+        ("greeter\ufe0f", "U\\+FE0F"),
+        ("greeter\u3164", "U\\+3164 HANGUL FILLER"),
+        ("greeter\u2800", "U\\+2800 BRAILLE PATTERN BLANK"),
+        ("greeter\U000e0041", "U\\+E0041"),
+        ("gree\u2028ter", "U\\+2028"),
+        ("gree\ue000ter", "U\\+E000"),
+        ("gre\u0435ter", "mixes letters of CYRILLIC and LATIN"),
+        ("gr\u03b5eter", "mixes letters of GREEK and LATIN"),
+        ("\uff47reeter", "write 'greeter'"),
+        ("cafe\u0301", "write 'caf\\\\xe9'"),
+        ("gree\u00a0ter", "write 'gree ter'"),
+        (" greeter", "begins or ends with a space"),
+        ("gree  ter", "two in a row"),
+        ("\u0301greeter", "belongs to a letter before it"),
+    ],
+)
+def test_a_name_that_looks_like_another_one_is_refused_and_says_why(living: Living, name: str, why: str) -> None:
+    with pytest.raises(BadName, match=why):
+        create(living, 0, name)
+    assert living.node.lookup.names.all() == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ada", "Ada Lovelace", "café", "заказы", "shop-заказы", "注文2", "ご注文", "حساب", "हिन्दी", "☕", "a_b.c+d"],
+)
+def test_names_of_any_one_language_are_names(living: Living, name: str) -> None:
+    actor = create(living, 0, name)
+    assert living.node.resolve(name) == actor
+
+
+def test_a_name_of_an_old_store_is_found_kept_and_removed(living: Living) -> None:
+    old, actor = "gre\u0435ter\u200b", create(living, 0, None)
+    living.backend.commit([Unit(moves=[Move(name_ref(old), None, actor)])])
+    assert living.node.resolve(old) == actor
+    assert create(living, 0, old) == actor
+    living.run(living.node.set_name(old, None, expected=actor))
+    assert living.node.lookup.names.all() == {}
+
+
+def test_a_name_that_is_the_beginning_of_another_actors_id_is_refused(living: Living) -> None:
+    victim = create(living, 0, None)
+    with pytest.raises(Rejected, match="is the beginning of the id of an actor"):
+        create(living, 1, short(victim))
+    assert living.node.resolve(short(victim)) == victim

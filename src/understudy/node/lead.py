@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
 
 from msgspec import Struct
 
-from understudy.node.errors import Conflict
+from understudy.node.errors import Conflict, Rejected
 from understudy.node.node import Node
 from understudy.objects.blob import blob_id
 from understudy.objects.errors import BadName
@@ -126,7 +127,8 @@ async def _give_name(node: Node, name: str, actor: ActorId, *, instead_of: Actor
     """The component's name, if nobody has it but a lead that never lived. Without a name an actor works as well."""
     holder = node.lookup.names.actor_of(name)
     if holder is None or (holder == instead_of and holder != actor):
-        await node.set_name(name, actor, expected=holder)
+        with contextlib.suppress(BadName, Rejected):
+            await node.set_name(name, actor, expected=holder)
 
 
 def _birth(node: Node, actor: ActorId) -> StepId:

@@ -92,7 +92,7 @@ class Node(LiveIntake):
         self._marks = Marks()
         self._checks = CoreChecks(self._engines, self.lookup, self.reader, self._holds, self._marks)
         self._queries = Queries(self.lookup, self.reader, self._engines, QueryWatch(self._holds, self._marks))
-        self._naming = Naming(backend, self.lookup.names, self._hold_rules.is_held_unborn)
+        self._naming = Naming(backend, self.lookup, self._hold_rules.is_held_unborn)
         self._composer = Composer(self.name, self.lookup, self.reader)
         self._offered = Offered(
             store_url,

@@ -126,6 +126,13 @@ class Lookup:
             raise NotFound(f"there is no actor {text} here; `understudy actors` lists those there are")
         return actor
 
+    def with_prefix(self, text: str) -> Iterator[ActorId]:
+        """At most two actors whose id begins so, with or without the seven characters that all share."""
+        tail = text[ids.SHARED_PREFIX :] if text.startswith("bafyrei") else text
+        heads = self._backend.refs(HEADS + _whole_bytes(tail)) if tail else iter(())
+        actors = (actor_of_head(ref) for ref, _ in heads)
+        return islice((actor for actor in actors if str(actor)[ids.SHARED_PREFIX :].startswith(tail)), 2)
+
     def resolve_expected(self, text: str) -> ActorId:
         """As `resolve`, but the whole id also means an actor that is not born yet, for which mail waits."""
         try:
@@ -320,7 +327,7 @@ class Lookup:
         named = self.names.actor_of(text) if text and "/" not in text else None
         if named is not None:
             return named
-        found = list(self._with_prefix(text))
+        found = list(self.with_prefix(text))
         if len(found) > 1:
             some = ", ".join(ids.short(actor) for actor in found)
             raise Ambiguous(f"{text!r} is the beginning of several actors' ids ({some}, …): give more characters")
@@ -329,13 +336,6 @@ class Lookup:
                 f"there is no actor {text!r} here, neither name nor id; `understudy actors` lists those there are"
             )
         return found[0]
-
-    def _with_prefix(self, text: str) -> Iterator[ActorId]:
-        """At most two actors whose id begins so, with or without the seven characters that all share."""
-        tail = text[ids.SHARED_PREFIX :] if text.startswith("bafyrei") else text
-        heads = self._backend.refs(HEADS + _whole_bytes(tail)) if tail else iter(())
-        actors = (actor_of_head(ref) for ref, _ in heads)
-        return islice((actor for actor in actors if str(actor)[ids.SHARED_PREFIX :].startswith(tail)), 2)
 
 
 def is_height(text: str) -> bool:

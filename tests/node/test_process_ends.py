@@ -58,6 +58,12 @@ async def end_later(how: str, state: dict) -> None:
     await asyncio.create_task(end_in_a_task(how))
     state["survived"] = how
 
+@wit.message("end in an effect")
+async def end_in_an_effect(how: str, state: dict, ctx: Context) -> None:
+    await asyncio.sleep(0.01)
+    await ctx.effect(end, how)
+    state["survived"] = how
+
 async def end_in_a_task(how: str) -> None:
     await asyncio.sleep(0.01)
     end(how)
@@ -234,8 +240,10 @@ def test_a_timer_of_the_process_that_a_wit_leaves_behind_ends_nothing(server: Se
     assert server.process is not None and server.process.poll() is None
 
 
-@pytest.mark.parametrize("type", ["end", "end later"])
-@pytest.mark.parametrize("how", ["exit", "fault"])
+@pytest.mark.parametrize(
+    ("type", "how"),
+    [("end", "exit"), ("end", "fault"), ("end later", "exit"), ("end later", "fault"), ("end in an effect", "exit")],
+)
 def test_a_message_that_ends_the_process_is_held_and_an_update_cures_it(
     server: Server, store: Path, type: str, how: str
 ) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from hashlib import sha256
 from typing import Final
 
 from msgspec.structs import replace
 
 from understudy.actors.contract import Capability, Delivery, Reply, TakesAside
-from understudy.actors.effect import EFFECT
+from understudy.actors.effect import EFFECT, Work
 from understudy.actors.errors import CallFailed, Retry
 from understudy.kernel.actor import Actor
 from understudy.node.running.blocking import run_to_end
@@ -37,6 +38,7 @@ class LiveCalls:
         "_actor",
         "_capabilities",
         "_closed",
+        "_effects",
         "_leave",
         "_messages",
         "_open",
@@ -60,10 +62,12 @@ class LiveCalls:
         watch: ImpurityWatch | None = None,
         open_calls: list[str] | None = None,
         waits: Callable[[bool], None] | None = None,
+        effects: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
     ) -> None:
         """`leave` lets the wit run on without holding up other steps; False if that can't be now. `watch` hears what the wit
         does beside its calls. `open_calls` always holds the paths of those that have no answer yet.
-        `waits` hears when a wit that can't await only waits for an answer, and when it goes on.
+        `waits` hears when a wit that can't await only waits for an answer, and when it goes on; `effects` is open while a
+        function runs on a thread of its own.
         """
         self.watch = watch
         self._open = [] if open_calls is None else open_calls
@@ -74,6 +78,7 @@ class LiveCalls:
         self._when_durable = when_durable
         self._leave = leave
         self._waits = waits
+        self._effects = effects
         self._started = 0
         self._closed = False
         self.entries: Sequence[Entry] = _NOTHING
@@ -138,7 +143,10 @@ class LiveCalls:
             raise CallFailed(NO_CAPABILITY, f"this node offers no {capability!r}")
         caller, key = self._actor.id, self._key(path, request, beside)
         if isinstance(offered, TakesAside):
-            reply = await offered.call(request, caller=caller, key=key, beside=beside)
+            # An `async def` is watched like the wit that awaits it (engines/tasks.py).
+            is_beside = isinstance(beside, Work) and not beside.is_async
+            with self._effects() if is_beside else contextlib.nullcontext():
+                reply = await offered.call(request, caller=caller, key=key, beside=beside)
         else:
             reply = await offered.call(request, caller=caller, key=key)
         data, step = reply if isinstance(reply, Reply) else (reply, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from understudy.actors.contract import LiveEngine, StepResult
@@ -51,10 +52,11 @@ class Executor:
         when_durable: WhenDurable,
         leave: Callable[[], bool],
         waits: Callable[[bool], None] | None = None,
+        effects: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> Execution:
         """Load the wit, which runs its modules, and run it: all of this may take for ever. Raises nothing.
 
-        `owner`, `when_durable`, `leave` and `waits` as in `prepare` and `LiveCalls`.
+        `owner`, `when_durable`, `leave`, `waits` and `effects` as in `prepare` and `LiveCalls`.
         """
         plan: Plan | None = None
         try:
@@ -68,6 +70,7 @@ class Executor:
                 watch=self._watch,
                 open_calls=job.open_calls,
                 waits=waits,
+                effects=effects,
             )
             plan = prepare(
                 actor,

@@ -8,7 +8,8 @@ nothing is synced, and a mark costs less than a microsecond.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from struct import Struct
@@ -115,6 +116,15 @@ class Marks:
         if slot != NO_SLOT:
             self._map[slot] = _FREE
             self._free.append(slot)
+
+    @contextmanager
+    def beside(self, mark: bytes) -> Iterator[None]:
+        """Mark code of a run that goes on while the run itself waits; `mark` is that of the run."""
+        slot = self.enter_packed(bytes([Flag.RUNNING]) + mark[1:])
+        try:
+            yield
+        finally:
+            self.leave(slot)
 
     def close(self) -> None:
         """The process ends as it should: what still runs is to blame for nothing."""

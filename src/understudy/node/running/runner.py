@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NamedTuple, TypeVar
 
 from understudy.actors.contract import LiveEngine, StepResult
@@ -291,7 +292,11 @@ class Runner:
             if runs_here:
                 self._marks.change(slot, Flag.WAITING if does else Flag(mark[0]))
 
-        plan, result = self._execute(job, run, waits)
+        def effects() -> AbstractContextManager[None]:
+            # Of a wit that awaits, the slot says that it waits. The function it waits for may end the process all the same.
+            return nullcontext() if runs_here else self._marks.beside(mark)
+
+        plan, result = self._execute(job, run, waits, effects)
         runs_here = False
         end_copy()
         now = time.monotonic()
@@ -317,7 +322,13 @@ class Runner:
                 self._abandon_waiting()
         raise _TokenLost
 
-    def _execute(self, job: Job, run: Run, waits: Callable[[bool], None]) -> Execution:
+    def _execute(
+        self,
+        job: Job,
+        run: Run,
+        waits: Callable[[bool], None],
+        effects: Callable[[], AbstractContextManager[object]],
+    ) -> Execution:
         """What a job comes to; others may get the step lock meanwhile."""
         return self._executor.run(
             job,
@@ -325,6 +336,7 @@ class Runner:
             when_durable=lambda start, lose: self._post(CallWaits(job.entry, start, lose)),
             leave=lambda: self._step_lock.leave_to_wait(run),
             waits=waits,
+            effects=effects,
         )
 
     def _mark(self, job: Job) -> bytes:

@@ -33,13 +33,13 @@ from understudy.objects.mailbox import LANES, mailbox_key, mailbox_node, read_ma
 from understudy.objects.message import Message, check_headers, is_genesis, message_node, read_message
 from understudy.objects.patch import patch_block, read_patch
 from understudy.objects.step import MAX_SENT, read_step, step_node
-from understudy.objects.tree import flat_tree_block, is_tree_node, read_tree_node
+from understudy.objects.tree import flat_tree_node, is_tree_node, read_tree_node
 from understudy.testing import strategies as some
 
 
 @given(some.trees)
 def test_a_flat_tree_comes_back(tree):
-    node = decode(flat_tree_block(tree).data)
+    node = decode(encode(flat_tree_node(tree)))
     assert is_tree_node(node)
     assert read_tree_node(node) == tree
 

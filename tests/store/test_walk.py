@@ -17,11 +17,11 @@ from understudy.objects.errors import WrongKind
 from understudy.objects.hamt import BigMap, big_map_node
 from understudy.objects.ids import Id
 from understudy.objects.journal import CallError, Entry, journal_block
-from understudy.objects.mailbox import big_mailbox_block
+from understudy.objects.mailbox import big_mailbox_node
 from understudy.objects.message import Message, message_node
 from understudy.objects.patch import patch_block
 from understudy.objects.step import Outcome, Step, step_node
-from understudy.objects.tree import big_tree_block, flat_tree_block
+from understudy.objects.tree import big_tree_node, flat_tree_node
 from understudy.store.errors import Missing
 from understudy.store.reader import Reader, Staging
 from understudy.store.walk import links, walk
@@ -51,7 +51,7 @@ def blob(text: str) -> Block:
 
 
 def tree(**entries: Block) -> Block:
-    return flat_tree_block({name: block.id for name, block in entries.items()})
+    return node_block(flat_tree_node({name: block.id for name, block in entries.items()}))
 
 
 def some_ids(count: int) -> list[Id]:
@@ -109,7 +109,7 @@ def test_a_message_links_to_its_content_and_only_mentions_the_rest() -> None:
 
 def test_trees_patches_blobs_and_journals_link_to_what_they_name() -> None:
     a, b = some_ids(2)
-    assert links_of(decode(flat_tree_block({"x": a, "y": b}).data)) == [a, b]
+    assert links_of(flat_tree_node({"x": a, "y": b})) == [a, b]
     assert links_of(decode(patch_block({"x": a, "y": None}).data)) == [a]
     assert links_of(blob_node(BigBlob(2**20 + 1, HEX, (b, a)))) == [b, a]
     entries = [
@@ -127,10 +127,10 @@ def test_a_large_map_links_to_children_and_values_but_not_to_keys_that_look_like
     child, value, key = ids.node_id(b"child"), *some_ids(2)
     in_tree = [b"\x03\x00", [child, [[bytes(key), value]]]]
     assert links_of(in_tree) == [child, value]
-    assert links_of(decode(big_tree_block(BigMap(65, in_tree)).data)) == [child, value]
+    assert links_of(big_tree_node(BigMap(65, in_tree))) == [child, value]
     in_mailbox = [b"\x03\x00", [child, [[b"out/n/c", [7, value]], [bytes(key), [1, child]]]]]
     assert links_of(in_mailbox) == [child, value, child]
-    assert links_of(decode(big_mailbox_block(BigMap(65, in_mailbox)).data)) == [child, value, child]
+    assert links_of(big_mailbox_node(BigMap(65, in_mailbox))) == [child, value, child]
 
 
 @pytest.mark.parametrize(

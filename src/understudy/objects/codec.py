@@ -18,7 +18,6 @@ from understudy.objects.wording import type_with_article
 MAX_BLOCK: Final = 2 * 1024 * 1024  # what every IPFS peer accepts
 MAX_RAW: Final = 1024 * 1024  # above, a blob is a node of chunks: one form for the same bytes
 MAX_DEPTH: Final = 64
-_MIN_INT: Final = -(2**63)
 _MAX_INT: Final = 2**63 - 1
 _ALLOWED: Final = frozenset({str, bytes, int, list, dict, type(None)})
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from understudy.objects import ids
-from understudy.objects.codec import Block, node_block
 from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.hamt import BigMap, big_map_node, check_hamt_node, open_big_map
 from understudy.objects.ids import Id, MessageId
@@ -66,11 +65,6 @@ def split_key(key: str) -> tuple[str, str]:
 def big_mailbox_node(big: BigMap) -> dict[str, Any]:
     """The node of a mailbox above 64 entries."""
     return {"bigmailbox": big_map_node(big)}
-
-
-def big_mailbox_block(big: BigMap) -> Block:
-    """The block of a mailbox above 64 entries."""
-    return node_block(big_mailbox_node(big))
 
 
 def read_big_mailbox(node: Any) -> BigMap:

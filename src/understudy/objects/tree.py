@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any, Final
 
 from understudy.objects import ids
-from understudy.objects.codec import Block, node_block
 from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.hamt import BigMap, big_map_node, read_big_map
 from understudy.objects.ids import Id
@@ -26,19 +25,9 @@ def flat_tree_node(entries: Mapping[str, bytes]) -> dict[str, Any]:
     return {"tree": {name: entries[name] for name in sorted(entries, key=_place)}}
 
 
-def flat_tree_block(entries: Mapping[str, bytes]) -> Block:
-    """The block of a tree of at most 64 entries whose names were checked."""
-    return node_block(flat_tree_node(entries))
-
-
 def big_tree_node(big: BigMap) -> dict[str, Any]:
     """The node of a tree above 64 entries."""
     return {"bigtree": big_map_node(big)}
-
-
-def big_tree_block(big: BigMap) -> Block:
-    """The block of a tree above 64 entries."""
-    return node_block(big_tree_node(big))
 
 
 def is_tree_node(node: Any) -> bool:

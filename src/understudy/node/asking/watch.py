@@ -10,7 +10,6 @@ from typing import Final
 
 from understudy.actors.errors import WitError
 from understudy.node.holds import HELD, Hold, Holds, Kind
-from understudy.node.running.forks import end_copy
 from understudy.node.running.marks import Flag, Mark, Marks, What
 from understudy.objects.ids import ActorId
 
@@ -48,12 +47,11 @@ class QueryWatch:
             raise WitError(QUERIES_HELD, f"the queries of {actor} are held: {hold.reason}")
         if hold is not None and not self._suspects.acquire(timeout=TURN_SECONDS):
             raise WitError(QUERIES_HELD, f"{hold.reason}; another one runs now: ask again")
-        slot = self._marks.enter(Mark(actor, What.QUERY, Flag.RUNNING, name, question=question, depth=depth))
+        mark = Mark(actor, What.QUERY, Flag.RUNNING, name, question=question, depth=depth)
         try:
-            yield
+            with self._marks.running(mark):
+                yield
         finally:
-            end_copy()
-            self._marks.leave(slot)
             if hold is not None:
                 self._suspects.release()
         if hold is not None:

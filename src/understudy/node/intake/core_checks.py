@@ -18,7 +18,6 @@ from understudy.node.holds import HELD, Holds, Kind
 from understudy.node.intake.cores import rejected, stage_patch
 from understudy.node.intake.timer_checks import check_timers
 from understudy.node.looking.lookup import Lookup
-from understudy.node.running.forks import end_copy
 from understudy.node.running.marks import Mark, Marks, What
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, TreeId
@@ -87,11 +86,9 @@ class CoreChecks:
         if hold is not None and hold.state == HELD:
             raise Held(f"this core is not loaded: {hold.reason}")
         with self._suspects if hold is not None else nullcontext():
-            slot = self._marks.enter(Mark(actor, What.CHECK))
             try:
-                yield
+                with self._marks.running(Mark(actor, What.CHECK)):
+                    yield
             finally:
-                end_copy()
-                self._marks.leave(slot)
                 if hold is not None:
                     self._holds.remove(actor, [Kind.CHECK])

@@ -17,6 +17,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from understudy.node.running.forks import end_copy
 from understudy.objects.ids import NODE, ActorId, Id, TreeId
 
 FILE: Final = "running"  # in the store's folder
@@ -105,6 +106,16 @@ class Marks:
             self._on_busy()
         self._map[slot : slot + _SLOT.size] = mark
         return slot
+
+    @contextmanager
+    def running(self, mark: Mark) -> Iterator[None]:
+        """Mark a run until the end of the block. A copy of the process that comes out of it is ended."""
+        slot = self.enter(mark)
+        try:
+            yield
+        finally:
+            end_copy()
+            self.leave(slot)
 
     def change(self, slot: int, flag: Flag) -> None:
         """The run of a slot does something else now."""

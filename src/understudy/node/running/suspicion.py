@@ -51,28 +51,32 @@ def _innermost(running: list[Mark]) -> list[Mark]:
 
 def _of_query(mark: Mark, known: Known, now: int) -> tuple[Key, Hold]:
     key = (mark.actor, Kind.QUERIES)
-    before = known(key)
-    deaths = 1 if before is None else before.deaths + 1
-    if deaths == 1:
-        until = "until one of them succeeds, or an update mends it"
-        reason = f"the process ended while its query {mark.name!r} ran; its queries run one at a time {until}"
-        return key, Hold(state=SUSPECT, reason=reason, since=now, deaths=1)
-    reason = f"its query {mark.name!r} ended the process {deaths} times; {_CURE}"
-    return key, Hold(state=HELD, reason=reason, since=now, deaths=deaths)
+    deaths = _deaths(known(key))
+    until = "until one of them succeeds, or an update mends it"
+    once = f"the process ended while its query {mark.name!r} ran; its queries run one at a time {until}"
+    again = f"its query {mark.name!r} ended the process {deaths} times; {_CURE}"
+    return key, _hold(deaths, once, again, now)
 
 
 def _of_check(mark: Mark, known: Known, now: int) -> tuple[Key, Hold]:
     key = (mark.actor, Kind.CHECK)
-    before = known(key)
-    deaths = 1 if before is None else before.deaths + 1
+    deaths = _deaths(known(key))
+    what = "while this core was loaded to check it"
+    cure = f"send one that is mended, or resume {mark.actor} to try it once more"
+    once = f"the process ended {what}; it may be sent once more"
+    again = f"the process ended {deaths} times {what}; {cure}"
+    return key, _hold(deaths, once, again, now)
+
+
+def _deaths(before: Hold | None) -> int:
+    return 1 if before is None else before.deaths + 1
+
+
+def _hold(deaths: int, once: str, again: str, now: int) -> Hold:
+    """A suspicion after the first death, a hold after another one."""
     if deaths == 1:
-        reason = "the process ended while this core was loaded to check it; it may be sent once more"
-        return key, Hold(state=SUSPECT, reason=reason, since=now, deaths=1)
-    reason = (
-        f"the process ended {deaths} times while this core was loaded to check it; "
-        f"send one that is mended, or resume {mark.actor} to try it once more"
-    )
-    return key, Hold(state=HELD, reason=reason, since=now, deaths=deaths)
+        return Hold(state=SUSPECT, reason=once, since=now, deaths=1)
+    return Hold(state=HELD, reason=again, since=now, deaths=deaths)
 
 
 def _of_step(mark: Mark, known: Known, now: int, *, is_explained: bool, is_born: bool) -> tuple[Key, Hold]:

@@ -207,3 +207,10 @@ def test_of_a_sent_message_the_field_that_differs_is_named(troupe: Troupe, chang
     assert difference is not None
     assert difference.path == f"data.sent[0].{path}"
     assert difference.recorded != difference.replayed
+
+
+def test_long_texts_that_differ_from_the_beginning_are_shown_from_there(troupe: Troupe):
+    staging = Staging(troupe.reader)
+    ours, theirs = (start + " more" * 1000 for start in ("LEFT", "RIGHT"))
+    left, right = preview_pair(staging, staging.put_blob(ours.encode()), staging.put_blob(theirs.encode()))
+    assert left.startswith("LEFT") and right.startswith("RIGHT")

@@ -70,3 +70,10 @@ def test_a_wit_that_is_taken_away_while_another_name_comes_is_missed():
 def put(staging: Staging, entries: dict[str, Id], objects: dict[str, Id], changes: dict[str, str | None]) -> TreeId:
     after = {**entries, **{name: objects[kind] for name, kind in changes.items() if kind is not None}}
     return staging.put_tree({name: id for name, id in after.items() if changes.get(name, "") is not None})
+
+
+def test_what_is_no_tree_is_no_core_also_after_a_valid_one():
+    staging, objects = place()
+    before = staging.put_tree({"wit": objects["text"]})
+    blob = TreeId(objects["text"])
+    assert refusal(check_next_core, staging, before, blob) == refusal(check_core, staging, blob) == "InvalidCore"

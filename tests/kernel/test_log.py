@@ -10,7 +10,7 @@ from tests.engines.components import LOG, actor
 from tests.node.troupe import Troupe
 from understudy.engines.python.engine import PythonEngine
 from understudy.engines.wasm.engine import WasmEngine
-from understudy.kernel.log import log_lines, log_text
+from understudy.kernel.log import MAX_LOG_BYTES, log_lines, log_text
 from understudy.web.history import step_summary
 
 SEPARATORS = "".join(each for each in map(chr, range(sys.maxunicode)) if len(f"a{each}b".splitlines()) == 2)
@@ -43,3 +43,13 @@ def test_no_wit_can_write_what_reads_as_a_note_of_the_runtime(component: bool):
     head = troupe.target(id).head
     shown = step_summary(troupe.reader, head, step)["log"]
     assert shown and not [line for line in shown if line.startswith("!")]
+
+
+def test_a_log_that_is_too_long_ends_within_the_bound_after_a_whole_line():
+    line = "x" * 1023
+    for more in range(100):
+        text = log_text([line] * 1022 + ["y" * (1024 + more)], [line])
+        assert len(text) <= MAX_LOG_BYTES
+        lines = log_lines(text)
+        assert all(each.strip(" xy") == "" for each in lines[:-1])
+        assert lines[-1].startswith("! the log was cut here")

@@ -70,3 +70,8 @@ def test_a_policy_of_many_bytes_is_refused_before_any_of_them_is_read():
     with pytest.raises(WitError, match="1,048,577 bytes") as refused:
         check_core(staging, core)
     assert refused.value.code == "WitTooLarge"
+
+
+def test_without_a_policy_a_message_is_tried_as_often_and_as_long_as_the_format_says():
+    retry = read(None).retry
+    assert (retry.attempts, retry.first_ms, retry.most_ms) == (8, 100, 60_000)

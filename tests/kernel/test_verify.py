@@ -11,11 +11,12 @@ import pytest
 from tests.node.troupe import Troupe, chain
 from understudy.actors.errors import NEEDS_WORLD, STUCK
 from understudy.kernel.actor import actor_at
+from understudy.kernel.advance import KERNEL_ENGINE
 from understudy.kernel.compare import Difference
 from understudy.kernel.deliver import sender_key
 from understudy.kernel.replay import Record, read_record
 from understudy.kernel.seal import Sealed
-from understudy.kernel.verdict import JOURNAL, MISMATCH, UNVERIFIABLE
+from understudy.kernel.verdict import ENGINE, JOURNAL, MISMATCH, OUTPUT, SOURCE, UNVERIFIABLE
 from understudy.kernel.verify import check_record, judge_replay
 from understudy.objects.codec import Block, node_block, raw_block
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, raw_id
@@ -273,3 +274,27 @@ def test_other_calls_are_a_mismatch_even_where_the_same_step_comes_out(troupe: T
     problem = judge_replay(troupe.reader, record, same, engine=record.step.engine, call=call)
     assert problem is not None
     assert (problem.verdict, problem.cause, problem.path) == (MISMATCH, JOURNAL, "data.journal.world/0")
+
+
+def not_loaded(record: Record, code: str) -> tuple[Record, Sealed]:
+    """The record as if no engine had run the code where it was made, and a replay in which one did."""
+    failed = msgspec.structs.replace(record.step, engine=KERNEL_ENGINE, outcome=Outcome(FAILED, code, "it went wrong"))
+    ran = Sealed(actor=record.after, id=record.id, step=record.step, consumed=(), sent=(), unit=Unit())
+    return msgspec.structs.replace(record, id=StepId(step_block(failed).id), step=failed), ran
+
+
+@pytest.mark.parametrize(
+    ("code", "engine", "verdict", "cause"),
+    [
+        ("UnknownRuntime", "python/2", UNVERIFIABLE, ENGINE),
+        ("MissingModule", "python/2", MISMATCH, OUTPUT),
+        ("MissingModule", "python/2;source=" + "0" * 64, UNVERIFIABLE, SOURCE),
+    ],
+)
+def test_a_step_whose_code_was_not_loaded_is_excused_by_what_may_have_been_missing_there_and_by_nothing_else(
+    troupe: Troupe, keeper: ActorId, code: str, engine: str, verdict: str, cause: str
+):
+    record, ran = not_loaded(read_record(troupe.reader, troupe.head(keeper)), code)
+    problem = judge_replay(troupe.reader, record, ran, engine=engine)
+    assert problem is not None
+    assert (problem.verdict, problem.cause) == (verdict, cause)

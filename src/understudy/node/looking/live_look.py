@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from itertools import islice
 
 from understudy.node.holds import read_holds
+from understudy.node.looking.directory import States
 from understudy.node.looking.look import Look
 from understudy.node.looking.lookup import ActorInfo, Page, Pending
 from understudy.node.running.delays import Delays
@@ -29,6 +30,16 @@ class LiveLook(Look, ABC):
         """See Lookup.actors; with what keeps them from working, as `actor`."""
         page, delays = self.lookup.actors(after=after, limit=limit), self.delays()
         return page if delays is None else Page([delays.about(info) for info in page.items], page.next)
+
+    def _states(self) -> States:
+        found, delays = dict(super()._states()), self.delays()
+        if delays is not None:
+            for status, reasons in (("stuck", delays.stuck), ("slowed", delays.slowed), ("running", delays.calls)):
+                for text, reason in reasons.items():
+                    found.setdefault(actor_of(text), (status, reason))
+            for text, _ in (*delays.host, *delays.attempts):
+                found.setdefault(actor_of(text), ("retry", "a message is tried again"))
+        return found
 
     def pending(self, actor: ActorId | None = None, *, limit: int = 1000) -> list[Pending]:
         """Messages that wait; on a living node with what holds them up."""

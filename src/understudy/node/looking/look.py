@@ -6,10 +6,15 @@ which can't write, is handed on to what reads objects (tests/test_layers.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from understudy.node.errors import NotFound
+from understudy.node.holds import foremost, read_holds
+from understudy.node.looking.activity import Activity
+from understudy.node.looking.code_version import code_version
+from understudy.node.looking.directory import Directory, Found, States, Wanted
 from understudy.node.looking.lookup import ActorInfo, Evidence, Lookup, Page, Pending
+from understudy.node.looking.roster import Roster
 from understudy.node.looking.stopped_flows import StoppedFlow, find_stopped_flows
 from understudy.node.looking.timetable import Scheduled, Timetable
 from understudy.objects.codec import Block
@@ -32,6 +37,7 @@ class Look:
         self.name = read_meta(backend, "node").decode()
         self.lookup = Lookup(backend, self.reader)
         self._timetable = Timetable(backend, self.reader)
+        self._directory = Directory(backend, Roster(backend, self.reader), self.lookup.names.name_of)
 
     def close(self) -> None:
         """Close the store. Not for a living node, which has `stop`."""
@@ -104,6 +110,27 @@ class Look:
     def actor_of(self, name: str) -> ActorId | None:
         """The actor of a name."""
         return self.lookup.names.actor_of(name)
+
+    def find_actors(self, wanted: Wanted, *, start: int = 0, limit: int = 100, seconds: float = 0.2) -> Found:
+        """Actors as somebody looks for them, see Directory.find. Reads those that are new to it for at most some seconds."""
+        return self._directory.find(wanted, states=self._states(), start=start, limit=limit, seconds=seconds)
+
+    def _states(self) -> States:
+        holds = read_holds(self.backend)
+        found = {actor: foremost(holds, actor) for actor, _ in holds}
+        return {actor: (hold.state, hold.reason) for actor, hold in found.items() if hold is not None}
+
+    def code_version(self, core: Id) -> str:
+        """The version of the code in a core, see `code_version`."""
+        return code_version(self.reader, core)
+
+    def activity(self, edges: Sequence[int], *, actor: ActorId | None = None) -> list[int]:
+        """How many steps of all actors, or of one, there were from each moment to the next one, see Activity."""
+        return Activity(self.backend, self.reader, actor).counts(edges)
+
+    def height_at(self, actor: ActorId, time: int) -> int | None:
+        """The height of an actor's last step that is not later than a time, None if all are later."""
+        return Activity(self.backend, self.reader, actor).number_at(time)
 
     def newest_event(self) -> int:
         """The number of the newest step in the order in which this store got them, 0 for none."""

@@ -1,0 +1,124 @@
+"""The roster: what a store's actors do, kept in memory, so that they can be searched and sorted without reading each head.
+
+The law: it says what is durable. It is read from the store in pieces, each bounded in time, and then follows the feed; what
+is not read yet is counted, and never taken for absent.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from itertools import islice
+from threading import Lock
+from typing import Final
+
+from msgspec import Struct
+
+from understudy.node.looking.code_version import code_version
+from understudy.objects.errors import ObjectError
+from understudy.objects.ids import ActorId, Id, StepId
+from understudy.store.errors import StoreError
+from understudy.store.keys import FEED, HEADS, actor_of_head, feed_row, head_ref
+from understudy.store.port import Backend
+from understudy.store.reader import Reader
+
+MAX_ACTORS: Final = 250_000  # some 400 bytes each; those behind them are only listed by their ids
+_MAX_BEHIND: Final = 20_000  # steps that are read one by one; further behind, it is quicker to look at all heads
+_CHUNK: Final = 64  # actors or steps that are read between two looks at the clock
+UNREADABLE: Final = "unreadable"
+
+
+class Seen(Struct, frozen=True, gc=False):
+    """An actor as its head has it. `outcome` is that of its last step, or UNREADABLE."""
+
+    actor: ActorId
+    head: StepId
+    height: int
+    time: int
+    outcome: str
+    engine: str
+    code: str
+
+
+class Roster:
+    """The actors of one store. Thread-safe."""
+
+    def __init__(self, backend: Backend, reader: Reader, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._backend = backend
+        self._reader = reader
+        self._clock = clock
+        self._lock = Lock()
+        self._seen: dict[ActorId, Seen] = {}
+        self._scanning = False
+        self._scanned_to = b""
+        self._feed: int | None = None  # the number of the feed up to which it follows; None before the first look
+        self.is_complete = False
+        self.is_full = False
+
+    def refresh(self, seconds: float) -> list[Seen]:
+        """Read on for at most some seconds; all that is known then, in no order."""
+        with self._lock:
+            end = self._clock() + seconds
+            if not self._scanning and (self._feed is None or self._newest() - self._feed > _MAX_BEHIND):
+                self._begin_scan()
+            if self._scanning:
+                self._go_on(end)
+            if not self._scanning:
+                self._follow(end)
+            return list(self._seen.values())
+
+    def _begin_scan(self) -> None:
+        # Noted first: what is committed during the scan is in the feed behind this number.
+        self._feed = self._newest()
+        self._scanned_to = HEADS
+        self._scanning = True
+
+    def _go_on(self, end: float) -> None:
+        heads = self._backend.refs(HEADS, self._scanned_to)
+        while self._clock() < end:
+            chunk = list(islice(heads, _CHUNK))
+            for ref, value in chunk:
+                self._take(actor_of_head(ref), StepId(Id(value)))
+                self._scanned_to = ref + b"\x00"
+            if len(chunk) < _CHUNK:
+                self._scanning, self.is_complete = False, True
+                return
+
+    def _follow(self, end: float) -> None:
+        assert self._feed is not None
+        steps = self._backend.rows(FEED, feed_row(self._feed + 1))
+        while self._clock() < end:
+            chunk = list(islice(steps, _CHUNK))
+            for actor in {self._reader.step(value).actor for _, value in chunk}:
+                head = self._backend.ref(head_ref(actor))
+                if head is not None:
+                    self._take(actor, StepId(Id(head)))
+            if chunk:
+                self._feed = int.from_bytes(chunk[-1][0][1:], "big")
+            if len(chunk) < _CHUNK:
+                return
+
+    def _take(self, actor: ActorId, head: StepId) -> None:
+        known = self._seen.get(actor)
+        if known is not None and known.head == head:
+            return
+        if known is None and len(self._seen) >= MAX_ACTORS:
+            self.is_full = True
+            return
+        self._seen[actor] = self._look_at(actor, head)
+
+    def _look_at(self, actor: ActorId, head: StepId) -> Seen:
+        try:
+            step = self._reader.step(head)
+            code = code_version(self._reader, step.core)
+        except (StoreError, ObjectError):
+            # It hides no other. Whoever opens it reads what is wrong.
+            return Seen(actor, head, 0, 0, UNREADABLE, "", "")
+        outcome = "ok" if step.outcome is None else step.outcome.kind
+        # A hundred thousand actors have a handful of engines and versions.
+        return Seen(actor, head, step.height, step.time, outcome, sys.intern(step.engine), sys.intern(code))
+
+    def _newest(self) -> int:
+        last = next(iter(self._backend.rows(FEED, FEED + b"\xff" * 8, reverse=True)), None)
+        return 0 if last is None else int.from_bytes(last[0][1:], "big")

@@ -1,0 +1,149 @@
+"""Finding actors and counting steps: what is kept in memory and found by search is what reading everything would give."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from itertools import count, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.web.conftest import GREETER
+from understudy.node.looking import roster
+from understudy.node.looking.activity import Activity
+from understudy.node.looking.code_version import code_version
+from understudy.node.looking.directory import Wanted
+from understudy.node.looking.roster import UNREADABLE, Roster
+from understudy.node.node import Node
+from understudy.objects.ids import ActorId
+from understudy.store.memory import MemoryBackend
+
+BROKEN = GREETER.replace("the wit is broken", "the wit is broken again")
+
+
+@pytest.fixture
+def node() -> Iterator[tuple[asyncio.Runner, Node]]:
+    ticks = count(1_000_000, 1000)
+    with asyncio.Runner() as runner:
+        node = Node(MemoryBackend(), clock=lambda: next(ticks))
+        runner.run(node.start())
+        yield runner, node
+        runner.run(node.stop())
+
+
+def fill(runner: asyncio.Runner, node: Node, actors: int, steps: int) -> list[ActorId]:
+    """Actors, each with some steps; every third one's last step failed."""
+
+    async def story() -> list[ActorId]:
+        made = []
+        for number in range(actors):
+            files = {"wit": GREETER.encode(), "nonce": str(number).encode()}
+            made.append((await node.create(files, name=f"a{number}")).id)
+        for number, actor in enumerate(made):
+            for _ in range(steps):
+                await node.tell(actor, b'{"name": "x"}', type="greet", timeout=30)
+            if number % 3 == 0:
+                await node.tell(actor, b"{}", type="fail", timeout=30)
+        return made
+
+    return runner.run(story())
+
+
+def as_read(node: Node) -> set[tuple[ActorId, int, str]]:
+    """Every actor with its height and outcome, from its head."""
+    found = set()
+    for actor, head in node.heads():
+        step = node.step(head)
+        found.add((actor, step.height, "ok" if step.outcome is None else step.outcome.kind))
+    return found
+
+
+def as_listed(seen: Roster, seconds: float = 60) -> set[tuple[ActorId, int, str]]:
+    return {(one.actor, one.height, one.outcome) for one in seen.refresh(seconds)}
+
+
+def test_the_roster_is_what_the_heads_say_however_it_is_read(
+    node: tuple[asyncio.Runner, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster, "_CHUNK", 3)
+    runner, living = node
+    fill(runner, living, 10, 1)
+    ticks = count()
+    # Each look at this clock is a second: a refresh of two seconds reads one chunk.
+    slow = Roster(living.backend, living.reader, clock=lambda: next(ticks))
+    sizes = [len(slow.refresh(2)) for _ in range(8)]
+    assert sizes[0] == 3 and sizes == sorted(sizes) and slow.is_complete
+    assert as_listed(slow) == as_read(living)
+    for far in (False, True):
+        if far:
+            # So far behind that all heads are looked at again.
+            monkeypatch.setattr(roster, "_MAX_BEHIND", 1)
+        fill(runner, living, 12, 2)
+        assert as_listed(slow) == as_read(living)
+
+
+def test_a_roster_that_is_full_says_so(node: tuple[asyncio.Runner, Node], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roster, "MAX_ACTORS", 2)
+    runner, living = node
+    fill(runner, living, 3, 0)
+    found = living.find_actors(Wanted())
+    assert found.is_full and found.known == 2
+
+
+def test_an_actor_that_cannot_be_read_hides_no_other(node: tuple[asyncio.Runner, Node]) -> None:
+    runner, living = node
+    actors = fill(runner, living, 2, 0)
+    assert isinstance(living.backend, MemoryBackend)
+    head = living.newest(actors[1])
+    living.backend._blocks[bytes(head)] = b"damaged"
+    fresh = Roster(living.backend, type(living.reader)(living.backend))
+    assert {one.outcome for one in fresh.refresh(60)} == {UNREADABLE, "failed"}
+
+
+def test_the_code_version_changes_with_the_code_and_with_nothing_else(node: tuple[asyncio.Runner, Node]) -> None:
+    runner, living = node
+    [actor] = fill(runner, living, 1, 0)
+    first = living.step(living.newest(actor)).core
+    runner.run(living.tell(actor, b'{"name": "x"}', type="greet", timeout=30))
+    second = living.step(living.newest(actor)).core
+    runner.run(living.tell_patch(actor, {"wit": BROKEN.encode()}, timeout=30))
+    third = living.step(living.newest(actor)).core
+    versions = [code_version(living.reader, core) for core in (first, second, third)]
+    assert first != second and versions[0] == versions[1] != versions[2]
+
+
+def test_steps_are_counted_as_reading_each_would_count_them(node: tuple[asyncio.Runner, Node]) -> None:
+    runner, living = node
+    actors = fill(runner, living, 3, 9)
+    last = max(living.step(head).time for _, head in living.heads())
+
+    @given(st.lists(st.integers(0, last + 10_000), min_size=2, max_size=12).map(sorted))
+    def check(edges: list[int]) -> None:
+        for actor in actors:
+            times = [step.time for _, step in living.steps(actor, limit=1000).items]
+            expected = [sum(low <= time < high for time in times) for low, high in pairwise(edges)]
+            assert living.activity(edges, actor=actor) == expected
+            height = living.height_at(actor, edges[0])
+            before = [time for time in times if time <= edges[0]]
+            assert (height is None) == (not before) and (height is None or height == len(before) - 1)
+
+    check()
+    assert sum(living.activity([0, last + 1])) == living.newest_event()
+
+
+def test_counting_reads_some_steps_and_not_all(node: tuple[asyncio.Runner, Node]) -> None:
+    runner, living = node
+    [actor] = fill(runner, living, 1, 200)
+    activity = Activity(living.backend, living.reader, actor)
+    assert sum(activity.counts([0, 2**50])) == 202
+    assert len(activity._times) < 20
+
+
+def test_an_empty_store_has_nothing() -> None:
+    with asyncio.Runner() as runner:
+        node = Node.open("memory:")
+        assert node.find_actors(Wanted()).items == []
+        assert node.activity([0, 1, 2]) == [0, 0]
+        runner.run(node.stop())

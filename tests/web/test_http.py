@@ -50,7 +50,7 @@ def test_what_the_caller_cannot_take_is_refused_with_what_there_is(face: Face) -
 
 def test_a_message_whose_answer_nobody_takes_is_not_sent(face: Face) -> None:
     face.create(name="ada")
-    problem_of(face.send("ada", {"name": "Bob"}, "greet", Accept="text/html"), 406)
+    problem_of(face.send("ada", {"name": "Bob"}, "greet", Accept="text/plain"), 406)
     assert face.get("/actors/ada").json()["height"] == 0
 
 

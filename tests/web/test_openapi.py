@@ -40,10 +40,13 @@ def _named(face: Face) -> set[tuple[str, str]]:
 
 
 def _real(face: Face) -> set[tuple[str, str]]:
+    """Pages are for people, and in no document for programs."""
+    pages = {each.path for each in face.app.state.operations if each.is_page}
+    assert pages and all(path.startswith("/console") for path in pages)
     return {
         (re.sub(r":\w+}", "}", route.path), method)
         for route in face.app.routes
-        if isinstance(route, Route)
+        if isinstance(route, Route) and route.path not in pages
         for method in (route.methods or ())
         if method != "HEAD"
     }

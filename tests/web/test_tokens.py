@@ -21,8 +21,9 @@ from understudy.web.operation import routes_of
 from understudy.web.tokens import KEPT, TokenFolder, Tokens
 
 ASKED_BY_POST = ("/actors/{actor}/query/{name}", "/steps/{step}/query/{name}")
-NODE_WIDE = ("/actors", "/events", "/pending", "/ipfs/{cid}")
-FREE = ("/healthz", "/openapi.json")
+NODE_WIDE = ("/actors", "/events", "/pending", "/ipfs/{cid}", "/console")
+FREE = ("/healthz", "/openapi.json", "/console/sign-out")
+PUBLIC = ("/console/sign-in", "/console/assets/{version}/{name}")
 LANES = {"queue": "send", "signal": "send", "update": "update", "Update": "update", "": "update"}
 
 
@@ -51,7 +52,9 @@ def every_operation() -> list[tuple[str, str, dict[str, str], str]]:
     found: list[tuple[str, str, dict[str, str], str]] = []
     for route in routes_of(operations(with_lead=True)):
         for method in sorted(route.methods or ()):
-            if route.path in FREE:
+            if route.path in PUBLIC:
+                found.append((method, route.path, {}, "public"))
+            elif route.path in FREE:
                 found.append((method, route.path, {}, "any"))
             elif method in ("GET", "HEAD") or route.path in ASKED_BY_POST:
                 found.append((method, route.path, {}, "ask"))
@@ -88,7 +91,7 @@ def test_each_route_is_open_to_its_scope_alone(
     needs = operation[3]
     for scope in SCOPES:
         status = ask(doorman.holding(scope), operation, doorman.mine)
-        assert (status == 403) == (needs not in (scope, "any")), (scope, status)
+        assert (status == 403) == (needs not in (scope, "any", "public")), (scope, status)
         assert status != 401
     nobody = doorman.face.as_somebody(None)
     assert (ask(nobody, operation, doorman.mine) == 401) == (needs in ("create", "update"))
@@ -100,7 +103,7 @@ def test_a_token_for_one_actor_reaches_no_other(
     doorman: Doorman, operation: tuple[str, str, dict[str, str], str]
 ) -> None:
     _, path, _, needs = operation
-    if needs in ("any", "create"):
+    if needs in ("any", "create", "public"):
         return
     for text in ("ada", doorman.mine["id"]):
         holder = doorman.holding("ask", "send", "update", actors=[text])
@@ -117,7 +120,7 @@ def test_a_node_that_is_closed_answers_nothing_without_a_token(
     node: tuple[asyncio.Runner, Node], operation: tuple[str, str, dict[str, str], str]
 ) -> None:
     face = Face(*node, token=None, anybody=NOTHING, lead=node[1].name)
-    assert ask(face, operation, {"id": "ada", "head": "none"}) == 401
+    assert (ask(face, operation, {"id": "ada", "head": "none"}) == 401) == (operation[3] != "public")
 
 
 def test_what_may_not_come_in_is_not_read(doorman: Doorman) -> None:

@@ -1,4 +1,4 @@
-"""The web face of a node: its operations, with the guard in front and the problem documents behind."""
+"""The web face of a node: its operations and its pages, with the guard in front and the problem documents behind."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from starlette.middleware import Middleware
 from understudy.node.node import Node
 from understudy.objects.ids import ActorId
 from understudy.web.concurrency import ConcurrencyLimit
+from understudy.web.console.error_pages import ErrorPages
 from understudy.web.errors import ErrorMiddleware, handlers
 from understudy.web.face import Limits
 from understudy.web.grants import OPEN, Grant
 from understudy.web.guard import Guard
 from understudy.web.operation import Operation, routes_of
 from understudy.web.security_headers import SecurityHeaders
+from understudy.web.sessions import Sessions
 from understudy.web.tokens import Tokens
 
 # Files of web/routes; each declares operations. They are looked at in this order, so what is asked most stands first.
@@ -36,13 +38,16 @@ _FILES: Final = (
     "root",
     "health",
 )
+# Files of web/console/routes: the same for pages.
+_PAGES: Final = ("assets", "sign_in", "home")
 _LEAD: Final = "lead"  # only of a node that `understudy run` started; it answers at `/` instead of `root`
 
 
 def operations(*, with_lead: bool = False) -> list[Operation]:
     """Everything that a node answers; `with_lead` one that `understudy run` started."""
     files = (_LEAD, *_FILES) if with_lead else _FILES
-    modules = [import_module(f"understudy.web.routes.{file}") for file in files]
+    names = [f"routes.{file}" for file in files] + [f"console.routes.{file}" for file in _PAGES]
+    modules = [import_module(f"understudy.web.{name}") for name in names]
     return [each for module in modules for each in vars(module).values() if isinstance(each, Operation)]
 
 
@@ -59,12 +64,14 @@ def build_app(
 
     `lead` is the actor that answers at `/`, if there is one.
     """
-    limits = limits or Limits()
+    limits, tokens = limits or Limits(), tokens or Tokens()
+    sessions = Sessions(tokens, node=node.name)
     answered = operations(with_lead=lead is not None)
     app = Starlette(
         routes=routes_of(answered),
         middleware=[
             Middleware(SecurityHeaders),
+            Middleware(ErrorPages),
             Middleware(ErrorMiddleware),
             Middleware(
                 ConcurrencyLimit,
@@ -72,7 +79,7 @@ def build_app(
                 most_bytes=limits.bodies_bytes,
                 most_answer_bytes=limits.answers_bytes,
             ),
-            Middleware(Guard, loopback=loopback, tokens=tokens or Tokens(), anybody=anybody),
+            Middleware(Guard, loopback=loopback, tokens=tokens, sessions=sessions, anybody=anybody),
         ],
         exception_handlers=handlers(),
     )
@@ -81,5 +88,6 @@ def build_app(
     app.state.operations = answered
     app.state.limits = limits
     app.state.lead = lead
+    app.state.sessions = sessions
     app.state.stopping = asyncio.Event()
     return app

@@ -24,6 +24,7 @@ CREATE: Final = "create"  # a new actor: its code runs in the node's process, as
 UPDATE: Final = "update"  # other code for an actor: the lane `update`
 SCOPES: Final = (ASK, SEND, CREATE, UPDATE)
 ANY: Final = "any"  # allowed to every grant: health, and the list of routes
+PUBLIC: Final = "public"  # allowed to everybody: what a browser needs to sign in
 
 Needs = str | Callable[[Request], str]
 _KEY: Final = "understudy.grant"
@@ -33,17 +34,19 @@ _AGAIN: Final = "understudy.grant.again"
 class Grant(Struct, frozen=True):
     """What a request may do. `actors` are names or ids, None for all; `by_token`: it had a token.
 
-    `holder` is the id of that token, None for the node's owner and for who has none.
+    `holder` is the id of that token, None for the node's owner and for who has none. `by_session`: a browser showed the
+    token at its sign-in, and a cookie now.
     """
 
     scopes: frozenset[str]
     actors: tuple[str, ...] | None = None
     by_token: bool = False
     holder: str | None = None
+    by_session: bool = False
 
     def check_scope(self, scope: str) -> None:
         """Raise HttpProblem 401 or 403 unless this scope is allowed."""
-        if scope in self.scopes or (scope == ANY and self.scopes):
+        if scope in self.scopes or (scope == ANY and self.scopes) or scope == PUBLIC:
             return
         if not self.by_token:
             raise HttpProblem(401, _WANTED[scope], BEARER)

@@ -4,6 +4,10 @@ The law: on loopback only loopback's own names are answered (a page that rebinds
 an Origin must be the host that was asked; what a browser asks for on behalf of another page is answered only if the
 user goes there; what a request may do is what its token says, and without one what everybody may. What
 no other page may do with an answer is said by security_headers.py.
+
+A cookie stands for the token of its session, with two limits. What changes something must show that it comes from a page
+of this node. And only the console may bring code with it: pages of actors are of the same origin as the console, and
+their scripts, which reach their own actor's routes alone, must not update that actor in the name of who looks at it.
 """
 
 from __future__ import annotations
@@ -14,12 +18,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+import msgspec
+from starlette.requests import cookie_parser
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from understudy.web.errors import problem
 from understudy.web.first_token import BadTokens
-from understudy.web.grants import BEARER, HOW, Grant, keep_grant
+from understudy.web.grants import BEARER, HOW, NOTHING, OPEN, Grant, keep_grant
+from understudy.web.sessions import Sessions
 from understudy.web.tokens import Tokens
 
 _Headers = Sequence[tuple[bytes, bytes]]
@@ -29,8 +36,12 @@ _HOST: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?\Z")
 
 # The only headers that are looked at here: most requests carry one of them, and this is on the way of every request.
 _LOOKED_AT: Final = frozenset(
-    {b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"authorization"}
+    {b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"authorization", b"cookie"}
 )
+_CONSOLE: Final = "/console"
+# What a browser without a token needs to get to its session.
+_PUBLIC: Final = ("/console/sign-in", "/console/assets/")
+_SAFE_METHODS: Final = ("GET", "HEAD")
 # Pages of other ports of localhost are "same-site": that is not ours. Without the header it is no browser (or an old one).
 _OWN: Final = frozenset({"same-origin", "none"})
 
@@ -46,9 +57,10 @@ def is_loopback(host: str) -> bool:
 class Guard:
     """Lets a request through, or answers it. `loopback` says where the node listens, `anybody` what needs no token."""
 
-    def __init__(self, app: ASGIApp, *, loopback: bool, tokens: Tokens, anybody: Grant) -> None:
+    def __init__(self, app: ASGIApp, *, loopback: bool, tokens: Tokens, sessions: Sessions, anybody: Grant) -> None:
         assert loopback or not anybody.scopes, "beyond loopback everything needs a token"
         self._app = app
+        self._sessions = sessions
         self._hosts = _LOOPBACK if loopback else _HOST
         self._tokens = tokens
         self._anybody = anybody
@@ -60,9 +72,11 @@ class Guard:
             return
 
         headers = [pair for pair in scope["headers"] if pair[0] in _LOOKED_AT]
-        found = self._refusal(headers, scope["method"]) or self._grant(headers)
+        method, path = scope["method"], scope["path"]
+        found = self._refusal(headers, method) or self._grant(headers, method, path)
         if isinstance(found, Grant):
-            keep_grant(scope, found, partial(self._grant, headers))
+            keep_grant(scope, found, partial(self._grant, headers, method, path))
+            send = _kept_private(send) if found.by_session else send
         await (self._app if isinstance(found, Grant) else found)(scope, receive, send)
 
     def _refusal(self, headers: _Headers, method: str) -> Response | None:
@@ -80,10 +94,10 @@ class Guard:
             )
         return None
 
-    def _grant(self, headers: _Headers) -> Grant | Response:
+    def _grant(self, headers: _Headers, method: str, path: str) -> Grant | Response:
         shown = [value for name, value in headers if name == b"authorization"]
         if not shown:
-            return self._anybody if self._anybody.scopes else problem(401, HOW, headers=BEARER)
+            return self._grant_without_token(headers, method, path)
         if len(shown) > 1:
             return problem(400, f"the header Authorization stands there {len(shown)} times")
         scheme, _, token = shown[0].partition(b" ")
@@ -93,6 +107,47 @@ class Guard:
             return problem(error.status, error.detail, title=error.title)
         # One that is wrong is not the same as none, or who mistypes it would learn so only by chance.
         return grant or problem(401, f"that is no token of this node; {HOW}", headers=BEARER)
+
+    def _grant_without_token(self, headers: _Headers, method: str, path: str) -> Grant | Response:
+        try:
+            found = self._grant_of_session(headers, method, path)
+        except BadTokens as error:
+            return problem(error.status, error.detail, title=error.title)
+        if found is not None:
+            return found
+        if self._anybody.scopes:
+            return self._anybody
+        return NOTHING if path.startswith(_PUBLIC) else problem(401, HOW, headers=BEARER)
+
+    def _grant_of_session(self, headers: _Headers, method: str, path: str) -> Grant | None:
+        cookies = [cookie_parser(value).get(self._sessions.cookie) for value in _values(headers, b"cookie")]
+        if not cookies or cookies[0] is None or (method not in _SAFE_METHODS and not _is_own(headers)):
+            return None
+        grant = self._sessions.grant_of(cookies[0])
+        if grant is None:
+            return None
+        of_console = path == _CONSOLE or path.startswith(f"{_CONSOLE}/")
+        scopes = grant.scopes if of_console else grant.scopes & OPEN.scopes
+        return msgspec.structs.replace(grant, scopes=scopes, by_session=True)
+
+
+def _is_own(headers: _Headers) -> bool:
+    """True if a request shows that a page of this node makes it; an Origin that is there was compared before."""
+    return bool(_values(headers, b"origin")) or _values(headers, b"sec-fetch-site") == ["same-origin"]
+
+
+def _kept_private(send: Send) -> Send:
+    """Answers of a session are for its browser alone: without the header Authorization, a cache between would not know."""
+
+    async def send_private(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            kept = [(name, value) for name, value in message["headers"] if name.lower() != b"cache-control"]
+            said = [value for name, value in message["headers"] if name.lower() == b"cache-control"]
+            kept += [(b"cache-control", b", ".join([*said, b"private"])), (b"vary", b"Cookie")]
+            message = {**message, "headers": kept}
+        await send(message)
+
+    return send_private
 
 
 def _may_come(headers: _Headers, method: str) -> bool:

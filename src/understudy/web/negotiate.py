@@ -30,6 +30,13 @@ def choose(request: Request, offered: Sequence[str]) -> str:
     return best
 
 
+def prefers(accept: str, media_type: str, *, over: Sequence[str]) -> bool:
+    """True if an Accept header names a media type itself, and likes it at least as much as the others."""
+    ranges = list(_ranges(accept))
+    named = max((quality for name, quality in ranges if name == media_type), default=0.0)
+    return named > 0 and all(named >= _quality(ranges, other) for other in over)
+
+
 def _ranges(accept: str) -> Iterator[tuple[str, float]]:
     for part in accept.split(","):
         name = part.partition(";")[0].strip().lower()

@@ -33,7 +33,7 @@ class Operation:
     `scope` is what a token must allow, or a function that says so of a request. `about_all` is an operation about all
     actors, which a token for named actors does not allow. `answers` are those where it goes well, `errors` the problems
     besides those that every operation may meet. `body` maps the media types of a body to schemas. `also` are schemas of
-    answers whose media type says nothing of their shape.
+    answers whose media type says nothing of their shape. `is_page`: it is for people alone, and in no document for programs.
     """
 
     method: str
@@ -49,6 +49,7 @@ class Operation:
     body: Mapping[str, Json] | None = None
     needs_body: bool = True
     also: Sequence[Named] = ()
+    is_page: bool = False
     handler: Handler | None = None
 
     def __call__(self, handler: Handler) -> Operation:
@@ -112,9 +113,11 @@ def routes_of(operations: Iterable[Operation]) -> list[Route]:
 
 
 def paths_of(operations: Iterable[Operation]) -> Json:
-    """The paths of a document. Of two operations at one place, the first is the one that answers."""
+    """The paths of a document, without pages. Of two operations at one place, the first is the one that answers."""
     paths: Json = {}
     for each in operations:
+        if each.is_page:
+            continue
         path, method = each.place()
         paths.setdefault(path, {}).setdefault(method, each.as_json())
     return paths

@@ -101,6 +101,19 @@ class TokenFolder:
         return self._folder / f"{id}.json"
 
 
+class Shown(Struct, frozen=True):
+    """A token that somebody showed, as it may be kept: the id that it names, if any, and its hash."""
+
+    id: str
+    digest: str
+
+    @classmethod
+    def of(cls, token: bytes) -> Shown:
+        """That of a token."""
+        prefix, _, rest = token.decode("utf-8", "replace").partition("_")
+        return cls(rest.partition("_")[0] if prefix == PREFIX else "", _digest(token))
+
+
 class Tokens:
     """What each token allows: `first` everything, those of a folder what they were made for."""
 
@@ -108,14 +121,16 @@ class Tokens:
         self._first = None if first is None else _digest(first.encode())
         self._folder = folder
 
-    def grant_of(self, shown: bytes) -> Grant | None:
+    def grant_of(self, token: bytes) -> Grant | None:
         """What this token allows, None if it is unknown. Compares in constant time. Raises BadTokens."""
-        digest = _digest(shown)
-        if self._first is not None and hmac.compare_digest(digest, self._first):
+        return self.granted(Shown.of(token))
+
+    def granted(self, shown: Shown) -> Grant | None:
+        """The same for a token that was shown before."""
+        if self._first is not None and hmac.compare_digest(shown.digest, self._first):
             return Grant(EVERYTHING.scopes, by_token=True)
-        prefix, _, rest = shown.decode("utf-8", "replace").partition("_")
-        kept = self._folder.find(rest.partition("_")[0]) if self._folder is not None and prefix == PREFIX else None
-        if kept is None or not hmac.compare_digest(digest, kept.digest):
+        kept = self._folder.find(shown.id) if self._folder is not None else None
+        if kept is None or not hmac.compare_digest(shown.digest, kept.digest):
             return None
         return Grant(frozenset(kept.scopes), kept.actors, by_token=True, holder=kept.id)
 

@@ -15,10 +15,12 @@ from understudy.objects.ids import ActorId, StepId
 from understudy.objects.step import NOOP
 from understudy.web.answers import fresh_json, head_headers, json_answer
 from understudy.web.body import QUICK_BYTES, kind_of, parse_json, read_body
+from understudy.web.console import addresses
+from understudy.web.console.rendering import HTML
 from understudy.web.face import limits_of, node_of
 from understudy.web.grants import ASK, SEND, grant_of
 from understudy.web.history import actor_view
-from understudy.web.negotiate import JSON
+from understudy.web.negotiate import JSON, choose
 from understudy.web.openapi import CACHED, SAME, answer, json_of
 from understudy.web.operation import Operation
 from understudy.web.parameters import BEFORE, IF_NONE_MATCH, LIMIT
@@ -36,7 +38,8 @@ from understudy.web.routes.messages import (
     problem_of_outcome,
     reply_views,
 )
-from understudy.web.schemas import ACTOR, CHAIN, ID, OBJECT
+from understudy.web.routes.root import TO_CONSOLE, to_console
+from understudy.web.schemas import ACTOR, CHAIN, ID, OBJECT, TEXT
 
 _STATE: Final = "state"
 _TOLD: Final = {
@@ -109,14 +112,24 @@ async def tell_lead(request: Request) -> Response:
     summary="The node's own actor and its state",
     scope=_may_ask,
     parameters=[IF_NONE_MATCH],
-    answers={200: answer("As it is at the head", {JSON: {"allOf": [ACTOR, _WITH_STATE]}}, CACHED), 304: SAME},
+    answers={
+        200: answer(
+            "As it is at the head; for a browser, the console",
+            {JSON: {"allOf": [ACTOR, _WITH_STATE]}, HTML: TEXT},
+            CACHED,
+        ),
+        303: TO_CONSOLE,
+        304: SAME,
+    },
 )
 def show_lead(request: Request) -> Response:
     """The actor and its state."""
+    if choose(request, (JSON, HTML)) == HTML:
+        return to_console(addresses.actor(_lead_of(request)))
     node = node_of(request)
     about = node.actor(_lead_of(request))
     view = {**actor_view(about), "state": _state_after(node, about.head)}
-    return fresh_json(request, view, head_headers(about.head))
+    return fresh_json(request, view, {**head_headers(about.head), "Vary": "Accept"})
 
 
 @Operation(

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from understudy.actors.contract import Capability
-from understudy.actors.errors import Retry, WitError
+from understudy.actors.errors import CallFailed, Retry, WitError
 from understudy.actors.query import QueryRequest, Result
 from understudy.capabilities.effect import EffectCapability, EffectPart
 from understudy.capabilities.http import HttpCapability
 from understudy.capabilities.http_grants import Grants, Narrowing
 from understudy.capabilities.names import NamesCapability
+from understudy.capabilities.prototype import Found, PrototypeCapability
 from understudy.capabilities.query import QueryCapability
 from understudy.capabilities.secrets import Secrets
 from understudy.capabilities.verify import VerifyCapability
 from understudy.kernel.policy import read_policy
 from understudy.kernel.verdict import Verdict
 from understudy.node.asking.queries import Queries
-from understudy.node.errors import Busy, Held
+from understudy.node.errors import Ambiguous, Busy, Held, NotFound
 from understudy.node.looking.lookup import Lookup
+from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, StepId, TreeId
 from understudy.store.open import store_folder
 from understudy.store.reader import Reader
@@ -55,6 +57,7 @@ class Offered:
             "effect": self._effects,
             "http": self._http,
             "names": NamesCapability(lookup.names.actor_of),
+            "prototype": PrototypeCapability(self._find),
             "query": QueryCapability(self._query),
             "verify": VerifyCapability(self._verify),
             **(more or {}),
@@ -64,6 +67,23 @@ class Offered:
         """End what they have under way."""
         self._http.stop()
         self._effects.stop()
+
+    def _find(self, text: str) -> Found:
+        """The actor that is to be a prototype. Raises CallFailed."""
+        try:
+            actor = self._lookup.resolve(text)
+        except NotFound as error:
+            raise CallFailed("NoSuchActor", str(error)) from error
+        except Ambiguous as error:
+            raise CallFailed("Ambiguous", str(error)) from error
+        step = self._lookup.newest(actor)
+        try:
+            now, born = (
+                dict(self._reader.tree(core).items()) for core in (self._reader.step(step).core, TreeId(actor))
+            )
+        except ObjectError as error:
+            raise CallFailed("InvalidCore", f"{text} was born of something else than a core: {error}") from error
+        return Found(actor=actor, step=step, now=now, born=born)
 
     async def _verify(self, actor: str) -> Verdict:
         return await self._verify_one(self._lookup.resolve(actor))

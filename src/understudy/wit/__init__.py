@@ -22,6 +22,7 @@ from understudy.wit.outbox import Outbox, Sent
 from understudy.wit.query_context import QueryContext
 from understudy.wit.requests import Failure, Origin, Request
 from understudy.wit.scheduling import Rang
+from understudy.wit.spawning import Spawned
 from understudy.wit.state import NewState
 from understudy.wit.verdict import Verdict
 from understudy.wit.wit import Wit
@@ -53,6 +54,7 @@ __all__ = [
     "Request",
     "Retry",
     "Sent",
+    "Spawned",
     "Staging",
     "Step",
     "StepId",

@@ -18,13 +18,12 @@ from understudy.objects.ids import ActorId, Id, StepId, TreeId
 from understudy.objects.mailbox import QUEUE, UPDATE
 from understudy.objects.message import ERROR, GENESIS
 from understudy.objects.patch import patch_block
-from understudy.objects.wording import type_with_article
-from understudy.store.maps import build_tree, edit_tree, patch_tree
+from understudy.store.maps import edit_tree
 from understudy.store.reader import Frozen, Reader
 from understudy.wit.abi import abi_of
 from understudy.wit.answers import NO_ANSWERS, Answering, AnswerNames, name_in
 from understudy.wit.asking import ask, one_context
-from understudy.wit.content import encode_json, put_bytes, put_content, type_of
+from understudy.wit.content import encode_json, put_bytes, type_of
 from understudy.wit.core import Core
 from understudy.wit.effect import effect, refuse_in_effect
 from understudy.wit.errors import step_over
@@ -34,6 +33,7 @@ from understudy.wit.outbox import Outbox, Sent
 from understudy.wit.requests import Duration, Origin, Request, open_request
 from understudy.wit.scheduling import Scheduling
 from understudy.wit.secret import marker_of
+from understudy.wit.spawning import Prototype, Spawned, core_of, stage
 from understudy.wit.verdict import Verdict
 
 MAX_LOG: Final = 1024 * 1024  # characters; what a step's log may hold, so that no more is kept in memory
@@ -251,22 +251,24 @@ class Context(Scheduling):
     def update(self, to: str | Id, changes: Mapping[str, bytes | str | Id | None]) -> Sent:
         """Send a patch of another actor's core in its update lane; None removes. It must allow that in its /policy."""
         store = self.given.store
-        patch = store.put(patch_block({path: self._stage(value) for path, value in changes.items()}))
+        patch = store.put(patch_block({path: stage(store, value) for path, value in changes.items()}))
         return self.outbox.send(to, type=UPDATE, content=patch, lane=UPDATE)
 
     def spawn(
         self,
-        prototype: Mapping[str, bytes | str | Id] | TreeId | Core | str,
+        prototype: Prototype | None = None,
         args: Any = None,
         *,
+        like: str | Id | None = None,
         nonce: str | None = None,
         on_answer: Answering | None = None,
         on_error: Answering | None = None,
         about: Any = None,
-    ) -> ActorId:
-        """Make another actor and get its id at once; its genesis message goes out with the step.
+    ) -> Spawned:
+        """Make another actor and get its id at once; its genesis message (`.sent`) goes out with the step.
 
-        The prototype is a core: paths and what is there, a tree's id, a `core.dir(…)`, or a path in the own core.
+        The prototype is a core: paths and what is there, a tree's id, a `core.dir(…)`, or a path in the own core. `like` is
+        the name or id of an actor instead: its code and data of today, its first state and timers; the journal keeps which.
         `args` is put at `/args` as JSON, for the new actor's `@wit.genesis`. `/nonce` makes it an actor of its own;
         with a nonce of your own, the same prototype, args and nonce are the same actor, and doing it again is harmless.
         `on_answer` hears what its genesis handler answers (`ctx.reply`), `on_error` that it failed: see `request`.
@@ -279,13 +281,13 @@ class Context(Scheduling):
         extra: dict[str, Id | None] = {"nonce": put_bytes(store, nonce.encode())}
         if args is not None:
             extra["args"] = put_bytes(store, self.abi.encode(args))
-        core = edit_tree(store, self._prototype(prototype), extra)
+        core = edit_tree(store, core_of(self, prototype, like), extra)
         if "wit" not in store.tree(core):
             raise WitError("NoWit", "the prototype has no /wit, so it can't become an actor")
         sent = self.outbox.send(core, type=GENESIS, content=core)
         if any(names):
             open_request(self.core, self.given, self._delivery, sent, *names, about=about)
-        return ActorId(core)
+        return Spawned(core, sent)
 
     async def verify(self, actor: str | Id) -> Verdict:
         """Have another actor's history checked and replayed. Raises CallFailed, e.g. if there is no such actor."""
@@ -369,28 +371,3 @@ class Context(Scheduling):
     def logged(self) -> Sequence[str]:
         """What was logged so far."""
         return self._log
-
-    def _prototype(self, prototype: Mapping[str, bytes | str | Id] | TreeId | Core | str) -> TreeId:
-        store = self.given.store
-        if isinstance(prototype, Mapping):
-            staged = {path.removeprefix("/"): self._stage(value) for path, value in prototype.items()}
-            return patch_tree(store, build_tree(store, {}), staged)
-        if isinstance(prototype, Core):
-            found = prototype.id()
-        elif isinstance(prototype, Id):
-            found = Id(put_content(store, prototype))
-        elif not isinstance(prototype, str):
-            raise TypeError(
-                "a prototype is paths with what is there, a tree's id, a core.dir(…) or a path in the core, "
-                f"not {type_with_article(prototype)}"
-            )
-        else:
-            found = self.core.id(prototype)
-        if found is None:
-            raise KeyError(f"there is no prototype at {prototype!r} in the core")
-        return TreeId(found)
-
-    def _stage(self, value: bytes | str | Id | None) -> Id | None:
-        if value is None:
-            return None
-        return put_content(self.given.store, value.encode() if isinstance(value, str) else value)

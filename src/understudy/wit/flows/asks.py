@@ -107,8 +107,8 @@ class Asks:
             case Letter():
                 self._send(flow, awaited, work)
                 return str(awaited.message).encode()
-            case Spawn(prototype=prototype, args=args, nonce=nonce):
-                return str(self._step.spawn(prototype, args, nonce=nonce)).encode()
+            case Spawn(prototype=prototype, args=args, like=like, nonce=nonce):
+                return str(self._step.spawn(prototype, args, like=like, nonce=nonce)).encode()
             case Touch(function=function, arguments=arguments, named=named):
                 return self._state_for(function).touch(self._step, lambda state: function(state, *arguments, **named))
             case _:

@@ -24,10 +24,10 @@ from understudy.store.reader import Reader
 from understudy.wit.asking import ask as ask_another
 from understudy.wit.asking import one_context
 from understudy.wit.content import decode_or_refuse, decoder_for, encode_json, type_of
-from understudy.wit.core import Core
 from understudy.wit.effect import effect, refuse_in_effect
 from understudy.wit.flows.awaiting import Ask, Await, Kind, digest_of
 from understudy.wit.secret import check_secret_name
+from understudy.wit.spawning import Prototype
 from understudy.wit.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class Spawn(msgspec.Struct, frozen=True, kw_only=True):
 
     prototype: Any
     args: Any
+    like: str | Id | None
     nonce: str | None
 
 
@@ -254,14 +255,16 @@ class FlowContext:
 
     def spawn(
         self,
-        prototype: Mapping[str, bytes | str | Id] | TreeId | Core | str,
+        prototype: Prototype | None = None,
         args: Any = None,
         *,
+        like: str | Id | None = None,
         nonce: str | None = None,
     ) -> ActorId:
         """Make another actor and get its id at once, as `Context.spawn` does. A path is one in the actor's core."""
-        digest = digest_of(encode_json(args), (nonce or "").encode())
-        found = self._at_once("spawn", Spawn(prototype=prototype, args=args, nonce=nonce), digest)
+        of = (str(like).encode(),) if like is not None else ()
+        digest = digest_of(encode_json(args), (nonce or "").encode(), *of)
+        found = self._at_once("spawn", Spawn(prototype=prototype, args=args, like=like, nonce=nonce), digest)
         return ActorId(TreeId(parse(found.decode())))
 
     async def query(self, actor: str | Id, name: str, /, context: Any = None, **arguments: Any) -> Any:

@@ -133,17 +133,21 @@ def new_values(nodes: Nodes, root: list[Any], before: list[Any]) -> Iterator[tup
         node, old, level = waiting.pop()
         if level == MAX_LEVELS:
             raise _too_deep()
+        new: list[Any] = []  # entries of all buckets in whose places there is no bucket in `before`
         for element, was in _paired(node, old):
             if element == was:
                 continue
-            if type(element) is list:
-                known = _entries(was) if type(was) is list else {}
+            if type(element) is not list:
+                below = None if was is None or type(was) is list else _child(nodes, was)
+                waiting.append((_child(nodes, element), below, level + 1))
+            elif type(was) is list:
+                known = _entries(was)
                 yield from (
                     (value, known.get(key)) for key, value in _entries(element).items() if known.get(key) != value
                 )
             else:
-                below = None if was is None or type(was) is list else _child(nodes, was)
-                waiting.append((_child(nodes, element), below, level + 1))
+                new += element
+        yield from ((value, None) for value in _entries(new).values())
 
 
 def _paired(node: Any, old: Any) -> Iterator[tuple[Any, Any]]:

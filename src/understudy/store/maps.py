@@ -102,6 +102,9 @@ def new_nodes(nodes: Nodes, tree: bytes, before: bytes | None) -> Iterator[tuple
         find = old.get if isinstance(old, dict) else partial(find_big, nodes, old)
         pairs = ((id, was) for name, id in new.items() if (was := find(name)) != id)
     for id, was in pairs:
+        # Most are blobs, and a large map may have a million of them.
+        if isinstance(id, bytes) and id[:4] == RAW and len(id) == ids.ID_BYTES:
+            continue
         if not ids.is_raw(_link(id)):
             yield Id(id), None if was is None else _link(was)
 

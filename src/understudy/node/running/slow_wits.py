@@ -42,13 +42,17 @@ class SlowWits:
             due[run] = self._due.get(run, run.since + SLOW_SECONDS)
             if now >= due[run] and not is_compiling(run.thread):
                 due[run] = now + AGAIN_SECONDS
-                _log.warning(
-                    "actor %s: its wit has been running for %.0f s, now at %s; if it never ends, restart the node",
-                    run.actor,
-                    now - run.since,
-                    place_in(run.thread) or "a place that can't be told",
-                )
+                _log.warning("actor %s: %s", run.actor, _what(place_in(run.thread), now - run.since))
         self._due = due
+
+
+def _what(place: str | None, seconds: float) -> str:
+    if place is None:
+        return (
+            f"the node has been busy with its step for {seconds:.0f} s, and none of its code runs: a large core is read "
+            "or written, or large messages are"
+        )
+    return f"its wit has been running for {seconds:.0f} s, now at {place}; if it never ends, restart the node"
 
 
 def place_in(thread: int) -> str | None:
@@ -59,11 +63,14 @@ def place_in(thread: int) -> str | None:
         path = source_path(frame.f_code.co_filename)
         if path is not None:
             return _place(path, frame)
-        if frame.f_code.co_filename.startswith(_OURS):
-            break
-        outermost, frame = frame, frame.f_back
-    # Code that is in no core: what the engine called is the wit, whatever libraries that called in turn.
-    return None if outermost is None else _place(Path(outermost.f_code.co_filename).name, outermost)
+        if not frame.f_code.co_filename.startswith(_OURS):
+            outermost = frame
+        elif outermost is not None:
+            # Code that is in no core: what the engine called is the wit, whatever libraries that called in turn.
+            return _place(Path(outermost.f_code.co_filename).name, outermost)
+        frame = frame.f_back
+    # All of it is ours, on top of what begins each thread.
+    return None
 
 
 def _place(path: str, frame: FrameType) -> str:

@@ -5,7 +5,7 @@ The law: `prepare` and `seal` depend on their arguments alone, so a replay makes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -21,7 +21,7 @@ from understudy.kernel.retry import messages_to_retry, read_order
 from understudy.kernel.timers import is_there, without_timer
 from understudy.objects.clock import Ring, ring_of
 from understudy.objects.errors import ObjectError
-from understudy.objects.ids import StepId
+from understudy.objects.ids import StepId, TreeId
 from understudy.objects.mailbox import UPDATE
 from understudy.objects.message import Message, is_genesis
 from understudy.objects.step import CUT, FAILED, NOOP, REFUSED, Outcome
@@ -65,11 +65,13 @@ def prepare(
     engines: Engines | Mapping[str, Engine],
     owner: Callable[[], str],
     cut: Outcome | None = None,
+    checked: Container[TreeId] = (),
 ) -> Plan:
     """Plan the step that consumes these messages (as `Waiting.take` gave them); with `cut` nothing is run, and it ends so.
 
     `time` is the clock in microseconds; the step's is never before its parent's, nor before its timer is due. `owner`
-    gives the sender of the actor's genesis and is asked only for an update. Raises StoreError if the store can't be read.
+    gives the sender of the actor's genesis and is asked only for an update. `checked` are cores that are known not to be
+    nested too deep: at a birth they are not read as a whole to find out. Raises StoreError if the store can't be read.
     """
     first = messages[0].message
     ring = None if actor.step is None else ring_of(first)
@@ -105,7 +107,7 @@ def prepare(
         return _plan_update(actor, given, first, engines, owner)
     if actor.step is None:
         try:
-            check_core(staging, given.core)
+            check_core(staging, given.core, given.core if given.core in checked else None)
         except WitError as error:
             return _decided(actor, given, Outcome(REFUSED, error.code, error.text))
     return _load(actor, given, WIT, engines)

@@ -18,6 +18,7 @@ from understudy.kernel.seal import Sealed
 from understudy.kernel.verdict import Verdict
 from understudy.node.asking.queries import QUERY_SECONDS, Queried, Queries
 from understudy.node.asking.watch import QueryWatch
+from understudy.node.checked_cores import CheckedCores
 from understudy.node.engines import default_engines
 from understudy.node.errors import NodeFailed
 from understudy.node.hold_rules import HoldRules
@@ -90,7 +91,8 @@ class Node(LiveIntake):
         clock = clock or (lambda: time.time_ns() // 1000)
         self._hold_rules = HoldRules(self._holds, self.lookup, clock)
         self._marks = Marks()
-        self._checks = CoreChecks(self._engines, self.lookup, self.reader, self._holds, self._marks)
+        checked = CheckedCores()
+        self._checks = CoreChecks(self._engines, self.lookup, self.reader, self._holds, self._marks, checked)
         self._queries = Queries(self.lookup, self.reader, self._engines, QueryWatch(self._holds, self._marks))
         self._naming = Naming(backend, self.lookup, self._hold_rules.is_held_unborn)
         self._composer = Composer(self.name, self.lookup, self.reader)
@@ -117,6 +119,7 @@ class Node(LiveIntake):
             holds=self._holds,
             marks=self._marks,
             watch=ImpurityWatch(impure),
+            checked=checked,
         )
         self._reception = Reception(backend, self._runner.committer)
         self._creation = Creation(self._composer, self._reception, self._checks, self._naming, self._hold_rules)

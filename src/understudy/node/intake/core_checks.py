@@ -13,6 +13,7 @@ from understudy.actors.contract import LiveEngine, ReadsState, StateCheck
 from understudy.actors.errors import HostFailed, WitError
 from understudy.kernel.advance import WIT
 from understudy.kernel.core import check_core, engine_of, runtime_of
+from understudy.node.checked_cores import CheckedCores
 from understudy.node.errors import Busy, Held, Rejected
 from understudy.node.holds import HELD, Holds, Kind
 from understudy.node.intake.cores import rejected, stage_patch
@@ -29,13 +30,21 @@ class CoreChecks:
     """Marks each check, so that one which ends the process is known at the next start. From any thread."""
 
     def __init__(
-        self, engines: Mapping[str, LiveEngine], lookup: Lookup, reader: Reader, holds: Holds, marks: Marks
+        self,
+        engines: Mapping[str, LiveEngine],
+        lookup: Lookup,
+        reader: Reader,
+        holds: Holds,
+        marks: Marks,
+        checked: CheckedCores,
     ) -> None:
+        """`checked` is told of each new core that is good."""
         self._engines = engines
         self._lookup = lookup
         self._reader = reader
         self._holds = holds
         self._marks = marks
+        self._checked = checked
         # Suspects are checked one at a time, so that the next crash has one culprit.
         self._suspects = threading.Lock()
 
@@ -44,6 +53,7 @@ class CoreChecks:
         check_timers(staging, core)
         with self._running(core):
             self._check_core(staging, core)
+        self._checked.add(core)
 
     def _check_core(self, staging: Staging, core: TreeId) -> None:
         """Load the wit too: who creates an actor from outside hears at once what its first step would fail of."""

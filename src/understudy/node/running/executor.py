@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from understudy.node.running.calls import CapabilityTable, LiveCalls, WhenDurabl
 from understudy.node.running.events import Job
 from understudy.node.running.impurity import Impure, ImpurityWatch
 from understudy.node.running.retried_keys import RetriedKeys
+from understudy.objects.ids import TreeId
 from understudy.objects.step import CUT, Outcome
 from understudy.store.reader import Reader, Staging
 
@@ -25,7 +26,10 @@ class Execution(NamedTuple):
 
 
 class Executor:
-    """`clock` gives the time of steps, in microseconds; `secret` is what their seeds are derived from."""
+    """`clock` gives the time of steps, in microseconds; `secret` is what their seeds are derived from.
+
+    `checked` as in `prepare`.
+    """
 
     def __init__(
         self,
@@ -36,6 +40,7 @@ class Executor:
         secret: bytes,
         clock: Callable[[], int],
         watch: ImpurityWatch | None = None,
+        checked: Container[TreeId] = (),
     ) -> None:
         self._reader = reader
         self._engines = engines
@@ -43,6 +48,7 @@ class Executor:
         self._seeds = Seeds(secret)
         self._clock = clock
         self._watch = watch or ImpurityWatch(Impure.ALLOW)
+        self._checked = checked
 
     def run(
         self,
@@ -82,6 +88,7 @@ class Executor:
                 engines=self._engines,
                 owner=owner,
                 cut=job.cut,
+                checked=self._checked,
             )
             if plan.program is None:
                 assert plan.result is not None

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NamedTuple, TypeVar
@@ -34,7 +34,7 @@ from understudy.node.running.scheduler import MAX_AHEAD, Scheduler
 from understudy.node.running.slow_wits import Run
 from understudy.node.running.step_lock import StepLock
 from understudy.node.running.watchdog import Watchdog
-from understudy.objects.ids import ActorId
+from understudy.objects.ids import ActorId, TreeId
 from understudy.objects.mailbox import UPDATE
 from understudy.store.port import Backend
 from understudy.store.verified import InFlight
@@ -77,6 +77,7 @@ class Runner:
         holds: Holds | None = None,
         marks: Marks | None = None,
         watch: ImpurityWatch | None = None,
+        checked: Container[TreeId] = (),
     ) -> None:
         self._on_durable = on_durable
         self._on_failure = on_failure
@@ -91,6 +92,7 @@ class Runner:
             secret=secret,
             clock=clock,
             watch=watch,
+            checked=checked,
         )
         self._clock = clock
         self._mail: deque[_Mail] = deque()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import socket
 from http.client import HTTPException
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 import msgspec
 from msgspec import Struct
@@ -21,7 +24,18 @@ from understudy.web.first_token import authorization, check_token, find_first_to
 NOTE: Final = "node.json"
 TOKEN: Final = "UNDERSTUDY_TOKEN"
 _ASK_SECONDS: Final = 5.0
-_DIRECT: Final = build_opener(ProxyHandler({}))  # proxies in the environment are for the internet
+# As a node writes it: the number of an address, never a name, which others may answer for.
+_ADDRESS: Final = re.compile(r"http://(?:([0-9.]+)|\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\]):[0-9]{1,5}\Z")
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """A node redirects nowhere. Python would show the token to wherever another server points."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_DIRECT: Final = build_opener(ProxyHandler({}), _NoRedirects)  # proxies in the environment are for the internet
 
 
 class _Health(Struct):
@@ -133,8 +147,27 @@ def _note_of(url: str) -> Path | None:
 
 def _read(path: Path) -> Running | None:
     with contextlib.suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(path.read_bytes(), type=Running)
+        running = msgspec.json.decode(path.read_bytes(), type=Running)
+        # A store may have come from elsewhere, with a note that somebody wrote who wants to be shown a token.
+        return running if _is_of_this_machine(running.address) else None
     return None
+
+
+def _is_of_this_machine(address: str) -> bool:
+    """True if nobody but a process of this machine can answer there."""
+    found = _ADDRESS.match(address)
+    if found is None:
+        return False
+    host = found[1] or found[2]
+    with contextlib.suppress(OSError, ValueError):
+        if ip_address(host).is_loopback:
+            return True
+        kind, _, _, _, place = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
+        with socket.socket(kind, socket.SOCK_DGRAM) as tried:
+            # The system gives only its own addresses.
+            tried.bind(place)
+            return True
+    return False
 
 
 def _private(path: str, flags: int) -> int:

@@ -75,11 +75,26 @@ def addressed(modules: Modules, texts: Iterable[str]) -> list[Noted]:
     return found[:MAX_CLUES]
 
 
-class Snapshot:
+class Globals:
     """The globals of modules as they are now."""
 
     def __init__(self, own: Modules) -> None:
         self._own = {path: (module, _values(module)) for path, module in own.items()}
+
+    def changed(self) -> Iterator[tuple[str, str]]:
+        """The path and the name of each one that was changed, or is new, since then."""
+        for path, (module, before) in self._own.items():
+            now = _values(module)
+            for name in {**before, **now}:
+                if name not in before or name not in now or not now[name].is_equal(before[name]):
+                    yield path, name
+
+
+class Snapshot:
+    """The globals of modules, and what all code in the process shares, as they are now."""
+
+    def __init__(self, own: Modules) -> None:
+        self._own = Globals(own)
         self._libraries = [(name, holder, dict(vars(holder))) for name, holder in _holders()]
         self._environment = dict(os.environ)
 
@@ -111,10 +126,7 @@ class Snapshot:
 
     def changed_globals(self) -> Iterator[tuple[str, str]]:
         """The path and the name of each global of the author's modules that was changed."""
-        for path, (module, before) in self._own.items():
-            for name, value in before.items():
-                if name not in vars(module) or not _state(vars(module)[name]).is_equal(value):
-                    yield path, name
+        return self._own.changed()
 
 
 def _trees(modules: Modules) -> Iterator[tuple[str, ast.AST]]:

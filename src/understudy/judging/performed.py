@@ -180,7 +180,7 @@ class PerformedStage:
             ahead: dict[bytes, bytes] = {}
             for work in works:
                 ahead.update(self._ahead(work.given))
-            self._performer.send(Runs([_performed(work).asked(work.given) for work in works], ahead))
+            self._performer.send(Runs([_performed(work).asked(work.given, work.after) for work in works], ahead))
         except PerformerLost as lost:
             self._lost = lost
 
@@ -308,7 +308,7 @@ class _Program:
     def run(self, given: StepInput) -> StepResult:
         return self._stage.run(Work(self, given))
 
-    def asked(self, given: StepInput) -> Run:
+    def asked(self, given: StepInput, after: TreeId | None = None) -> Run:
         calls = given.calls
         assert isinstance(calls, ReplayCalls)
         return Run(
@@ -330,6 +330,7 @@ class _Program:
             room=calls.room,
             keeps_room=calls.keeps_room,
             spot=self._spot,
+            after=after,
         )
 
 

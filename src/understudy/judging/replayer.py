@@ -212,8 +212,8 @@ class Screening:
         self._say = say
         self._planned = [(record, planned) for record in records if (planned := self._plan(record)) is not None]
         works = [
-            Work(planned.plan.program, planned.plan.given)
-            for _, planned in self._planned
+            Work(planned.plan.program, planned.plan.given, after=record.step.core)
+            for record, planned in self._planned
             if planned.plan.program is not None and _is_python(planned.plan.program)
         ]
         self._performed = stage.perform_all(works)

@@ -23,6 +23,7 @@ from understudy.engines.python.program import PythonProgram
 from understudy.judging.clues import Snapshot, addressed, handed_on, hashed
 from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.spotting import Spotter
+from understudy.judging.upwards import Apart
 from understudy.judging.virtual_loop import Stuck, run_virtually
 from understudy.judging.wire import Noted
 from understudy.judging.witness import Witness
@@ -38,10 +39,11 @@ _OURS: Final = __name__.partition(".")[0]
 
 
 class Work(NamedTuple):
-    """A program and what it is given."""
+    """A program and what it is given; `after` is the core that the record says came out, for who plans how to run it."""
 
     program: Program
     given: StepInput
+    after: TreeId | None = None
 
 
 class Stage(Protocol):
@@ -114,6 +116,10 @@ class LocalStage:
         """See Stage."""
         self._resolver.forget_all()
         return _Engine(PythonEngine(self._resolver), nullcontext())
+
+    def apart(self) -> Apart:
+        """A namespace for code in a core, beside those of `kept` and of itself before."""
+        return Apart(PythonEngine(self._resolver))
 
     def mingled(self, spot: Sequence[str] = ()) -> Engine:
         """See Stage. What code changes is not looked for."""

@@ -135,6 +135,7 @@ class Run(Struct, frozen=True, kw_only=True):
 
     `keeps_room` says that the step records how deep its code could call, and `room` how many frames deeper it may go.
     `spot` are names, as `json.dumps`: who changes one is told with the line.
+    `after` is the core that the record says came out. It has no part in the run, only in how runs follow each other.
     The judge has read the step before and the messages already, so they come as they are, and are not decoded and
     checked again.
     """
@@ -157,6 +158,7 @@ class Run(Struct, frozen=True, kw_only=True):
     room: int = 0
     keeps_room: bool = False
     spot: Sequence[str] = ()
+    after: bytes | None = None
 
 
 class Runs(Struct, tag=True, frozen=True):

@@ -190,6 +190,10 @@ class Wit:
         assert self._plan is not None
         return self._plan.state.check(data)
 
+    def let_flows_go(self) -> None:
+        """Keep no flow's code in the process: it is run again at its next answer."""
+        self._kept.let_go()
+
     def _registers(
         self, what: str, kind: str | type, sends: Sends, into: dict[str, tuple[Callable[..., Any], type | None]]
     ) -> Callable[[Function], Function]:

@@ -43,3 +43,9 @@ class Kept:
             oldest = self._flows.pop(key, None)
             if oldest is not None:
                 oldest.discard()
+
+    def let_go(self) -> None:
+        """Keep none of them any more."""
+        for flow in self._flows.values():
+            flow.discard()
+        self._flows.clear()

@@ -29,7 +29,7 @@ INLINE: Final = 1024  # bytes: a longer answer is a file of its own, so that a p
 _PAGE: Final = 8 * 1024  # bytes from which on the next line begins a new page: a page is written again with each line
 _BEGIN: Final = "begin"
 _PAYLOAD: Final = "payload"
-_RECORD: Final = "record"
+PAGES: Final = "record"
 _ANSWERS: Final = "answers"
 ARRIVED: Final = "arrived"
 STOPPED: Final = "stopped"
@@ -86,7 +86,7 @@ class Record:
             entries = store.tree(tree)
             record = cls(_begin(store.blob(entries[_BEGIN])), Id(entries[_PAYLOAD]))
             record.tree = TreeId(tree)
-            record._pages = entries.get(_RECORD)
+            record._pages = entries.get(PAGES)
             record._answers = entries.get(_ANSWERS)
             if STOPPED in entries:
                 record.stopped = _stop(store.blob(entries[STOPPED]))
@@ -164,7 +164,7 @@ class Record:
         self._contents.clear()
         entries: dict[str, bytes] = {_BEGIN: put_bytes(store, _encode(self.begin)), _PAYLOAD: self.payload}
         if self._pages is not None:
-            entries[_RECORD] = self._pages
+            entries[PAGES] = self._pages
         if self._answers is not None:
             entries[_ANSWERS] = self._answers
         if self.stopped is not None:

@@ -33,8 +33,7 @@ def first_token(folder: Path) -> str:
     try:
         write_new(folder / FIRST, f"{new_token()}\n".encode())
     except FileExistsError:
-        # A copy may have lost the mode.
-        os.chmod(folder / FIRST, _PRIVATE)
+        _keep_private(folder / FIRST)
     except OSError as error:
         raise BadTokens(f"{folder / FIRST} can't be written: {error.strerror}") from error
     found = find_first_token(folder)
@@ -76,6 +75,15 @@ def write_new(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _keep_private(path: Path) -> None:
+    """Take the token from others: a copy may have lost the mode. What a link leads to is its owner's affair."""
+    try:
+        if not path.is_symlink() and path.stat().st_mode & 0o077:
+            path.chmod(_PRIVATE)
+    except OSError as error:
+        raise BadTokens(f"others may read {path}, and its mode can't be changed: {error.strerror}") from error
 
 
 def _private(path: str, flags: int) -> int:

@@ -8,10 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from understudy.store.errors import Corrupt, StoreFormat
+from understudy.store.errors import Corrupt, StoreError, StoreFormat
 from understudy.store.high_water import NAME as HIGH_WATER
 
 CURRENT: Final = "CURRENT"  # the file that every RocksDB database has, once it was made
+_ROOT: Final = 0
 # What is in a directory when its creation was cut short. Without a CURRENT file, anything else in it is either
 # not ours or what is left of a damaged store.
 _BIRTH = re.compile(r"(LOCK|LOG.*|IDENTITY|MANIFEST-000001|OPTIONS-.*|.*\.dbtmp|rocksdict-config.json|lost\+found)\Z")
@@ -19,7 +20,11 @@ _BIRTH = re.compile(r"(LOCK|LOG.*|IDENTITY|MANIFEST-000001|OPTIONS-.*|.*\.dbtmp|
 
 def make_directory(path: Path) -> None:
     new = [level for level in (path, *path.parents) if not level.exists()]
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        what = "a link to nothing" if path.is_symlink() else "no directory"
+        raise StoreError(f"{path} is {what}: choose a directory") from error
     for level in new:
         # RocksDB syncs its own directory only: after a power cut, the entry that leads to it could be missing.
         handle = os.open(level.parent, os.O_RDONLY)
@@ -33,12 +38,34 @@ def keep_private(path: Path) -> None:
     """Take from others what an older store, or RocksDB, lets them read: the node's secret is in it.
 
     RocksDB goes on making files that everybody may read, as far as the umask lets it; the folder shuts them in.
+    What a link in the folder leads to is left alone: it may be any file of the machine.
+
+    Raises StoreError if another user owns the folder, or everybody may use it, and this user can't change that.
     """
-    for entry, mode in ((path, 0o700), *((entry, 0o600) for entry in path.iterdir() if entry.is_file())):
+    files = (entry for entry in path.iterdir() if entry.is_file() and not entry.is_symlink())
+    for entry, mode in ((path, 0o700), *((entry, 0o600) for entry in files)):
         # Only the owner may change the mode. A process that closes the store at this moment removes files.
         with suppress(PermissionError, FileNotFoundError):
             if entry.stat().st_mode & 0o077:
                 entry.chmod(mode)
+    _check_owner(path)
+
+
+def _check_owner(path: Path) -> None:
+    # Root may go anywhere, and is owner or not as it likes: folders of containers often belong to somebody else.
+    if os.name != "posix" or os.geteuid() == _ROOT:
+        return
+    found = path.stat()
+    if found.st_uid not in (os.geteuid(), _ROOT):
+        who = f"belongs to another user (number {found.st_uid})"
+    elif found.st_mode & 0o007:
+        who = "is open to everybody, and this user can't change that"
+    else:
+        return
+    raise StoreError(
+        f"{path} {who}: the node's secret would be read there, and tokens put there. "
+        "Choose another directory, or chown and chmod 700 this one"
+    )
 
 
 def holds_database(path: Path) -> bool:

@@ -121,5 +121,14 @@ def test_each_reason_is_named_of_the_actor_of_its_mail_and_of_the_node(monkeypat
         stopped = {one.actor: one for one in living.node.stopped_flows()}
         assert stopped.keys() == {made["flow"], made["damaged"]} and stopped[made["damaged"]].flow is None
         assert "the code asks for 'wait stay'" in stopped[made["flow"]].why
+        about = living.node.actor(made["flow"])
+        assert about.status == "stalled" and f"stands still: {stopped[made['flow']].why}" in str(about.reason)
+        # Mended, or with a hold of its own, it is called otherwise.
+        living.run(living.node.pause(made["flow"]))
+        assert living.node.actor(made["flow"]).status == "paused"
+        living.run(living.node.resume(made["flow"]))
+        assert living.update(made["flow"], wit=FLOW) is None
+        living.tell(made["flow"], "flow", {})
+        assert (living.node.actor(made["flow"]).status, living.node.actor(made["flow"]).reason) == ("ready", None)
         living.update(made["storm"], wit="def wit(): pass")
         gates.open("the world")

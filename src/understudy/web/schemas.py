@@ -60,7 +60,7 @@ ANY_BODY: Final[Json] = {JSON: OBJECT, OCTETS: BYTES}
 # An answer of any kind. A generated client reads all of them as the first kind that it knows, so as bytes.
 ANY_ANSWER: Final[Json] = {OCTETS: BYTES, JSON: {}, "text/html": TEXT, "text/plain": TEXT, "*/*": {}}
 OUTCOME: Final = {"enum": ["ok", "failed", "refused", "noop", "cut"]}
-_STATUS: Final = {"enum": ["ready", "paused", "suspect", "held", "stuck", "retry", "slowed"]}
+_STATUS: Final = {"enum": ["ready", "stalled", "running", "paused", "suspect", "held", "stuck", "retry", "slowed"]}
 
 PROBLEM: Final = Named(
     "Problem",

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from understudy.node.looking.lookup import READY
+from understudy.node.looking.lookup import READY, STALLED
 from understudy.node.looking.roster import UNREADABLE, Roster, Seen
 from understudy.objects.ids import ActorId
 from understudy.objects.step import CUT, FAILED
@@ -26,7 +26,17 @@ RUNNING: Final = "running"
 States = Mapping[ActorId, tuple[str, str | None]]  # status and reason of the actors that do not work
 _BAD: Final = (FAILED, CUT, UNREADABLE)
 # The first is the worst. A status that is not here is between the two.
-_RANKS: Final = {"held": 0, "stuck": 0, "suspect": 0, "paused": 2, "slowed": 2, "retry": 2, "running": 3, READY: 3}
+_RANKS: Final = {
+    "held": 0,
+    "stuck": 0,
+    "suspect": 0,
+    "paused": 2,
+    STALLED: 2,
+    "slowed": 2,
+    "retry": 2,
+    "running": 3,
+    READY: 3,
+}
 
 
 class Wanted(Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from understudy.kernel.deliver import sender_key, unpack_row
 from understudy.node.errors import Ambiguous, NotFound, NotThatStep
 from understudy.node.holds import STOPS_STEPS, Hold, Key, foremost, read_holds
 from understudy.node.looking.names import Names
+from understudy.node.looking.stopped_flows import why_stalled
 from understudy.objects import ids
 from understudy.objects.errors import BadId, ObjectError, WrongKind
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
@@ -35,12 +36,14 @@ from understudy.store.keys import (
     heights_of,
     waiting_of,
 )
-from understudy.store.maps import mailbox_get
+from understudy.store.maps import mailbox_get, tree_entry
 from understudy.store.port import Backend
 from understudy.store.reader import Reader
+from understudy.wit.flows.record import FOLDER
 
 MAX_PAGE: Final = 1000
 READY: Final = "ready"
+STALLED: Final = "stalled"
 WAITS: Final = "waiting"
 _CHECKED: Final = 1024  # steps that are known to be in a history: those that are asked again and again
 
@@ -57,7 +60,8 @@ class Page(Struct, Generic[Item], frozen=True):
 class ActorInfo(Struct, frozen=True, kw_only=True):
     """An actor as a list shows it; `engine` is that of its last step.
 
-    `status` is "ready", or why it does not work, in the words of `Pending`, with the `reason`.
+    `status` is "ready", "stalled" (it works, and a flow of it stands still), or why it does not work, in the words of
+    `Pending`, with the `reason`.
     """
 
     id: ActorId
@@ -115,6 +119,8 @@ class Lookup:
         self._reader = reader
         # What is in a history stays there.
         self._checked = lru_cache(_CHECKED)(self._check_step)
+        # By the link to its flows: many a step leaves those as they were.
+        self._stalled = lru_cache(_CHECKED)(lambda flows: why_stalled(reader, flows))
 
     def resolve(self, text: str) -> ActorId:
         """The actor that an id, a name or the unique beginning of an id means. Raises NotFound, Ambiguous."""
@@ -314,10 +320,20 @@ class Lookup:
 
     def _info(self, actor: ActorId, head: StepId, name: str | None, holds: Mapping[Key, Hold]) -> ActorInfo:
         step, hold = self._reader.step(head), foremost(holds, actor)
-        status, reason = (READY, None) if hold is None else (hold.state, hold.reason)
+        status, reason = (READY, self._why_stalled(step)) if hold is None else (hold.state, hold.reason)
+        if status == READY and reason is not None:
+            status = STALLED
         return ActorInfo(
             id=actor, name=name, head=head, height=step.height, engine=step.engine, status=status, reason=reason
         )
+
+    def _why_stalled(self, step: Step) -> str | None:
+        try:
+            flows = tree_entry(self._reader, step.core, FOLDER)
+            return None if flows is None else self._stalled(flows)
+        except StoreError as error:
+            # Not remembered: the next look may well find it.
+            return f"its flows can't be read: {error}"
 
     def _has(self, step: Step, key: str, seq: int) -> bool:
         cursor = mailbox_get(self._reader, step.inbox, key)

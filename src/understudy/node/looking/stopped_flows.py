@@ -10,11 +10,12 @@ from msgspec import Struct
 
 from understudy.actors.errors import WitError
 from understudy.objects.errors import ObjectError
-from understudy.objects.ids import ActorId, StepId
+from understudy.objects.ids import ActorId, Id, StepId
 from understudy.store.errors import StoreError
 from understudy.store.reader import Reader
-from understudy.wit.flows.overview import flow_ids, why_stopped
+from understudy.wit.flows.overview import flow_ids, ids_in, why_stopped, why_stopped_in
 
+MOST_OF_ONE: Final = 100  # flows of an actor that are looked at to say how it does, in a list of a thousand actors too
 MOST_LOOKED_AT: Final = 10_000  # actors and flows: a second's work
 
 
@@ -24,6 +25,21 @@ class StoppedFlow(Struct, frozen=True):
     actor: ActorId
     flow: str | None
     why: str
+
+
+def why_stalled(reader: Reader, folder: Id) -> str | None:
+    """Why a flow of an actor stands still, one of its first MOST_OF_ONE; None if none of them does.
+
+    `folder` is what the core has at `/flows`. Raises StoreError.
+    """
+    try:
+        for flow in ids_in(reader, folder)[:MOST_OF_ONE]:
+            why = why_stopped_in(reader, folder, flow)
+            if why is not None:
+                return f"the flow {flow} stands still: {why}"
+    except (WitError, ObjectError) as error:
+        return f"its flows can't be read: {error}"
+    return None
 
 
 def find_stopped_flows(reader: Reader, heads: Iterable[tuple[ActorId, StepId]], *, limit: int) -> list[StoppedFlow]:

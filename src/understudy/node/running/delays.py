@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from understudy.node.looking.lookup import READY, WAITS, ActorInfo, Pending
+from understudy.node.looking.lookup import READY, STALLED, WAITS, ActorInfo, Pending
 from understudy.node.running.entry import ActorEntry, Status
 from understudy.objects.mailbox import mailbox_key
 from understudy.objects.wording import counted
@@ -56,7 +56,7 @@ class Delays(Struct, frozen=True, kw_only=True):
             ("slowed", self.slowed),
             ("running", self.calls),
         ):
-            if text in reasons and info.status == READY:
+            if text in reasons and info.status in (READY, STALLED):
                 return msgspec.structs.replace(info, status=status, reason=reasons[text])
         return info
 

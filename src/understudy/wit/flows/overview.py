@@ -42,7 +42,12 @@ class FlowView(Struct, frozen=True):
 def flow_ids(reader: Reader, core: Id) -> list[str]:
     """The ids of the flows of a core, sorted. A wit without flows may have a file of that name."""
     folder = reader.find(core, FOLDER)
-    if folder is None or is_raw(folder) or not is_tree_node(reader.node(folder)):
+    return [] if folder is None else ids_in(reader, folder)
+
+
+def ids_in(reader: Reader, folder: Id) -> list[str]:
+    """The same of what stands at `/flows`."""
+    if is_raw(folder) or not is_tree_node(reader.node(folder)):
         return []
     return sorted(reader.tree(folder))
 
@@ -86,9 +91,15 @@ def look_at_flow(reader: Reader, core: Id, id: str) -> FlowView:
 
 def why_stopped(reader: Reader, core: Id, id: str) -> str | None:
     """Why a flow of a core stands still, None if it does not. Raises WitError("BadFlow")."""
-    if reader.find(core, f"{FOLDER}/{id}/{STOPPED}") is None:
+    folder = reader.find(core, FOLDER)
+    return None if folder is None else why_stopped_in(reader, folder, id)
+
+
+def why_stopped_in(reader: Reader, folder: Id, id: str) -> str | None:
+    """The same of what stands at `/flows`."""
+    if reader.find(folder, f"{id}/{STOPPED}") is None:
         return None
-    tree = reader.find(core, f"{FOLDER}/{id}")
+    tree = reader.find(folder, id)
     assert tree is not None
     stop = Record.read(reader, tree).stopped
     return None if stop is None else stop.why

@@ -14,9 +14,9 @@ from starlette.applications import Starlette
 
 from understudy.node.node import Node
 from understudy.web.app import build_app
+from understudy.web.authorization import NOTHING
 from understudy.web.face import Limits
 from understudy.web.first_token import authorization
-from understudy.web.grants import NOTHING
 from understudy.web.tokens import Tokens
 
 TOKEN = "open sesame"

@@ -17,8 +17,8 @@ import pytest
 
 from tests.web.conftest import TOKEN, Face
 from understudy.node.node import Node
+from understudy.web.authorization import EVERYTHING
 from understudy.web.first_token import authorization
-from understudy.web.grants import EVERYTHING
 from understudy.web.preference import Preference
 from understudy.web.routes import messages
 from understudy.web.tokens import TokenFolder, Tokens

@@ -11,7 +11,7 @@ import pytest
 from tests.web.conftest import Face, problem_of
 from understudy.node.node import Node
 from understudy.web.app import build_app
-from understudy.web.grants import OPEN
+from understudy.web.authorization import OPEN
 from understudy.web.server import CannotListen, address_of, check_reach, open_socket, parse_listen
 
 

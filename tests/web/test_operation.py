@@ -11,7 +11,7 @@ from starlette.responses import Response
 from tests.web.conftest import Face, problem_of
 from understudy.web.answers import json_answer
 from understudy.web.app import operations
-from understudy.web.grants import ASK
+from understudy.web.authorization import ASK
 from understudy.web.openapi import json_of
 from understudy.web.operation import Operation, paths_of, routes_of, schemas_of
 from understudy.web.parameters import LIMIT, Parameter, number, one_of, text

@@ -15,8 +15,8 @@ from tests.web.conftest import GREETER, TOKEN, Face, problem_of
 from understudy.node.errors import BadRequest, NotFound
 from understudy.node.node import Node
 from understudy.web.app import operations
+from understudy.web.authorization import NOTHING, SCOPES
 from understudy.web.first_token import BadTokens, check_token, find_first_token, first_token
-from understudy.web.grants import NOTHING, SCOPES
 from understudy.web.operation import routes_of
 from understudy.web.tokens import KEPT, TokenFolder, Tokens
 

@@ -21,8 +21,8 @@ from understudy.node.running.impurity import Impure
 from understudy.store.errors import StoreInUse
 from understudy.store.open import is_made
 from understudy.web.app import build_app
+from understudy.web.authorization import EVERYTHING
 from understudy.web.first_token import authorization
-from understudy.web.grants import EVERYTHING
 
 
 class Access(Struct, frozen=True):

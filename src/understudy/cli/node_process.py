@@ -36,9 +36,9 @@ from understudy.node.running.last_resort import LastResort
 from understudy.objects.ids import ActorId
 from understudy.store.open import store_folder
 from understudy.web.app import build_app
+from understudy.web.authorization import NOTHING, OPEN
 from understudy.web.connections import raise_descriptor_limit
 from understudy.web.first_token import first_token, new_token
-from understudy.web.grants import NOTHING, OPEN
 from understudy.web.guard import is_loopback
 from understudy.web.server import address_of, check_reach, parse_listen
 from understudy.web.server import serve as serve_app

@@ -16,7 +16,7 @@ from understudy.cli.store import folder_of_made_store
 from understudy.node.errors import BadRequest
 from understudy.objects.errors import ObjectError
 from understudy.objects.names import check_name
-from understudy.web.grants import ASK, SCOPES, SEND
+from understudy.web.authorization import ASK, SCOPES, SEND
 from understudy.web.history import time_text
 from understudy.web.tokens import Token, TokenFolder
 

@@ -11,11 +11,11 @@ from starlette.middleware import Middleware
 
 from understudy.node.node import Node
 from understudy.objects.ids import ActorId
+from understudy.web.authorization import OPEN, Authorization
 from understudy.web.concurrency import ConcurrencyLimit
 from understudy.web.console.error_pages import ErrorPages
 from understudy.web.errors import ErrorMiddleware, handlers
 from understudy.web.face import Limits
-from understudy.web.grants import OPEN, Grant
 from understudy.web.guard import Guard
 from understudy.web.operation import Operation, routes_of
 from understudy.web.security_headers import SecurityHeaders
@@ -56,7 +56,7 @@ def build_app(
     *,
     loopback: bool = True,
     tokens: Tokens | None = None,
-    anybody: Grant = OPEN,
+    anybody: Authorization = OPEN,
     limits: Limits | None = None,
     lead: ActorId | None = None,
 ) -> Starlette:

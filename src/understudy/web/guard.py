@@ -23,9 +23,9 @@ from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from understudy.web.authorization import BEARER, HOW, NOTHING, OPEN, Authorization, keep_authorization
 from understudy.web.errors import problem
 from understudy.web.first_token import BadTokens
-from understudy.web.grants import BEARER, HOW, NOTHING, OPEN, Grant, keep_grant
 from understudy.web.sessions import Sessions
 from understudy.web.tokens import Tokens
 
@@ -57,7 +57,9 @@ def is_loopback(host: str) -> bool:
 class Guard:
     """Lets a request through, or answers it. `loopback` says where the node listens, `anybody` what needs no token."""
 
-    def __init__(self, app: ASGIApp, *, loopback: bool, tokens: Tokens, sessions: Sessions, anybody: Grant) -> None:
+    def __init__(
+        self, app: ASGIApp, *, loopback: bool, tokens: Tokens, sessions: Sessions, anybody: Authorization
+    ) -> None:
         assert loopback or not anybody.scopes, "beyond loopback everything needs a token"
         self._app = app
         self._sessions = sessions
@@ -73,11 +75,11 @@ class Guard:
 
         headers = [pair for pair in scope["headers"] if pair[0] in _LOOKED_AT]
         method, path = scope["method"], scope["path"]
-        found = self._refusal(headers, method) or self._grant(headers, method, path)
-        if isinstance(found, Grant):
-            keep_grant(scope, found, partial(self._grant, headers, method, path))
+        found = self._refusal(headers, method) or self._authorize(headers, method, path)
+        if isinstance(found, Authorization):
+            keep_authorization(scope, found, partial(self._authorize, headers, method, path))
             send = _kept_private(send) if found.by_session else send
-        await (self._app if isinstance(found, Grant) else found)(scope, receive, send)
+        await (self._app if isinstance(found, Authorization) else found)(scope, receive, send)
 
     def _refusal(self, headers: _Headers, method: str) -> Response | None:
         hosts = _values(headers, b"host")
@@ -94,23 +96,23 @@ class Guard:
             )
         return None
 
-    def _grant(self, headers: _Headers, method: str, path: str) -> Grant | Response:
+    def _authorize(self, headers: _Headers, method: str, path: str) -> Authorization | Response:
         shown = [value for name, value in headers if name == b"authorization"]
         if not shown:
-            return self._grant_without_token(headers, method, path)
+            return self._authorize_without_token(headers, method, path)
         if len(shown) > 1:
             return problem(400, f"the header Authorization stands there {len(shown)} times")
         scheme, _, token = shown[0].partition(b" ")
         try:
-            grant = self._tokens.grant_of(token.strip()) if scheme.lower() == b"bearer" else None
+            authorization = self._tokens.authorization_of(token.strip()) if scheme.lower() == b"bearer" else None
         except BadTokens as error:
             return problem(error.status, error.detail, title=error.title)
         # One that is wrong is not the same as none, or who mistypes it would learn so only by chance.
-        return grant or problem(401, f"that is no token of this node; {HOW}", headers=BEARER)
+        return authorization or problem(401, f"that is no token of this node; {HOW}", headers=BEARER)
 
-    def _grant_without_token(self, headers: _Headers, method: str, path: str) -> Grant | Response:
+    def _authorize_without_token(self, headers: _Headers, method: str, path: str) -> Authorization | Response:
         try:
-            found = self._grant_of_session(headers, method, path)
+            found = self._authorize_session(headers, method, path)
         except BadTokens as error:
             return problem(error.status, error.detail, title=error.title)
         if found is not None:
@@ -119,16 +121,16 @@ class Guard:
             return self._anybody
         return NOTHING if path.startswith(_PUBLIC) else problem(401, HOW, headers=BEARER)
 
-    def _grant_of_session(self, headers: _Headers, method: str, path: str) -> Grant | None:
+    def _authorize_session(self, headers: _Headers, method: str, path: str) -> Authorization | None:
         cookies = [cookie_parser(value).get(self._sessions.cookie) for value in _values(headers, b"cookie")]
         if not cookies or cookies[0] is None or (method not in _SAFE_METHODS and not _is_own(headers)):
             return None
-        grant = self._sessions.grant_of(cookies[0])
-        if grant is None:
+        authorization = self._sessions.authorization_of(cookies[0])
+        if authorization is None:
             return None
         of_console = path == _CONSOLE or path.startswith(f"{_CONSOLE}/")
-        scopes = grant.scopes if of_console else grant.scopes & OPEN.scopes
-        return msgspec.structs.replace(grant, scopes=scopes, by_session=True)
+        scopes = authorization.scopes if of_console else authorization.scopes & OPEN.scopes
+        return msgspec.structs.replace(authorization, scopes=scopes, by_session=True)
 
 
 def _is_own(headers: _Headers) -> bool:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from understudy.web.grants import CREATE, UPDATE, Needs, grant_of
+from understudy.web.authorization import CREATE, UPDATE, Needs, authorization_of
 from understudy.web.negotiate import choose
 from understudy.web.openapi import operation_object
 from understudy.web.parameters import Parameter, check_query, read_parameters
@@ -97,10 +97,10 @@ class Operation:
 
     def _check(self, request: Request, offered: Sequence[str]) -> None:
         """Refuse what may not be asked, or can't be meant. Nothing of the body is read before."""
-        grant = grant_of(request)
-        grant.check_scope(self.scope if isinstance(self.scope, str) else self.scope(request))
+        authorization = authorization_of(request)
+        authorization.check_scope(self.scope if isinstance(self.scope, str) else self.scope(request))
         if self.about_all:
-            grant.check_all_actors()
+            authorization.check_all_actors()
         if offered:
             choose(request, offered)
         check_query(request, self.parameters)

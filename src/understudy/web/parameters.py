@@ -19,9 +19,9 @@ from understudy.objects.errors import WrongKind
 from understudy.objects.ids import ActorId, StepId
 from understudy.objects.step import Step
 from understudy.store.errors import Missing
+from understudy.web.authorization import authorization_of
 from understudy.web.body import header_text
 from understudy.web.face import node_of
-from understudy.web.grants import grant_of
 from understudy.web.schemas import ID, MAX_NUMBER, SOME_TEXT, TEXT, Json
 
 DEFAULT_PAGE: Final = 100
@@ -166,13 +166,13 @@ def _read_expected_actor(request: Request, said: str | None) -> ActorId:
 
 
 def _allowed_actor(request: Request, text: str, resolve: Callable[[str], ActorId]) -> ActorId:
-    grant = grant_of(request)
+    authorization = authorization_of(request)
     try:
         actor = resolve(text)
     except (NotFound, Ambiguous):
-        grant.check_absent(text)
+        authorization.check_absent(text)
         raise
-    grant.check_actor(node_of(request), actor)
+    authorization.check_actor(node_of(request), actor)
     return actor
 
 
@@ -184,7 +184,7 @@ def _read_step(request: Request, said: str | None) -> tuple[StepId, Step]:
         raise NotFound(f"there is no step {id} here; GET /actors/ACTOR/steps lists those of an actor") from error
     except WrongKind as error:
         raise NotFound(f"{id} is {node_of(request).kind(id)}, not a step") from error
-    grant_of(request).check_actor(node_of(request), step.actor)
+    authorization_of(request).check_actor(node_of(request), step.actor)
     return id, step
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from understudy.web.grants import Grant
+from understudy.web.authorization import Authorization
 from understudy.web.tokens import Shown, Tokens
 
 LIFE_SECONDS: Final = 12 * 3600  # a working day; a forgotten browser is no key for longer
@@ -41,7 +41,7 @@ class Sessions:
 
     def begin(self, token: bytes) -> str | None:
         """The cookie of a new session, None if this is no token of the node. Raises BadTokens."""
-        if self._tokens.grant_of(token) is None:
+        if self._tokens.authorization_of(token) is None:
             return None
         cookie = secrets.token_urlsafe(32)
         with self._lock:
@@ -50,15 +50,15 @@ class Sessions:
                 self._sessions.popitem(last=False)
         return cookie
 
-    def grant_of(self, cookie: str) -> Grant | None:
+    def authorization_of(self, cookie: str) -> Authorization | None:
         """What a session allows at this moment, None if it is over. Raises BadTokens."""
         found = self._sessions.get(_key(cookie))
         if found is None:
             return None
-        grant = self._tokens.granted(found.token) if self._clock() < found.ends else None
-        if grant is None:
+        authorization = self._tokens.authorization(found.token) if self._clock() < found.ends else None
+        if authorization is None:
             self.end(cookie)
-        return grant
+        return authorization
 
     def end(self, cookie: str) -> None:
         """End a session; harmless if there is none."""

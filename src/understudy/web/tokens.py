@@ -18,8 +18,8 @@ import msgspec
 from msgspec import Struct
 
 from understudy.node.errors import BadRequest, Conflict, NotFound
+from understudy.web.authorization import CREATE, EVERYTHING, SCOPES, Authorization
 from understudy.web.first_token import PREFIX, BadTokens, write_new
-from understudy.web.grants import CREATE, EVERYTHING, SCOPES, Grant
 
 KEPT: Final = "tokens"
 MAX_TOKENS: Final = 1000  # each is a file, and listing them reads all
@@ -121,18 +121,18 @@ class Tokens:
         self._first = None if first is None else _digest(first.encode())
         self._folder = folder
 
-    def grant_of(self, token: bytes) -> Grant | None:
+    def authorization_of(self, token: bytes) -> Authorization | None:
         """What this token allows, None if it is unknown. Compares in constant time. Raises BadTokens."""
-        return self.granted(Shown.of(token))
+        return self.authorization(Shown.of(token))
 
-    def granted(self, shown: Shown) -> Grant | None:
+    def authorization(self, shown: Shown) -> Authorization | None:
         """The same for a token that was shown before."""
         if self._first is not None and hmac.compare_digest(shown.digest, self._first):
-            return Grant(EVERYTHING.scopes, by_token=True)
+            return Authorization(EVERYTHING.scopes, by_token=True)
         kept = self._folder.find(shown.id) if self._folder is not None else None
         if kept is None or not hmac.compare_digest(shown.digest, kept.digest):
             return None
-        return Grant(frozenset(kept.scopes), kept.actors, by_token=True, holder=kept.id)
+        return Authorization(frozenset(kept.scopes), kept.actors, by_token=True, holder=kept.id)
 
 
 def _digest(text: bytes) -> str:

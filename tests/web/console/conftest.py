@@ -11,7 +11,7 @@ import pytest
 
 from tests.web.conftest import TOKEN, Face
 from understudy.node.node import Node
-from understudy.web.grants import NOTHING
+from understudy.web.authorization import NOTHING
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 OWN = {"Origin": "http://localhost:8321", "Sec-Fetch-Site": "same-origin"}

@@ -10,7 +10,7 @@ import pytest
 from tests.web.conftest import TOKEN, Face, problem_of
 from tests.web.console.conftest import BROWSER, OWN, Visitor
 from understudy.node.node import Node
-from understudy.web.grants import NOTHING
+from understudy.web.authorization import NOTHING
 from understudy.web.sessions import LIFE_SECONDS, MAX_SESSIONS, Sessions
 from understudy.web.tokens import TokenFolder, Tokens
 
@@ -115,15 +115,15 @@ def test_a_session_has_a_bounded_life_and_so_has_their_number() -> None:
     now = 0.0
     sessions = Sessions(Tokens(TOKEN), node="n", clock=lambda: now)
     first = sessions.begin(TOKEN.encode())
-    assert first is not None and sessions.grant_of(first) is not None
+    assert first is not None and sessions.authorization_of(first) is not None
     now = LIFE_SECONDS - 1.0
-    assert sessions.grant_of(first) is not None
+    assert sessions.authorization_of(first) is not None
     now = float(LIFE_SECONDS)
-    assert sessions.grant_of(first) is None
+    assert sessions.authorization_of(first) is None
     oldest = sessions.begin(TOKEN.encode())
     others = [sessions.begin(TOKEN.encode()) for _ in range(MAX_SESSIONS)]
-    assert oldest is not None and sessions.grant_of(oldest) is None
-    assert all(one is not None and sessions.grant_of(one) is not None for one in others)
+    assert oldest is not None and sessions.authorization_of(oldest) is None
+    assert all(one is not None and sessions.authorization_of(one) is not None for one in others)
 
 
 def test_two_nodes_of_one_machine_have_cookies_of_their_own() -> None:

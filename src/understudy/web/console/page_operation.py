@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from understudy.node.errors import BadRequest
+from understudy.web.authorization import Needs
 from understudy.web.body import read_body
 from understudy.web.console.rendering import HTML
 from understudy.web.errors import HttpProblem
-from understudy.web.grants import Needs
 from understudy.web.openapi import answer
 from understudy.web.operation import Operation
 from understudy.web.parameters import Parameter

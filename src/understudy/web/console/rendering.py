@@ -19,9 +19,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from understudy.version import VERSION
+from understudy.web.authorization import ASK, UPDATE, Authorization, authorization_of
 from understudy.web.console import addresses
 from understudy.web.console.views import amounts, moments, texts
-from understudy.web.grants import ASK, UPDATE, Grant, grant_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -63,8 +63,12 @@ def page(
     request: Request, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
 ) -> Response:
     """A page for whoever may ask this node."""
-    grant = grant_of(request)
-    shell = {"node": request.app.state.node.name, "path": addresses.here(request), "grant": shown_grant(grant)}
+    authorization = authorization_of(request)
+    shell = {
+        "node": request.app.state.node.name,
+        "path": addresses.here(request),
+        "grant": shown_authorization(authorization),
+    }
     text = render(template, **shell, **values)
     more = {**_FRESH, "Content-Security-Policy": _policy(request), **(headers or {})}
     return Response(text, status, more, f"{HTML}; charset=utf-8")
@@ -75,13 +79,13 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
-def shown_grant(grant: Grant) -> dict[str, bool]:
-    """What the navigation needs to know of a grant."""
+def shown_authorization(authorization: Authorization) -> dict[str, bool]:
+    """What the navigation needs to know of what a request may do."""
     return {
-        "asks": ASK in grant.scopes,
-        "asks_all": ASK in grant.scopes and grant.actors is None,
-        "updates": UPDATE in grant.scopes,
-        "by_session": grant.by_session,
+        "asks": ASK in authorization.scopes,
+        "asks_all": ASK in authorization.scopes and authorization.actors is None,
+        "updates": UPDATE in authorization.scopes,
+        "by_session": authorization.by_session,
     }
 
 

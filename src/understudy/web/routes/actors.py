@@ -19,11 +19,11 @@ from understudy.objects.ids import TreeId
 from understudy.store.car import read_car
 from understudy.store.errors import BadCar, Corrupt
 from understudy.web.answers import fresh_json, head_headers, json_answer
+from understudy.web.authorization import ASK, CREATE
 from understudy.web.body import read_body, spool_body
 from understudy.web.errors import HttpProblem
 from understudy.web.face import limits_of, node_of
 from understudy.web.file_maps import read_files
-from understudy.web.grants import ASK, CREATE
 from understudy.web.history import actor_view
 from understudy.web.negotiate import CAR, JSON
 from understudy.web.openapi import CACHED, SAME, json_of

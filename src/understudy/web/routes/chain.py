@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from understudy.objects.ids import ActorId
 from understudy.web.answers import fresh_json, head_headers
+from understudy.web.authorization import ASK
 from understudy.web.face import node_of
-from understudy.web.grants import ASK
 from understudy.web.history import chain_view
 from understudy.web.openapi import CACHED, SAME, json_of
 from understudy.web.operation import Operation

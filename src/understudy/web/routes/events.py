@@ -15,8 +15,8 @@ from starlette.responses import Response, StreamingResponse
 from understudy.node.errors import BadRequest
 from understudy.node.looking.feed import Event
 from understudy.objects.ids import ActorId
+from understudy.web.authorization import ASK, is_still_authorized
 from understudy.web.face import node_of
-from understudy.web.grants import ASK, is_still_granted
 from understudy.web.negotiate import EVENT_STREAM
 from understudy.web.openapi import answer
 from understudy.web.operation import Operation
@@ -76,7 +76,7 @@ def _stream(request: Request, actor: ActorId | None, newest: int) -> Response:
     if request.method == "HEAD":
         return Response(headers=headers, media_type=EVENT_STREAM)
     events = node_of(request).events(actor=actor, after=after)
-    stream = _lines(events, request.app.state.stopping, partial(is_still_granted, request))
+    stream = _lines(events, request.app.state.stopping, partial(is_still_authorized, request))
     return StreamingResponse(stream, headers=headers, media_type=EVENT_STREAM)
 
 

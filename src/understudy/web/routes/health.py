@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from understudy.web.answers import json_answer
+from understudy.web.authorization import ANY, ASK, authorization_of
 from understudy.web.face import node_of
-from understudy.web.grants import ANY, ASK, grant_of
 from understudy.web.negotiate import JSON
 from understudy.web.openapi import PROBLEM_TYPE, answer, json_of
 from understudy.web.operation import Operation
@@ -37,8 +37,8 @@ _HEALTH = Named(
 def show_health(request: Request) -> Response:
     """How the node does, and which actors do not work."""
     health = node_of(request).health()
-    grant = grant_of(request)
-    if ASK not in grant.scopes or grant.actors is not None:
+    authorization = authorization_of(request)
+    if ASK not in authorization.scopes or authorization.actors is not None:
         # It names actors, and who may not ask about all of them learns nothing of the others.
         health.pop("holds", None)
     return json_answer(health, 200 if health["status"] == "ok" else 503, {"Cache-Control": "no-store"})

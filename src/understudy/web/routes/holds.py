@@ -7,9 +7,9 @@ from starlette.responses import Response
 
 from understudy.node.holds import MAX_REASON
 from understudy.web.answers import json_answer
+from understudy.web.authorization import UPDATE
 from understudy.web.body import parse_json, read_body, read_object
 from understudy.web.face import node_of
-from understudy.web.grants import UPDATE
 from understudy.web.history import actor_view, expected_view
 from understudy.web.negotiate import JSON
 from understudy.web.openapi import json_of

@@ -26,9 +26,9 @@ from understudy.store.errors import Missing
 from understudy.store.reader import Reader
 from understudy.store.walk import walk
 from understudy.web.answers import FOR_EVER, has_already, not_modified
+from understudy.web.authorization import ASK
 from understudy.web.errors import HttpProblem
 from understudy.web.face import node_of
-from understudy.web.grants import ASK
 from understudy.web.negotiate import CAR, RAW, choose
 from understudy.web.openapi import CACHED, SAME, answer
 from understudy.web.operation import Operation

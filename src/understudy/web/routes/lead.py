@@ -14,11 +14,11 @@ from understudy.node.node import Node
 from understudy.objects.ids import ActorId, StepId
 from understudy.objects.step import NOOP
 from understudy.web.answers import fresh_json, head_headers, json_answer
+from understudy.web.authorization import ASK, SEND, authorization_of
 from understudy.web.body import QUICK_BYTES, kind_of, parse_json, read_body
 from understudy.web.console import addresses
 from understudy.web.console.rendering import HTML
 from understudy.web.face import limits_of, node_of
-from understudy.web.grants import ASK, SEND, grant_of
 from understudy.web.history import actor_view
 from understudy.web.negotiate import JSON, choose
 from understudy.web.openapi import CACHED, SAME, answer, json_of
@@ -51,7 +51,7 @@ _WITH_STATE: Final = {"type": "object", "properties": {"state": {}}, "required":
 
 
 def _check_lead(request: Request) -> None:
-    grant_of(request).check_actor(node_of(request), request.app.state.lead)
+    authorization_of(request).check_actor(node_of(request), request.app.state.lead)
 
 
 def _may_ask(request: Request) -> str:

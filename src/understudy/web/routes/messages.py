@@ -25,11 +25,11 @@ from understudy.objects.names import check_text
 from understudy.objects.step import NOOP, REFUSED
 from understudy.store.reader import Reader
 from understudy.web.answers import json_answer
+from understudy.web.authorization import authorization_of, scope_of_lane
 from understudy.web.body import read_body
 from understudy.web.errors import HttpProblem, problem
 from understudy.web.face import limits_of, node_of
 from understudy.web.file_maps import read_files
-from understudy.web.grants import grant_of, scope_of_lane
 from understudy.web.openapi import json_of
 from understudy.web.operation import Operation
 from understudy.web.parameters import ACTOR, Parameter, listed, one_of, path_text, text
@@ -220,7 +220,7 @@ def _is_large(reader: Reader, reply: Reply) -> bool:
 
 def own_key(request: Request) -> str | None:
     """The idempotency key of a request. Each token has keys of its own, or its holder would get another one's answers."""
-    key, holder = KEY.of(request), grant_of(request).holder
+    key, holder = KEY.of(request), authorization_of(request).holder
     if key is None or holder is None:
         return key
     check_text(key, what="idempotency key", most=MAX_KEY_BYTES)

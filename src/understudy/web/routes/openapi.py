@@ -14,8 +14,8 @@ from understudy.node.errors import NotFound
 from understudy.version import VERSION
 from understudy.web.actor_document import actor_document
 from understudy.web.answers import fresh_json, head_headers
+from understudy.web.authorization import ANY, ASK
 from understudy.web.face import node_of
-from understudy.web.grants import ANY, ASK
 from understudy.web.negotiate import JSON
 from understudy.web.openapi import CACHED, SAME, answer, document
 from understudy.web.operation import Operation, paths_of, schemas_of

@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from understudy.objects.ids import ActorId
 from understudy.web.answers import json_answer
+from understudy.web.authorization import ASK
 from understudy.web.face import node_of
-from understudy.web.grants import ASK
 from understudy.web.history import pending_view, stopped_flow_view
 from understudy.web.openapi import json_of
 from understudy.web.operation import Operation

@@ -17,10 +17,10 @@ from understudy.node.errors import BadRequest, QueryRefused
 from understudy.node.looking.lookup import is_height
 from understudy.objects.ids import ActorId, StepId
 from understudy.web.answers import has_already, head_headers, immutable_headers, not_modified
+from understudy.web.authorization import ASK
 from understudy.web.body import LARGE_ANSWER_BYTES, QUICK_BYTES, answer_share_of, header_text, read_body
 from understudy.web.face import limits_of, node_of
 from understudy.web.files import AS_DATA
-from understudy.web.grants import ASK
 from understudy.web.negotiate import JSON, RAW, choose
 from understudy.web.openapi import CACHED, SAME, answer
 from understudy.web.operation import Operation

@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from understudy.web.authorization import UPDATE
 from understudy.web.body import read_body
 from understudy.web.face import node_of
-from understudy.web.grants import UPDATE
 from understudy.web.operation import Operation
 from understudy.web.parameters import STEP
 from understudy.web.routes.messages import (

@@ -7,10 +7,10 @@ from starlette.responses import RedirectResponse, Response
 
 from understudy.version import VERSION
 from understudy.web.answers import json_answer
+from understudy.web.authorization import ANY
 from understudy.web.console import addresses
 from understudy.web.console.rendering import HTML
 from understudy.web.face import node_of
-from understudy.web.grants import ANY
 from understudy.web.negotiate import JSON, choose
 from understudy.web.openapi import answer
 from understudy.web.operation import Operation

@@ -19,9 +19,9 @@ from understudy.objects.views import node_view, step_view
 from understudy.store.errors import Missing
 from understudy.store.reader import Reader
 from understudy.web.answers import fresh_json, head_headers, immutable_headers, json_answer
+from understudy.web.authorization import ASK
 from understudy.web.face import node_of
 from understudy.web.files import file_answer
-from understudy.web.grants import ASK
 from understudy.web.history import step_summary, steps_view
 from understudy.web.negotiate import JSON, choose
 from understudy.web.openapi import CACHED, SAME, answer, json_of

@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from understudy.node.errors import NotFound
 from understudy.web.answers import FOR_EVER
+from understudy.web.authorization import PUBLIC
 from understudy.web.console.rendering import assets
-from understudy.web.grants import PUBLIC
 from understudy.web.openapi import answer
 from understudy.web.operation import Operation
 from understudy.web.parameters import path_text

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from understudy.node.looking.directory import STATES, Wanted
+from understudy.web.authorization import ASK
 from understudy.web.console import addresses
 from understudy.web.console.page_operation import page_at
 from understudy.web.console.rendering import page
 from understudy.web.console.views.charts import Chart, chart, edges_between
 from understudy.web.face import node_of
-from understudy.web.grants import ASK
 from understudy.web.parameters import number, one_of, text
 
 PAGE: Final = 50

@@ -5,10 +5,10 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from understudy.web.authorization import ANY, PUBLIC
 from understudy.web.console import addresses
 from understudy.web.console.page_operation import form_at, go_to, page_at, read_form
 from understudy.web.console.rendering import page
-from understudy.web.grants import ANY, PUBLIC
 from understudy.web.parameters import text
 from understudy.web.sessions import LIFE_SECONDS, Sessions
 

@@ -1,4 +1,4 @@
-"""Grants: what a request may do.
+"""Authorization: what a request may do.
 
 The law: every operation names its scope, and the scope is checked before any of the request's body is read.
 Operations that bring code always need a token.
@@ -23,15 +23,15 @@ SEND: Final = "send"  # messages in the lanes `queue` and `signal`
 CREATE: Final = "create"  # a new actor: its code runs in the node's process, as the node's user
 UPDATE: Final = "update"  # other code for an actor: the lane `update`
 SCOPES: Final = (ASK, SEND, CREATE, UPDATE)
-ANY: Final = "any"  # allowed to every grant: health, and the list of routes
+ANY: Final = "any"  # allowed with any scope: health, and the list of routes
 PUBLIC: Final = "public"  # allowed to everybody: what a browser needs to sign in
 
 Needs = str | Callable[[Request], str]
-_KEY: Final = "understudy.grant"
-_AGAIN: Final = "understudy.grant.again"
+_KEY: Final = "understudy.authorization"
+_AGAIN: Final = "understudy.authorization.again"
 
 
-class Grant(Struct, frozen=True):
+class Authorization(Struct, frozen=True):
     """What a request may do. `actors` are names or ids, None for all; `by_token`: it had a token.
 
     `holder` is the id of that token, None for the node's owner and for who has none. `by_session`: a browser showed the
@@ -75,9 +75,9 @@ class Grant(Struct, frozen=True):
             raise HttpProblem(403, f"this token is for {', '.join(self.actors)} only, and this is about all actors")
 
 
-EVERYTHING: Final = Grant(frozenset(SCOPES))
-OPEN: Final = Grant(frozenset({ASK, SEND}))  # without a token, on loopback
-NOTHING: Final = Grant(frozenset())
+EVERYTHING: Final = Authorization(frozenset(SCOPES))
+OPEN: Final = Authorization(frozenset({ASK, SEND}))  # without a token, on loopback
+NOTHING: Final = Authorization(frozenset())
 BEARER: Final = {"WWW-Authenticate": 'Bearer realm="understudy"'}
 HOW: Final = (
     "send the header `Authorization: Bearer TOKEN`; the first token of a node is in the file `token` "
@@ -92,21 +92,21 @@ _WANTED: Final = {
 }
 
 
-def keep_grant(scope: AsgiScope, grant: Grant, again: Callable[[], object]) -> None:
+def keep_authorization(scope: AsgiScope, authorization: Authorization, again: Callable[[], object]) -> None:
     """Keep what a request may do, for the rest of it; `again` finds out what its token allows now."""
-    scope[_KEY] = grant
+    scope[_KEY] = authorization
     scope[_AGAIN] = again
 
 
-def is_still_granted(request: Request) -> bool:
+def is_still_authorized(request: Request) -> bool:
     """False if the token of this request was revoked or changed. Reads the token's file."""
     return bool(request.scope[_AGAIN]() == request.scope[_KEY])
 
 
-def grant_of(request: Request) -> Grant:
+def authorization_of(request: Request) -> Authorization:
     """What this request may do."""
-    grant: Grant = request.scope[_KEY]
-    return grant
+    authorization: Authorization = request.scope[_KEY]
+    return authorization
 
 
 def scope_of_lane(request: Request) -> str:

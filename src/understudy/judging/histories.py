@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -14,6 +14,7 @@ from understudy.kernel.replay import Record, read_record
 from understudy.kernel.verdict import INTEGRITY, MISMATCH, Problem, reading_problem
 from understudy.objects import ids
 from understudy.objects.errors import ObjectError
+from understudy.objects.forms import plain_message, plain_step
 from understudy.objects.ids import ActorId, Id, StepId, TreeId
 from understudy.objects.message import Message
 from understudy.objects.step import Step
@@ -25,6 +26,8 @@ MAX_REMEMBERED: Final = 32 * 1024 * 1024  # bytes of steps, and of messages, tha
 _STEP: Final = 2_000
 _LINK: Final = 100
 _MESSAGE: Final = 1_000
+
+Object = TypeVar("Object", Step, Message)
 
 
 class Link(NamedTuple):
@@ -52,16 +55,19 @@ class ReadOnce(PipeReader):
     def step(self, id: bytes) -> Step:
         found = self._steps.get(id)
         if found is None:
-            found = super().step(id)
+            found = self._plain(id, plain_step) or super().step(id)
             self._steps.put(id, found, _STEP + _LINK * (len(found.consumed) + len(found.sent)))
         return found
 
     def message(self, id: bytes) -> Message:
         found = self._messages.get(id)
         if found is None:
-            found = super().message(id)
+            found = self._plain(id, plain_message) or super().message(id)
             self._messages.put(id, found, _MESSAGE)
         return found
+
+    def _plain(self, id: bytes, read: Callable[[bytes], Object | None]) -> Object | None:
+        return None if ids.is_raw(id) else read(self.block(id))
 
 
 class Histories:
@@ -114,12 +120,12 @@ class Histories:
             consumed = set(step.consumed)
             for id in (*step.consumed, *step.sent):
                 try:
-                    fields = self._reader.node(id)["message"]
-                    yield fields["content"]
-                    if "after" in fields and id in consumed:
-                        yield ids.parse(fields["after"])
-                except (StoreError, ObjectError, KeyError, TypeError):
-                    # It is wrong, and will be read once more, strictly.
+                    message = self._reader.message(id)
+                    yield message.content
+                    if message.after is not None and id in consumed:
+                        yield ids.parse(message.after)
+                except (StoreError, ObjectError):
+                    # It is wrong, and will be read once more, by who says so.
                     continue
             try:
                 tree = self._reader.node(step.core).get("tree", {})

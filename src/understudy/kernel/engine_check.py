@@ -6,6 +6,7 @@ A replay takes the engine text from the record, so nothing else would notice one
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from understudy.actors.errors import WitError
@@ -41,6 +42,7 @@ def engine_fault(reader: Reader, record: Record) -> str | None:
     return _parts_fault(engine) or _choice_fault(reader, record, engine)
 
 
+@lru_cache(maxsize=1024)
 def _parts_fault(engine: EngineText) -> str | None:
     may = _MAY.get(engine.name)
     if may is None:

@@ -7,6 +7,8 @@ The law: the same record and the same code give the same step id. In two halves 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -26,6 +28,9 @@ from understudy.store.reader import Reader, Staging
 _NOBODY_PATH = "send/"
 _SOURCE = "source="
 _ROOM = "room="
+_KNOWN_TEXTS: Final = (
+    1024  # engine texts whose parts are remembered: a history has a few, and each step asks five times
+)
 _INTERPRETER = ("optimize=", "python=")  # what runs the code, where the text says so
 
 
@@ -130,11 +135,13 @@ def engine_name(engine: str) -> str:
     return engine.partition("/")[0]
 
 
+@lru_cache(maxsize=_KNOWN_TEXTS)
 def engine_rules(engine: str) -> str:
     """What results depend on besides the code: `python/1` of `python/1;source=…`, all of `wasm/1;config=…`."""
     return ";".join(part for part in engine.split(";") if not part.startswith((_SOURCE, _ROOM, *_INTERPRETER)))
 
 
+@lru_cache(maxsize=_KNOWN_TEXTS)
 def engine_interpreter(engine: str) -> Mapping[str, str]:
     """What an engine text says of the interpreter that ran the code; nothing if it is silent, as it was in the beginning.
 
@@ -144,11 +151,13 @@ def engine_interpreter(engine: str) -> Mapping[str, str]:
     return {key: value for key, _, value in parts}
 
 
+@lru_cache(maxsize=_KNOWN_TEXTS)
 def engine_keeps_room(engine: str) -> bool:
     """True if an engine text says how deep the code could call: then that is the same in a replay."""
     return any(part.startswith(_ROOM) for part in engine.split(";")[1:])
 
 
+@lru_cache(maxsize=_KNOWN_TEXTS)
 def engine_source(engine: str) -> str | None:
     """The digest of the source of external code in an engine text; None if no such code ran."""
     for part in engine.split(";")[1:]:

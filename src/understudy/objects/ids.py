@@ -5,6 +5,7 @@ The law: an id is exactly 36 bytes, `0x01`, codec, `0x12 0x20`, sha2-256 of the 
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import Final, NewType
 
@@ -36,6 +37,8 @@ NODE: Final = b"\x01\x71\x12\x20"
 _PREFIXES: Final = frozenset({RAW, NODE})
 ID_BYTES: Final = 36
 TEXT_LENGTH: Final = 59
+# The last two bits of the prefix are in the eighth character, and in the last one two bits are spare: they are 0.
+_NODE_TEXT: Final = re.compile(r"bafyrei[a-h][a-z2-7]{50}[aeimquy4]")
 SHARED_PREFIX: Final = 7  # "bafkrei" or "bafyrei": says nothing, so short forms skip it
 
 
@@ -93,6 +96,11 @@ def parse(text: str) -> Id:
             if str(id) == text:
                 return id
     raise BadId(f"no id: {text[:80]!r} (an id has 59 characters and begins with bafyrei or bafkrei)")
+
+
+def is_node_text(text: str) -> bool:
+    """True if `parse` takes the text and gives a node's id; for who needs no more."""
+    return _NODE_TEXT.fullmatch(text) is not None
 
 
 def short(id: bytes) -> str:

@@ -20,7 +20,7 @@ MAX_HEADER_BYTES: Final = 8192
 GENESIS: Final = "genesis"  # the type that our own genesis messages have; what makes one is its content
 ERROR: Final = "error"  # the type of the kernel's answer to a message that failed
 
-_NO_HEADERS: Final[Mapping[str, str]] = {}
+NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
 class Message(Struct, frozen=True, kw_only=True, gc=False):
@@ -35,7 +35,7 @@ class Message(Struct, frozen=True, kw_only=True, gc=False):
     previous: str | None = None
     after: str | None = None
     re: str | None = None
-    headers: Mapping[str, str] = _NO_HEADERS
+    headers: Mapping[str, str] = NO_HEADERS
 
 
 def is_genesis(message: Message) -> bool:
@@ -86,7 +86,7 @@ def read_message(node: Any) -> Message:
             previous=_text_id(fields.get("previous")),
             after=_text_id(fields.get("after")),
             re=_text_id(fields.get("re")),
-            headers=fields.get("headers", _NO_HEADERS),
+            headers=fields.get("headers", NO_HEADERS),
         )
         check_type(message.type)
         check_headers(message.headers)

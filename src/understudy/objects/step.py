@@ -92,7 +92,7 @@ def read_step(node: Any) -> Step:
     """A step out of its node, every rule of the format checked. Raises WrongKind."""
     try:
         step = _read(node["parent"], node["data"])
-        problem = _problem(step)
+        problem = step_problem(step)
     except (KeyError, TypeError, AttributeError, ObjectError) as error:
         raise WrongKind(f"not a step: {error!r}") from error
     if problem is None and step_node(step) != node:
@@ -100,6 +100,26 @@ def read_step(node: Any) -> Step:
     if problem is not None:
         raise WrongKind(f"not a step: {problem}")
     return step
+
+
+def step_problem(step: Step) -> str | None:
+    """Which rule of the format the values of a step break, None if none. Raises WrongKind for its engine text."""
+    if any(type(number) is not int for number in (step.height, step.time, step.seed)):
+        return "height, time and seed are integers"
+    if (step.parent is None) != (step.height == 0) or step.height < 0:
+        return "the height is 0 exactly when there is no parent"
+    if step.time < 0 or not 0 <= step.seed <= MAX_SEED:
+        return "time or seed out of range"
+    read_engine_text(step.engine)
+    if not 1 <= len(step.consumed) <= MAX_CONSUMED or len(step.sent) > MAX_SENT:
+        return f"1 to {MAX_CONSUMED} consumed and at most {MAX_SENT} sent messages are allowed"
+    if step.outcome is not None and not _is_outcome(step.outcome):
+        return "the outcome is kind, code and text"
+    if step.component_hash is not None and not (
+        isinstance(step.component_hash, str) and _HEX.match(step.component_hash)
+    ):
+        return "component-hash is 64 hexadecimal digits"
+    return None
 
 
 def _read(parent: Any, data: Any) -> Step:
@@ -121,25 +141,6 @@ def _read(parent: Any, data: Any) -> Step:
         log=None if log is None else ids.from_bytes(log),
         component_hash=data.get("component-hash"),
     )
-
-
-def _problem(step: Step) -> str | None:
-    if any(type(number) is not int for number in (step.height, step.time, step.seed)):
-        return "height, time and seed are integers"
-    if (step.parent is None) != (step.height == 0) or step.height < 0:
-        return "the height is 0 exactly when there is no parent"
-    if step.time < 0 or not 0 <= step.seed <= MAX_SEED:
-        return "time or seed out of range"
-    read_engine_text(step.engine)
-    if not 1 <= len(step.consumed) <= MAX_CONSUMED or len(step.sent) > MAX_SENT:
-        return f"1 to {MAX_CONSUMED} consumed and at most {MAX_SENT} sent messages are allowed"
-    if step.outcome is not None and not _is_outcome(step.outcome):
-        return "the outcome is kind, code and text"
-    if step.component_hash is not None and not (
-        isinstance(step.component_hash, str) and _HEX.match(step.component_hash)
-    ):
-        return "component-hash is 64 hexadecimal digits"
-    return None
 
 
 def _is_outcome(outcome: Outcome) -> bool:

@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup browser test pytest lint types format components test-components demo orders mutants bench clean
+.PHONY: help setup browser postgres test pytest lint types format components test-components demo orders mutants bench clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -38,12 +38,22 @@ browser:
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	fi
 
+# Stores in PostgreSQL are tried on servers that the tests start themselves; none is started here. Without the programs, and
+# without the right to install them, those tests are skipped.
+postgres:
+	@if ! command -v postgres >/dev/null && ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 \
+			&& command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql-common >/dev/null \
+			&& echo 'create_main_cluster = false' >>/etc/postgresql-common/createcluster.conf \
+			&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; \
+	fi
+
 # Three targets beside each other where make may do so: `make --jobs=3 test`.
 test: lint types pytest
 
 # Compiled first: tests start some hundred processes, and each would compile all of it where Python may not keep that.
 # A worker that has nothing left takes tests of the other one: some take a hundred times as long as most.
-pytest: setup browser $(COMPONENTS)/c.wasm $(COMPONENTS)/parrot.wasm
+pytest: setup browser postgres $(COMPONENTS)/c.wasm $(COMPONENTS)/parrot.wasm
 	$(BIN)/python -m compileall -q src
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 

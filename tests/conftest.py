@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from tests.loaded_command import LOADED
 from understudy.judging import court
 from understudy.judging.fork_server import ForkServer
+from understudy.testing.postgres_server import NoServer, PostgresServer
 
 SEED_VARIABLE = "UNDERSTUDY_TEST_SEED"
 
@@ -80,6 +81,17 @@ def one_fork_server() -> Iterator[None]:
         yield
     for server in kept:
         server.close_really()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for this test process. It forgets what a crash of the machine would take: tests kill processes."""
+    try:
+        server = PostgresServer("fsync=off", "max_connections=60", "shared_buffers=16MB")
+    except NoServer as missing:
+        pytest.skip(str(missing))
+    yield server
+    server.remove()
 
 
 @pytest.fixture(scope="session", autouse=True)

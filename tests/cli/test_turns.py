@@ -104,7 +104,7 @@ def test_of_two_nodes_started_at_once_one_serves_and_the_other_says_so(many: Man
 
 def test_a_command_on_a_store_that_nobody_makes_says_what_makes_one_and_makes_none(project: Shell) -> None:
     for said in project.run_together(SEND, ("log", "greeter"), code=1):
-        assert "there is no store at .understudy: `understudy serve` makes one" in said
+        assert "there is no store at rocksdb:.understudy: `understudy serve` makes one" in said
         assert "waiting for `understudy serve`" in said
     assert not (project.folder / ".understudy").exists()
 

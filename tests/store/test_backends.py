@@ -7,6 +7,7 @@ store/rocksdb/scan.py.
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 
 import pytest
 
@@ -15,15 +16,21 @@ from understudy.store import open as open_module
 from understudy.store.errors import StoreError
 from understudy.store.memory import MemoryBackend
 from understudy.store.open import KINDS, is_made, open_store, store_seen_from
+from understudy.store.postgres.kind import PostgresKind
 from understudy.store.rocksdb.kind import RocksKind
 from understudy.testing.backend_suite import BackendSuite
 from understudy.testing.place import Place
+from understudy.testing.postgres_server import PostgresPlace
 
 
 class TestBackends(BackendSuite):
     @pytest.fixture(params=KINDS, ids=lambda kind: kind.scheme)
-    def place(self, request, tmp_path):
-        return Place(request.param, tmp_path)
+    def place(self, request, tmp_path, monkeypatch):
+        if not isinstance(request.param, PostgresKind):
+            return Place(request.param, tmp_path)
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+        name = f"suite_{sha256(str(tmp_path).encode()).hexdigest()[:16]}"
+        return PostgresPlace(request.param, tmp_path, request.getfixturevalue("postgres"), name)
 
 
 class AnotherKind(RocksKind):

@@ -14,7 +14,7 @@ from understudy.cli.store import store_url
 from understudy.objects.wording import counted
 from understudy.store.fsck import FsckReport
 from understudy.store.fsck import fsck as check_store
-from understudy.store.open import find_loss, is_made, open_store
+from understudy.store.open import find_loss, is_made, open_store, shown_store
 
 AcceptLoss = Annotated[
     bool, typer.Option("--accept-loss", help="Go on with a store that lost its end: what is left is all there was.")
@@ -48,7 +48,7 @@ def fsck(accept_loss: AcceptLoss = False, store: Store = None, as_json: AsJson =
 
 def _accept(url: str) -> None:
     if not is_made(url):
-        raise CommandError(f"there is no store at {url}")
+        raise CommandError(f"there is no store at {shown_store(url)}")
     loss = find_loss(url)
     if loss is None:
         remark("the store has lost nothing that is known of: there is nothing to accept")

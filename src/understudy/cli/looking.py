@@ -12,7 +12,7 @@ from understudy.cli.screen import remark
 from understudy.cli.store import store_of_broken_project, store_url
 from understudy.cli.turns import wait_until_made
 from understudy.node.looking.look import Look
-from understudy.store.open import find_loss, open_store
+from understudy.store.open import find_loss, open_store, shown_store
 from understudy.store.port import Backend
 
 
@@ -44,7 +44,7 @@ def store_to_look_at(given: str | None) -> str:
         url = store_of_broken_project(Path())
         if url is None:
             raise
-        remark(f"{error}\nthis command goes on: the store is {url}", style="yellow")
+        remark(f"{error}\nthis command goes on: the store is {shown_store(url)}", style="yellow")
         return url
 
 

@@ -6,12 +6,34 @@ from typing import Annotated
 
 import typer
 
+from understudy.store.errors import StoreError
+from understudy.store.open import shown_store
+
+
+def _no_password(context: typer.Context, parameter: typer.CallbackParam, url: str | None) -> str | None:
+    """Refuse a password that everybody on this machine could read in the list of processes."""
+    source = context.get_parameter_source(parameter.name or "")
+    if url and source is not None and source.name == "COMMANDLINE":
+        try:
+            hidden = shown_store(url) != url
+        except StoreError:
+            # Whoever opens it says what is wrong.
+            return url
+        if hidden:
+            raise typer.BadParameter(
+                "a password on the command line can be read by everybody on this machine: put the URL into "
+                "UNDERSTUDY_STORE, or the password into PGPASSWORD, ~/.pgpass or a service file"
+            )
+    return url
+
+
 Store = Annotated[
     str | None,
     typer.Option(
         "--store",
         envvar="UNDERSTUDY_STORE",
-        help="The store: rocksdb:DIRECTORY or memory:  [default: that of understudy.toml, else rocksdb:.understudy]",
+        callback=_no_password,
+        help="The store: rocksdb:DIRECTORY, postgresql://… or memory:  [default: that of understudy.toml, else rocksdb:.understudy]",
         show_default=False,
     ),
 ]

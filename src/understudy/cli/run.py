@@ -26,6 +26,7 @@ from understudy.cli.screen import print_json, remark, say
 from understudy.engines.wasm.component import MAX_COMPONENT_BYTES
 from understudy.node.lead import Lead, Part, name_for, start_lead
 from understudy.node.node import Node
+from understudy.store.open import shown_store
 from understudy.version import VERSION
 from understudy.web.history import actor_view
 from understudy.web.server import open_socket
@@ -97,10 +98,10 @@ def _read(path: Path) -> bytes:
 def _announce(node: Node, url: str, lead: Lead, address: str, token: str | None, *, as_json: bool) -> None:
     if as_json:
         actor = {**actor_view(node.actor(lead.id)), "resumed": lead.resumed}
-        about = {"address": address, "node": node.name, "pid": os.getpid(), "store": url, "actor": actor}
+        about = {"address": address, "node": node.name, "pid": os.getpid(), "store": shown_store(url), "actor": actor}
         print_json(about if token is None else {**about, "token": token})
         return
-    say(f"Understudy {VERSION}, node {node.name}, store {url}")
+    say(f"Understudy {VERSION}, node {node.name}, store {shown_store(url)}")
     say(f"actor {lead.name or ''} {lead.id}")
     say(f"goes on after step #{lead.height}" if lead.resumed else "its chain begins")
     if lead.replaced:

@@ -31,6 +31,7 @@ from understudy.cli.reload import Follower
 from understudy.cli.screen import print_json, remark, say
 from understudy.engines.python.reload import Reloader
 from understudy.node.node import Node
+from understudy.store.open import shown_store
 from understudy.version import VERSION
 from understudy.web.server import open_socket
 
@@ -113,10 +114,10 @@ async def _push(node: Node, project: Project, *, quiet: bool) -> None:
 
 def _announce(node: Node, url: str, address: str, token: str | None, *, as_json: bool) -> None:
     if as_json:
-        about = {"address": address, "node": node.name, "pid": os.getpid(), "store": url}
+        about = {"address": address, "node": node.name, "pid": os.getpid(), "store": shown_store(url)}
         print_json(about if token is None else {**about, "token": token})
         return
-    say(f"Understudy {VERSION}, node {node.name}, store {url}")
+    say(f"Understudy {VERSION}, node {node.name}, store {shown_store(url)}")
     say(f"Listening on {address}", style="bold")
     if token is not None:
         say(f"token, until it stops: {token}")

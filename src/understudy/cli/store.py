@@ -8,7 +8,7 @@ from typing import Final
 
 from understudy.cli.errors import CommandError, WrongUse
 from understudy.cli.project import Project, find_project, read_node_part
-from understudy.store.open import is_made, store_folder, store_seen_from
+from understudy.store.open import is_made, shown_store, store_folder, store_seen_from
 
 DEFAULT_STORE: Final = "rocksdb:.understudy"
 
@@ -37,9 +37,9 @@ def folder_of_made_store(given: str | None, *, to: str) -> Path:
     url = store_url(given)
     folder = store_folder(url)
     if folder is None:
-        raise WrongUse(f"the store {url} has no folder to {to}")
+        raise WrongUse(f"the store {shown_store(url)} has no folder to {to}")
     if not is_made(url):
-        raise CommandError(f"there is no store at {folder} yet: `understudy serve` makes one")
+        raise CommandError(f"there is no store at {shown_store(url)} yet: `understudy serve` makes one")
     return folder
 
 

@@ -19,7 +19,8 @@ from msgspec import Struct
 from understudy.cli.errors import CommandError
 from understudy.cli.project import PROJECT_FILE
 from understudy.cli.screen import remark
-from understudy.store.open import is_made, store_folder
+from understudy.store.errors import StoreInUse
+from understudy.store.open import is_made, shown_store, store_folder
 
 # A store that is not there, and that nobody is making: as long as a `serve` of the same second needs to say that it does.
 APPEAR_SECONDS: Final = 5.0
@@ -117,7 +118,9 @@ class Patience:
             raise error or CommandError(f"waited {seconds:.0f} s for {what}; stop that process, or try again later")
         if waited >= _QUIET_SECONDS and not self._said:
             self._said = True
-            remark(f"waiting for {what}, at most {seconds:.0f} s …")
+            remark(
+                f"waiting for {what}, at most {seconds:.0f} s …{f' ({error})' if isinstance(error, StoreInUse) else ''}"
+            )
         return _LOOK_SECONDS
 
 
@@ -125,9 +128,9 @@ def pause_for_store(patience: Patience, url: str) -> float:
     """How long to sleep before the next look for a store that is not there. Raises CommandError."""
     return patience.pause(
         APPEAR_SECONDS,
-        f"`understudy serve` to make the store {url}",
+        f"`understudy serve` to make the store {shown_store(url)}",
         CommandError(
-            f"there is no store at {store_folder(url)}: `understudy serve` makes one (in a folder with "
+            f"there is no store at {shown_store(url)}: `understudy serve` makes one (in a folder with "
             f"{PROJECT_FILE}, its actors too), --store names another"
         ),
     )

@@ -44,7 +44,7 @@ from understudy.node.running.runner import Runner
 from understudy.node.running.scheduler import MAX_AHEAD
 from understudy.objects.ids import ActorId, StepId
 from understudy.objects.step import NOOP, Step
-from understudy.store.open import open_store
+from understudy.store.open import open_store, shown_store
 from understudy.store.port import Backend
 from understudy.store.verified import InFlight
 from understudy.version import VERSION
@@ -190,7 +190,7 @@ class Node(LiveIntake):
 
     def health(self) -> dict[str, object]:
         """How the node does."""
-        about = {"node": self.name, "version": VERSION, "store": self.store_url}
+        about = {"node": self.name, "version": VERSION, "store": shown_store(self.store_url)}
         if self.failure is not None:
             # A store that failed is not asked for anything, or there would be no answer at all.
             return {"status": "failed", **about, "feed": None, "error": str(self.failure)}

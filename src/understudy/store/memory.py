@@ -142,5 +142,8 @@ class MemoryKind:
     def seen_from(self, folder: Path, place: str) -> str:
         return place
 
+    def shown(self, place: str) -> str:
+        return place
+
     def find_loss(self, place: str) -> str | None:
         return None

@@ -8,10 +8,12 @@ from typing import Final
 from understudy.store.errors import StoreError
 from understudy.store.memory import MemoryKind
 from understudy.store.port import Backend, Kind
+from understudy.store.postgres.kind import PostgresKind
 from understudy.store.rocksdb.kind import RocksKind
 
 KINDS: Final[tuple[Kind, ...]] = (
     RocksKind(),
+    PostgresKind(),
     MemoryKind(),
 )
 
@@ -23,11 +25,13 @@ def kind_of(url: str) -> tuple[Kind, str]:
         if colon and kind.scheme == scheme:
             return kind, place
     known = ", ".join(f"{kind.scheme}:{kind.place}" for kind in KINDS)
-    raise StoreError(f"no store is called {url!r}: a store is one of {known}")
+    # What stands before an '@' may be a password.
+    called = repr(url) if "@" not in url else f"'{scheme}:…'"
+    raise StoreError(f"no store is called {called}: a store is one of {known}")
 
 
 def open_store(url: str, *, read_only: bool = False, accept_loss: bool = False) -> Backend:
-    """Open `rocksdb:DIRECTORY` (made if there is none) or `memory:`. Raises StoreError and its kinds."""
+    """Open `rocksdb:DIRECTORY` or `postgresql://…` (made if there is none), or `memory:`. Raises StoreError and its kinds."""
     kind, place = kind_of(url)
     return kind.open(place, read_only=read_only, accept_loss=accept_loss)
 
@@ -47,6 +51,12 @@ def store_folder(url: str) -> Path | None:
     """Where the files that belong to a store lie; None for one in memory. Raises StoreError."""
     kind, place = kind_of(url)
     return kind.folder(place)
+
+
+def shown_store(url: str) -> str:
+    """The URL as people and programs may see it: without a password. Raises StoreError."""
+    kind, place = kind_of(url)
+    return f"{kind.scheme}:{kind.shown(place)}"
 
 
 def store_seen_from(folder: Path, url: str) -> str:

@@ -120,5 +120,8 @@ class Kind(Protocol):
     def seen_from(self, folder: Path, place: str) -> str:
         """The place, where it is relative, counted from a folder."""
 
+    def shown(self, place: str) -> str:
+        """The place without what only its owner may see, such as a password; the same text if there is nothing of that kind."""
+
     def find_loss(self, place: str) -> str | None:
         """What the store lost of what it had acknowledged, as a sentence; None if nothing is known. Changes nothing."""

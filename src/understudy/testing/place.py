@@ -28,6 +28,9 @@ os._exit(9)
 class Place:
     """Where a backend under test keeps its stores: `open(name)` makes one, or opens again the one that was closed."""
 
+    relative = True
+    """True if a store's place counts from the folder where a command is called, unless it says otherwise."""
+
     def __init__(self, kind: Kind, root: Path) -> None:
         self.kind = kind
         self._root = root

@@ -23,13 +23,14 @@ from understudy.objects.ids import Id
 from understudy.store.errors import StoreClosed, StoreError, StoreFormat, StoreLost
 from understudy.store.high_water import HighWater, Mark, read_mark
 from understudy.store.keys import FEED, feed_row
+from understudy.store.loss import describe_loss
 from understudy.store.meta import FORMAT_ROW, check_format, new_meta
 from understudy.store.port import Receipt, Unit
 from understudy.store.rocksdb.database import close_database, holds_nothing, open_database
 from understudy.store.rocksdb.errors import named, raise_named
 from understudy.store.rocksdb.folder import CURRENT, holds_database, keep_private, make_directory
 from understudy.store.rocksdb.log import check_logs
-from understudy.store.rocksdb.loss import CURE, describe_loss, is_short, is_short_for_sure
+from understudy.store.rocksdb.loss import CURE, is_short, is_short_for_sure
 from understudy.store.rocksdb.scan import Span, after, read_page
 
 _OPEN_HERE: Final[set[Path]] = set()  # stores that this process writes to

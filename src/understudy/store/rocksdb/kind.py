@@ -31,5 +31,8 @@ class RocksKind:
     def seen_from(self, folder: Path, place: str) -> str:
         return str(folder / self.folder(place))
 
+    def shown(self, place: str) -> str:
+        return place
+
     def find_loss(self, place: str) -> str | None:
         return find_loss(self.folder(place))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +12,6 @@ from understudy.store.high_water import Mark, read_mark
 from understudy.store.rocksdb.ends import Ends
 from understudy.store.rocksdb.log import check_logs
 
-_SHOWN: Final = 8  # ranges of feed numbers in a message
 CURE: Final = "Nothing was changed. Bring back a copy of the store, or go on without what is gone: `understudy fsck --accept-loss`"
 
 
@@ -29,21 +27,6 @@ def is_short_for_sure(store: Path) -> bool:
     """
     with _locked(store / "LOCK") as got:
         return got and is_short(check_logs(store), read_mark(store))
-
-
-def describe_loss(numbers: Iterable[int], mark: Mark | None) -> str:
-    """What is gone, by the feed numbers that are left, in order, and the mark."""
-    found = [0, *numbers]
-    gone = [(low + 1, high - 1) for low, high in pairwise(found) if high > low + 1]
-    last = found[-1]
-    if mark is not None and mark.feed > last:
-        gone.append((last + 1, mark.feed))
-    if not gone:
-        return f"lost writes that it had acknowledged; no step is gone (the last feed number is {last})"
-    some = ", ".join(f"{low}" if low == high else f"{low} to {high}" for low, high in gone[:_SHOWN])
-    return (
-        f"lost steps that it had acknowledged: feed numbers {some}{' and more' if len(gone) > _SHOWN else ''} are gone"
-    )
 
 
 @contextmanager

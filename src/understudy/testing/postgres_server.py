@@ -1,0 +1,179 @@
+"""A PostgreSQL server of one's own for tests and measurements: on a free port of this machine, ended by its process number."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from understudy.store.port import Kind
+from understudy.testing.place import Place
+
+START_SECONDS: Final = 60.0
+USER: Final = "postgres"
+GUARDED: Final = "guarded"  # a user who needs a password, over TCP
+PASSWORD: Final = "p@ss:w/rd?#%"
+_DEBIAN: Final = Path("/usr/lib/postgresql")
+_NOT_ROOT: Final = ("postgres", "nobody")  # PostgreSQL does not run as root
+_ACCESS: Final = (
+    f"host all {GUARDED} 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\nlocal all all trust\n"
+)
+
+
+class NoServer(Exception):
+    """PostgreSQL is not on this machine; the text says how to get it."""
+
+
+class PostgresServer:
+    """A server with an empty database cluster in a new folder. Raises NoServer where PostgreSQL is not installed."""
+
+    def __init__(self, *settings: str) -> None:
+        self._programs = find_programs()
+        self._settings = settings
+        self.folder = Path(tempfile.mkdtemp(prefix="understudy-postgres-"))
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._as: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            user = _unprivileged()
+            os.chown(self.folder, user.pw_uid, user.pw_gid)
+            self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        try:
+            self._make()
+            self.start()
+        except BaseException:
+            self.remove()
+            raise
+
+    def url(self, database: str = "postgres", *, schema: str | None = None, user: str = USER) -> str:
+        """The URL of a database, without a password."""
+        options = "" if schema is None else f"?options=-csearch_path%3D{schema}"
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}{options}"
+
+    def start(self) -> None:
+        """Start the server on the same data, and wait until it answers."""
+        log = (self.folder / "log").open("ab")
+        with log:
+            self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, cwd=self.folder, **self._as)
+        until = time.monotonic() + START_SECONDS
+        while self._run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)) != 0:
+            if self._process.poll() is not None or time.monotonic() > until:
+                raise NoServer(f"PostgreSQL did not start: {(self.folder / 'log').read_text(errors='replace')[-2000:]}")
+            time.sleep(0.02)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End the server: SIGINT closes its connections and ends in order, SIGKILL is a crash of all of it."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        children = _children(process.pid)
+        process.send_signal(how)
+        if how == signal.SIGKILL:
+            # Its children notice the death of their parent, but not at once; a machine that crashes takes all.
+            for child in children:
+                _kill(child)
+        process.wait(timeout=START_SECONDS)
+
+    def execute(self, sql: str, database: str = "postgres") -> str:
+        """Run SQL as the owner of the server; what it gives, as text."""
+        command = [str(self._programs / "psql"), "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", sql, self.url(database)]
+        return subprocess.run(command, check=True, capture_output=True, text=True, cwd=self.folder).stdout.strip()
+
+    def remove(self) -> None:
+        """End the server and remove its data."""
+        self.stop(signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _make(self) -> None:
+        data = self.folder / "data"
+        made = (
+            "-D",
+            str(data),
+            "-U",
+            USER,
+            "-A",
+            "trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-instructions",
+        )
+        if self._run("initdb", *made) != 0:
+            raise NoServer("initdb failed")
+        (data / "pg_hba.conf").write_text(_ACCESS)
+
+    def _command(self) -> Sequence[str]:
+        own = (f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self.folder}")
+        settings = [part for setting in (*own, *self._settings) for part in ("-c", setting)]
+        return [str(self._programs / "postgres"), "-D", str(self.folder / "data"), *settings]
+
+    def _run(self, program: str, *arguments: str) -> int:
+        command = [str(self._programs / program), *arguments]
+        return subprocess.run(command, cwd=self.folder, check=False, capture_output=True, **self._as).returncode
+
+
+class PostgresPlace(Place):
+    """Stores in schemas of one database, made when they are first named."""
+
+    relative = False
+
+    def __init__(self, kind: Kind, root: Path, server: PostgresServer, name: str) -> None:
+        super().__init__(kind, root)
+        self._server = server
+        self._name = name
+        self._made: set[str] = set()
+
+    def of(self, name: str = "store") -> str:
+        schema = f"{self._name}_{name}".replace("-", "_").lower()
+        if schema not in self._made:
+            self._made.add(schema)
+            self._server.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        return self._server.url(schema=schema).partition(":")[2]
+
+
+def find_programs() -> Path:
+    """The folder with PostgreSQL's programs: what stands in PATH, or Debian's newest. Raises NoServer."""
+    found = shutil.which("postgres")
+    folders = [Path(found).resolve().parent] if found else []
+    if _DEBIAN.is_dir():
+        folders += sorted(_DEBIAN.glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
+    for folder in folders:
+        if all((folder / program).exists() for program in ("postgres", "initdb", "psql", "pg_isready")):
+            return folder
+    raise NoServer("PostgreSQL is not installed: `make postgres` does it as root on Debian and its like")
+
+
+def _unprivileged() -> pwd.struct_passwd:
+    for name in _NOT_ROOT:
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise NoServer(f"PostgreSQL does not run as root, and there is none of the users {', '.join(_NOT_ROOT)}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _children(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -154,6 +154,7 @@ def test_a_message_comes_from_the_command_line_from_a_file_or_from_standard_inpu
         ("send",),
         ("sned", "greeter"),
         ("log", "greeter", "-n", "0"),
+        ("query", "greeter", "wut", "--timeout", "nan"),
         ("serve", "--listen", "8321"),
         ("serve", "--listen", "0.0.0.0:0"),
         ("import", "gone.car"),

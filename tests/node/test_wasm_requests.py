@@ -163,7 +163,7 @@ def test_an_actor_that_fails_is_an_answer_too(asker: Asker):
         ("rout/node/ada", "is outside"),
         ("wecho", "type"),
         ("necho", "must not be negative"),
-        ("yecho", "between the years 1970 and 9999"),
+        ("yecho", "before the year 10000"),
     ],
 )
 def test_a_wrong_request_is_an_answer_to_the_component_and_sends_nothing(asker: Asker, text: str, said: str):

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from understudy.objects.duration import LAST_US
 from understudy.objects.errors import BadTimer
 from understudy.objects.schedule import MAX_COUNTED, firing, next_due
-from understudy.objects.timer import LAST_US, Timer, instant_text, instant_us, read_timer
+from understudy.objects.timer import Timer, instant_text, instant_us, read_timer
 
 NOVEMBER = 1_795_424_400_000_000  # 2026-11-23T09:00:00Z
 

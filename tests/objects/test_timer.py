@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.objects.test_vectors import vectors
-from understudy.objects.duration import duration_us
+from understudy.objects.duration import LAST_US, duration_us
 from understudy.objects.errors import BadTimer
 from understudy.objects.timer import (
-    LAST_US,
     MAX_BYTES,
     MIN_EVERY_US,
     NO_CONTENT,

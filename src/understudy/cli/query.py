@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from math import isnan
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +30,19 @@ Given = Annotated[
         show_default=False,
     ),
 ]
-Timeout = Annotated[float, typer.Option("--timeout", min=0.001, max=3600, help="Seconds to wait for the answer.")]
+
+
+def _number(seconds: float) -> float:
+    # Every comparison with it is false, so it is within all bounds.
+    if isnan(seconds):
+        raise typer.BadParameter("nan is no number of seconds")
+    return seconds
+
+
+Timeout = Annotated[
+    float,
+    typer.Option("--timeout", min=0.001, max=3600, callback=_number, help="Seconds to wait for the answer."),
+]
 
 
 def query(

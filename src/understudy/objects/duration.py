@@ -10,6 +10,7 @@ from typing import Final
 from understudy.objects.errors import BadTimer
 
 SECOND_US: Final = 1_000_000
+LAST_US: Final = 253_402_300_799_000_000  # the last second of the year 9999, where calendars end; no duration is longer
 _NAMES: Final = {
     ("ms", "millisecond", "milliseconds"): 1_000,
     ("s", "sec", "secs", "second", "seconds"): SECOND_US,
@@ -32,13 +33,30 @@ def duration_us(duration: float | str | timedelta, *, what: str = "the duration"
         found = duration // timedelta(microseconds=1)
     elif isinstance(duration, str):
         found = _read_text(duration, what)
-    elif isinstance(duration, bool) or not isinstance(duration, int | float) or not isfinite(duration):
-        raise BadTimer(f'{what} is {duration!r}: it must be a number of seconds, or a text such as "3 days"')
+    elif isinstance(duration, bool) or not isinstance(duration, int | float) or _is_no_number(duration):
+        raise BadTimer(f'{what} is {shown(duration)}: it must be a number of seconds, or a text such as "3 days"')
     else:
-        found = round(duration * SECOND_US)
+        # Beyond the bound an int may be too large to become a float, and a float infinite when it is multiplied.
+        found = round(max(-1, min(duration, LAST_US // SECOND_US + 1)) * SECOND_US)
     if found < 0:
-        raise BadTimer(f"{what} is {duration!r}: it must not be negative")
+        raise BadTimer(f"{what} is {shown(duration)}: it must not be negative")
+    if found > LAST_US:
+        raise BadTimer(f"{what} is {shown(duration)}: it must end before the year 10000")
     return found
+
+
+def _is_no_number(value: float) -> bool:
+    return isinstance(value, float) and not isfinite(value)
+
+
+def shown(value: object) -> str:
+    """A value for an error's text: not more than a line of it, also where Python would refuse to write it out."""
+    try:
+        text = repr(value)
+    except Exception:
+        # An int of more than 4,300 digits, or a class of the author's.
+        text = f"a value of the type {type(value).__name__}"
+    return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + "…"
 
 
 def _read_text(text: str, what: str) -> int:
@@ -53,7 +71,7 @@ def _read_text(text: str, what: str) -> int:
         at = part.end()
     if not rest or at < len(rest):
         raise BadTimer(
-            f"{what} is {text[:_MAX_TEXT]!r}: write a number of seconds, or numbers with their units, such as "
+            f"{what} is {shown(text)}: write a number of seconds, or numbers with their units, such as "
             '"30s", "1.5 hours" or "2 days 12 hours"; units are ms, s, min, h, days and weeks'
         )
     return found

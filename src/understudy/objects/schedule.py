@@ -17,8 +17,9 @@ from typing import Final, NamedTuple
 
 from cronsim import CronSim
 
+from understudy.objects.duration import LAST_US
 from understudy.objects.errors import BadTimer
-from understudy.objects.timer import LAST_US, Timer, check_instant
+from understudy.objects.timer import Timer, check_instant
 
 MAX_COUNTED: Final = 1000  # missed times of a cron line that are counted one by one: some 20 ms
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -28,6 +28,8 @@ from understudy.actors.exchange import (
     read_reply,
     request_bytes,
 )
+from understudy.objects.duration import shown
+from understudy.objects.errors import BadTimer
 from understudy.wit.asking import may_await
 from understudy.wit.running import RUNNING, Run
 
@@ -78,7 +80,7 @@ class Network:
             else:
                 (kept if has_meaning(name) else beside).append((name, value))
         wanted = ExchangeRequest(method=request.method, url=_plain_url(request.url), headers=kept, body=body)
-        timeout = request.extensions.get("timeout", {})
+        timeout = _checked(request.extensions.get("timeout", {}))
         aside = Aside(headers=beside, timeout=timeout, shared_key=shared, spent=self._spent, secrets=self._secrets)
         return request_bytes(wanted), aside
 
@@ -158,6 +160,15 @@ def _plain_url(url: Any) -> str:
     shown = f"[{host}]" if ":" in host else host
     port = "" if url.port is None else f":{url.port}"
     return f"{url.scheme}://{shown}{port}{url.raw_path.decode('ascii')}"
+
+
+def _checked(timeout: Mapping[str, Any]) -> Mapping[str, float | None]:
+    """The time-outs of a request, of which httpx checks nothing. Raises BadTimer."""
+    for name, seconds in timeout.items():
+        if seconds is not None and (not isinstance(seconds, int | float) or not seconds >= 0):
+            text = "httpx takes a number of seconds, 0 or more, or None for as long as the operator allows"
+            raise BadTimer(f"the timeout ({name}) is {shown(seconds)}: {text}")
+    return timeout
 
 
 def _steady_boundary(headers: list[tuple[str, str]], body: bytes) -> tuple[list[tuple[str, str]], bytes]:

@@ -20,7 +20,7 @@ from understudy.objects.clock import ring_of
 from understudy.objects.duration import duration_us
 from understudy.objects.message import ERROR, Message
 from understudy.objects.names import is_outside
-from understudy.objects.timer import Timer
+from understudy.objects.timer import Timer, check_instant
 from understudy.wit.core import Core
 from understudy.wit.outbox import Sent
 from understudy.wit.timers import drop_timer, put_timer
@@ -106,11 +106,16 @@ def open_request(
         flow=flow,
         about=about,
         origin=origin,
-        due=None if timeout is None else given.time + duration_us(timeout, what="the timeout"),
+        due=None if timeout is None else due_after(given.time, timeout),
     )
     if request.due is not None:
         put_timer(core, _timer_of(str(sent.id)), _time_out(str(sent.id), request))
     core.set_json(f"{FOLDER}/{sent.id}", request)
+
+
+def due_after(time: int, timeout: Duration) -> int:
+    """When something is given up that begins at a time, in microseconds since 1970. Raises BadTimer."""
+    return check_instant(time + duration_us(timeout, what="the timeout"), what="the time after the timeout")
 
 
 def check_count(given: StepInput) -> None:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from understudy.actors.contract import Delivery, StepInput
 from understudy.objects.clock import ring_of
-from understudy.objects.duration import duration_us
+from understudy.objects.duration import duration_us, shown
 from understudy.objects.errors import BadTimer
 from understudy.objects.ids import Id
 from understudy.objects.timer import (
@@ -91,8 +91,10 @@ class Scheduling:
         With `zone`, e.g. "Europe/Berlin", it is a date and time without one, on the clocks of that place.
         """
         if zone is not None:
-            text = when.isoformat() if isinstance(when, datetime) else when
-            return _put(self, name, what, payload, local=local_time(text), zone=check_zone(zone))
+            text = when.isoformat() if isinstance(when, datetime) else _text(when, "the time")
+            return _put(
+                self, name, what, payload, local=local_time(text), zone=check_zone(_text(zone, "the time zone"))
+            )
         return _put(self, name, what, payload, at=_instant(when))
 
     def every(
@@ -112,11 +114,18 @@ class Scheduling:
         self: _Step, line: str, what: Any, payload: Any = None, *, zone: str = "UTC", name: str | None = None
     ) -> str:
         """Be told whenever a cron line says so, e.g. "30 9 * * MON-FRI", on the clocks of a time zone."""
-        return _put(self, name, what, payload, cron=check_cron(line), zone=check_zone(zone))
+        return _put(
+            self,
+            name,
+            what,
+            payload,
+            cron=check_cron(_text(line, "a cron line")),
+            zone=check_zone(_text(zone, "the time zone")),
+        )
 
     def cancel(self: _Step, name: str) -> bool:
         """Take a timer back; False if there is none of this name. Once the step is made, it does not ring any more."""
-        return drop_timer(self.core, name)
+        return drop_timer(self.core, _text(name, "the name of a timer"))
 
     @property
     def timer(self: _Step) -> Rang | None:
@@ -129,8 +138,7 @@ class Scheduling:
 
 def _put(step: _Step, name: str | None, what: Any, payload: Any, **when: Any) -> str:
     type, payload = _message(what, payload)
-    if name is None:
-        name = _free_name(step)
+    name = _free_name(step) if name is None else _text(name, "the name of a timer")
     put_timer(step.core, name, Timer(type=type, content=_content(step, payload), **when))
     return name
 
@@ -167,8 +175,19 @@ def _free_name(step: _Step) -> str:
 def _instant(when: datetime | str) -> int:
     if isinstance(when, str):
         return instant_us(when, what="the time")
+    if not isinstance(when, datetime):
+        raise TypeError(
+            f'the time is {shown(when)}: it must be a datetime, or a text such as "2026-11-23T09:00:00Z"; '
+            "ctx.after takes a number of seconds"
+        )
     if when.tzinfo is None:
         raise BadTimer(
             f"the time is {when}, without a time zone: give it one, e.g. datetime(…, tzinfo=UTC), or say zone=…"
         )
     return check_instant((when - _EPOCH) // _MICROSECOND, what="the time")
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be text, and is {shown(value)}")
+    return value

@@ -11,11 +11,10 @@ from understudy.engines.wasm.host import Host
 from understudy.engines.wasm.post import Posted
 from understudy.engines.wasm.shapes import Case
 from understudy.engines.wasm.waiting import Waiting
-from understudy.objects.duration import duration_us
 from understudy.objects.errors import BadName, ObjectError
 from understudy.objects.message import check_type
 from understudy.objects.names import is_outside
-from understudy.objects.timer import check_instant
+from understudy.wit.requests import due_after
 
 # A request is a message, a file and perhaps a timer, with its rows: twice what a timer is.
 REQUEST_FUEL: Final = 195_000
@@ -48,7 +47,7 @@ def _check(host: Host, waiting: Waiting, to: str, type: str, timeout: float | No
     """Whom a request goes to. Raises CallFailed, ObjectError, WitError for one that can't be."""
     check_type(type)
     if timeout is not None:
-        check_instant(host.time + duration_us(timeout, what="the timeout"), what="the time after the timeout")
+        due_after(host.time, timeout)
     if is_outside(to):
         raise BadName(f"{to} is outside: it gets messages and answers none, so send instead of request")
     waiting.check()

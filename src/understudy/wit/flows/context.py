@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from importlib import import_module
 from random import Random
@@ -20,12 +20,14 @@ from understudy.objects.ids import ActorId, Id, TreeId, parse
 from understudy.objects.journal import Entry
 from understudy.objects.mailbox import QUEUE
 from understudy.objects.message import check_type
+from understudy.objects.timer import check_instant
 from understudy.store.reader import Reader
 from understudy.wit.asking import ask as ask_another
 from understudy.wit.asking import one_context
 from understudy.wit.content import decode_or_refuse, decoder_for, encode_json, type_of
 from understudy.wit.effect import effect, refuse_in_effect
 from understudy.wit.flows.awaiting import Ask, Await, Kind, digest_of
+from understudy.wit.requests import Duration, due_after
 from understudy.wit.secret import check_secret_name
 from understudy.wit.spawning import Prototype
 from understudy.wit.verdict import Verdict
@@ -146,7 +148,7 @@ class FlowContext:
         *,
         returns: type[Value],
         type: str | None = None,
-        timeout: float | str | timedelta | None = None,
+        timeout: Duration | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> Await[Value]: ...
     @overload
@@ -156,7 +158,7 @@ class FlowContext:
         content: Any,
         *,
         type: str | None = None,
-        timeout: float | str | timedelta | None = None,
+        timeout: Duration | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> Await[Any]: ...
 
@@ -167,13 +169,14 @@ class FlowContext:
         *,
         returns: Any = Any,
         type: str | None = None,
-        timeout: float | str | timedelta | None = None,
+        timeout: Duration | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> Await[Any]:
         """Send to an actor, by id or name, at once; awaited, it gives the answer's content as the type `returns`, or plain JSON.
 
         Raises CallFailed with the code of an `error` that comes back, e.g. a Refusal's, and TimeoutError after `timeout`.
         """
+        delay = self._delay(timeout)
         letter = self._letter(to, content, type, QUEUE, headers)
         awaited = self._ask(
             Kind.REQUEST,
@@ -182,7 +185,7 @@ class FlowContext:
             digest_of(bytes(letter.content), _encoded(letter.headers)),
             decode=self._decoder(returns, f"the answer of {letter.to} to {letter.type!r}"),
         )
-        self._limit(awaited, timeout, f"{letter.to} did not answer {letter.type!r}")
+        self._limit(awaited, delay, timeout, f"{letter.to} did not answer {letter.type!r}")
         return awaited
 
     def send(
@@ -199,26 +202,26 @@ class FlowContext:
         digest = digest_of(bytes(letter.content), lane.encode(), _encoded(letter.headers))
         return self._at_once(f"send {letter.to} {letter.type}", letter, digest).decode()
 
-    def sleep(self, duration: float | str | timedelta) -> Await[None]:
+    def sleep(self, duration: Duration) -> Await[None]:
         """Wait for seconds, or for a duration like "3 days"."""
         delay = duration_us(duration)
-        awaited: Await[None] = self._ask(Kind.TIMER, f"sleep {delay / _SECOND_US:g} s", self._flow.time + delay)
+        due = check_instant(self._flow.time + delay, what="the time after the sleep")
+        awaited: Await[None] = self._ask(Kind.TIMER, f"sleep {delay / _SECOND_US:g} s", due)
         awaited.go_off = _nothing
         return awaited
 
     @overload
-    def wait(
-        self, kind: type[Value], *, timeout: float | str | timedelta | None = None, **fields: Any
-    ) -> Await[Value]: ...
+    def wait(self, kind: type[Value], *, timeout: Duration | None = None, **fields: Any) -> Await[Value]: ...
     @overload
-    def wait(self, kind: str, *, timeout: float | str | timedelta | None = None, **fields: Any) -> Await[Any]: ...
+    def wait(self, kind: str, *, timeout: Duration | None = None, **fields: Any) -> Await[Any]: ...
 
-    def wait(self, kind: Any, *, timeout: float | str | timedelta | None = None, **fields: Any) -> Await[Any]:
+    def wait(self, kind: Any, *, timeout: Duration | None = None, **fields: Any) -> Await[Any]:
         """Wait for a message to this actor: of a payload class, whose name is its type, or of a type; gives its payload.
 
         Of the payload's fields, those that are named here must be as they are here: `ctx.wait(Approved, order=order.id)`.
         A message that several flows wait for goes to the one that has waited longest. Raises TimeoutError.
         """
+        delay = self._delay(timeout)
         type_text = kind if isinstance(kind, str) else kind.__name__
         check_type(type_text)
         for name in fields:
@@ -229,7 +232,7 @@ class FlowContext:
         decode = self._decoder(Any if isinstance(kind, str) else kind, f"the content of the message {type_text!r}")
         waiting = Waiting(type=type_text, fields=plain)
         awaited = self._ask(Kind.WAIT, f"wait {type_text}{shown}", waiting, decode=decode)
-        self._limit(awaited, timeout, f"no message {type_text!r} came{shown and ' with' + shown}")
+        self._limit(awaited, delay, timeout, f"no message {type_text!r} came{shown and ' with' + shown}")
         return awaited
 
     def start(self, flow: Callable[..., Any] | str, payload: Any = None) -> Await[Any]:
@@ -340,11 +343,15 @@ class FlowContext:
         answer: bytes = _NOTHING if self._flow.is_let_go else awaited.result()
         return answer
 
-    def _limit(self, awaited: Await[Any], timeout: float | str | timedelta | None, what: str) -> None:
+    def _delay(self, timeout: Duration | None) -> int | None:
+        """A time-out in microseconds. To be asked before what it is for: who gives a wrong one has asked for nothing."""
+        return None if timeout is None else due_after(self._flow.time, timeout) - self._flow.time
+
+    def _limit(self, awaited: Await[Any], delay: int | None, timeout: object, what: str) -> None:
         """Have an ask end with TimeoutError."""
-        if timeout is None:
+        if delay is None:
             return
-        loop, delay = self._flow.loop, duration_us(timeout)
+        loop = self._flow.loop
 
         def give_up() -> None:
             if not awaited.done():

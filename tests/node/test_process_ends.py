@@ -451,9 +451,35 @@ def test_a_mended_core_gets_the_name_of_the_one_whose_birth_ended_the_process(se
     mended = command(server, "push")
     assert mended.returncode == 0 and "created" in mended.stdout, mended
     assert actor not in mended.stdout
-    assert start_until_held(server, actor) == actor
+    server.start()
+    while server.http.get(f"/actors/{actor}").status_code == 404:
+        assert server.process is not None and server.process.poll() is None
     child = server.http.get("/actors/child").json()
     assert child["id"] != actor and child["status"] == "ready"
+    # What was replaced is over: nothing waits, nobody is held, and its step says why it never ran.
+    assert server.http.get("/pending").json()["pending"] == []
+    assert server.http.get("/healthz").json()["holds"] == []
+    birth = server.http.get(f"/actors/{actor}/chain").json()["entries"][0]["data"]
+    assert birth["outcome"]["kind"] == "cut" and child["id"] in birth["outcome"]["text"]
+    judged = command(server, "verify", actor)
+    assert judged.returncode == 1 and "UNVERIFIABLE" in judged.stdout, judged
+
+
+def test_a_mended_core_that_is_pushed_to_a_node_ends_the_birth_that_it_replaces(server: Server, tmp_path: Path) -> None:
+    code = BIRTH.format(well=str(tmp_path / "well"))
+    server.start()
+    with pytest.raises(httpx.TransportError):
+        bear(server, code)
+    server.wait_for_end()
+    actor = start_until_held(server)
+    mended = server.http.post("/actors", json={"name": "child", "core": {"wit": code.replace("os._exit(3)", "pass")}})
+    assert mended.status_code == 201
+    while server.http.get(f"/actors/{actor}").status_code == 404:
+        assert server.process is not None and server.process.poll() is None
+    assert server.http.get("/pending").json()["pending"] == []
+    assert server.http.get("/healthz").json()["holds"] == []
+    # The same core is another actor than the one that has the name now.
+    assert bear(server, code).status_code == 409
 
 
 def test_a_core_that_ends_the_process_where_it_is_checked_is_refused_after_the_second_time(

@@ -13,7 +13,7 @@ from understudy.actors.contract import Delivery, StepResult
 from understudy.actors.errors import HostFailed
 from understudy.engines.python.engine import PythonEngine
 from understudy.kernel.accept import accept
-from understudy.node.holds import SUSPECT, Hold, Holds, Kind
+from understudy.node.holds import HELD, SUSPECT, Hold, Holds, Kind, read_holds
 from understudy.node.running.done import Done
 from understudy.node.running.events import CallWaits, Committed, Finished, HoldsChanged, Job, Opened, Rang, Tag, Tick
 from understudy.node.running.executor import Executor
@@ -25,6 +25,7 @@ from understudy.objects.ids import ActorId, StepId
 from understudy.objects.mailbox import QUEUE, UPDATE, Cursor, mailbox_key
 from understudy.objects.message import GENESIS
 from understudy.objects.patch import patch_block
+from understudy.objects.step import CUT
 from understudy.store.errors import Corrupt
 from understudy.store.keys import META, head_ref
 from understudy.store.memory import MemoryBackend
@@ -422,6 +423,42 @@ def test_a_suspect_is_tried_alone_and_the_others_wait_for_it_only_so_long() -> N
     assert later.next_moment == machine.now + ALONE_SECONDS
     later.advance([], machine.now + ALONE_SECONDS)
     assert machine.job().entry.actor.id == second
+
+
+@pytest.mark.parametrize("state", [HELD, SUSPECT])
+def test_no_update_makes_a_held_birth_run(machine: Machine, state: str) -> None:
+    """It ended the process: each start of the node would run it again, as the update that waits behind it stays."""
+    actor, blocks = machine.stage()
+    machine.scheduler.start(only_updates=state == SUSPECT)
+    machine.holds.put({(actor, Kind.STEPS): Hold(state=state, reason="it ended the process", since=0, messages=1)})
+    birth = machine.offer(actor, GENESIS, Block(actor, blocks[-1].data), blocks)
+    machine.update(actor, "data/x", "new")
+    machine.scheduler.advance([HoldsChanged(actor)], machine.now)
+    assert machine.rests()
+    # Let go, it is born, and then updated.
+    machine.holds.remove(actor, [Kind.STEPS])
+    machine.scheduler.advance([HoldsChanged(actor), Opened()], machine.now)
+    assert machine.step().taken == [birth]
+    assert machine.step().taken[0].message.lane == UPDATE
+
+
+def test_a_birth_that_was_replaced_ends_without_being_run_and_so_does_its_hold(machine: Machine) -> None:
+    actor, blocks = machine.stage(wit="raise SystemExit('it ran')")
+    machine.holds.put({(actor, Kind.STEPS): Hold(state=HELD, reason="it ended the process", since=0)})
+    birth = machine.offer(actor, GENESIS, Block(actor, blocks[-1].data), blocks)
+    machine.update(actor, "data/x", "new")
+    assert machine.rests()
+    machine.holds.put({(actor, Kind.STEPS): Hold(state=HELD, reason="for another core", since=0, is_replaced=True)})
+    machine.scheduler.start(only_updates=True)
+    machine.scheduler.advance([HoldsChanged(actor)], machine.now)
+    assert machine.step().taken == [birth]
+    machine.commit()
+    head = machine.backend.ref(head_ref(actor))
+    assert head is not None
+    step = machine.grit.step(head)
+    assert step.outcome is not None and (step.outcome.kind, step.outcome.code) == (CUT, "ProcessEnded")
+    assert "for another core" in step.outcome.text
+    assert read_holds(machine.backend) == {} and machine.holds.get(actor, Kind.STEPS) is None
 
 
 def play() -> list[tuple[bytes, bytes | None]]:

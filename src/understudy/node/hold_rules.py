@@ -75,6 +75,14 @@ class HoldRules:
             return False
         return hold.state == HELD or self.only_updates
 
+    def end_replaced(self, actor: ActorId, *, by: ActorId) -> None:
+        """The birth of an actor, if it is held, ends without being run: another one has its name. Blocks."""
+        hold = self._holds.get(actor, Kind.STEPS)
+        if hold is not None and self.is_held_unborn(actor):
+            reason = f"{hold.reason}; its name went to {by}"
+            ended = Hold(state=HELD, reason=reason, since=self._clock(), is_replaced=True)
+            self._holds.put({(actor, Kind.STEPS): ended})
+
     def refuse_held(self, actor: ActorId) -> None:
         """Raise Held for an actor whose birth ended the process."""
         hold = self._holds.get(actor, Kind.STEPS)

@@ -50,6 +50,7 @@ class Hold(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `since` is in microseconds since 1970. Of a suspect: `deaths` is how often the process ended while it ran, `messages`
     how many are tried alone before it is trusted again. `is_update` says that an update ran: once held, it is not run again.
+    `is_replaced` says of a birth that another core has its name: it ends without being run.
     """
 
     state: str
@@ -58,6 +59,7 @@ class Hold(Struct, frozen=True, kw_only=True, omit_defaults=True):
     deaths: int = 0
     messages: int = 0
     is_update: bool = False
+    is_replaced: bool = False
 
 
 Key = tuple[ActorId, Kind]

@@ -122,7 +122,9 @@ class Node(LiveIntake):
             checked=checked,
         )
         self._reception = Reception(backend, self._runner.committer)
-        self._creation = Creation(self._composer, self._reception, self._checks, self._naming, self._hold_rules)
+        self._creation = Creation(
+            self._composer, self._reception, self._checks, self._naming, self._hold_rules, self._runner.holds_changed
+        )
         self._live = False
         self._last_resort = LastResort(self._marks)
         self._tell_failure: Callable[[StepId, Step], None] | None = None

@@ -6,7 +6,7 @@ The law: code that would fail at its first step, and a name that is taken, are r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -40,8 +40,15 @@ class Creation:
     """See Node.create and Node.create_from."""
 
     def __init__(
-        self, composer: Composer, reception: Reception, checks: CoreChecks, naming: Naming, rules: HoldRules
+        self,
+        composer: Composer,
+        reception: Reception,
+        checks: CoreChecks,
+        naming: Naming,
+        rules: HoldRules,
+        on_held: Callable[[ActorId], None],
     ) -> None:
+        """`on_held` hears of an actor whose holds were changed here."""
         self._lookup = composer.lookup
         self._reader = composer.reader
         self._composer = composer
@@ -49,6 +56,7 @@ class Creation:
         self._checks = checks
         self._naming = naming
         self._rules = rules
+        self._on_held = on_held
 
     async def create(self, files: Mapping[str, bytes], *, name: str | None, nonce: str | None, caller: str) -> Created:
         """An actor with these files as its core."""
@@ -86,6 +94,10 @@ class Creation:
                 moves=moves,
             )
             message = await self._reception.accept(sending)
+        if before is not None and moves:
+            # Only now: until this is durable, the name and the birth are those of before.
+            await asyncio.to_thread(lambda: self._rules.end_replaced(before, by=actor))
+            self._on_held(before)
         answer = await self._reception.answer(
             message, find=lambda: find_answer(self._lookup, self._reader, actor, message)
         )

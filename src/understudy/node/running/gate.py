@@ -1,6 +1,6 @@
 """The gate: which messages an actor may be given at this moment.
 
-The law: updates always go through, but for the short while in which another actor is tried alone.
+The law: updates of who is born always go through, but for the short while in which another actor is tried alone.
 """
 
 from __future__ import annotations
@@ -83,6 +83,8 @@ class Gate:
             and (not entry.suspect or entry.actor.id not in self._suspects)
         ):
             return Allowed.ALL
-        if entry.held is None and not entry.suspect and entry.actor.step is None:
-            return Allowed.BIRTH
-        return Allowed.UPDATES
+        if entry.actor.step is not None:
+            return Allowed.UPDATES
+        is_let = not entry.suspect if entry.held is None else entry.held.is_replaced
+        # Its birth goes before an update: who is not to be born takes nothing at all.
+        return Allowed.BIRTH if is_let else Allowed.NOTHING

@@ -95,6 +95,8 @@ class Trials:
             return []
         if _is_cure(sealed):
             return list(CURED)
+        if entry.held is not None and entry.held.is_replaced:
+            return [Kind.STEPS]
         if not entry.suspect:
             return []
         entry.suspect -= len(sealed.consumed)
@@ -110,8 +112,16 @@ def _is_cure(sealed: Sealed) -> bool:
 
 
 def cut_of(entry: ActorEntry, lane: str) -> Outcome | None:
-    """How a step ends without being run: an update that ended the process again and again must not stay before its cure."""
+    """How a step ends without being run, None if it is run.
+
+    An update that ended the process again and again must not stay before its cure, nor a birth whose core was replaced
+    wait for ever.
+    """
     held = entry.held
-    if held is None or not held.is_update or lane != UPDATE:
+    if held is None:
         return None
-    return Outcome(CUT, PROCESS_ENDED, f"this update was not applied: {held.reason}")
+    if held.is_replaced and entry.actor.step is None:
+        return Outcome(CUT, PROCESS_ENDED, f"this birth was not run: {held.reason}")
+    if held.is_update and lane == UPDATE:
+        return Outcome(CUT, PROCESS_ENDED, f"this update was not applied: {held.reason}")
+    return None

@@ -105,7 +105,7 @@ KILLS ?= 3
 orders: setup
 	$(BIN)/python -m examples.take_orders --orders $(ORDERS) --kills $(KILLS)
 
-bench: setup
+bench: setup postgres
 	$(BIN)/python -m bench.run $(if $(ONLY),--only $(ONLY))
 
 clean:

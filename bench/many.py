@@ -6,6 +6,7 @@ one. Comfortable handlers, typed payload and state, durable.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
 
 import msgspec
@@ -75,27 +76,26 @@ def run(params: Params) -> list[Result]:
 
 async def _run(actors: int, hops: int) -> list[Result]:
     async with open_node("many") as node:
-        members = [(await node.create(FILES, nonce=str(number))).id for number in range(actors)]
-        for number, member in enumerate(members):
-            await node.send(member, msgspec.json.encode({"next": str(members[number - 1])}), type="join")
-        starter = (await node.create(STARTER_FILES)).id
-        await wait_until(lambda: not node.pending(limit=1))
-        before = node.lookup.newest_feed_number()
-        # Every token makes `hops + 1` steps, and the starter makes one.
-        end = before + actors * (hops + 1) + 1
-        order = {"members": [str(member) for member in members], "hops": hops}
-        start = perf_counter()
-        await node.send(starter, msgspec.json.encode(order), type="start")
-        await wait_until(lambda: _steps(node) >= end)
-        seconds = perf_counter() - start
-    return [
-        Result(
-            benchmark="many",
-            rate=(end - before) / seconds,
-            unit="steps/s",
-            params={"actors": actors, "hops": hops, "batch": 1},
-        )
-    ]
+        rate = await pass_tokens(node, actors, hops)
+    return [Result(benchmark="many", rate=rate, unit="steps/s", params={"actors": actors, "hops": hops, "batch": 1})]
+
+
+async def pass_tokens(node: Node, actors: int, hops: int, *, begins: Callable[[], None] = lambda: None) -> float:
+    """Steps per second of a ring of actors; `begins` is called when they are made, and only steps follow."""
+    members = [(await node.create(FILES, nonce=str(number))).id for number in range(actors)]
+    for number, member in enumerate(members):
+        await node.send(member, msgspec.json.encode({"next": str(members[number - 1])}), type="join")
+    starter = (await node.create(STARTER_FILES)).id
+    await wait_until(lambda: not node.pending(limit=1))
+    before = node.lookup.newest_feed_number()
+    # Every token makes `hops + 1` steps, and the starter makes one.
+    end = before + actors * (hops + 1) + 1
+    order = {"members": [str(member) for member in members], "hops": hops}
+    begins()
+    start = perf_counter()
+    await node.send(starter, msgspec.json.encode(order), type="start")
+    await wait_until(lambda: _steps(node) >= end)
+    return (end - before) / (perf_counter() - start)
 
 
 def _steps(node: Node) -> int:

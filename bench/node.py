@@ -35,13 +35,19 @@ async def open_node(name: str, *, run_ahead: int = MAX_AHEAD, http: Grants | Non
         # As `understudy serve` does, before the store starts its threads.
         bound_arenas()
         url = f"rocksdb:{folder / 'store'}"
-        node = Node(open_store(url), store_url=url, run_ahead=run_ahead, http=http)
-        tune_interpreter()
-        await node.start()
-        try:
+        async with living(Node(open_store(url), store_url=url, run_ahead=run_ahead, http=http)) as node:
             yield node
-        finally:
-            await node.stop()
+
+
+@asynccontextmanager
+async def living(node: Node) -> AsyncIterator[Node]:
+    """A node that was opened, until the end of the block."""
+    tune_interpreter()
+    await node.start()
+    try:
+        yield node
+    finally:
+        await node.stop()
 
 
 async def wait_until(done: Callable[[], bool], *, pause_seconds: float = 0.02) -> None:

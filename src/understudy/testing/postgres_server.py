@@ -36,10 +36,11 @@ class NoServer(Exception):
 class PostgresServer:
     """A server with an empty database cluster in a new folder. Raises NoServer where PostgreSQL is not installed."""
 
-    def __init__(self, *settings: str) -> None:
+    def __init__(self, *settings: str, parent: Path | None = None) -> None:
+        """With these settings; the folder is made in `parent`, or in the system's own for temporary files."""
         self._programs = find_programs()
         self._settings = settings
-        self.folder = Path(tempfile.mkdtemp(prefix="understudy-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="understudy-postgres-", dir=parent))
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._as: dict[str, Any] = {}

@@ -1,6 +1,6 @@
-"""The event loops that asynchronous wits run on, in threads of their own: a wit that computes there holds up neither steps nor the web.
+"""The event loops of asynchronous wits, on their own threads: a wit that computes there blocks neither steps nor the web.
 
-The law: what has not begun never waits for a loop that a wit holds; it gets a loop of its own.
+The law: a wit that has not begun never waits for a loop that another wit blocks; it gets another loop.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from understudy.engines.tasks import Control, abandon, hide_task, watched
 from understudy.node.running.slow_wits import Run
 
 STOP_SECONDS: Final = 5.0  # how long a stop waits for wits to be cancelled
-HELD_SECONDS: Final = 0.1  # a loop on which a wit waits so long for its beginning is held by one that computes
+HELD_SECONDS: Final = 0.1  # if a wit waits so long for its beginning, another one blocks the loop
 MAX_LOOPS: Final = 16  # wits that never return keep their loop; beyond this the others wait for them
 
 _log = logging.getLogger("understudy.async_wits")
@@ -31,7 +31,7 @@ OnDone = Callable[[StepResult | Exception], None]
 
 
 class AsyncWits:
-    """Runs awaitables until they are done, and says so on the thread of their loop."""
+    """Runs awaitables until they are done, and calls `done` on the thread of their loop."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class AsyncWits:
         with self._lock:
             for loop in self._loops:
                 loop.stop(until)
-                # What has not begun by now never will.
+                # A wit that has not begun by now never will.
                 while (wit := loop.next_waiting()) is not None:
                     abandon(wit.awaitable)
 
@@ -73,7 +73,7 @@ class AsyncWits:
         return not any(loop.is_busy for loop in self._loops)
 
     def relieve(self) -> None:
-        """Give what waits for a loop that is held to a new one. To be called now and then, from one thread."""
+        """Move the wits that wait for a blocked loop to a new one. Call it now and then, from one thread."""
         held = self._loops[-1]
         if not held.waits_since(time.monotonic() - HELD_SECONDS) or len(self._loops) >= MAX_LOOPS:
             return
@@ -86,7 +86,7 @@ class AsyncWits:
             fresh.add(wit)
 
     def computing(self) -> list[Run]:
-        """The wits that let go of their loop no more. To be called now and then, by the thread that calls `relieve`."""
+        """The wits that block their loop. Call it now and then, from the thread that calls `relieve`."""
         return [run for loop in self._loops if (run := loop.held_by()) is not None]
 
 
@@ -100,7 +100,7 @@ class _Wit(NamedTuple):
 
 
 class _StepControl:
-    """Is told when code of one step gets control and gives it away. The step's tasks are in `asyncio.all_tasks()` meanwhile.
+    """Is called when code of one step gets control and when it gives it back. Meanwhile `asyncio.all_tasks()` has the step's tasks.
 
     So a wit finds its own tasks there, as in a replay, and not those of other actors on the same loop.
     """
@@ -145,7 +145,7 @@ class _Loop:
         return bool(self._waiting or self._tasks)
 
     def next_waiting(self) -> _Wit | None:
-        """Take the next wit that has not begun. From any thread: only one gets it."""
+        """Take the next wit that has not begun. From any thread: only one caller gets it."""
         try:
             return self._waiting.popleft()
         except IndexError:
@@ -159,12 +159,12 @@ class _Loop:
             return False
 
     def held_by(self) -> Run | None:
-        """The wit that keeps the loop from answering what it was asked at an earlier call; asks again if it answered."""
+        """The wit that blocks the loop, which has not answered since an earlier call. If it has, it is asked again."""
         if self.thread.ident is None or not self._tasks:
             return None
         if self._asked is None:
             self._asked = time.monotonic()
-            # A loop that was closed in this moment has nobody to hold it.
+            # The loop was closed at this moment, so nothing blocks it.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._answer)
             return None
@@ -220,7 +220,7 @@ class _Loop:
 
 
 def _started() -> _Loop | None:
-    """A loop that runs; None if the machine gives no thread or no file descriptor now: the watchdog goes on and tries again."""
+    """A new loop that runs; None if the machine has no thread or file descriptor left now. The watchdog then tries again."""
     try:
         loop = _Loop()
     except OSError:
@@ -250,12 +250,12 @@ def _named_like_its_parent(loop: asyncio.AbstractEventLoop, coroutine: Any, **mo
 
 
 class _Task(asyncio.Task[Any]):
-    """A task that knows who is told when its code has control: for the tasks of one step that is the same."""
+    """A task that says when its code has control. All tasks of one step say it to the same listener."""
 
     control: _StepControl | None = None
 
     def cancel(self, msg: Any = None) -> bool:
-        """Cancel it, unless the code of another step asks for that: a loop has tasks of several actors."""
+        """Cancel it, but not if the code of another step asks for that: a loop has tasks of several actors."""
         by = getattr(asyncio.current_task(self.get_loop()), "control", None)
         if by is not None and by is not self.control:
             return False
@@ -264,7 +264,7 @@ class _Task(asyncio.Task[Any]):
 
 async def _drive(wit: _Wit) -> None:
     hide_task()
-    # What the wit starts on its loop is told of too.
+    # Tasks that the wit starts on its loop are noticed too.
     task = asyncio.current_task()
     assert isinstance(task, _Task)
     task.set_name(wit.actor)

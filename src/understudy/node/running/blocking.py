@@ -21,8 +21,8 @@ def run_to_end(work: Coroutine[Any, Any, Value]) -> Value:
     except RuntimeError:
         return _run(work)
     done: Future[Value] = Future()
-    # No thread of an executor: Python joins those at its end, and what waits for a step to be durable would hold up a node
-    # that stops for ever.
+    # Not a thread of an executor: Python joins those at exit. One that waits for a step to become durable would then block
+    # the exit of a stopping node for ever.
     threading.Thread(target=_run_into, args=(done, work), name="understudy-blocking", daemon=True).start()
     return done.result()
 

@@ -1,4 +1,5 @@
-"""Calls into the world while a step runs: begun only when the parent step is durable, journalled in the order of completion."""
+"""Calls into the world while a step runs. They start only when the parent step is durable, and are journalled in the order of
+completion."""
 
 from __future__ import annotations
 
@@ -86,7 +87,7 @@ class LiveCalls:
         self.unanswered: Exception | None = None
 
     def close(self) -> None:
-        """From here on nothing is recorded. What was asked may have happened, as when a step is not sealed."""
+        """From now on nothing is recorded. Calls that were started may have had their effect, as when a step is not sealed."""
         self._closed = True
 
     async def call(self, capability: str, request: bytes, *, beside: object = None) -> bytes:
@@ -96,7 +97,7 @@ class LiveCalls:
         if self._started > MAX_ENTRIES:
             raise CallFailed("TooManyCalls", f"a step may make {MAX_ENTRIES:,} calls")
         if not await self._parent_is_durable():
-            # Nothing of this run is kept: the messages are given to the wit again, on the head that there is now.
+            # This run is dropped: its messages are run again on the new head.
             self.unanswered = self.unanswered or Retry("the head that this step began on was moved by somebody else")
             raise self.unanswered
         if self._closed:
@@ -153,7 +154,7 @@ class LiveCalls:
         return data, None if step is None else str(step)
 
     def _failed(self, entry: Entry, capability: str, error: CallFailed) -> CallFailed:
-        """Journal how a call failed; what the wit hears of it."""
+        """Journal how a call failed; returns the error for the wit."""
         failed = replace(entry, error=CallError(error.code, error.text), step=error.step)
         if lacks_step(failed):
             return self._failed(entry, capability, _nameless(capability))
@@ -162,9 +163,9 @@ class LiveCalls:
 
     def _record(self, entry: Entry, blocks: Sequence[Block]) -> None:
         if self._closed:
-            # The step may be sealed at this moment: whether this stood in its journal would be chance.
+            # The step may be sealed at this moment: whether its journal has this entry would be chance.
             return
-        # In this order: who seals the step meanwhile, on another thread, must not see an entry without its reply.
+        # In this order: another thread that seals the step meanwhile must not see an entry without its reply.
         self.blocks = [*self.blocks, *blocks]
         self.entries = [*self.entries, entry]
 
@@ -194,7 +195,8 @@ class LiveCalls:
 
 
 def _storable(error: CallFailed) -> CallFailed:
-    """The error as a journal can hold it: a code that is not empty, and text that has UTF-8 (a file's name may have none)."""
+    """The error in a form that a journal can hold: a code that is not empty, and text that can be written as UTF-8 (a file's name
+    may be none)."""
     code, text = (str(part).encode("utf-8", "backslashreplace").decode() for part in (error.code, error.text))
     if code and (code, text) == (error.code, error.text):
         return error
@@ -202,5 +204,5 @@ def _storable(error: CallFailed) -> CallFailed:
 
 
 def _nameless(capability: str) -> CallFailed:
-    """Nobody would believe a journal with such an answer, so the capability counts as none."""
+    """A judge would not accept a journal with such an answer, so the capability counts as not offered."""
     return CallFailed(NO_CAPABILITY, f"what this node offers as {capability!r} answers without naming a step")

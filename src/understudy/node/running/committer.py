@@ -1,6 +1,6 @@
 """The committer: one thread that makes units durable, as many as are queued with one sync.
 
-The law: units become durable in the order in which they were submitted, and nobody hears of one before it is.
+The law: units become durable in the order in which they were submitted, and nobody is told of a unit before it is durable.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Committer(Generic[Tag]):
             while self.commit():
                 pass
         except BaseException as error:
-            # A committer that dies silently would leave everybody waiting for ever.
+            # If the committer died silently, everybody would wait for ever.
             with self._changed:
                 self.failure = error
             self._on_failure(error)

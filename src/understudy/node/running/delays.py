@@ -13,7 +13,7 @@ from understudy.node.running.entry import ActorEntry, Status
 from understudy.objects.mailbox import mailbox_key
 from understudy.objects.wording import counted
 
-_MAX_CALLS: Final = 8  # that are named of a step which waits for many
+_MAX_CALLS: Final = 8  # of the calls that a step waits for, so many are named
 
 
 class Delays(Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class Delays(Struct, frozen=True, kw_only=True):
     calls: Mapping[str, str] = {}
 
     def explain(self, pending: Pending) -> Pending:
-        """The pending message with what holds it up."""
+        """The pending message with the reason why it waits."""
         place = pending.to, mailbox_key(pending.sender, pending.lane)
         attempts = self.attempts.get(place, 0)
         stuck = self.stuck.get(pending.to)
@@ -43,7 +43,7 @@ class Delays(Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(pending, state=state, attempts=attempts, error=error)
 
     def about(self, info: ActorInfo) -> ActorInfo:
-        """The actor with what keeps it from working."""
+        """The actor with the reason why it does not work."""
         text = str(info.id)
         retry = {
             actor: f"a message is tried again, {counted(count, 'try', 'tries')} so far"
@@ -62,7 +62,7 @@ class Delays(Struct, frozen=True, kw_only=True):
 
 
 def delays_of(entries: Sequence[ActorEntry]) -> Delays:
-    """What holds these actors up at this moment. From any thread: what changes meanwhile is copied first."""
+    """What delays these actors at this moment. From any thread: what changes meanwhile is copied first."""
     return Delays(
         stuck={entry.actor.text: entry.error for entry in entries if entry.error is not None},
         slowed={entry.actor.text: entry.slowed for entry in entries if entry.slowed is not None},

@@ -16,7 +16,7 @@ from understudy.objects.ids import Id, TreeId
 
 
 class Status(Enum):
-    """What the scheduler does with an actor: nothing, it is in line, it runs, or it waits for an update or a restart."""
+    """What the scheduler does with an actor: nothing, it is in the run queue, it runs, or it waits for an update or a restart."""
 
     IDLE = "idle"
     READY = "ready"
@@ -30,9 +30,9 @@ class ActorEntry:
     - `ahead`: how many of its steps are submitted and not yet durable
     - `singles`: how many messages still run alone after a batch failed
     - `pace`: what the messages of its code cost (None: not needed yet)
-    - `slow`: its last step held its thread for long, so the next one had better not hold up others from its beginning
+    - `slow`: its last step blocked its thread for long, so its next one runs without the step lock from the beginning
     - `attempts`: of each inbox key that is tried again, how often
-    - `host_errors`: of each such key, what the machine lacked
+    - `host_errors`: of each such key, what the machine had too little of
     - `parked`: the keys whose messages are set aside, each until its moment
     - `open_calls`: what the step that runs waits for, by the paths of the calls
     - `overflow`, `more_updates`: the store holds waiting messages (in the update lane) that `waiting` does not
@@ -103,7 +103,7 @@ class ActorEntry:
 
     @property
     def forgettable(self) -> bool:
-        """True if nothing would be lost by loading it again from the store when it is needed."""
+        """True if it can be dropped, and loaded from the store when it is needed again."""
         return not (
             self.status is not Status.IDLE
             or self.slowed

@@ -17,7 +17,7 @@ from understudy.store.port import Unit
 
 
 class HoldBegan(Struct, frozen=True):
-    """A unit was made for a hold, which keeps these messages from being consumed."""
+    """A unit was made for a hold; these messages are not consumed."""
 
     messages: Sequence[MessageId]
 
@@ -28,7 +28,7 @@ class Rang(Struct, frozen=True):
     deliveries: Sequence[Delivery]
 
 
-# What a unit was made for: a step, a message from outside, the clock's messages, a hold, or nothing that anybody waits for.
+# What a unit was made for: a step, a message from outside, the clock's messages, a hold, or something that nobody waits for.
 Tag = Sealed | Delivery | Rang | HoldBegan | None
 
 
@@ -85,7 +85,7 @@ class HoldsChanged(Struct, frozen=True):
 
 
 class Opened(Struct, frozen=True):
-    """The time in which only updates were taken is over."""
+    """From now on all messages are taken, not only updates."""
 
 
 class Tick(Struct, frozen=True):
@@ -98,7 +98,7 @@ Event = Finished | Committed | CallWaits | HoldsChanged | Opened | Tick
 
 
 class Output:
-    """What the scheduler wants done, until somebody takes it."""
+    """What the scheduler wants done; the runner takes it."""
 
     __slots__ = ("_calls", "_durable", "_units")
 

@@ -19,7 +19,7 @@ from understudy.store.reader import Reader, Staging
 
 
 class Execution(NamedTuple):
-    """What came of a job: a result, a wit that must be awaited, or what the host failed of (perhaps without a plan)."""
+    """The end of a job: a result, a wit that must be awaited, or a failure of the host (perhaps without a plan)."""
 
     plan: Plan | None
     result: StepResult | Awaitable[StepResult] | Exception
@@ -60,7 +60,7 @@ class Executor:
         waits: Callable[[bool], None] | None = None,
         effects: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> Execution:
-        """Load the wit, which runs its modules, and run it: all of this may take for ever. Raises nothing.
+        """Load the wit, which runs its modules, and run it. Either may never end. Raises nothing.
 
         `owner`, `when_durable`, `leave`, `waits` and `effects` as in `prepare` and `LiveCalls`.
         """

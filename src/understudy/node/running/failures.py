@@ -1,6 +1,6 @@
 """Failures that hold: what an actor does whose `/policy` says `"on_failure": "hold"`.
 
-The law: its code fails, and nothing is consumed. It stands still until an update mends it, or an operator resumes it.
+The law: when its code fails, nothing is consumed. The actor stands still until an update repairs it or an operator resumes it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _MAX_TEXT: Final = MAX_REASON - 400  # of what the code says of itself; the rest
 def hold_of(plan: Plan, result: StepResult, policy: Policy) -> Hold | None:
     """The hold in which the step of one message ends instead of failing, None if it is to be sealed.
 
-    An update and a birth are never held: nothing could come after them. What was `refused` is an answer, and what was
-    `cut` says nothing of the code.
+    An update and a birth never make a hold: nothing could end it. `refused` is an answer, and `cut` does not mean that the
+    code is wrong.
     """
     message = plan.consumed[0].message
     if policy.on_failure != HOLD or plan.given.parent is None or message.lane == UPDATE:

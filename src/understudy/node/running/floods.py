@@ -1,7 +1,7 @@
-"""Floods: an actor that sends faster than its recipients take, itself first of all, is slowed down.
+"""Floods: an actor that sends faster than its recipients can consume is slowed down. It may be its own recipient.
 
 The law: what an actor leaves waiting at one recipient grows by one step's messages at most in as many seconds as it has
-FLOOD messages waiting there. A step is never refused for it, so no history depends on this.
+FLOOD messages waiting there. No step is refused for this, so it shows in no history.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from understudy.store.reader import Reader
 
 FLOOD: Final = 10_000  # messages from one sender that wait at one recipient: what one step may send
 MAX_SECONDS: Final = 60.0  # between two steps of one that floods
-_LOOKED_AT: Final = 64  # recipients of a step: who spreads over more of them leaves little at each
+_LOOKED_AT: Final = 64  # recipients of a step; with more of them, each gets little
 
 
 def seconds_to_rest(sealed: Sealed, reader: Reader, inbox_of: Callable[[ActorId], Mailbox | None]) -> float:

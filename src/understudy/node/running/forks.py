@@ -1,4 +1,4 @@
-"""Copies of the process: what a wit does with `fork`, by `multiprocessing` or itself, must not reach the node.
+"""Copies of the process: a wit may call `fork`, itself or through `multiprocessing`, and the copy must not harm the node.
 
 A copy has the node's sockets, signal handlers and half-finished step, but none of its other threads.
 """
@@ -16,7 +16,7 @@ _copies: list[int] = []
 
 
 def guard_forks() -> None:
-    """From here on, a copy of this process hears its own signals, and `end_copy` knows it. Does it once."""
+    """From now on, a copy of this process handles its own signals, and `end_copy` recognizes it. A second call does nothing."""
     if not _guarded and hasattr(os, "register_at_fork"):
         _guarded.append(True)
         os.register_at_fork(before=_before, after_in_parent=_unblock, after_in_child=_in_copy)
@@ -36,7 +36,7 @@ _masks = threading.local()
 
 
 def _before() -> None:
-    # A copy that is told to end before it has its own handlers would tell the node's event loop.
+    # A copy that gets SIGTERM before it has its own handlers would pass it to the node's event loop.
     _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
@@ -46,8 +46,8 @@ def _unblock() -> None:
 
 def _in_copy() -> None:
     _copies.append(os.getpid())
-    # The event loop hears signals through a socket that both processes have: a polite kill of the copy, as
-    # `multiprocessing` does it, would have stopped the node.
+    # The event loop gets signals through a socket that both processes share: a SIGTERM to the copy, as `multiprocessing`
+    # sends it, would have stopped the node.
     signal.set_wakeup_fd(-1)
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)

@@ -1,6 +1,6 @@
-"""The gate: which messages an actor may be given at this moment.
+"""The gate: which messages each actor may take at this moment.
 
-The law: updates of who is born always go through, but for the short while in which another actor is tried alone.
+The law: updates of actors that are born always go through, except during the short time in which another actor is tried alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ALONE_SECONDS: Final = 2.0  # how long the others wait for a message that may en
 
 
 class Allowed(Enum):
-    """What may be given to an actor."""
+    """What an actor may take."""
 
     ALL = "all"
     UPDATES = "updates"
@@ -53,15 +53,15 @@ class Gate:
         return not self.is_closed and self._alone is None and bool(self._suspects)
 
     def suspect(self, actors: Iterable[ActorId]) -> None:
-        """These are to be tried."""
+        """These actors are to be tried."""
         self._suspects.extend(actors)
 
     def next_suspect(self) -> ActorId:
-        """The one to be tried next."""
+        """The actor to be tried next."""
         return self._suspects.popleft()
 
     def begin(self, entry: ActorEntry, now: float) -> None:
-        """From here on nothing but this actor steps."""
+        """From now on only this actor steps."""
         self._alone, self._until = entry, now + ALONE_SECONDS
 
     def end(self) -> None:
@@ -73,7 +73,7 @@ class Gate:
         return self._alone is not None and now >= self._until
 
     def allows(self, entry: ActorEntry) -> Allowed:
-        """What may be given to an actor now."""
+        """What an actor may take now."""
         if self._alone is not None:
             return Allowed.ALL if entry is self._alone else Allowed.NOTHING
         if (

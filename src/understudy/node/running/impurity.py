@@ -1,8 +1,8 @@
-"""What wits of a living node do beside `ctx`: no record holds it, so their author hears of it when it happens, and where.
+"""What wits of a living node do without `ctx`: it is not recorded, so the node tells the author when it happens, and where.
 
-The laws: the thread of a wit is watched, and nothing else; a place is told of once; our own code and functions that
-`ctx.effect` runs are nobody's impurity. What is seen is what Python's audit events show, and, in the first step of each
-type of message, who asks the clock, chance or the environment. It is no wall: code may go around it.
+The laws: only the thread of a wit is watched; each place in the code is reported once; our own code, and functions that
+`ctx.effect` runs, are not reported. What is seen is what Python's audit events show, and, in the first step of each
+type of message, who asks the clock, chance or the environment. This is no protection: code can avoid it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from understudy.kernel.verdict import CLOCK, WORLD
 from understudy.wit.effect import IN_EFFECT
 from understudy.wit.running import RUNNING
 
-MAX_PLACES: Final = 10_000  # that are told of; code that makes up new ones is not told of for ever
+MAX_PLACES: Final = 10_000  # that are reported; code that makes up new ones is not reported for ever
 MAX_TYPES: Final = 1_000  # of messages whose first step is looked at, for one version of the code
 MAX_DEEP: Final = 500  # frames: what looks needs some itself, and would take them from code that goes as deep as it can
 _OURS: Final = __name__.partition(".")[0]
@@ -47,7 +47,7 @@ _log = logging.getLogger("understudy.impure")
 
 
 class Impure(Enum):
-    """What becomes of it: `[node] impure`."""
+    """What happens then: `[node] impure`."""
 
     WARN = "warn"
     REFUSE = "refuse"
@@ -67,7 +67,7 @@ class ImpurityWatch:
     def look_at(self, program: Program, type: str) -> AbstractContextManager[object] | None:
         """What to run the first step of a version and a type in, which is looked at more closely and takes its time; else None."""
         if self._impure is Impure.ALLOW or not isinstance(program, PythonProgram):
-            return None  # a component reaches nothing that was not given to it
+            return None  # a component can reach only what it was given
         known = program.looked_at
         if type in known or len(known) >= MAX_TYPES or sys.getprofile() is not None:
             return None
@@ -160,7 +160,7 @@ def _hear(event: str, args: tuple[Any, ...]) -> None:
         return
     where, at_import = find_author(sys._getframe(1), path_of, skip=_is_ours)
     if where is None and _in_callback(sys._getframe(1)):
-        # Its task has no frame of who began it.
+        # Its task has no frame of the code that began it.
         where = f"{given.actor}: a task or callback that its code began"
     # What a library does while it is imported says nothing of the author.
     if where is not None and not at_import:

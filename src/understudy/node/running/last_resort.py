@@ -1,4 +1,4 @@
-"""The last resort: ends the process when an author's code never gives the interpreter back, so that a supervisor starts another.
+"""The last resort: ends the process when an author's code never releases the interpreter, so that a supervisor starts it again.
 
 An extension that keeps the interpreter's lock stops every thread of Python: no request is answered, no log is written, and
 the watchdog can't run. Only a timer that needs no interpreter is left, and `faulthandler` has one. While code runs, this
@@ -37,7 +37,7 @@ class LastResort:
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """From here on, code that runs is watched."""
+        """From now on, running code is watched."""
         self._marks.on_busy(self.wake)
         threading.Thread(target=self._run, name="understudy-last-resort", daemon=True).start()
 
@@ -49,7 +49,7 @@ class LastResort:
             self._cancel()
 
     def pause(self) -> None:
-        """The process is about to be stopped by a signal: the timer must not count that time."""
+        """The process is about to be stopped by a signal (Ctrl-Z): the timer must not count that time."""
         with self._lock:
             self._cancel()
 

@@ -1,7 +1,7 @@
 """Marks: which code runs now, in a small file that outlives the process.
 
-When code ends the process, by `os._exit` or a fault in an extension, nobody can write down who it was. So it stands there
-before: each run has a slot in a memory-mapped file. The system keeps what was written when a process ends, so
+When code ends the process, by `os._exit` or a fault in an extension, nothing can write down afterwards which code it was.
+So it is written before: each run has a slot in a memory-mapped file. The system keeps what was written when a process ends, so
 nothing is synced, and a mark costs less than a microsecond.
 """
 
@@ -86,7 +86,7 @@ class Marks:
     def keep_in(self, folder: Path) -> list[Mark]:
         """Keep them in a folder from here on; gives those that the last process left there, if it did not close them.
 
-        A machine that went down is nobody's fault, so marks of another boot do not count. Raises OSError.
+        Marks from before the machine was restarted do not count: then no code ended the process. Raises OSError.
         """
         with open(folder / FILE, "a+b") as file:
             self._map, left = _take_over(file)
@@ -138,7 +138,7 @@ class Marks:
             self.leave(slot)
 
     def close(self) -> None:
-        """The process ends as it should: what still runs is to blame for nothing."""
+        """The process ends normally: code that still runs is not suspected."""
         for slot in range(_HEAD, len(self._map), _SLOT.size):
             self._map[slot] = _FREE
 
@@ -149,7 +149,7 @@ def _take_over(file: BinaryIO) -> tuple[mmap.mmap, list[Mark]]:
     head = _head()
     left = _read(before) if before[:_HEAD] == head and len(before) == _SIZE else []
     file.truncate(0)
-    # Written, not left as a hole: a page that the disk has no room for would end the process when it is touched.
+    # Written, not left as a hole: with a full disk, the first write to such a page would end the process.
     file.write(head + bytes(_SIZE - _HEAD))
     file.flush()
     return mmap.mmap(file.fileno(), _SIZE), left

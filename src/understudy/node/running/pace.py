@@ -1,6 +1,7 @@
 """The pace of an actor: what its messages cost, measured, so that one step lasts milliseconds.
 
-The law: a step of several messages is expected to end within STEP_SECONDS. What has not been measured goes alone.
+The law: a step of several messages is expected to end within STEP_SECONDS. A message of a type that was not measured yet is
+run alone.
 
 A step also takes longer because the machine is busy: its thread waits for a processor, or for the interpreter. No clock
 tells that from a wit that sleeps. So what a step computed counts at once, and a wait counts when it comes again.
@@ -49,7 +50,7 @@ class Pace:
         self._costs: dict[str, _Cost] = {}
 
     def seconds(self, message: Message) -> float:
-        """How long one message is expected to take; the time of a whole step where nobody knows."""
+        """How long one message is expected to take; the time of a whole step if its type was not measured yet."""
         cost = self._cost(message.type)
         return STEP_SECONDS if cost is None else cost.seconds
 

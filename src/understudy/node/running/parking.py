@@ -1,6 +1,6 @@
-"""Parking: messages that are tried again later, and actors that rest; each until its moment.
+"""Parking: messages that are tried again later, and actors that rest; each until a set time.
 
-The law: what is parked holds up its own inbox key alone, and nothing keeps an update away.
+The law: a parked message delays only the messages of its own inbox key, and an update is never delayed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from understudy.node.running.entry import ActorEntry
 
 
 class Parking:
-    """Keeps the moments; the messages stay with their actors."""
+    """Keeps the times; the messages stay with their actors."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, ActorEntry, str | None]] = []  # a key of its mail, or all but its updates
@@ -41,14 +41,14 @@ class Parking:
         self._set(until, entry, None)
 
     def end_at_once(self, entry: ActorEntry) -> None:
-        """Try what failed before at once, and with all its attempts: an update may have cured it."""
+        """Try all parked messages at once, and count their attempts from the beginning: an update may have repaired the actor."""
         for key in list(entry.parked):
             self._unpark(entry, key)
         entry.attempts.clear()
         entry.host_errors.clear()
 
     def wake(self, now: float) -> Iterator[ActorEntry]:
-        """The actors that may go on, as their moment has come."""
+        """The actors that may go on, as their time has come."""
         while self._heap and self._heap[0][0] <= now:
             moment, _, entry, key = heappop(self._heap)
             if key is None:

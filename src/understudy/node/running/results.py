@@ -32,14 +32,14 @@ from understudy.objects.names import actor_of
 from understudy.store.port import Unit
 from understudy.store.verified import InFlight
 
-# The machine's failures have no last attempt: there may be room again in an hour.
+# After a failure of the machine there is no last attempt: there may be room again in an hour.
 HOST_RETRY: Final = RetryPolicy()
 
 _log = logging.getLogger("understudy.scheduler")
 
 
 class Results:
-    """A part of the scheduler: what holds for it holds here."""
+    """A part of the scheduler, with the same rules: one thread at a time, no clock, no lock."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Results:
         self._output = output
 
     def take(self, event: Finished, now: float) -> bool:
-        """Take what a job came to. True if it became a step. Raises what the host did not expect."""
+        """Take the result of a job. True if it became a step. Raises an unexpected failure of the host."""
         entry, taken, plan, result = event.job.entry, event.job.taken, event.plan, event.result
         if isinstance(result, HostFailed):
             self._try_again(entry, taken, result, now)
@@ -76,13 +76,13 @@ class Results:
         return self._end_step(entry, plan, result, now)
 
     def _try_again(self, entry: ActorEntry, taken: list[Delivery], error: HostFailed, now: float) -> None:
-        """The machine had no room for this step: nothing is consumed, and it is tried until there is."""
+        """The machine had no room for this step: nothing is consumed, and it is tried again until there is room."""
         if len(taken) > 1:
             # One of them may fit where all of them do not.
             self._run_singly(entry, taken)
             return
         key = sender_key(taken[0].message)
-        # The reason first: who sees an attempt from another thread sees why.
+        # The reason first: another thread that sees the attempt must see the reason too.
         entry.host_errors[key] = str(error)
         entry.attempts[key] = attempt = entry.attempts.get(key, 0) + 1
         _log.warning("actor %s: %s; it is tried again", entry.actor.text, error)
@@ -98,7 +98,7 @@ class Results:
             return False
         policy = self._table.policy(entry)
         if result.retry is not None and plan.retried is not None:
-            # Behind an order updates wait, which keep nobody waiting: who ordered may order again.
+            # Other updates wait behind an order to retry, so it is not tried again; whoever gave the order may give it again.
             result = exhausted(result)
         if result.retry is not None:
             key = sender_key(taken[0].message)
@@ -110,7 +110,7 @@ class Results:
             result = exhausted(result)
         if entry.attempts or entry.host_errors:
             for delivery in taken:
-                # Several that were tried again may end in one step.
+                # Several messages that were tried again may end in one step.
                 entry.attempts.pop(sender_key(delivery.message), None)
                 entry.host_errors.pop(sender_key(delivery.message), None)
         entry.singles = max(0, entry.singles - 1)
@@ -154,7 +154,7 @@ class Results:
         entry.ahead += 1
         self._output.commit(sealed, unit)
         if sealed.consumed[0].message.lane == UPDATE:
-            # Other code may cost otherwise.
+            # Other code may need another time.
             entry.pace = entry.slowed = None
             if sealed.step.outcome is None:
                 self._parking.end_at_once(entry)

@@ -1,4 +1,4 @@
-"""Idempotency keys of a retry: what the failed step asked for already is not done twice, if whoever is asked heeds keys.
+"""Idempotency keys of a retry: a service that supports them does nothing twice that the failed step already asked for.
 
 The law: one request has one key in a step and in all its retries, wherever today's code makes it. Another one has another.
 """

@@ -1,6 +1,6 @@
 """The runner: drives the scheduler with threads, a clock and the store. docs/THREADS.md says what crosses between them.
 
-The law: durable, then visible: what a step did is committed first, and told by the thread that holds the step lock.
+The law: durable, then visible. A step is committed first; then the thread that holds the step lock tells what it did.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _log = logging.getLogger("understudy.runner")
 _OVER: Final = (StepResult, Exception)
 
 
-class _TokenLost(Exception):
+class _LockLost(Exception):
     """This thread took too long: another one holds the step lock now."""
 
 
@@ -121,12 +121,12 @@ class Runner:
         self._stopping = True
         self._post(lambda: None)
         self._stopped.wait(timeout=STOP_SECONDS)
-        # Who holds the step lock after that must not hand over anything any more.
+        # A thread that gets the step lock after that must not submit anything any more.
         self._end()
         self._async_wits.stop()
         self.committer.stop()
         self._marks.close()
-        # What became durable during the stop was not told to anybody yet.
+        # Units that became durable during the stop were not told to anybody yet.
         for item in list(self._mail):
             if isinstance(item, Committed):
                 self._on_durable(item.done)
@@ -160,7 +160,7 @@ class Runner:
         self._post(Opened())
 
     def holds_changed(self, actor: ActorId) -> None:
-        """Heed a change of the holds on an actor."""
+        """The holds on an actor have changed."""
         self._post(HoldsChanged(actor))
 
     def entries(self) -> Iterable[ActorEntry]:
@@ -182,7 +182,7 @@ class Runner:
             self._stopping = True
             self._end()
             self._wake.notify_all()
-        # What fails because of the first failure says nothing new.
+        # Failures that follow from the first one say nothing new.
         if not again:
             self._on_failure(error)
 
@@ -193,7 +193,7 @@ class Runner:
             asked.cancel()
 
     def _abandon_waiting(self) -> None:
-        """The runner has ended: what has not begun on an event loop never will."""
+        """The runner has ended: wits that have not begun on an event loop never will."""
         for item in list(self._mail):
             if isinstance(item, _Waiting):
                 abandon(item.awaitable)
@@ -201,7 +201,7 @@ class Runner:
     def _is_step_lock_wanted(self, now: float) -> bool:
         return bool(self._mail) or self._scheduler.busy or self._scheduler.is_overdue(now)
 
-    # From here on: the thread that holds the step lock alone, but where it says otherwise.
+    # From here on: only for the thread that holds the step lock, unless it says otherwise.
 
     def _hold_step_lock(self, epoch: int) -> None:
         try:
@@ -209,10 +209,10 @@ class Runner:
             if not self._stopped.is_set():
                 self._submit()
                 self._end()
-        except _TokenLost:
+        except _LockLost:
             pass
         except BaseException as error:
-            # A loop that dies silently would leave every actor waiting for ever.
+            # If this loop died silently, every actor would wait for ever.
             _log.critical("the scheduler died", exc_info=error)
             self._fail(error)
 
@@ -221,7 +221,7 @@ class Runner:
             self._turn(epoch)
 
     def _turn(self, epoch: int) -> None:
-        """Hand over what was made, take the mail (wait for some), step."""
+        """Submit the units, take the mail (wait for it), run steps."""
         # First: a thread that takes the step lock over finds units that the one before it could not hand over.
         self._submit()
         events: list[Event] = []
@@ -277,7 +277,7 @@ class Runner:
 
     def _step(self, job: Job, epoch: int) -> None:
         run = Run(job.entry.actor.text, job.began, threading.get_ident())
-        # Two microseconds each time: only who learns from it asks what a step computed.
+        # Takes two microseconds: asked only where the computed time is used.
         learns = job.entry.pace is not None
         before = time.thread_time() if learns else 0.0
         self._step_lock.run_begins(run)
@@ -322,7 +322,7 @@ class Runner:
             self._post(waiting)
             if self._stopped.is_set():
                 self._abandon_waiting()
-        raise _TokenLost
+        raise _LockLost
 
     def _execute(
         self,
@@ -331,7 +331,7 @@ class Runner:
         waits: Callable[[bool], None],
         effects: Callable[[], AbstractContextManager[object]],
     ) -> Execution:
-        """What a job comes to; others may get the step lock meanwhile."""
+        """The end of a job; another thread may get the step lock meanwhile."""
         return self._executor.run(
             job,
             owner=lambda: self._scheduler.owner(job),
@@ -372,7 +372,7 @@ class Runner:
 
         def control(has_it: bool) -> None:
             end_copy()
-            # What a wit leaves behind runs on after its step, when the slot is another's.
+            # Code that a wit leaves behind runs on after its step, when another run has the slot.
             if not is_over:
                 self._marks.change(slot, Flag.RUNNING if has_it else Flag.WAITING)
 

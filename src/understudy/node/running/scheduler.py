@@ -50,7 +50,7 @@ from understudy.store.port import Backend
 from understudy.store.verified import InFlight
 
 MAX_AHEAD: Final = 512  # undurable steps of one actor: bounds what a crash undoes and what memory holds
-MAX_FOUND: Final = 256  # actors with mail of an earlier life that are looked for at once, between two bursts
+MAX_FOUND: Final = 256  # actors with mail from before the start that are looked for at once, between two bursts
 
 _log = logging.getLogger("understudy.scheduler")
 
@@ -98,7 +98,7 @@ class Scheduler:
         self._gate.suspect(self._holds.suspects())
 
     def advance(self, events: Iterable[Event], now: float) -> None:
-        """Take in what happened, and what the time brings: `now` is in seconds, and never goes back."""
+        """Take in events, and do what is due at `now`, which is in seconds and never goes back."""
         for event in events:
             self._handle(event, now)
         for entry in self._parking.wake(now):
@@ -113,7 +113,7 @@ class Scheduler:
             self._queue.add(suspect)
 
     def next_job(self, now: float) -> Job | None:
-        """The step of the actor that is first in line; None if it has nothing to do after all. Only if `has_ready`."""
+        """The step of the first actor in the run queue; None if it has nothing to do after all. Only if `has_ready`."""
         entry = self._queue.pop()
         if entry is None:
             return None
@@ -124,7 +124,7 @@ class Scheduler:
             return None
 
     def finish(self, event: Finished, now: float) -> bool:
-        """A job is done: what `advance` does with Finished, for who runs one job after the other. True if it became a step."""
+        """A job is done: as `advance` with Finished, for a caller that runs jobs one by one. True if it became a step."""
         entry = event.job.entry
         if entry.status is not Status.RUNNING:
             # It ran on a head that was lost; its messages were taken in again by the entry that came after.
@@ -139,13 +139,13 @@ class Scheduler:
             return False
 
     def took(self, job: Job, now: float, computed: float) -> None:
-        """A job has become a step, sealing included: the pace of its actor is learnt from that, as `Pace.learn` says."""
+        """A job has become a step and was sealed: the pace of its actor is learnt from the time that took (`Pace.learn`)."""
         if job.entry.pace is not None:
             job.entry.pace.learn(job.taken, now - job.began, computed)
 
     @property
     def has_ready(self) -> bool:
-        """True if an actor is in line."""
+        """True if an actor is in the run queue."""
         return bool(self._queue)
 
     @property
@@ -155,7 +155,7 @@ class Scheduler:
 
     @property
     def first_timer(self) -> int | None:
-        """When the first timer is due, in microseconds since 1970: somebody has to say what time it is then, with a Tick."""
+        """When the first timer is due, in microseconds since 1970: then a Tick has to come."""
         return self._timers.first
 
     @property
@@ -170,7 +170,7 @@ class Scheduler:
         return self.wants_turn or bool(self._queue or self.output or self._parking)
 
     def is_overdue(self, now: float) -> bool:
-        """True if somebody has waited for long enough: others for an actor that is tried alone, or a timer that is due."""
+        """True if the others have waited long enough for an actor that is tried alone, or if a timer is due."""
         look = self._timers.next_look
         return self._gate.is_overdue(now) or (look is not None and look <= now)
 
@@ -187,7 +187,7 @@ class Scheduler:
         return self._table.all()
 
     def delays(self, actor: ActorId | None = None) -> Delays:
-        """What holds actors up at this moment, or one of them."""
+        """What delays all actors, or one of them, at this moment."""
         known = None if actor is None else self._table.known(actor)
         entries = list(self._table.all()) if actor is None else [] if known is None else [known]
         return delays_of(entries)
@@ -267,7 +267,7 @@ class Scheduler:
         self._table.forget_idle()
 
     def _lose_head(self, entry: ActorEntry) -> None:
-        """Somebody else moved the head: begin again from what the store says, once nothing of ours is under way."""
+        """Another process moved the head: begin again from the store, as soon as no unit of ours is under way."""
         _log.warning("the head of %s was moved by somebody else; starting again from it", entry.actor.text)
         entry.status = Status.STUCK
         if entry.ahead == 0:
@@ -276,7 +276,7 @@ class Scheduler:
             self._begin_again(entry)
 
     def _begin_again(self, entry: ActorEntry) -> ActorEntry:
-        """Forget what we know of an actor, and take it in from the store."""
+        """Drop what is in memory of an actor, and load it from the store."""
         self._holds.load()
         fresh = self._table.reload(entry.actor.id)
         self._queue.add(fresh)

@@ -30,7 +30,7 @@ class Run(Struct, frozen=True, gc=False):
 
 
 class SlowWits:
-    """Names the runs that last. To be looked at now and then, by one thread."""
+    """Names the runs that are slow. Call `look` now and then, from one thread."""
 
     def __init__(self) -> None:
         self._due: dict[Run, float] = {}
@@ -69,7 +69,7 @@ def place_in(thread: int) -> str | None:
             # Code that is in no core: what the engine called is the wit, whatever libraries that called in turn.
             return _place(Path(outermost.f_code.co_filename).name, outermost)
         frame = frame.f_back
-    # All of it is ours, on top of what begins each thread.
+    # Only frames of ours, above those that begin each thread.
     return None
 
 

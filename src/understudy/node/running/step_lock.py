@@ -1,4 +1,4 @@
-"""The step lock: only the thread that holds it steps actors. A wit that holds it too long goes on without it.
+"""The step lock: only the thread that holds it steps actors. A wit that holds it too long loses it, and goes on without it.
 
 The law: at most one thread holds the step lock. A thread that lost it touches no entry and no output any more.
 """
@@ -11,14 +11,14 @@ from typing import Final
 
 from understudy.node.running.slow_wits import Run
 
-MAX_THREADS: Final = 64  # wits that never return keep their thread; beyond this the step lock stays where it is
-# The same where wits wait for an answer, which has an end; beyond this they are run again.
+MAX_THREADS: Final = 64  # wits that never return keep their thread; with more of them, the step lock is not handed over
+# The same for wits that wait for an answer, which comes some day; with more of them, they are run again later.
 MAX_WAITING_THREADS: Final = 512
 LOCK_SECONDS: Final = 0.02  # how long a wit may hold the step lock while others are ready
 
 
 class StepLock:
-    """`work` is what a thread does while it holds the step lock. It is given its epoch, which `run_ends` wants to hear."""
+    """`work` is what a thread does while it holds the step lock. It gets the epoch of its turn, and passes it to `run_ends`."""
 
     def __init__(self, work: Callable[[int], None]) -> None:
         self._work = work
@@ -34,21 +34,21 @@ class StepLock:
             self._hand_over()
 
     def run_begins(self, run: Run) -> None:
-        """The thread that holds the step lock runs a wit from here on."""
+        """The thread that holds the step lock runs a wit from now on."""
         self._running = run
 
     def run_ends(self, run: Run, epoch: int) -> bool:
         """The wit has returned. False if its thread has lost the step lock meanwhile."""
         with self._lock:
             if self._epoch != epoch:
-                # What runs now is another thread's: without it nobody would watch that one.
+                # Another thread's wit runs now, and the watchdog must see that one.
                 self._left.remove(run)
                 return False
             self._running = None
             return True
 
     def leave(self, run: Run, most: int = MAX_THREADS) -> None:
-        """Let a wit run on without the step lock, which a fresh thread gets. Nothing happens if it is done, or if too many do so."""
+        """Give the step lock to a fresh thread while a wit runs on. Not if the wit has returned, or if too many run like this."""
         with self._lock:
             if self._running is not run or self._threads >= most:
                 return
@@ -57,7 +57,7 @@ class StepLock:
             try:
                 self._hand_over()
             except RuntimeError:
-                # The machine gives no thread: better one wit that holds up the others than nobody who steps.
+                # The machine has no thread left: one wit that blocks the others is better than no steps at all.
                 self._running = run
                 self._left.remove(run)
 
@@ -78,7 +78,7 @@ class StepLock:
 
     @property
     def seconds_between_looks(self) -> float:
-        """How often somebody should look whether a wit keeps it too long."""
+        """How often the watchdog should look whether a wit holds it too long."""
         return LOCK_SECONDS / 2
 
     @property

@@ -1,4 +1,4 @@
-"""How much a step may store at once: what the machine takes in without holding up everybody's steps."""
+"""How much a step may store at once without delaying the steps of all other actors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_STEP_BYTES: Final = 256 * 1024 * 1024
 
 
 def within_room(plan: Plan, result: StepResult) -> StepResult:
-    """The result; `cut` if the step would store more at once than this node takes in."""
+    """The result; `cut` if the step would store more than this node accepts at once."""
     new = plan.given.store.new
     # Most steps have so few blocks that nothing needs to be added up.
     if len(new) * MAX_BLOCK <= MAX_STEP_BYTES or result.outcome is not None:

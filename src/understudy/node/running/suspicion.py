@@ -1,7 +1,7 @@
-"""Suspicion: who may have ended the process, by what ran when it ended.
+"""Suspicion: which actors may have ended the process, by what ran when it ended.
 
-The law: nobody is held for one death. A step that ran is tried once more, alone; a query once it is asked again. What
-ended the process then is held until an update takes effect, or an operator resumes it.
+The law: nobody is held after the first death. A step that ran is tried once more, alone; a query when it is asked again.
+If that ends the process too, the actor is held until an update takes effect, or an operator resumes it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def suspect(left: Iterable[Mark], known: Known, *, now: int, is_born: IsBorn) ->
 
 
 def _innermost(running: list[Mark]) -> list[Mark]:
-    """Of the queries that asked each other those that asked nobody."""
+    """Of queries that asked each other, the innermost ones."""
     found: dict[int, Mark] = {}
     for mark in running:
         if mark.what is What.QUERY and mark.depth >= found.get(mark.question, mark).depth:

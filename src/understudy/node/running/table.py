@@ -1,7 +1,7 @@
-"""The living actors in memory, and what the store holds for them: loaded, filled up with mail, forgotten again.
+"""The actors in memory: loaded from the store, filled up with mail, and dropped again.
 
-The law: what is not in memory is in the store, and an entry says so (`overflow`, `more_updates`). The update lane has room
-of its own, so no amount of other mail keeps a cure away. The thread with the step lock alone touches this.
+The law: what is not in memory is in the store, and an entry says so (`overflow`, `more_updates`). The update lane has its
+own room, so no amount of other mail can keep an update away. Only the thread with the step lock touches this.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class ActorTable:
                 head = self._backend.ref(head_ref(actor))
                 entry = ActorEntry(load_actor(self._reader, actor, None if head is None else StepId(Id(head))))
             except (StoreError, ObjectError) as error:
-                # One damaged head must not keep the others from their mail.
+                # With one damaged head, the others must get their mail all the same.
                 entry = ActorEntry(unborn(actor))
                 self.mark_stuck(entry, error)
             if self.is_recovering:
@@ -86,7 +86,7 @@ class ActorTable:
         return entry
 
     def look_at_holds(self, entry: ActorEntry) -> None:
-        """Take over what holds the actor."""
+        """Read the holds on the actor again."""
         steps = self._holds.get(entry.actor.id, Kind.STEPS)
         others = (self._holds.get(entry.actor.id, kind) for kind in (Kind.PAUSE, Kind.FAILURE))
         is_suspect = steps is not None and steps.state == SUSPECT
@@ -94,7 +94,7 @@ class ActorTable:
         entry.held = next(filter(None, others), None) if steps is None or is_suspect else steps
 
     def mark_stuck(self, entry: ActorEntry, error: Exception) -> None:
-        """The host failed this actor, not its wit: nothing is consumed, and it stands still until a restart or an update."""
+        """A failure of the host, not of the wit: nothing is consumed, and the actor stands still until a restart or an update."""
         entry.status = Status.STUCK
         entry.error = f"{type(error).__name__}: {error}"
         # What is delivered from now on is read from the store once the actor begins again.
@@ -104,7 +104,7 @@ class ActorTable:
         _log.log(level, "actor %s stands still: %s\n%s", entry.actor.text, entry.error, text)
 
     def reload(self, actor: ActorId) -> ActorEntry:
-        """Forget what is known of an actor, and take it in from the store."""
+        """Drop what is in memory of an actor, and load it from the store."""
         self._entries.pop(actor, None)
         entry = self.get(actor)
         entry.overflow = entry.more_updates = True
@@ -112,7 +112,7 @@ class ActorTable:
         return entry
 
     def forget_idle(self) -> None:
-        """Forget some of those that have nothing to do, if there are too many."""
+        """Drop some actors that have nothing to do, if there are too many."""
         if len(self._entries) > MAX_ACTORS:
             idle = (actor for actor, entry in self._entries.items() if entry.forgettable)
             for actor in list(islice(idle, len(self._entries) - MAX_ACTORS * 9 // 10)):
@@ -122,11 +122,11 @@ class ActorTable:
 
     @property
     def is_recovering(self) -> bool:
-        """True until everybody who has mail in the store since an earlier life was found."""
+        """True until all actors with mail from before the start were found."""
         return self._search is not None
 
     def recover(self, most: int) -> list[ActorEntry]:
-        """Find the next actors that have mail in the store. It is taken in when they get their turn."""
+        """Find the next actors that have mail in the store. The mail is read when it is their turn."""
         found: list[ActorEntry] = []
         for actor in islice(self._search or (), most):
             entry = self.get(actor)
@@ -137,7 +137,7 @@ class ActorTable:
         return found
 
     def _with_mail(self) -> Iterator[ActorId]:
-        """The actors that have mail in the store; if that can't be read as a whole, all that live: each has its own mail read."""
+        """The actors that have mail in the store; all actors if these rows can't be read: then each one's mail is read by itself."""
         at = WAITING
         try:
             while (row := next(iter(self._backend.rows(WAITING, at)), None)) is not None:
@@ -150,7 +150,7 @@ class ActorTable:
                     at = row[0] + b"\0"
                     continue
                 yield actor
-                # No lane has this number: behind all mail of this actor.
+                # No lane has this number: it is after all mail of this actor.
                 at = waiting_of(actor) + b"\xff"
         except Corrupt as error:
             text = "an actor that waits for its birth is not found, and one whose mail is damaged stands still"
@@ -222,7 +222,7 @@ class ActorTable:
     # About an actor.
 
     def exists(self, actor: ActorId) -> bool:
-        """True if somebody is there to get a message: alive, or with its genesis on the way."""
+        """True if an actor can get a message: it lives, or its genesis is on the way."""
         entry = self._entries.get(actor)
         if entry is not None and (entry.actor.step is not None or entry.status is Status.RUNNING):
             # Before its first step, what an actor runs is its genesis.

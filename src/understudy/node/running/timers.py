@@ -1,4 +1,4 @@
-"""The index of timers: which are due, in the order in which they are, as rows of the store.
+"""The index of timers: when each is due, in the order of time, as rows of the store.
 
 What stands in the cores decides; the rows say of it when each timer is due next. They move in the unit of the step that
 changed `/timers`, and in the unit of the message that is sent for a timer. So after a crash the store alone says what is
@@ -50,7 +50,7 @@ from understudy.store.timer_rows import (
 from understudy.store.verified import InFlight
 
 MAX_RUNG: Final = 256  # timers that ring between two bursts: some 20 ms, and others have their turn
-MAX_SLEEP: Final = 10.0  # seconds; so late it is noticed that the clock was set, or that the machine slept
+MAX_SLEEP: Final = 10.0  # seconds, after which we notice that the clock was set or the machine slept
 RETRY_US: Final = 60_000_000  # after a look at rows that can't be read
 MAX_RINGING: Final = 1024  # messages of the clock that are not durable yet
 NONE: Final = b""  # no `/timers`, as an entry and a row have it
@@ -77,7 +77,7 @@ class Timers:
         return self._first
 
     def tick(self, now_us: int, now: float) -> None:
-        """It is this time, at these seconds of the scheduler's."""
+        """Set the time: `now_us` on the node's clock is `now` on the scheduler's."""
         self._ticked = now, now_us
 
     @property
@@ -87,7 +87,7 @@ class Timers:
 
     @property
     def next_look(self) -> float | None:
-        """When somebody has to tick, in the scheduler's seconds. From any thread."""
+        """When the next tick has to come, in the scheduler's seconds. From any thread."""
         first, (now, now_us) = self._first, self._ticked
         if first is None or self._ringing >= MAX_RINGING:
             return None
@@ -105,14 +105,14 @@ class Timers:
             for at, file in self._due():
                 due.setdefault(at.actor, []).append((at, file))
         except Corrupt as error:
-            # What is behind it rings again once the store was mended: no other way leads past a place that can't be read.
+            # The timers behind it ring once the store was repaired: there is no way past a row that can't be read.
             _log.error("the timers can't be read: %s; run understudy fsck", error)
             self._first = self._ticked[1] + RETRY_US
         for timers in due.values():
             yield from self._ring(timers, self._ticked[1])
 
     def _due(self) -> Iterator[tuple[DueRow, Id]]:
-        """The rows of what is due. What they go past is not looked at again."""
+        """The rows that are due. They are not read again."""
         now, most = self._ticked[1], min(MAX_RUNG, MAX_RINGING - self._ringing)
         for key, value in self._backend.rows(DUE, self._from):
             at = _place(key)
@@ -139,7 +139,7 @@ class Timers:
         if ring is None and entry.timers == known:
             return unit
         if plan.ring is not None and self._is_all(plan, known, link):
-            # Most steps that a timer makes: it is gone, and the others need not be searched for what changed.
+            # Most steps of a timer: it is gone, and the others need not be compared.
             gone: Rows = {timer_row(sealed.actor.id, ""): link, timer_row(sealed.actor.id, plan.ring.name): None}
             return self._with_rows(unit, gone)
         rows = self._moved(sealed.actor.id, known, link, sealed.step.time)
@@ -178,7 +178,7 @@ class Timers:
             self._ringing -= len(rang.deliveries)
 
     def _ring(self, timers: Sequence[tuple[DueRow, Id]], now: int) -> Iterator[tuple[Rang | None, Unit]]:
-        """What is due of one actor. One row says of all its messages that they wait, as for those of a step."""
+        """The messages that are due for one actor. One row says that all of them wait, as for the messages of a step."""
         place = outside_row(self._sender, mailbox_key(str(timers[0][0].actor), QUEUE))
         value = self._rows.get(place)
         last = None if value is None else read_cursor_value(value)
@@ -191,7 +191,7 @@ class Timers:
                 timer = read_file(self._reader, file)
                 fired = firing(timer, at.due, now, ZoneInfo)
             except (StoreError, ObjectError) as error:
-                # Nothing else must wait for it, and `understudy timers` names it.
+                # Nothing else waits for it, and `understudy timers` names it.
                 _log.error("the timer %s of %s can't ring: %s", at.name, at.actor, error)
                 gone: Rows = {due_row(at.due, at.actor, at.name): None, **_row(at, NEVER, file)}
                 yield None, self._with_rows(Unit(), gone)
@@ -221,7 +221,7 @@ class Timers:
         )
 
     def _moved(self, actor: ActorId, known: bytes, link: Id | None, time: int) -> Rows:
-        """What a change of `/timers` moves in the index. What begins to count does so at `time`."""
+        """How a change of `/timers` changes the index. New timers count from `time`."""
         if known == (link or NONE):
             return {}
         rows: Rows = {timer_row(actor, ""): link}
@@ -241,7 +241,7 @@ class Timers:
         return rows
 
     def _rang(self, actor: ActorId, ring: Ring, message: MessageId, link: Id | None, moved: Rows) -> Rows:
-        """What the step that consumed a message of the clock moves: the timer is due again, if it is still the same."""
+        """How a step that consumed a message of the clock changes the index: the same timer is due again, if it is still there."""
         key = timer_row(actor, ring.name)
         if key in moved or link is None or not is_tree(self._reader, link):
             return {}
@@ -255,7 +255,7 @@ class Timers:
         return _row(DueRow(0, actor, ring.name), self._next(ring.file, ring.due), ring.file)
 
     def _next(self, file: Id, after: int) -> int:
-        """When a timer is due first after a moment; NEVER for what is none."""
+        """When a timer is due next after a moment; NEVER for a file that is no timer."""
         try:
             due = next_due(read_file(self._reader, file), after, ZoneInfo)
         except (StoreError, ObjectError):
@@ -263,7 +263,7 @@ class Timers:
         return NEVER if due is None else due
 
     def _known(self, entry: ActorEntry) -> bytes:
-        """The `/timers` that the index stands for."""
+        """The `/timers` for which the index was made."""
         if entry.timers is None:
             value = None if entry.actor.step is None else self._rows.get(timer_row(entry.actor.id, ""))
             entry.timers = value or NONE

@@ -1,4 +1,4 @@
-"""Trials: an actor that may have ended the process runs alone once more; then it is trusted, or found again as the culprit.
+"""Trials: an actor that may have ended the process runs alone once more. Then it is trusted, or it has ended the process again.
 
 The law: a hold ends in the same unit as the step that ends it; that on queries, which see durable steps only, ends for
 this process when that unit is durable.
@@ -44,7 +44,7 @@ class Trials:
                 continue
             if not len(entry.waiting):
                 entry.overflow = entry.more_updates = True
-            # Said before, because afterwards there may be nobody left to say it.
+            # Logged before, because the process may end.
             _log.warning(
                 "actor %s may have ended the process: it is tried alone now. If the process ends, start it again: "
                 "the actor is then held until an update mends it, and the others go on",
@@ -60,7 +60,7 @@ class Trials:
             self._end()
 
     def acquit(self, entry: ActorEntry) -> None:
-        """It ran, or had nothing to run, and the process goes on: it is trusted, if it is the one that is tried."""
+        """The actor ran, or had nothing to run, and the process still lives: if it is the one that is tried, it is trusted."""
         if entry is not self._gate.alone:
             return
         self._holds.forget(entry.actor.id, [Kind.STEPS])
@@ -114,8 +114,8 @@ def _is_cure(sealed: Sealed) -> bool:
 def cut_of(entry: ActorEntry, lane: str) -> Outcome | None:
     """How a step ends without being run, None if it is run.
 
-    An update that ended the process again and again must not stay before its cure, nor a birth whose core was replaced
-    wait for ever.
+    An update that ended the process again and again must not block the update that repairs it, and a birth whose core was
+    replaced must not wait for ever.
     """
     held = entry.held
     if held is None:

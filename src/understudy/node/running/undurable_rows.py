@@ -1,4 +1,4 @@
-"""Rows of units that are submitted and not durable yet, for the one who submitted them."""
+"""Rows of units that are submitted and not durable yet, for the thread that submitted them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Rows = dict[bytes, bytes | None]
 
 
 class UndurableRows:
-    """What the store will say of some rows once all that is under way is durable."""
+    """What the store will say of some rows once all submitted units are durable."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -24,7 +24,7 @@ class UndurableRows:
         return self._backend.row(key) if held is None else held[1]
 
     def is_gone(self, key: bytes) -> bool:
-        """True if a row that is in the store is on its way out of it."""
+        """True if a row is in the store, and a submitted unit removes it."""
         return self._held.get(key, (0, key))[1] is None
 
     def note(self, unit: Unit, rows: Rows) -> None:

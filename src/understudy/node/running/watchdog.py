@@ -15,7 +15,7 @@ from understudy.node.running.step_lock import StepLock
 
 
 class Watchdog:
-    """`others_wait` is asked from its thread whether anybody would use the step lock if it were free."""
+    """Calls `others_wait` on its own thread: whether others could use the step lock if it were free."""
 
     def __init__(self, step_lock: StepLock, async_wits: AsyncWits, others_wait: Callable[[float], bool]) -> None:
         self._step_lock = step_lock
@@ -36,7 +36,7 @@ class Watchdog:
 
     def wake(self) -> None:
         """Something runs now."""
-        # Most steps find it awake, and setting it costs more than looking.
+        # Mostly it is awake already, and setting the event costs more than checking it.
         if not self._something_runs.is_set():
             self._something_runs.set()
 
@@ -48,7 +48,7 @@ class Watchdog:
     def _run(self) -> None:
         while not self._stopped.wait(self._step_lock.seconds_between_looks):
             self._something_runs.clear()
-            # Looked at after that: what begins now sets it again.
+            # Checked after that: a wit that begins now sets it again.
             if self._step_lock.is_idle and self._async_wits.is_idle:
                 self._something_runs.wait()
                 continue

@@ -14,7 +14,7 @@ import pytest
 from tests.node.living import Living
 from tests.node.troupe import Troupe
 from understudy.engines.python.settings import SETTINGS
-from understudy.engines.room import DEPTH, ROOM, at_depth
+from understudy.engines.room import DEPTH, ROOM, SWITCH_SECONDS, at_depth
 from understudy.judging.verification import verify_targets
 from understudy.objects.ids import ActorId
 from understudy.objects.step import Outcome
@@ -68,8 +68,12 @@ async def wit(ctx):
 
 @pytest.fixture
 def living() -> Iterator[Living]:
+    """A node whose threads take turns as often as those of `understudy serve`."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
     with Living() as living:
         yield living
+    sys.setswitchinterval(before)
 
 
 def told(living: Living, body: str, deep: str) -> ActorId:
@@ -127,7 +131,6 @@ def test_how_deep_a_module_can_call_does_not_depend_on_what_was_imported_before(
 @pytest.mark.parametrize("begun", ["def", "async def"])
 def test_what_code_sets_of_the_interpreter_ends_with_its_step(living: Living, begun: str):
     limit, interval = sys.getrecursionlimit(), sys.getswitchinterval()
-    body = f"{begun} wit(ctx):\n    ctx.log(sys.getrecursionlimit(), sys.getswitchinterval())\n"
     body = f"{begun} wit(ctx):\n    ctx.log(sys.getrecursionlimit())\n    ctx.log(sys.getswitchinterval())\n"
     body += "    sys.setrecursionlimit(4321)\n    sys.setswitchinterval(0.125)\n"
     actor = told(living, body, "")

@@ -11,9 +11,9 @@ import pytest
 
 from tests.node.living import Living
 from tests.node.stage import PATIENCE, gates
+from understudy.engines.room import SWITCH_SECONDS
 from understudy.judging.verification import Target
 from understudy.node.errors import QueryFailed
-from understudy.node.interpreter import SWITCH_SECONDS
 from understudy.node.running import slow_wits, step_lock
 from understudy.objects.ids import ActorId
 

@@ -44,6 +44,19 @@ def test_a_node_changes_no_setting_of_the_process_it_is_in() -> None:
         assert (sys.getswitchinterval(), gc.get_threshold(), gc.get_freeze_count()) == before
 
 
+def test_threads_take_turns_as_often_as_the_process_says_whatever_a_wit_sets() -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.002)
+    try:
+        with Living() as living:
+            restless = living.create(wit="import sys\ndef wit(core): sys.setswitchinterval(0.003)")
+            living.send(restless, "go")
+            living.come_to_rest()
+            assert sys.getswitchinterval() == pytest.approx(0.002)
+    finally:
+        sys.setswitchinterval(before)
+
+
 def test_a_capability_of_ones_own_takes_none_of_the_nodes_away() -> None:
     class World:
         name = "world"

@@ -27,6 +27,10 @@ FIRST_IMPORT: Final = DEPTH + 8  # where the runtime imports the first module; i
 _HOST_LIMIT: Final = getrecursionlimit()
 IS_KEPT: Final = _HOST_LIMIT <= DEPTH + ROOM
 
+# How often threads take turns in a process that is a node, and in one that judges: code can ask for it. A computing wit
+# gives the committer and the web a turn this often; the default of 5 ms starves them.
+SWITCH_SECONDS: Final = 0.0005
+
 _SAYS: Final = "cannot set the recursion limit to 1 at the recursion depth "
 _T = TypeVar("_T")
 
@@ -52,7 +56,13 @@ def use_room(*, is_kept: bool, more: int) -> None:
     Without `is_kept`, code begins where it happens to be called, as before nodes kept its room.
     """
     _Usual.pads = is_kept
+    _Usual.interval = SWITCH_SECONDS
     _Usual.limit = (DEPTH + ROOM if is_kept else ROOM) + more
+
+
+def keep_interval() -> None:
+    """How often threads take turns at this moment is what steps begin and end with: whose process it is has set it."""
+    _Usual.interval = getswitchinterval()
 
 
 def put_back(own: int | None = None) -> None:

@@ -10,8 +10,8 @@ import signal
 import sys
 from typing import Final
 
-# A computing wit gives the committer and the web a turn this often; the default of 5 ms starves them.
-SWITCH_SECONDS: Final = 0.0005
+from understudy.engines.room import SWITCH_SECONDS
+
 # Steps make many objects that live until they are durable and hold no cycles: at the interpreter's own thresholds the
 # collector looked at them again and again, for half of the time of a step.
 GC_THRESHOLDS: Final = (50_000, 20, 100)

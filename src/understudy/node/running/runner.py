@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NamedTuple, TypeVar
 
 from understudy.actors.contract import LiveEngine, StepResult
-from understudy.engines.room import STEPS_DEPTH, at_depth
+from understudy.engines.room import STEPS_DEPTH, at_depth, keep_interval
 from understudy.engines.tasks import abandon
 from understudy.kernel.advance import Plan
 from understudy.node.holds import Holds
@@ -110,6 +110,7 @@ class Runner:
 
     def start(self, *, only_updates: bool = False) -> None:
         """Step what the store says is pending. With `only_updates` that begins with `let_all_step`; births are let through."""
+        keep_interval()
         self._scheduler.start(only_updates=only_updates)
         self.committer.start()
         self._async_wits.start()

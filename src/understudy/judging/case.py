@@ -73,11 +73,22 @@ class Case:
                 high=high,
                 low=max(0, high - SPAN + 1),
                 genesis=tops.get(0, self.target.head),
+                head=self.target.head,
                 whole=self._whole,
             )
             for high in sorted(tops)
             if high > 0 or self.height % SPAN == 0
         ]
+
+    def plan_again(self) -> None:
+        """Have the spans looked at again that may hold an earlier fault than the one that was found, if one was.
+
+        What a judge left out (`StoredChains.follow`) rests on all steps being right, as far as no replay is needed for that.
+        """
+        done = [self._done.get(span.high) for span in self.spans]
+        is_sound = self._tied and all(found is not None and found[1].sound for found in done)
+        spans = () if is_sound else self.spans
+        self.spans = [replace(span, again=True, skip=()) for span in spans if not self._is_above_a_mismatch(span)]
 
     def take(self, span: Span, done: Done) -> None:
         """Take what a judge found."""
@@ -118,6 +129,10 @@ class Case:
             replayed=problem.replayed,
             reason=problem.reason,
         )
+
+    def _is_above_a_mismatch(self, span: Span) -> bool:
+        problem = self.problem
+        return problem is not None and problem.verdict == MISMATCH and -1 < (problem.height or 0) < span.low
 
     def _is_tied(self, span: Span, done: Done, below: Span | None) -> bool:
         if below is None:

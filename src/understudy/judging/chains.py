@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable
 from typing import Final, Generic, Protocol, TypeVar
 
+from understudy.kernel.deliver import sender_key
 from understudy.objects import ids
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
-from understudy.objects.mailbox import Cursor, mailbox_key
+from understudy.objects.mailbox import SIGNAL, Cursor, mailbox_key
 from understudy.objects.message import Message
 from understudy.objects.step import Step
 from understudy.store.errors import Corrupt, Missing
@@ -55,6 +56,19 @@ class StoredChains:
         self._sent: dict[tuple[bytes, str], _Descent[MessageId]] = {}
         self._last_sent: tuple[bytes, Container[bytes]] = b"", ()
         self._found: dict[bytes, Step | None] = {}
+        self._history: Step | None = None
+        self._to: str | None = None
+        self._anchored: dict[tuple[bytes, str], int] = {}
+
+    def follow(self, head: Step | None) -> None:
+        """From now on, messages that a history consumed are asked about; `head` is its last step.
+
+        The last message of a queue is looked up. Those before it are not: each is named by the next one, in the history of
+        the sender as in this one. So they were sent if this history is right as a whole, which our caller sees to; if
+        it is not, he asks again without `head`, and each message is looked up by itself.
+        """
+        self._anchored.clear()
+        self._history, self._to = head, None if head is None else str(head.actor)
 
     def head(self, actor: ActorId) -> StepId | None:
         """The head of an actor when it was first asked for, None if the store does not have it."""
@@ -75,6 +89,8 @@ class StoredChains:
         denies nothing either: its own verdict says what is wrong with it.
         Costs one message for each that was sent to the same recipient later, the first time.
         """
+        if self._is_before_what_was_sent(actor, message):
+            return False
         try:
             newest = self._newest(actor, message)
             if newest is not None and newest.seq >= message.seq:
@@ -82,6 +98,26 @@ class StoredChains:
             return self._went_on(actor, message.after)
         except (Missing, Corrupt, ObjectError):
             return False
+
+    def _is_before_what_was_sent(self, actor: ActorId, message: Message) -> bool:
+        """True if a later message of the same queue was sent by the actor, and consumed by the history that we follow."""
+        if self._history is None or message.lane == SIGNAL or message.to != self._to:
+            # A signal may be left out, and then the next one does not name it.
+            return False
+        key = actor, message.lane
+        if key not in self._anchored:
+            self._anchored[key] = self._last_sent_and_consumed(self._history, actor, message)
+        return message.seq < self._anchored[key]
+
+    def _last_sent_and_consumed(self, head: Step, actor: ActorId, message: Message) -> int:
+        """The number of the last message that was consumed, if the actor sent that; 0 if it did not, or nobody can tell."""
+        try:
+            last, newest = mailbox_get(self._reader, head.inbox, sender_key(message)), self._newest(actor, message)
+            if last is None or newest is None or newest.seq < last.seq:
+                return 0
+            return last.seq if self._sent_to(actor, message, newest).at(last.seq) == last.message else 0
+        except (Missing, Corrupt, ObjectError):
+            return 0
 
     def sending_step(self, actor: ActorId, id: MessageId, message: Message) -> Step | None:
         """The step of `actor` that sent a message; None if it is not in what is here of the history, or can't be read."""
@@ -157,6 +193,7 @@ class StoredChains:
             self._steps.clear()
             self._sent.clear()
             self._found.clear()
+            self._anchored.clear()
 
 
 def _step_id(text: str) -> StepId:

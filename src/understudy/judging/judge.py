@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -98,21 +99,26 @@ class Sitting:
         self._again: list[Link] = []  # steps that did not come out, from the highest down
         self._replayed = 0
         self._said = time.monotonic()
+        self._replayer = None if span.again else tools.replayer
+        self._sound = True
 
     def judge(self) -> Done:
         """Judge the steps: all from the top down, then those that did not come out, from the lowest up."""
-        if self._tools.replayer is not None:
+        self._follow()
+        if self._replayer is not None:
             # Spans come from the top down too, so what a performer ran before was above.
-            self._tools.replayer.begin((self._span.actor, self._span.top if self._span.each else None))
+            self._replayer.begin((self._span.actor, self._span.top if self._span.each else None))
         links, self._problem = self._tools.histories.chain(self._span)
+        self._sound = self._problem is None
         lowest = links[-1] if links and self._problem is None else None
         self._hear_all(links)
         self._judge_again(links)
         return Done(
             lowest=None if lowest is None else lowest.id,
             below=None if lowest is None else lowest.step.parent,
-            replayed=0 if self._tools.replayer is None else self._replayed,
+            replayed=0 if self._replayer is None else self._replayed,
             problem=self._problem,
+            sound=self._sound,
         )
 
     def _hear_all(self, links: Sequence[Link]) -> None:
@@ -133,18 +139,20 @@ class Sitting:
             self._settle(heard)
 
     def _screen(self, records: Sequence[Record]) -> Screening | None:
-        replayer = self._tools.replayer
-        if replayer is None:
+        if self._replayer is None:
             return None
         wanted = [record for record in records if record.step.height not in self._span.skip]
-        return replayer.screen(wanted, self._owner, self._say)
+        return self._replayer.screen(wanted, self._owner, self._say)
 
     def _settle(self, heard: Heard) -> None:
         """Check some steps, and note which of them have to be judged alone."""
         for record in heard.records:
             requests = None if heard.came_out is None else heard.came_out.get(record.id)
             look = self._check if requests is None else self._check_what_came_out
-            if self._take(record, look) is not None or heard.came_out is None:
+            if self._take(record, look) is not None:
+                self._sound = False
+                continue
+            if heard.came_out is None:
                 continue
             if record.step.height in self._span.skip:
                 continue
@@ -180,7 +188,7 @@ class Sitting:
                 self._replayed -= cause in (TIMEOUT, DIED)
 
     def _comes_out_anew(self, link: Link) -> bool:
-        replayer = self._tools.replayer
+        replayer = self._replayer
         assert replayer is not None
         self._say(link.step.height)
         records = [*self._readable(self._tools.histories.records(self._span, [link], None))]
@@ -197,7 +205,7 @@ class Sitting:
 
     def _judge_alone(self, record: Record) -> Problem | None:
         """Replay the step where nothing ran before, and find out why it differs if it does."""
-        replayer, store = self._tools.replayer, self._tools.store
+        replayer, store = self._replayer, self._tools.store
         assert replayer is not None
         store.missing.clear()
         found = replayer.judge(record, self._owner, lambda: self._say(record.step.height, now=True))
@@ -238,11 +246,21 @@ class Sitting:
             if isinstance(record, Record):
                 yield record
             else:
+                self._sound = False
                 self._problem = worse(self._problem, record)
 
     def _is_beyond_a_mismatch(self, height: int) -> bool:
         problem = self._problem
         return problem is not None and problem.verdict == MISMATCH and -1 < (problem.height or 0) < height
+
+    def _follow(self) -> None:
+        """Look up messages along the history to which this span belongs; the first time only."""
+        head = None
+        if not self._span.again:
+            # Without its head each message is looked up by itself, and who can't read the head is told by its own span.
+            with suppress(StoreError, ObjectError):
+                head = self._tools.reader.step(self._span.head)
+        self._tools.chains.follow(head)
 
     def _owner(self) -> str:
         """The sender of the genesis. That the span's `genesis` is the first step of this history, our caller checks."""

@@ -57,12 +57,16 @@ def verify_targets(
     )
     path = [os.path.abspath(entry) for entry in (*sys.path, *(paths or ()))]
     court = Court(backend, setup, path)
+    count = processes or os.cpu_count() or 1
     try:
         for by_walking in (False, True):
             open_cases = [case for case in cases if case.is_open]
             for case in open_cases:
                 case.plan(by_walking=by_walking)
-            court.hear(open_cases, progress, processes or os.cpu_count() or 1)
+            court.hear(open_cases, progress, count)
+        for case in cases:
+            case.plan_again()
+        court.hear(cases, None, count)
     finally:
         court.close()
     return [case.verdict() for case in cases]

@@ -43,8 +43,10 @@ class Setup(Struct, tag=True, frozen=True, kw_only=True):
 class Span(Struct, tag=True, frozen=True, kw_only=True):
     """To a judge: judge the steps of an actor from the height `low` up to `top`, a step at the height `high`.
 
-    `genesis` is said to be the first step. `whole` means that the store claims to hold all of the history. `skip` are
-    heights whose replay took a judge down before; with `each`, the judge says which step comes before it replays it.
+    `genesis` is said to be the first step, and `head` the last one of the history. `whole` means that the store claims to
+    hold all of the history. `skip` are heights whose replay took a judge down before; with `each`, the judge says which
+    step comes before it replays it. With `again`, nothing is replayed, and each message is looked up in the history of its
+    sender by itself.
     """
 
     actor: bytes
@@ -52,9 +54,11 @@ class Span(Struct, tag=True, frozen=True, kw_only=True):
     high: int
     low: int
     genesis: bytes
+    head: bytes
     whole: bool
     skip: Sequence[int] = ()
     each: bool = False
+    again: bool = False
 
 
 class Blocks(Struct, tag=True, frozen=True):
@@ -116,12 +120,16 @@ class Preparing(Struct, tag=True, frozen=True):
 
 
 class Done(Struct, tag=True, frozen=True, kw_only=True):
-    """From a judge: a span is judged. `lowest` is its lowest step, `below` the parent of that; None if not reached."""
+    """From a judge: a span is judged. `lowest` is its lowest step, `below` the parent of that; None if not reached.
+
+    `sound` says that nothing is wrong with any of its steps, as far as no replay is needed to see that.
+    """
 
     lowest: bytes | None
     below: bytes | None
     replayed: int
     problem: Problem | None
+    sound: bool = False
 
 
 class Broken(Struct, tag=True, frozen=True):

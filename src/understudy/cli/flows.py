@@ -6,9 +6,9 @@ import asyncio
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
+import msgspec
 import typer
 
-from understudy.actors.errors import WitError
 from understudy.cli.access import Access, open_access
 from understudy.cli.client import UPDATE_SECONDS, Answered
 from understudy.cli.errors import CommandError
@@ -20,13 +20,17 @@ from understudy.cli.screen import print_json, remark, say
 from understudy.cli.store import store_url
 from understudy.node.looking.look import Look
 from understudy.objects import ids
+from understudy.objects.errors import BadId
 from understudy.objects.ids import ActorId, Id
 from understudy.objects.mailbox import QUEUE
+from understudy.objects.message import ERROR
 from understudy.objects.wording import counted
+from understudy.web.flow_views import flow_end_view, flow_view
 from understudy.web.history import time_text
 from understudy.wit.flows.notice import FLOW
-from understudy.wit.flows.overview import FlowView, flow_ids, look_at_flow, path_of_cancel
+from understudy.wit.flows.overview import FlowView, flow_ids, path_of_cancel
 from understudy.wit.flows.record import FOLDER
+from understudy.wit.requests import Failure
 
 LOOK_AGAIN: Final = b"{}"  # the content of a message of type `flow` that has the flows look again
 _SHOWN: Final = 10  # characters of an id after those that all have
@@ -40,6 +44,7 @@ Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why, for the fl
 class Action(StrEnum):
     """What can be done to a flow."""
 
+    SHOW = "show"
     CANCEL = "cancel"
 
 
@@ -50,19 +55,17 @@ def flows(actor: ActorText, limit: Count = 100, at: At = None, store: Store = No
     """
     with looking(store) as look:
         id = look.resolve(actor)
-        core = _core(look, id, at)
-        all_ids = flow_ids(look.reader, core)
-        found = [_look_at(look, core, flow) for flow in all_ids[:limit]]
+        found, count = look.flows(id, at=None if at is None else look.find_step(id, at), limit=limit)
         if as_json:
-            print_json({"flows": [_view(flow) for flow in found], "count": len(all_ids)})
+            print_json({"flows": [flow_view(flow) for flow in found], "count": count})
             return
         parties = Parties(look)
         for flow in found:
             _show(flow, parties)
-    if not all_ids:
+    if not count:
         say("No flow is under way.")
-    if len(all_ids) > limit:
-        remark(f"and {counted(len(all_ids) - limit, 'more flow', 'more flows')}: --limit shows them")
+    if count > limit:
+        remark(f"and {counted(count - limit, 'more flow', 'more flows')}: --limit shows them")
 
 
 def flow(
@@ -73,11 +76,14 @@ def flow(
     store: Store = None,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel a flow: its `finally` blocks run, and who began it gets an error. A second time ends it at once.
+    """Show what a flow waits for, or what became of it; or cancel it: its `finally` blocks run, and who began it gets an error.
 
-    One that stands still ends at once. Example: understudy flow shop tt7ygz2cqa cancel
+    Cancelled a second time, or standing still, it ends at once. One that is over is shown by its whole id.
+    Example: understudy flow shop tt7ygz2cqa cancel
     """
-    assert action is Action.CANCEL
+    if action is Action.SHOW:
+        _show_one(actor, flow, store, as_json=as_json)
+        return
     about = asyncio.run(_cancel(store_url(store), actor, flow, why))
     if as_json:
         print_json(about)
@@ -85,10 +91,40 @@ def flow(
         say(f"{about['flow']}  {about['what']}")
 
 
+def _show_one(actor: str, text: str, store: str | None, *, as_json: bool) -> None:
+    with looking(store) as look:
+        id = look.resolve(actor)
+        known = flow_ids(look.reader, _core(look, id))
+        flow = text if text not in known and _is_id(text) else _find(known, text)
+        found = look.flow(id, flow)
+        if as_json:
+            print_json(flow_view(found) if isinstance(found, FlowView) else flow_end_view(look.reader, flow, found))
+        elif isinstance(found, FlowView):
+            _show(found, Parties(look))
+        else:
+            _show_end(flow_end_view(look.reader, flow, found), Parties(look))
+
+
+def _show_end(end: dict[str, Any], parties: Parties) -> None:
+    say(
+        f"{_short(end['id'])}  {end['type']} from {parties.name(end['sender'])}  over since {end['ended']}",
+        style="bold",
+    )
+    if end["error"] is not None:
+        say(f"    {end['outcome']}: {end['error']['code']}: {end['error']['text']}", style="red")
+    elif end["answer"] is None:
+        say("    it answered nothing")
+    elif end["answer"]["type"] == ERROR:
+        say(f"    failed: {_failure_text(end['answer']['content'])}", style="red")
+    else:
+        say(f"    {msgspec.json.encode(end['answer']['content']).decode()}")
+    remark(f"step {end['step']}")
+
+
 async def _cancel(url: str, actor: str, text: str, why: str) -> dict[str, Any]:
     async with open_access(url) as access:
         id = access.node.resolve(actor)
-        flow = _find(flow_ids(access.node.reader, _core(access.node, id, None)), text)
+        flow = _find(flow_ids(access.node.reader, _core(access.node, id)), text)
         sending = access.client.patch(
             str(id), {path_of_cancel(flow): why.encode()}, after=str(access.node.actor(id).head)
         )
@@ -108,15 +144,25 @@ async def look_again(access: Access, actor: str, *, wait_seconds: int) -> Answer
     return await access.client.send(actor, LOOK_AGAIN, type=FLOW, lane=QUEUE, key=None, wait_seconds=wait_seconds)
 
 
-def _core(look: Look, actor: ActorId, at: str | None) -> Id:
-    return look.step(look.newest(actor) if at is None else look.find_step(actor, at)).core
+def _core(look: Look, actor: ActorId) -> Id:
+    return look.step(look.newest(actor)).core
 
 
-def _look_at(look: Look, core: Id, id: str) -> FlowView:
+def _is_id(text: str) -> bool:
     try:
-        return look_at_flow(look.reader, core, id)
-    except WitError as error:
-        raise CommandError(error.text, code=error.code) from error
+        ids.parse(text)
+    except BadId:
+        return False
+    return True
+
+
+def _failure_text(content: Any) -> str:
+    data = msgspec.json.encode(content)
+    try:
+        failure = msgspec.json.decode(data, type=Failure)
+    except msgspec.MsgspecError:
+        return data.decode()
+    return f"{failure.code}: {failure.text}"
 
 
 def _find(known: list[str], text: str) -> str:
@@ -128,7 +174,9 @@ def _find(known: list[str], text: str) -> str:
         return found[0]
     if not found:
         raise CommandError(
-            f"no flow is under way whose id begins with {text!r}; see: understudy flows", code="NoSuchFlow"
+            f"no flow is under way whose id begins with {text!r}; see: understudy flows. "
+            "One that is over is shown by its whole id",
+            code="NoSuchFlow",
         )
     raise CommandError(f"{len(found)} flows begin with {text!r}; write more of the id", code="Ambiguous")
 
@@ -151,24 +199,3 @@ def _show(flow: FlowView, parties: Parties) -> None:
 def _short(id: str) -> str:
     first, dot, rest = id.partition(".")
     return first[ids.SHARED_PREFIX :][:_SHOWN] + dot + rest
-
-
-def _view(flow: FlowView) -> dict[str, Any]:
-    waits = [
-        {"what": one.what, "at": one.at, "since": time_text(one.since), "due": _maybe(one.due), "lost": one.is_lost}
-        for one in flow.waits
-    ]
-    return {
-        "id": flow.id,
-        "type": flow.type,
-        "sender": flow.sender,
-        "begun": time_text(flow.begun),
-        "asked": flow.asked,
-        "waits": waits,
-        "stopped": flow.stopped,
-        "cancelled": flow.cancelled,
-    }
-
-
-def _maybe(time: int | None) -> str | None:
-    return None if time is None else time_text(time)

@@ -64,7 +64,7 @@ def send(
     if as_json:
         print_json(answer.body)
     else:
-        _show(answer)
+        _show(answer, actor)
     if not answer.ok:
         body = answer.body
         hint = "" if data else "\nthe message had no content: write it behind the actor, as JSON"
@@ -108,7 +108,7 @@ async def _only_type(client: Client, actor: str) -> str:
     return types[0] if len(types) == 1 else DEFAULT_TYPE
 
 
-def _show(answer: Answered) -> None:
+def _show(answer: Answered, actor: str) -> None:
     body = answer.body
     for reply in body.get("replies", ()):
         say(_text_of(reply["content"]))
@@ -119,6 +119,8 @@ def _show(answer: Answered) -> None:
         remark(f"accepted, not answered yet{reason}; see: understudy pending")
     else:
         remark(f"{body['outcome']}  step {body['step']}")
+        if body.get("flow") is not None:
+            remark(f"a flow began, and goes on: understudy flow {actor} {body['flow']} show")
 
 
 def _text_of(content: Any) -> str:

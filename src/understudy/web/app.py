@@ -31,6 +31,7 @@ _FILES: Final = (
     "chain",
     "events",
     "pending",
+    "flows",
     "holds",
     "retry",
     "ipfs",

@@ -95,7 +95,8 @@ ANSWER: Final = Named(
             "message": ID,
             "outcome": OUTCOME,
             "replies": list_of(object_of({"type": TEXT, "content": {}})),
-        }
+        },
+        {"flow": {**ID, "description": "the flow that the message began, and that is not over with this step"}},
     ),
 )
 ACCEPTED: Final = Named(

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from understudy.actors.errors import WitError
 from understudy.node.errors import NotFound
 from understudy.node.holds import foremost, read_holds
 from understudy.node.looking.activity import Activity
 from understudy.node.looking.code_version import code_version
 from understudy.node.looking.directory import Directory, Found, States, Wanted
+from understudy.node.looking.flow_ends import FlowEnd, find_flow_end
 from understudy.node.looking.lookup import ActorInfo, Evidence, Lookup, Page, Pending
 from understudy.node.looking.roster import Roster
 from understudy.node.looking.stopped_flows import StoppedFlow, find_stopped_flows
 from understudy.node.looking.timetable import Scheduled, Timetable
 from understudy.objects.codec import Block
-from understudy.objects.ids import ActorId, Id, MessageId, StepId
+from understudy.objects.errors import BadId
+from understudy.objects.ids import ActorId, Id, MessageId, StepId, parse
 from understudy.objects.message import Message
 from understudy.objects.step import Step
 from understudy.store.errors import StoreError
@@ -26,6 +29,7 @@ from understudy.store.keys import meta_row
 from understudy.store.port import Backend
 from understudy.store.verified import Grit
 from understudy.store.walk import walk
+from understudy.wit.flows.overview import FlowView, flow_ids, has_flow, look_at_flow
 
 
 class Look:
@@ -150,6 +154,30 @@ class Look:
             return find_stopped_flows(self.reader, self.heads(), limit=limit)
         head = self.head(actor)
         return [] if head is None else find_stopped_flows(self.reader, [(actor, head)], limit=limit)
+
+    def flows(self, actor: ActorId, *, at: StepId | None = None, limit: int = 100) -> tuple[list[FlowView], int]:
+        """The first flows that are under way at a step, or at the head, and how many there are. Raises NotFound."""
+        core = self.step(self.newest(actor) if at is None else at).core
+        ids = flow_ids(self.reader, core)
+        return [self._flow(core, id) for id in ids[:limit]], len(ids)
+
+    def flow(self, actor: ActorId, id: str) -> FlowView | FlowEnd:
+        """One flow as it is at the head, or what became of it. Raises NotFound."""
+        core = self.step(self.newest(actor)).core
+        if has_flow(self.reader, core, id):
+            return self._flow(core, id)
+        try:
+            message = MessageId(parse(id))
+        except BadId as error:
+            raise NotFound(f"no flow {id} is under way; one that is over is found by its whole id") from error
+        return find_flow_end(self.lookup, self.reader, actor, message)
+
+    def _flow(self, core: Id, id: str) -> FlowView:
+        try:
+            return look_at_flow(self.reader, core, id)
+        except WitError as error:
+            # One that can't be read hides no other.
+            return FlowView(id=id, stopped=f"its record can't be read: {error.text}")
 
     def timers(self, actor: ActorId | None = None, *, limit: int = 1000) -> list[Scheduled]:
         """Timers of all actors, or of one: what is due first, and what is none. Raises NotFound."""

@@ -18,6 +18,7 @@ from understudy.web.authorization import ASK, SEND, authorization_of
 from understudy.web.body import QUICK_BYTES, kind_of, parse_json, read_body
 from understudy.web.console import addresses
 from understudy.web.console.rendering import HTML
+from understudy.web.content import content_view
 from understudy.web.face import limits_of, node_of
 from understudy.web.history import actor_view
 from understudy.web.negotiate import JSON, choose
@@ -31,7 +32,6 @@ from understudy.web.routes.messages import (
     HEADERS,
     LANE,
     accepted_answer,
-    content_view,
     expected_head,
     own_key,
     preference_of,

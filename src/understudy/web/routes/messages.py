@@ -8,7 +8,6 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Final
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -27,6 +26,7 @@ from understudy.store.reader import Reader
 from understudy.web.answers import json_answer
 from understudy.web.authorization import authorization_of, scope_of_lane
 from understudy.web.body import read_body
+from understudy.web.content import content_view
 from understudy.web.errors import HttpProblem, problem
 from understudy.web.face import limits_of, node_of
 from understudy.web.file_maps import read_files
@@ -35,11 +35,11 @@ from understudy.web.operation import Operation
 from understudy.web.parameters import ACTOR, Parameter, listed, one_of, path_text, text
 from understudy.web.preference import Preference, read_preference
 from understudy.web.schemas import ACCEPTED, ANSWER, ANY_BODY, SOME_TEXT
+from understudy.wit.flows.overview import has_flow
 
 DEFAULT_TYPE: Final = "message"
 TOO_LARGE: Final = "MessageTooLarge"  # the code of an actor whose limits are below the node's
 _LANES: Final = (QUEUE, SIGNAL, UPDATE)
-_MAX_INLINE_BYTES: Final = 64 * 1024 * 1024  # a larger reply is linked: an answer is held in memory as a whole
 
 LANE: Final = one_of("header", "Message-Lane", "Which lane", _LANES, default=QUEUE, error=Rejected)
 KEY: Final = text(
@@ -153,25 +153,6 @@ def preference_of(request: Request, *, heeds_strict: bool = False) -> tuple[Pref
     return preference, {"Preference-Applied": applied} if applied else {}
 
 
-def content_view(reader: Reader, content: ids.Id) -> Any:
-    """A content in JSON: the JSON that it is, other bytes as base64, anything else (and the very large) as a link."""
-    try:
-        big = reader.blob_info(content)
-    except WrongKind:
-        return {"/": str(content)}
-    if big is not None and big.size > _MAX_INLINE_BYTES:
-        return {"/": str(content)}
-    data = reader.blob(content)
-    try:
-        # Only checked: to build the values would take ten times as long.
-        data.decode()
-        msgspec.json.decode(data, type=msgspec.Raw)
-        # As it is: a number of twenty digits would not survive being read and written again.
-        return msgspec.Raw(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {"base64": data}
-
-
 def accepted_answer(node: Node, actor: ActorId, message: MessageId, headers: dict[str, str]) -> Response:
     """202: the message is durable, and Location is where its step will be. If its actor does not work, it says why."""
     where = f"/actors/{actor}/steps?message={message}"
@@ -187,6 +168,8 @@ def answered(reader: Reader, message: MessageId, answer: Answer, headers: Mappin
         return problem_of_outcome(message, answer)
     kind = "ok" if outcome is None else outcome.kind
     view = {**_place(message, answer), "outcome": kind, "replies": reply_views(reader, answer)}
+    if not answer.replies and has_flow(reader, reader.step(answer.step).core, str(message)):
+        view["flow"] = str(message)
     return json_answer(view, headers=headers)
 
 

@@ -7,10 +7,11 @@ from msgspec import Struct
 from understudy.objects.ids import Id, is_raw
 from understudy.objects.timer import TIMERS
 from understudy.objects.tree import is_tree_node
+from understudy.store.maps import tree_entry
 from understudy.store.reader import Reader
 from understudy.wit.flows.asks import timer_name
 from understudy.wit.flows.lines import Answered, Asked, Cancelled, open_asks
-from understudy.wit.flows.record import CANCEL, FOLDER, STOPPED, Record
+from understudy.wit.flows.record import BEGIN, CANCEL, FOLDER, STOPPED, Record
 
 
 class Waiting(Struct, frozen=True):
@@ -30,19 +31,25 @@ class FlowView(Struct, frozen=True):
     """A flow. `asked` counts what it has asked for; `stopped` says why it stands still, None if it does not."""
 
     id: str
-    type: str
-    sender: str | None
-    begun: int
-    asked: int
-    waits: list[Waiting]
-    stopped: str | None
-    cancelled: bool
+    type: str = ""
+    sender: str | None = None
+    begun: int = 0
+    asked: int = 0
+    waits: list[Waiting] = []
+    stopped: str | None = None
+    cancelled: bool = False
 
 
 def flow_ids(reader: Reader, core: Id) -> list[str]:
     """The ids of the flows of a core, sorted. A wit without flows may have a file of that name."""
     folder = reader.find(core, FOLDER)
     return [] if folder is None else ids_in(reader, folder)
+
+
+def has_flow(reader: Reader, core: Id, id: str) -> bool:
+    """True if a flow is under way, or stands still, in a core."""
+    flows = tree_entry(reader, core, FOLDER)
+    return flows is not None and not is_raw(flows) and reader.find(flows, f"{id}/{BEGIN}") is not None
 
 
 def ids_in(reader: Reader, folder: Id) -> list[str]:

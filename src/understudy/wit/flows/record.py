@@ -27,7 +27,7 @@ MAX_RECORD: Final = (
 )  # bytes of answers and lines: a re-run reads them all, and forty flows fill 640 MiB
 INLINE: Final = 1024  # bytes: a longer answer is a file of its own, so that a page stays small
 _PAGE: Final = 8 * 1024  # bytes from which on the next line begins a new page: a page is written again with each line
-_BEGIN: Final = "begin"
+BEGIN: Final = "begin"
 _PAYLOAD: Final = "payload"
 PAGES: Final = "record"
 _ANSWERS: Final = "answers"
@@ -84,7 +84,7 @@ class Record:
         """The record in a tree. Raises WitError("BadFlow"), StoreError."""
         try:
             entries = store.tree(tree)
-            record = cls(_begin(store.blob(entries[_BEGIN])), Id(entries[_PAYLOAD]))
+            record = cls(_begin(store.blob(entries[BEGIN])), Id(entries[_PAYLOAD]))
             record.tree = TreeId(tree)
             record._pages = entries.get(PAGES)
             record._answers = entries.get(_ANSWERS)
@@ -162,7 +162,7 @@ class Record:
             self._answers = _edited(store, self._answers, self._files)
         self._fresh, self._files = {}, {}
         self._contents.clear()
-        entries: dict[str, bytes] = {_BEGIN: put_bytes(store, _encode(self.begin)), _PAYLOAD: self.payload}
+        entries: dict[str, bytes] = {BEGIN: put_bytes(store, _encode(self.begin)), _PAYLOAD: self.payload}
         if self._pages is not None:
             entries[PAGES] = self._pages
         if self._answers is not None:

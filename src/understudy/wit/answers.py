@@ -1,6 +1,6 @@
 """Answers: which handler an answer to a request goes to.
 
-The law: an answer that was asked for is never passed over. It has its handler, or its step fails and says which is gone.
+The law: a requested answer is never ignored. It has its handler, or its step fails and names the handler that is missing.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ def name_in(names: AnswerNames, handler: Answering | None) -> str | None:
 def handler_of(
     request: Request, message: Message, answers: Mapping[str, Handling], messages: Mapping[str, Handling]
 ) -> Handling | None:
-    """The handler of an answer. A failure that the request named nobody for goes to the handler of such messages, if any.
+    """The handler of an answer. A failure of a request without `on_error` goes to the handler of `error` messages, if there
+    is one.
 
-    Raises WitError("NoHandler") if the code has it no longer.
+    Raises WitError("NoHandler") if the code no longer has it.
     """
     name = request.on_error if is_failure(message) else request.on_answer
     if name is None:

@@ -18,13 +18,15 @@ def query_a_wit(actor_id: str | Id, query_name: str, context: Any = NO_CONTEXT) 
     """Ask an actor (an id or a name) at its newest durable step: a Blob, a Tree or an Error comes back.
 
     In an `async def` it is awaited, elsewhere it waits. The context is a Blob, bytes, or a value that becomes JSON.
-    What was answered, and at which step, stands in the journal of the step that asks.
+    The journal of the asking step records the answer, and which step gave it.
     """
     return ask(running("query_a_wit"), actor_id, query_name, as_context(context), raises=False)
 
 
 def ask(run: Run, actor: str | Id, name: str, context: Blob, *, raises: bool) -> Any:
-    """Ask as the colour of the caller wants it; with `raises`, an error is raised as CallFailed and not returned."""
+    """Ask another actor, awaited where the caller is asynchronous; with `raises`, an error is raised as CallFailed and not
+    returned.
+    """
     request = request_bytes(QueryRequest(actor=str(actor), name=name, context=context))
     if may_await(run):
         return _await(run, request, raises)

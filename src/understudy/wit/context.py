@@ -1,4 +1,4 @@
-"""What a wit is given beside its messages: who and when it is, and how it answers, sends and makes other actors."""
+"""What a wit gets besides its messages: its actor and the time, and how it answers, sends and makes other actors."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Context(Scheduling):
 
     @property
     def inbox(self) -> Inbox:
-        """The new messages, and where each conversation stood before."""
+        """The new messages, and the last message of each sender before."""
         if self._inbox is None:
             self._inbox = Inbox(self.given)
         return self._inbox
@@ -150,12 +150,12 @@ class Context(Scheduling):
 
     @property
     def message(self) -> Message:
-        """The message that is being handled. Raises ValueError when there are several: then see `inbox`."""
+        """The message that is being handled. Raises ValueError if the step has several: then use `inbox`."""
         return Message(self.delivery, self.given.store)
 
     @property
     def delivery(self) -> Delivery:
-        """The message that is being handled, as the contract has it. Raises ValueError when there are several."""
+        """The message that is being handled, as the kernel has it. Raises ValueError if the step has several."""
         if self._delivery is None:
             raise ValueError(
                 f"the step consumes {len(self.given.messages)} messages: say which one, e.g. reply(…, to=message)"
@@ -163,7 +163,7 @@ class Context(Scheduling):
         return self._delivery
 
     def close(self) -> None:
-        """The step is over: what the wit left behind (a timer, a task, a thread) hears so, instead of changing nothing."""
+        """The step is over: a timer, task or thread that the wit left behind gets an error from now on."""
         self._is_over = True
         if self._core is not None:
             self._core.changes.is_over = True
@@ -191,7 +191,7 @@ class Context(Scheduling):
     ) -> Sent:
         """Answer the message that is being handled, or the one given, whose id is the answer's `re`.
 
-        In the handler of an answer, `to=request.origin` answers the message for whose sake the request was made.
+        In the handler of an answer, `to=request.origin` answers the message that led to the request.
 
         Raises ValueError for one of type `error`.
         """
@@ -215,9 +215,8 @@ class Context(Scheduling):
         lane: str = QUEUE,
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> Sent:
-        """Send to an actor, by id or name, or to a party outside: bytes as they are, an id as a link, else as JSON.
-
-        What comes back knows the message's id, which an answer or an `error` to it carries as `re`.
+        """Send to an actor, by id or name, or to a party outside: bytes as they are, an id as a link, else as JSON. The
+        result has the message's id, which an answer or an `error` to it carries as `re`.
         Without a type, it is the name of the content's class: `@wit.message(Greet)` handles `send(to, Greet("Ann"))`.
         """
         if type is None:
@@ -236,11 +235,11 @@ class Context(Scheduling):
         type: str | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> Sent:
-        """Send to an actor, by id or name, and have its answer handled by a function that `@wit.answer` marks.
+        """Send to an actor, by id or name; a function that `@wit.answer` marks handles its answer.
 
-        `on_error` hears of a failure instead, as a `Failure`, also if no answer came within `timeout` ("30s", 3.5 seconds).
-        Only their names are kept, in the core at `/requests/ID`, so restarts and updates don't matter. `about` is plain JSON
-        that the handler finds again in its `request: Request`. Raises TypeError for a function without `@wit.answer`,
+        `on_error` gets a failure instead, as a `Failure`, also if no answer came within `timeout` ("30s", 3.5 seconds).
+        Only their names are stored, in the core at `/requests/ID`, so restarts and updates don't matter. `about` is plain
+        JSON that the handler gets back in its `request: Request`. Raises TypeError for a function without `@wit.answer`,
         ValueError for a party outside, WitError("TooManyRequests"), BadTimer, and all that `send` raises.
         """
         names = [name_in(self.answer_names, handler) for handler in (on_answer, on_error)]
@@ -290,13 +289,13 @@ class Context(Scheduling):
         return Spawned(core, sent)
 
     async def verify(self, actor: str | Id) -> Verdict:
-        """Have another actor's history checked and replayed. Raises CallFailed, e.g. if there is no such actor."""
+        """Verify another actor's history: check and replay it. Raises CallFailed, e.g. if there is no such actor."""
         return _verdict(await self.calls.call("verify", encode_json({"actor": str(actor)})))
 
     def query(self, actor: str | Id, name: str, /, context: Any = None, **arguments: Any) -> Any:
         """Ask another actor at its newest durable step: a Blob or a Tree, awaited in an `async def`.
 
-        The step that was asked and its answer stand in the journal. Raises CallFailed for an error, e.g. UnknownQuery.
+        The journal records the step that was asked and its answer. Raises CallFailed for an error, e.g. UnknownQuery.
         """
         return ask(self, actor, name, one_context(context, arguments), raises=True)
 
@@ -304,8 +303,8 @@ class Context(Scheduling):
     def http(self) -> Any:
         """A client of httpx for the network: an `httpx.AsyncClient` in an `async def`, an `httpx.Client` in a `def`.
 
-        Hand it to any library that takes one. What it is answered stands in the journal, and a replay reads it there. The
-        operator says which hosts may be reached; others raise CallFailed("NotGranted").
+        Hand it to any library that takes one. The responses are recorded in the journal, and a replay reads them there. The
+        operator grants hosts; others raise CallFailed("NotGranted").
         """
         return self.network.client("httpx")
 
@@ -317,17 +316,17 @@ class Context(Scheduling):
     def effect(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
         """Have the host run a plain function, e.g. of a module behind `external:`, and get its result; awaited in an `async def`.
 
-        The result stands in the journal, so it has to be bytes or JSON, and no replay calls the function. One that blocks
-        runs on a thread of its own. What it raises comes as CallFailed with the name of the exception; Retry is what it is.
-        The arguments have to be JSON, too: a replay compares them.
+        The result is recorded in the journal, so it must be bytes or JSON, and a replay does not call the function. A
+        function that blocks runs on its own thread. What it raises comes as CallFailed with the name of the exception;
+        Retry stays Retry. The arguments must be JSON too: a replay compares them.
         """
         return effect(self, function, arguments, named)
 
     def secret(self, name: str) -> str:
-        """A marker for a secret of the operator's: where it stands in a request, the host gets the value.
+        """A marker for a secret of the operator. In a request, the host puts the value in its place.
 
-        It is another one in each step. Raises ValueError for what can be no name; that there is no such secret, or that it
-        is not for the host, is said when the request is made.
+        Each step gets a different marker. Raises ValueError for a wrong name. An unknown secret, or one that is not for
+        this host, is an error of the request.
         """
         marker = marker_of(self.given.actor, self.given.parent, self.given.seed, name)
         self._secrets[marker] = name
@@ -335,7 +334,7 @@ class Context(Scheduling):
 
     @property
     def reader(self) -> Reader:
-        """What may be read, without the means to write."""
+        """The objects that may be read; it can't write."""
         return Frozen(self.given.store)
 
     @property

@@ -1,4 +1,4 @@
-"""The core as a wit's author sees it: a small file system that loads what is touched and keeps what is changed."""
+"""The core as a wit's author sees it: a small file system that loads what is read and keeps what is changed."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Core:
         self[path] = self._encode(value)
 
     def dir(self, path: str) -> Core:
-        """The tree at a path, to be read and changed; it need not be there yet."""
+        """The tree at a path, to read and change; it need not exist yet."""
         inner: Core = object.__new__(Core)
         inner._changes = self._changes
         inner._encode = self._encode
@@ -118,7 +118,7 @@ class Core:
 
     @property
     def changes(self) -> Changes:
-        """What this view is a view of."""
+        """The changes that this view shows."""
         return self._changes
 
     @property
@@ -200,7 +200,7 @@ class Changes:
         return self._entry(name) is not None
 
     def write_top(self, name: str, data: bytes) -> None:
-        """Put bytes at a name in the root that is known to be good. Cheaper than `write`."""
+        """Put bytes at a name in the root that was checked before. Cheaper than `write`."""
         if name in self.above:
             self._forget_below(name)
         self.edits[name] = data
@@ -215,7 +215,7 @@ class Changes:
         return [] if id is None else sorted(self.store.tree(id))
 
     def apply(self) -> None:
-        """Make the changes so far a tree, to look at them as one."""
+        """Make a tree of the changes so far, so that they can be read as one."""
         if self.edits:
             self.root = self.seal()
             self.edits = {}
@@ -272,7 +272,7 @@ class Changes:
 
 
 class Unchangeable(Changes):
-    """A tree that nobody may change. What its staging is given goes nowhere."""
+    """A tree that can't be changed. Its staging stores nothing."""
 
     __slots__ = ()
 

@@ -1,6 +1,6 @@
-"""`ctx.effect`: a plain function whose result stands in the journal, and which no replay calls.
+"""`ctx.effect`: a plain function whose result is recorded in the journal; a replay does not call it.
 
-The law: the author gets what the journal says, in the type that the function promises, at once as in a replay.
+The law: the author gets the value from the journal, in the type that the function declares, live as in a replay.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def effect(run: Run, function: Callable[..., Any], arguments: Sequence[Any], nam
 
 
 def refuse_in_effect() -> None:
-    """Raise WitError in a function that `ctx.effect` runs: no replay runs it, so what it asks for nobody would answer."""
+    """Raise WitError in a function that `ctx.effect` runs: a replay does not run it, so its calls would have no answers."""
     name = IN_EFFECT.get()
     if name is not None:
         raise WitError(

@@ -1,7 +1,7 @@
-"""Requests: what an actor asked other actors, and who is to hear the answer.
+"""Requests: what an actor asked other actors, and which handler gets the answer.
 
-A request that waits is a file of the core, `/requests/ID`, with the id of its message. So it outlives restarts and
-updates, and a fork, a diff and a replay know of it.
+A request that waits is a file of the core, `/requests/ID`, with the id of its message. So it outlives restarts and updates,
+and is part of each fork, diff and replay.
 
 The law: a request is answered once, by the actor that it went to.
 """
@@ -29,7 +29,7 @@ FOLDER: Final = "requests"
 Duration = float | str | timedelta
 _TIMER: Final = "request-"  # the timers of requests, before their ids
 REPLY: Final = "reply"
-# Of one actor, waiting at once. Each is a small file; who has more outstanding than that has lost count of them.
+# Of one actor, waiting at once. Each is a small file; an actor with more of them has probably a fault.
 MAX_REQUESTS: Final = 100_000
 
 
@@ -45,8 +45,8 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkn
     """A request that waits for its answer, as it stands in `/requests/ID`.
 
     `to` is the actor that was asked, `type` the type of the message, `since` the time of the step, in microseconds since
-    1970. `on_answer` and `on_error` are names of handlers, `flow` is the flow that awaits the answer, `about` what the author
-    wanted to find again, as plain JSON. `due` is when it is given up, in microseconds since 1970.
+    1970. `on_answer` and `on_error` are names of handlers, `flow` is the flow that awaits the answer, `about` what the
+    author gave to get back, as plain JSON. `due` is when it is given up, in microseconds since 1970.
     """
 
     to: str
@@ -155,7 +155,7 @@ def find_request(core: Core, message: Message, *, is_ours: bool = True) -> Reque
 
 
 def close_request(core: Core, id: str) -> None:
-    """Its answer is there, or nobody waits for it any more."""
+    """Remove a request: its answer has come, or it is given up."""
     del core[f"{FOLDER}/{id}"]
     drop_timer(core, _timer_of(id))
 
@@ -170,7 +170,7 @@ def _timer_of(id: str) -> str:
 
 
 def _time_out(id: str, request: Request) -> Timer:
-    """What comes if no answer does: the message that an actor would send that failed."""
+    """The message that comes if no answer does; it is like that of an actor that failed."""
     text = f"no answer came from {request.to} in time"
     failure = Failure(code="Timeout", kind="timeout", message=id, text=text, type=request.type)
     return Timer(type=ERROR, content=msgspec.json.encode(failure), at=request.due)

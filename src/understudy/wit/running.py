@@ -1,4 +1,4 @@
-"""What runs at this moment, for functions that are imported and not handed in: one step or one query per thread or task."""
+"""The step or query that runs at this moment, for functions that are imported. Each thread or task runs one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Run(Protocol):
 
     @property
     def held_loop(self) -> AbstractEventLoop | None:
-        """The event loop of this thread that a function which can't await holds up meanwhile."""
+        """The event loop of this thread that is blocked while a function that can't await waits."""
 
 
 RUNNING: Final[ContextVar[Run]] = ContextVar("understudy-running")

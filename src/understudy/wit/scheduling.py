@@ -1,4 +1,4 @@
-"""What a wit says to be told later: `ctx.after`, `ctx.at`, `ctx.every`, `ctx.cron`, `ctx.cancel`, and `ctx.timer`.
+"""How a wit sets timers: `ctx.after`, `ctx.at`, `ctx.every`, `ctx.cron`, `ctx.cancel`, and `ctx.timer`.
 
 They write and remove files below `/timers` in the core, and nothing else.
 """
@@ -36,9 +36,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Rang(Struct, frozen=True, kw_only=True):
-    """The timer that a message is from: its name, when it was due, and how often before it was due without a message.
-
-    It is missed while the node is down, and while the actor has not handled the message before.
+    """The timer that a message is from: its name, when it was due, and how many times before were missed. A time is missed
+    while the node is down, and while the actor has not handled the last message of the timer.
     """
 
     name: str
@@ -61,11 +60,10 @@ class _Step(Protocol):
 
 
 class Scheduling:
-    """Timers of the actor that steps. A timer takes the place of another one of the same name.
-
-    Without a name it gets one of its own, which is given back: the same in a replay. What it says is a message type and a
-    payload (JSON, or bytes as they are), or the payload alone, whose class is the type then. Raises BadTimer for a time, a
-    zone, a cron line or a name that can't be, and TypeError or ValueError for what JSON can't hold.
+    """Timers of the actor that steps. A timer replaces another one of the same name. Without a name it gets a new one,
+    which is returned: the same in a replay. Its message is a type and a payload (JSON, or bytes as they are), or only a
+    payload, whose class is the type. Raises BadTimer for a wrong time, zone, cron line or name, and TypeError or ValueError
+    for what JSON can't hold.
     """
 
     __slots__ = ()
@@ -73,7 +71,9 @@ class Scheduling:
     def after(
         self: _Step, delay: float | str | timedelta, what: Any, payload: Any = None, *, name: str | None = None
     ) -> str:
-        """Be told once, after so many seconds or a time such as "3 days". With 0 it is as soon as the step is durable."""
+        """Send the message once, after so many seconds or a time such as "3 days". With 0, as soon as the step is
+        durable.
+        """
         at = check_instant(self.given.time + duration_us(delay, what="the delay"), what="the time after the delay")
         return _put(self, name, what, payload, at=at)
 
@@ -86,7 +86,7 @@ class Scheduling:
         zone: str | None = None,
         name: str | None = None,
     ) -> str:
-        """Be told once, at a time: a datetime with a time zone, or a text such as "2026-11-23T09:00:00Z".
+        """Send the message once, at a time: a datetime with a time zone, or a text such as "2026-11-23T09:00:00Z".
 
         With `zone`, e.g. "Europe/Berlin", it is a date and time without one, on the clocks of that place.
         """
@@ -106,14 +106,16 @@ class Scheduling:
         start: datetime | str | None = None,
         name: str | None = None,
     ) -> str:
-        """Be told again and again, after so many seconds or a time such as "10 minutes", counted from now or from `start`."""
+        """Send the message again and again, after so many seconds or a time such as "10 minutes", counted from now or from
+        `start`.
+        """
         begin = self.given.time if start is None else _instant(start)
         return _put(self, name, what, payload, every=period_us(period), start=begin)
 
     def cron(
         self: _Step, line: str, what: Any, payload: Any = None, *, zone: str = "UTC", name: str | None = None
     ) -> str:
-        """Be told whenever a cron line says so, e.g. "30 9 * * MON-FRI", on the clocks of a time zone."""
+        """Send the message whenever a cron line says so, e.g. "30 9 * * MON-FRI", on the clocks of a time zone."""
         return _put(
             self,
             name,
@@ -124,12 +126,12 @@ class Scheduling:
         )
 
     def cancel(self: _Step, name: str) -> bool:
-        """Take a timer back; False if there is none of this name. Once the step is made, it does not ring any more."""
+        """Remove a timer; False if there is none of this name. After the step it does not fire any more."""
         return drop_timer(self.core, _text(name, "the name of a timer"))
 
     @property
     def timer(self: _Step) -> Rang | None:
-        """The timer that the message in hand is from, None if it is from somebody else. Raises ValueError like `message`."""
+        """The timer that the present message is from, None if it is not from a timer. Raises ValueError like `message`."""
         ring = ring_of(self.delivery.message)
         if ring is None:
             return None

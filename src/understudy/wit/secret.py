@@ -1,7 +1,7 @@
-"""Markers: what the author's code has in the place of a secret.
+"""Markers: what the author's code has instead of a secret.
 
-The law: a marker says nothing of the value, and nobody who sends a message can write one: it depends on the step's seed.
-Otherwise a message that holds one would have the value put into whatever the actor passes on.
+The law: a marker says nothing about the value, and the sender of a message can't make one, since it depends on the step's
+seed. Otherwise a message could contain a marker, and the host would put the value into whatever the actor passes on.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The state of a comfortable wit: JSON at `/state`, decoded for each step and written back after it.
 
-The laws: no Python object of the state outlives a step, so a replay starts from the same bytes as the step did; and
-what is stored is what is read back, or the step fails and says what would not be.
+The laws: no Python object of the state outlives a step, so a replay starts from the same bytes as the step did; and the
+state that is stored is the one that is read back, or the step fails and names the difference.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _UNREADABLE: Final = (ValueError, msgspec.MsgspecError, RecursionError)
 
 
 class NewState(Struct, Generic[Kept], frozen=True):
-    """What a handler returns to put another value in the place of the state: `return NewState(Point(1, 2), reply="moved")`.
+    """What a handler returns to replace the state: `return NewState(Point(1, 2), reply="moved")`.
 
-    A state that can be changed is changed in place, without this. `reply` goes to the sender, None sends nothing.
+    A state that can be changed in place does not need this. `reply` goes to the sender, None sends nothing.
     """
 
     value: Kept
@@ -109,7 +109,9 @@ class StateType:
             raise CallFailed(*code_and_text(error)) from error
 
     def begin(self, ctx: Context, state: Any, what: str) -> None:
-        """Make what a genesis or update handler returned the state. Raises WitError("BadResult") if it can't be."""
+        """Make the value that a genesis or update handler returned the state. Raises WitError("BadResult") if it can't
+        be.
+        """
         if self._is_own and not self.is_state(state):
             fault = f"it returned {type_with_article(state)}"
         else:
@@ -165,7 +167,7 @@ class StateType:
         return data
 
     def check(self, data: bytes) -> StateCheck:
-        """What becomes of a stored state under this type."""
+        """How a stored state is read as this type."""
         try:
             return StateCheck(dropped=self._dropped(data, self._decode(data)))
         except _UNREADABLE as error:

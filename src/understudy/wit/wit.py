@@ -34,9 +34,9 @@ Sends = Sequence[type] | Mapping[str, Any]
 class Wit:
     """A wit made of handlers; `/wit` points to the instance, e.g. `/code:greeter:wit`.
 
-    A handler asks for what it needs: a payload by its annotated type (JSON; `bytes` gets the content as it is), `state`
-    (JSON at `/state`, of the annotated type; what the handler changes in it or the new state that it returns is kept),
-    and `core: Core`, `ctx: Context`, `message: Message`, `inbox`, `outbox`, `actor_id`, `step_id`, `store`.
+    The parameters of a handler say what it needs: a payload by its annotated type (JSON; `bytes` gets the content as it
+    is), `state` (JSON at `/state`, of the annotated type; changes that the handler makes to it are kept), and
+    `core: Core`, `ctx: Context`, `message: Message`, `inbox`, `outbox`, `actor_id`, `step_id`, `store`.
     It returns None, an answer, which goes to the sender as a message of type `reply`, or a `NewState(…)`, for states that
     can't be changed in place.
     """
@@ -55,7 +55,7 @@ class Wit:
     def message(self, kind: str | type, *, sends: Sends = ()) -> Callable[[Function], Function]:
         """Handle messages of a type, or of a payload class, whose name is the type.
 
-        `sends` says what the handler sends, for those who ask `wut`: payload classes, or types with their payload's type.
+        `sends` says what the handler sends, for the query `wut`: payload classes, or types with their payload's type.
         """
         return self._registers("message", kind, sends, self._messages)
 
@@ -77,7 +77,7 @@ class Wit:
         return function
 
     def update(self, function: Function) -> Function:
-        """Handle an update when `/wit_update` points to this wit: the core is already patched, the state still old."""
+        """Handle an update when `/wit_update` points to this wit: the core is patched already, the state is still the old one."""
         if self._update is not None:
             raise WitError(
                 "AmbiguousWit", f"{place_of(function)}: there is an update handler already, {place_of(self._update)}"
@@ -91,10 +91,11 @@ class Wit:
     def query(self, name: Function) -> Function: ...
 
     def query(self, name: str | Function) -> Any:
-        """Answer a query by the function's name, or by the one given: `@wit.query` or `@wit.query("name")`.
+        """Answer a query. Its name is the function's, or the one given: `@wit.query` or `@wit.query("name")`.
 
-        What the function asks for beside `state`, `core`, `ctx`, `store`, `actor_id`, `step_id` and `context: Blob` is an
-        argument: a key of the JSON object that the query is asked with, of the annotated type. It can read and not write.
+        Each parameter of the function besides `state`, `core`, `ctx`, `store`, `actor_id`, `step_id` and `context: Blob` is
+        an argument: a key of the JSON object that the query is asked with, of the annotated type. The function can read but
+        not write.
         It returns a Blob, a Tree, an Error, bytes, or anything else, which is answered as JSON.
         """
         return self._registers_name("query", name, self._queries)
@@ -107,9 +108,9 @@ class Wit:
     def answer(self, name: str | Function) -> Any:
         """Handle answers to requests, or the errors in their place: `@wit.answer` or `@wit.answer("name")`.
 
-        `ctx.request(…, on_answer=FUNCTION, on_error=FUNCTION)` says which one hears of which. The core keeps the name, so keep
-        the function, or one under its name, as long as requests wait for it. It asks for what a message handler asks for, and
-        for `request: Request`. It returns None or a `NewState(…)`: nobody waits for an answer to an answer.
+        `ctx.request(…, on_answer=FUNCTION, on_error=FUNCTION)` says which one is called. The core stores the name, so keep
+        the function, or one under its name, as long as requests wait for it. It may have the parameters of a message
+        handler, and `request: Request`. It returns None or a `NewState(…)`: nobody waits for an answer to an answer.
         """
         return self._registers_name("answer", name, self._answers)
 
@@ -185,7 +186,7 @@ class Wit:
         return handler.call(ctx)
 
     def check_state(self, data: bytes) -> StateCheck:
-        """What this wit makes of a stored state: why it can't be read, or what is lost."""
+        """How this wit reads a stored state: why it can't be read, or what would be lost."""
         self.prepare()
         assert self._plan is not None
         return self._plan.state.check(data)
@@ -197,7 +198,7 @@ class Wit:
     def _registers(
         self, what: str, kind: str | type, sends: Sends, into: dict[str, tuple[Callable[..., Any], type | None]]
     ) -> Callable[[Function], Function]:
-        """What takes a function for messages of a type."""
+        """A decorator that registers a function for messages of a type."""
         if not isinstance(kind, str | type):
             raise WitError(
                 "WrongSignature",
@@ -226,7 +227,7 @@ class Wit:
         return register
 
     def _registers_name(self, what: str, name: str | Function, into: dict[str, Callable[..., Any]]) -> Any:
-        """A function that takes a handler for a name; of a function the function itself, taken for its own name."""
+        """A decorator that registers a function under a name, or the function, registered under its own name."""
 
         def register(function: Function) -> Function:
             key = name if isinstance(name, str) else function.__name__

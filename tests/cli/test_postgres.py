@@ -116,3 +116,26 @@ def test_a_node_on_another_machine_is_told_who_has_the_store(project: Shell, url
         "log", "greeter", "--store", url, PGPASSWORD=PASSWORD, XDG_STATE_HOME=str(tmp_path / "elsewhere")
     )
     assert "greet" in looking
+
+
+def test_a_store_moves_to_postgresql_and_back_and_its_actors_go_on(project: Shell, url: str) -> None:
+    about = project.serve()
+    assert greet(about["address"], 1) == "Hello n1, number 1"
+    source = f"rocksdb:{project.folder / '.understudy'}"
+    taken = project.run("store", "copy", source, url, code=1, PGPASSWORD=PASSWORD)
+    assert "in use by another process" in taken
+    project.end()
+    said = project.run("store", "copy", source, url, PGPASSWORD=PASSWORD)
+    assert "copied: " in said and "the same node now" in said
+    moved = project.serve("--store", url, PGPASSWORD=PASSWORD)
+    assert moved["node"] == about["node"]
+    assert greet(moved["address"], 2) == "Hello n2, number 2"
+    project.end()
+    assert "holds a store already" in project.run("store", "copy", source, url, code=1, PGPASSWORD=PASSWORD)
+    back = f"rocksdb:{project.folder / 'back'}"
+    project.run("store", "copy", url, back, PGPASSWORD=PASSWORD)
+    assert "1 of 1 match" in project.run("verify", "--all", "--store", back)
+    assert "all in order" in project.run("fsck", "--store", back)
+    assert "UNDERSTUDY" not in project.run("store", "copy", back, "memory:", code=2)
+    assert CODED not in project.run("store", "copy", back, with_password(url), code=2)
+    project.run("store", "copy", "rocksdb:none", back, code=1)

@@ -46,6 +46,7 @@ COMMANDS: Final = {  # where each is, in the order of the help
     "resume": "understudy.cli.pause:resume",
     "retry": "understudy.cli.retry:retry",
     "verify": "understudy.cli.verify:verify",
+    "store": "understudy.cli.store_group:store",
     "fsck": "understudy.cli.fsck:fsck",
     "export": "understudy.cli.export:export",
     "import": "understudy.cli.import_:import_",

@@ -10,7 +10,7 @@ from understudy.store.errors import StoreError
 from understudy.store.open import shown_store
 
 
-def _no_password(context: typer.Context, parameter: typer.CallbackParam, url: str | None) -> str | None:
+def no_password(context: typer.Context, parameter: typer.CallbackParam, url: str | None) -> str | None:
     """Refuse a password that everybody on this machine could read in the list of processes."""
     source = context.get_parameter_source(parameter.name or "")
     if url and source is not None and source.name == "COMMANDLINE":
@@ -32,7 +32,7 @@ Store = Annotated[
     typer.Option(
         "--store",
         envvar="UNDERSTUDY_STORE",
-        callback=_no_password,
+        callback=no_password,
         help="The store: rocksdb:DIRECTORY, postgresql://… or memory:  [default: that of understudy.toml, else rocksdb:.understudy]",
         show_default=False,
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from understudy.store.copy import check_finished
 from understudy.store.errors import StoreError
 from understudy.store.memory import MemoryKind
 from understudy.store.port import Backend, Kind
@@ -30,10 +31,19 @@ def kind_of(url: str) -> tuple[Kind, str]:
     raise StoreError(f"no store is called {called}: a store is one of {known}")
 
 
-def open_store(url: str, *, read_only: bool = False, accept_loss: bool = False) -> Backend:
+def open_store(
+    url: str, *, read_only: bool = False, accept_loss: bool = False, may_be_unfinished: bool = False
+) -> Backend:
     """Open `rocksdb:DIRECTORY` or `postgresql://…` (made if there is none), or `memory:`. Raises StoreError and its kinds."""
     kind, place = kind_of(url)
-    return kind.open(place, read_only=read_only, accept_loss=accept_loss)
+    backend = kind.open(place, read_only=read_only, accept_loss=accept_loss)
+    try:
+        if not may_be_unfinished:
+            check_finished(backend, shown_store(url))
+        return backend
+    except BaseException:
+        backend.close()
+        raise
 
 
 def open_temporary(folder: str) -> Backend:

@@ -79,7 +79,8 @@ def at(us: int, **more: Any) -> str:
 class Life:
     """A simulator and an actor on it. What is kept is in the memory backend; a restart begins a new process on it."""
 
-    def __init__(self, **timers: str) -> None:
+    def __init__(self, *, wit: str = WIT, **timers: str) -> None:
+        self.wit = wit
         self.inner = MemoryBackend(entropy=lambda size: bytes(size))
         self.now = START
         self.open()
@@ -90,7 +91,7 @@ class Life:
 
     def create(self, *, nonce: str = "", **timers: str) -> ActorId:
         staging = Staging(Grit(self.inner))
-        files = {**FILES, **{f"timers/{name}": text for name, text in timers.items()}}
+        files = {**FILES, "code/a.py": self.wit, **{f"timers/{name}": text for name, text in timers.items()}}
         core = stage_files(staging, {**files, "nonce": nonce} if nonce else files)
         self.simulator.send(str(core), type=GENESIS, content=core, blocks=list(staging.new.values()))
         self.simulator.settle()

@@ -26,11 +26,13 @@ def accept(
     last: Cursor | None,
     lane: str = QUEUE,
     headers: Mapping[str, str] | None = None,
+    re: str | None = None,
     idempotency: tuple[str, bytes] | None = None,
 ) -> tuple[Delivery, Unit]:
     """The message and the unit that stores it with `blocks` (its content).
 
-    `last` is the cursor of the message before it from this sender to this recipient in this lane; `idempotency` is the
+    `last` is the cursor of the message before it from this sender to this recipient in this lane, `re` the id of the message
+    that it answers; `idempotency` is the
     sender's key and the sha256 of its request. Raises BadName for a lane, a type, a header or a party that is not allowed.
     """
     if lane not in LANES:
@@ -43,6 +45,7 @@ def accept(
         content=content,
         lane=lane,
         previous=None if last is None else str(Id(last.message)),
+        re=re,
         headers=check_headers(headers or {}),
     )
     block = message_block(message)

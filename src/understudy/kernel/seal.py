@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -43,8 +43,18 @@ NO_SUCH_ACTOR: Final = "NoSuchActor"
 Known = Callable[[int, Outgoing], bool]
 
 
+class Unreached(NamedTuple):
+    """A message that was not sent, as nobody is there to get it: the id that it would have had, and what it was to be."""
+
+    id: MessageId
+    draft: Outgoing
+
+
 class Sealed(Struct, frozen=True, kw_only=True):
-    """A step that is made but not yet durable: the actor after it, what it sent, and the unit to commit."""
+    """A step that is made but not yet durable: the actor after it, what it sent, and the unit to commit.
+
+    `bounced` are the messages in which the node says that requests are among the `unreached`; they are in the unit.
+    """
 
     actor: Actor
     id: StepId
@@ -53,6 +63,8 @@ class Sealed(Struct, frozen=True, kw_only=True):
     sent: Sequence[Delivery]
     unit: Unit
     is_retry: bool = False
+    unreached: Sequence[Unreached] = ()
+    bounced: Sequence[Delivery] = ()
 
 
 def seal(plan: Plan, result: StepResult, *, known: Known) -> Sealed:
@@ -117,7 +129,14 @@ def _seal(plan: Plan, result: StepResult, answers: Sequence[Entry], replies: Seq
     after = Actor(id=actor.id, text=actor.text, head=step_id, step=step)
     unit = _unit(actor, after, messages, sent, [*staging.new.values(), step_bytes])
     return Sealed(
-        actor=after, id=step_id, step=step, consumed=messages, sent=sent, unit=unit, is_retry=plan.retried is not None
+        actor=after,
+        id=step_id,
+        step=step,
+        consumed=messages,
+        sent=sent,
+        unit=unit,
+        is_retry=plan.retried is not None,
+        unreached=_unreached(actor, staging, outgoing, nobody) if nobody else (),
     )
 
 
@@ -233,6 +252,25 @@ def _address(
         Delivery(id, message, waiting_row_for(message) if number in newest else None)
         for number, (id, message) in enumerate(placed)
     ], changes
+
+
+def _unreached(
+    actor: Actor, staging: Staging, outgoing: Sequence[Outgoing], nobody: Sequence[tuple[int, Outgoing]]
+) -> list[Unreached]:
+    """The messages to nobody with the ids by which a wit knows them: those of a conversation that they would have begun."""
+    numbers, keys = {number for number, _ in nobody}, {mailbox_key(draft.to, draft.lane) for _, draft in nobody}
+    last: dict[str, Cursor | None] = {key: mailbox_get(staging, actor.outbox, key) for key in keys}
+    found: list[Unreached] = []
+    for number, draft in enumerate(outgoing):
+        key = mailbox_key(draft.to, draft.lane)
+        if key not in keys:
+            continue
+        message = place(draft, sender=actor.text, last=last[key], after=actor.head_text)
+        id = MessageId(message_block(message).id)
+        last[key] = Cursor(message.seq, id)
+        if number in numbers:
+            found.append(Unreached(id, draft))
+    return found
 
 
 def _is_shown(actor: Actor, draft: Outgoing, staging: Staging) -> bool:

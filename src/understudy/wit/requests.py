@@ -3,7 +3,7 @@
 A request that waits is a file of the core, `/requests/ID`, with the id of its message. So it outlives restarts and updates,
 and is part of each fork, diff and replay.
 
-The law: a request is answered once, by the actor that it went to.
+The law: a request is answered once, by the actor that it went to, or by the node that says that there is none.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from understudy.objects.clock import ring_of
 from understudy.objects.duration import duration_us
 from understudy.objects.message import ERROR, Message
 from understudy.objects.names import is_outside
+from understudy.objects.postmaster import is_postmaster
 from understudy.objects.timer import Timer, check_instant
 from understudy.wit.core import Core
 from understudy.wit.outbox import Sent
@@ -63,7 +64,8 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkn
 class Failure(Struct, frozen=True, kw_only=True):
     """Why a request got no answer: the content of a message of type `error`.
 
-    `kind` and `code` are those of the outcome, or "timeout" and "Timeout" if nothing came in time,
+    `kind` and `code` are those of the outcome, or "timeout" and "Timeout" if nothing came in time, or "unsent" and
+    "NoSuchActor" if no actor lives where it went to;
     `text` explains it, `message` is the id of the request, `type` its type.
     """
 
@@ -151,7 +153,8 @@ def find_request(core: Core, message: Message, *, is_ours: bool = True) -> Reque
             return None
         raise WitError("BadRequest", f"/{FOLDER}/{id} is no record of a request: {error}") from error
     # Anybody may name the id of a message that went to somebody else.
-    return request if request.to == message.sender or message.re is None else None
+    is_told = message.re is None or request.to == message.sender or is_postmaster(message.sender)
+    return request if is_told else None
 
 
 def close_request(core: Core, id: str) -> None:

@@ -19,6 +19,7 @@ from understudy.objects.errors import BadName, WrongKind
 from understudy.objects.ids import ActorId, Id, StepId
 from understudy.objects.mailbox import QUEUE, UPDATE, mailbox_key
 from understudy.objects.names import OPERATOR, is_outside
+from understudy.objects.postmaster import POSTMASTER
 from understudy.store.errors import Missing
 from understudy.store.keys import head_ref
 from understudy.store.maps import mailbox_get
@@ -50,9 +51,9 @@ class Composer:
         self._node = node
 
     def party(self, caller: str) -> str:
-        """A caller as messages name it. Raises BadName for the clock, in whose name nobody else may speak."""
-        if caller == CLOCK:
-            raise BadName(f"the caller {CLOCK!r} is the node's own clock")
+        """A caller as messages name it. Raises BadName for those in whose names the node alone may speak."""
+        if caller in (CLOCK, POSTMASTER):
+            raise BadName(f"the caller {caller!r} is the node itself")
         return f"out/{self._node}/{caller}"
 
     def message(self, actor: ActorId, content: bytes, type: str, options: SendOptions) -> Sending:

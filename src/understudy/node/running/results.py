@@ -16,6 +16,7 @@ from understudy.kernel.policy import RECORD, RetryPolicy
 from understudy.kernel.retries import exhausted
 from understudy.kernel.seal import Sealed, recordable, seal
 from understudy.node.holds import Hold, Holds, Kind
+from understudy.node.running.bounces import Bounces
 from understudy.node.running.entry import ActorEntry
 from understudy.node.running.events import Finished, HoldBegan, Output
 from understudy.node.running.failures import hold_of
@@ -50,6 +51,7 @@ class Results:
         trials: Trials,
         parking: Parking,
         timers: Timers,
+        bounces: Bounces,
         queue: RunQueue,
         output: Output,
     ) -> None:
@@ -59,6 +61,7 @@ class Results:
         self._trials = trials
         self._parking = parking
         self._timers = timers
+        self._bounces = bounces
         self._queue = queue
         self._output = output
 
@@ -146,8 +149,10 @@ class Results:
 
     def _seal(self, entry: ActorEntry, plan: Plan, result: StepResult, now: float) -> None:
         sealed = seal(plan, result, known=lambda _, draft: self._table.exists(actor_of(draft.to)))
-        unit = self._trials.end_holds(entry, sealed)
         self._reader.add(sealed.unit.blocks, plan.given.store.nodes)
+        if sealed.unreached:
+            sealed = self._bounces.add(sealed)
+        unit = self._trials.end_holds(entry, sealed)
         unit = self._timers.follow(entry, plan, sealed, unit)
         entry.waiting.forget(list(sealed.consumed))
         entry.actor = sealed.actor

@@ -18,6 +18,7 @@ from understudy.actors.contract import Delivery, LiveEngine
 from understudy.kernel.seal import Sealed
 from understudy.node.holds import Holds
 from understudy.node.running.batches import Batches
+from understudy.node.running.bounces import Bounces
 from understudy.node.running.delays import Delays, delays_of
 from understudy.node.running.done import Done
 from understudy.node.running.entry import ActorEntry, Status
@@ -77,6 +78,7 @@ class Scheduler:
         self._batches = Batches(self._table, engines, reader)
         self._parking = Parking()
         self._timers = Timers(backend, reader)
+        self._bounces = Bounces(backend, reader)
         self._results = Results(
             table=self._table,
             reader=reader,
@@ -84,6 +86,7 @@ class Scheduler:
             trials=self._trials,
             parking=self._parking,
             timers=self._timers,
+            bounces=self._bounces,
             queue=self._queue,
             output=self.output,
         )
@@ -255,11 +258,12 @@ class Scheduler:
                 continue
             self._trials.end_hold_on_queries(tag)
             if entry.ahead == 0:
+                self._bounces.settled(tag.actor.id)
                 if self._calls:
                     self.output.start([call.start for call in self._calls.pop(tag.actor.id, ())])
                 if entry.begins_again:
                     entry = self._begin_again(entry)
-            for delivery in tag.sent:
+            for delivery in chain(tag.sent, tag.bounced):
                 if not is_outside(delivery.message.to):
                     self._deliver(delivery)
             self._queue.add(entry)
@@ -271,6 +275,7 @@ class Scheduler:
         _log.warning("the head of %s was moved by somebody else; starting again from it", entry.actor.text)
         entry.status = Status.STUCK
         if entry.ahead == 0:
+            self._bounces.settled(entry.actor.id)
             # The effects of a wit that still runs wait for a parent that will never be durable.
             self.output.start([call.lose for call in self._calls.pop(entry.actor.id, ())])
             self._begin_again(entry)

@@ -18,7 +18,7 @@ from understudy.kernel.replay import Record, read_record
 from understudy.kernel.seal import Sealed
 from understudy.kernel.verdict import ENGINE, JOURNAL, MISMATCH, OUTPUT, SOURCE, UNVERIFIABLE
 from understudy.kernel.verify import check_record, judge_replay
-from understudy.objects.codec import Block, node_block, raw_block
+from understudy.objects.codec import Block
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, raw_id
 from understudy.objects.mailbox import Cursor
 from understudy.objects.message import Message, message_block
@@ -26,7 +26,7 @@ from understudy.objects.patch import patch_block
 from understudy.objects.step import FAILED, Outcome, step_block
 from understudy.store.closure import Closure
 from understudy.store.errors import Corrupt, Missing
-from understudy.store.maps import edit_tree, mailbox_items, mailbox_set
+from understudy.store.maps import mailbox_items, mailbox_set
 from understudy.store.port import Unit
 from understudy.store.reader import Reader, Staging
 
@@ -195,46 +195,6 @@ def test_a_step_costs_what_it_changed_however_large_its_core_is(troupe: Troupe):
     reader = CountingReader(troupe.reader)
     assert check_record(reader, chain(troupe, actor)[-1], Closure(reader)) is None
     assert 0 < reader.count < 60
-
-
-def test_a_closure_names_who_links_to_what_is_missing(troupe: Troupe):
-    staging = Staging(troupe.reader)
-    gone = raw_id(b"gone")
-    tree = staging.put_tree({"here": staging.put_blob(b"here"), "gone": gone})
-    with pytest.raises(Missing) as caught:
-        Closure(staging).check(tree)
-    assert (caught.value.id, caught.value.owner) == (gone, tree)
-
-
-def test_what_is_equal_at_its_place_is_not_read_again(troupe: Troupe):
-    staging = Staging(troupe.reader)
-    many = {f"n{number}": staging.put_blob(str(number).encode()) for number in range(500)}
-    old = staging.put_tree(many)
-    new = edit_tree(staging, old, {"n7": staging.put_blob(b"seven"), "more": staging.put_blob(b"more")})
-    reader = CountingReader(staging)
-    Closure(reader).check(new, old=old)
-    assert reader.count < 20
-
-
-def test_a_node_that_breaks_the_rules_of_its_kind_is_damage(troupe: Troupe):
-    staging = Staging(troupe.reader)
-    bad = staging.put(node_block({"message": {"to": "nobody"}}))
-    tree = staging.put_tree({"bad": bad})
-    with pytest.raises(Corrupt) as caught:
-        Closure(staging).check(tree)
-    assert caught.value.id == bad
-
-
-def test_a_large_blob_whose_chunks_are_not_its_own_is_damage(troupe: Troupe):
-    staging = Staging(troupe.reader)
-    good = staging.put_blob(b"x" * (1024 * 1024 + 5))
-    info = staging.blob_info(good)
-    assert info is not None
-    other = staging.put(raw_block(b"y" * 5))
-    node = {"blob": {"size": info.size, "sha256": info.sha256, "chunks": [info.chunks[0], other]}}
-    Closure(staging).check(good)
-    with pytest.raises(Corrupt):
-        Closure(staging).check(staging.put(node_block(node)))
 
 
 def test_code_whose_source_neither_side_knows_is_no_match(troupe: Troupe, keeper: ActorId):

@@ -14,8 +14,9 @@ from understudy.objects import ids
 from understudy.objects.codec import MAX_RAW, Block, encode, node_block, raw_block
 from understudy.objects.errors import NotCanonical, ObjectError
 from understudy.objects.ids import Id
-from understudy.store.car import read_car, write_car
+from understudy.store.car import read_car, store_blocks, write_car
 from understudy.store.errors import BadCar, Corrupt, StoreError
+from understudy.store.memory import MemoryBackend
 from understudy.testing import strategies as some
 
 A, B = raw_block(b"a"), raw_block(b"b" * 200)
@@ -187,3 +188,13 @@ def test_a_node_that_is_not_canonical_is_named_with_its_place() -> None:
     odd = Block(ids.node_id(b"\x18\x01"), b"\x18\x01")
     with pytest.raises(NotCanonical, match=f"block 3 at byte .* {odd.id}: "):
         read(car([ROOT.id], [ROOT, A, B, odd]))
+
+
+def test_while_a_file_is_stored_its_blocks_are_counted_and_all_of_them_at_the_end():
+    blocks = [raw_block(bytes([number])) for number in range(3)]
+    told: list[tuple[int, int]] = []
+    backend = MemoryBackend()
+    roots = store_blocks(backend, BytesIO(car([blocks[0].id], blocks)), progress=lambda *said: told.append(said))
+    assert roots == [blocks[0].id]
+    assert told == [(3, 0), (3, 3)]
+    assert backend.get([block.id for block in blocks]) == [block.data for block in blocks]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tests.store.forged_maps import FORGED, good_map, owner
 from tests.store.shelf import Shelf
-from understudy.objects.codec import raw_block
+from understudy.objects.codec import node_block, raw_block
 from understudy.objects.errors import WrongKind
-from understudy.objects.ids import ActorId, Id, MessageId, is_raw
+from understudy.objects.ids import ActorId, Id, MessageId, is_raw, raw_id
 from understudy.objects.kinds import ANY, BLOB, JOURNAL, MAILBOX, MESSAGE, STEP, TREE
 from understudy.objects.message import Message, message_node
 from understudy.objects.step import Step, step_node
@@ -294,3 +294,43 @@ def test_a_chain_of_trees_is_checked_in_any_order_and_nothing_that_is_not_there_
             assert error.id == gone
             failed = True
     assert failed == any(lacks(id) for id in chain)
+
+
+def test_a_closure_names_who_links_to_what_is_missing():
+    staging = Shelf()
+    gone = raw_id(b"gone")
+    tree = staging.put_tree({"here": staging.put_blob(b"here"), "gone": gone})
+    with pytest.raises(Missing) as caught:
+        Closure(staging).check(tree)
+    assert (caught.value.id, caught.value.owner) == (gone, tree)
+
+
+def test_what_is_equal_at_its_place_is_not_read_again():
+    staging = Shelf()
+    many = {f"n{number}": staging.put_blob(str(number).encode()) for number in range(500)}
+    old = staging.put_tree(many)
+    new = edit_tree(staging, old, {"n7": staging.put_blob(b"seven"), "more": staging.put_blob(b"more")})
+    before = staging.reads
+    Closure(staging).check(new, old=old)
+    assert 0 < staging.reads - before < 20
+
+
+def test_a_node_that_breaks_the_rules_of_its_kind_is_damage():
+    staging = Shelf()
+    bad = staging.put(node_block({"message": {"to": "nobody"}}))
+    tree = staging.put_tree({"bad": bad})
+    with pytest.raises(Corrupt) as caught:
+        Closure(staging).check(tree)
+    assert caught.value.id == bad
+
+
+def test_a_large_blob_whose_chunks_are_not_its_own_is_damage():
+    staging = Shelf()
+    good = staging.put_blob(b"x" * (1024 * 1024 + 5))
+    info = staging.blob_info(good)
+    assert info is not None
+    other = staging.put(raw_block(b"y" * 5))
+    node = {"blob": {"size": info.size, "sha256": info.sha256, "chunks": [info.chunks[0], other]}}
+    Closure(staging).check(good)
+    with pytest.raises(Corrupt):
+        Closure(staging).check(staging.put(node_block(node)))

@@ -21,6 +21,7 @@ from understudy.store.maps import (
     build_tree,
     check_map,
     diff_trees,
+    differ_in_blobs,
     edit_tree,
     mailbox_get,
     mailbox_items,
@@ -31,6 +32,7 @@ from understudy.store.maps import (
 from understudy.testing import strategies as some
 
 A, B, C = raw_id(b"a"), raw_id(b"b"), raw_id(b"c")
+TREE = node_id(b"tree")
 NAMES = [f"name-{number}" for number in range(70)]
 FULL = {name: raw_id(name.encode()) for name in NAMES}
 
@@ -317,3 +319,17 @@ def test_a_large_map_with_a_key_that_is_no_name_is_refused():
         list(shelf.tree(tree))
     with pytest.raises(WrongKind):
         check_map(shelf, tree)
+
+
+@given(
+    st.dictionaries(few_names, st.sampled_from([A, B, TREE])), st.dictionaries(few_names, st.sampled_from([A, B, TREE]))
+)
+def test_two_small_trees_differ_in_blobs_if_all_that_is_new_are_blobs_and_the_rest_of_some_names_is_the_same(old, new):
+    shelf = Shelf()
+    but = frozenset(NAMES[:2])
+    changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
+    only_blobs = all(new[name] != TREE for name in changed & new.keys()) and not changed & but
+    before, after = build_tree(shelf, old), build_tree(shelf, new)
+    assert differ_in_blobs(shelf, before, after, but=but) == only_blobs
+    large = build_tree(shelf, FULL)
+    assert not differ_in_blobs(shelf, large, after, but=but) and not differ_in_blobs(shelf, before, large, but=but)

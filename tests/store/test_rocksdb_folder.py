@@ -95,3 +95,20 @@ def test_a_link_to_a_folder_is_a_store_and_a_link_to_nothing_is_named(tmp_path: 
     (tmp_path / "file").write_text("x")
     with pytest.raises(StoreError, match="is no directory"):
         open_store(f"rocksdb:{tmp_path / 'file'}")
+
+
+def modes(store: Path) -> set[int]:
+    return {stat.S_IMODE(each.stat().st_mode) & 0o077 for each in (store, *store.iterdir())}
+
+
+def test_a_store_that_others_may_read_is_theirs_no_more_once_it_is_opened_and_looking_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    store = tmp_path / "store"
+    open_store(f"rocksdb:{store}").close()
+    for each in (store, *store.iterdir()):
+        each.chmod(0o755 if each.is_dir() else 0o644)
+    open_store(f"rocksdb:{store}", read_only=True).close()
+    assert modes(store) != {0}
+    open_store(f"rocksdb:{store}").close()
+    assert stat.S_IMODE(store.stat().st_mode) == 0o700

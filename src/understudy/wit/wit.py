@@ -14,6 +14,7 @@ from understudy.objects.message import check_type
 from understudy.objects.names import check_name
 from understudy.wit.answers import names_of
 from understudy.wit.context import Context
+from understudy.wit.flows.awaited import awaited_by, declared
 from understudy.wit.flows.handler import FlowHandler
 from understudy.wit.flows.kept import Kept
 from understudy.wit.flows.notice import FLOW
@@ -44,6 +45,7 @@ class Wit:
     def __init__(self) -> None:
         self._messages: dict[str, tuple[Callable[..., Any], type | None]] = {}
         self._sends: dict[str, Mapping[str, Any]] = {}
+        self._waits: dict[str, Mapping[str, Any]] = {}
         self._genesis: Callable[..., Any] | None = None
         self._update: Callable[..., Any] | None = None
         self._queries: dict[str, Callable[..., Any]] = {}
@@ -59,13 +61,15 @@ class Wit:
         """
         return self._registers("message", kind, sends, self._messages)
 
-    def flow(self, kind: str | type, *, sends: Sends = ()) -> Callable[[Function], Function]:
+    def flow(self, kind: str | type, *, sends: Sends = (), waits: Sends = ()) -> Callable[[Function], Function]:
         """Begin a flow with each message of a type, or of a payload class: an `async def` whose awaits may last for weeks.
 
         It gets its payload and `ctx: FlowContext`. What it awaits of `ctx` is kept in the core, so it outlives restarts and
         updates; between its awaits the actor handles other messages. What it returns, or an `error`, goes to the sender.
+        `waits` says which messages its `ctx.wait` waits for, in the same form as `sends`: `wut` shows them, and one that does
+        not fit its class is refused.
         """
-        return self._registers("flow", kind, sends, self._flows)
+        return self._registers("flow", kind, sends, self._flows, waits)
 
     def genesis(self, function: Function) -> Function:
         """Handle the genesis message. A payload parameter gets the JSON at `/args`."""
@@ -129,7 +133,7 @@ class Wit:
     def prepare(self) -> None:
         """Resolve what every handler asks for. Raises WitError("WrongSignature") that names the parameter."""
         if self._plan is None:
-            state = self._state_type()
+            state, flows = self._state_type(), self._prepared_flows()
             self._plan = Plan(
                 state=state,
                 messages={
@@ -139,7 +143,8 @@ class Wit:
                 genesis=None if self._genesis is None else Handler(self._genesis, Role.GENESIS, None, "genesis", state),
                 update=None if self._update is None else Handler(self._update, Role.UPDATE, None, "update", state),
                 queries={name: QueryHandler(function, state) for name, function in self._queries.items()},
-                flows=self._prepared_flows(),
+                flows=flows,
+                awaited=awaited_by(flows),
                 answers={
                     name: Handler(function, Role.ANSWER, None, name, state) for name, function in self._answers.items()
                 },
@@ -196,7 +201,12 @@ class Wit:
         self._kept.let_go()
 
     def _registers(
-        self, what: str, kind: str | type, sends: Sends, into: dict[str, tuple[Callable[..., Any], type | None]]
+        self,
+        what: str,
+        kind: str | type,
+        sends: Sends,
+        into: dict[str, tuple[Callable[..., Any], type | None]],
+        waits: Sends = (),
     ) -> Callable[[Function], Function]:
         """A decorator that registers a function for messages of a type."""
         if not isinstance(kind, str | type):
@@ -210,8 +220,6 @@ class Wit:
         except BadName as error:
             raise WitError("WrongSignature", f"@wit.{what}({kind!r}): {error}") from error
 
-        declared = sends if isinstance(sends, Mapping) else {each.__name__: each for each in sends}
-
         def register(function: Function) -> Function:
             other = self._messages.get(type_text) or self._flows.get(type_text)
             if other is not None:
@@ -220,7 +228,7 @@ class Wit:
                     f"{place_of(function)}: {type_text!r} messages have a handler already, {place_of(other[0])}",
                 )
             into[type_text] = (function, payload)
-            self._sends[type_text] = declared
+            self._sends[type_text], self._waits[type_text] = declared(sends), declared(waits)
             self._plan = None
             return function
 
@@ -251,19 +259,21 @@ class Wit:
         # type has no flows, but a folder of that name.
         if not plan.flows and (FLOW in plan.messages or not ctx.core.changes.had_top(FLOWS)):
             return None
-        return Turn(ctx, plan.flows, plan.state, self._kept)
+        return Turn(ctx, plan.flows, plan.awaited, plan.state, self._kept)
 
     def _prepared_flows(self) -> dict[str, FlowHandler]:
         if self._flows and FLOW in self._messages:
             text = f"{FLOW!r} messages are what the runtime tells flows: a wit with flows has no handler for them"
             raise WitError("AmbiguousWit", f"{place_of(self._messages[FLOW][0])}: {text}")
         return {
-            type: FlowHandler(function, kind, type, self._sends[type]) for type, (function, kind) in self._flows.items()
+            type: FlowHandler(function, kind, type, self._sends[type], self._waits[type])
+            for type, (function, kind) in self._flows.items()
         }
 
     def _describe(self, plan: Plan) -> Blob:
         if plan.wut is None:
-            plan.wut = describe(handlers={**plan.messages, **plan.flows}, genesis=plan.genesis, queries=plan.queries)
+            handlers: dict[str, Handler | FlowHandler] = {**plan.messages, **plan.flows}
+            plan.wut = describe(handlers=handlers, genesis=plan.genesis, queries=plan.queries, awaited=plan.awaited)
         return plan.wut
 
     def _state_type(self) -> StateType:

@@ -16,6 +16,7 @@ import msgspec
 from understudy.actors.query import DAG_CBOR, JSON, Blob, Error, Tree
 from understudy.objects.ids import Id
 from understudy.wit.content import encode_json
+from understudy.wit.flows.awaited import Awaited
 from understudy.wit.flows.handler import FlowHandler
 from understudy.wit.handler import Handler, Role
 from understudy.wit.parameters import name_of
@@ -31,12 +32,21 @@ _REPLY: Final = "reply"
 _Handler = Handler | FlowHandler
 
 
-def describe(*, handlers: Mapping[str, _Handler], genesis: Handler | None, queries: Mapping[str, QueryHandler]) -> Blob:
+def describe(
+    *,
+    handlers: Mapping[str, _Handler],
+    genesis: Handler | None,
+    queries: Mapping[str, QueryHandler],
+    awaited: Mapping[str, Awaited] = {},
+) -> Blob:
     """The document, with one `$defs` for all its schemas: always the same bytes for the same code."""
     kinds = _Kinds()
     document: dict[str, Any] = {
         "$schema": DIALECT,
-        "messages": {type: _message(handler, kinds) for type, handler in handlers.items()},
+        "messages": {
+            **{type: _awaited(one, kinds) for type, one in awaited.items()},
+            **{type: _message(handler, kinds) for type, handler in handlers.items()},
+        },
         "sends": _sends([*handlers.values(), *([] if genesis is None else [genesis])], kinds),
         "queries": {name: _query(query, kinds) for name, query in queries.items()},
     }
@@ -56,6 +66,10 @@ def _message(handler: _Handler, kinds: _Kinds) -> dict[str, Any]:
     if replies is not _EMPTY:
         found[_REPLY] = kinds.schema(replies)
     return _described(handler.function, found)
+
+
+def _awaited(awaited: Awaited, kinds: _Kinds) -> dict[str, Any]:
+    return {"payload": kinds.schema(awaited.kind), "awaited_by": awaited.flows}
 
 
 def _payload(key: str, handler: _Handler, kinds: _Kinds) -> dict[str, Any]:

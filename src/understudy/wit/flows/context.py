@@ -219,6 +219,7 @@ class FlowContext:
         """Wait for a message to this actor: of a payload class, whose name is its type, or of a type; gives its payload.
 
         Of the payload's fields, those that are named here must be as they are here: `ctx.wait(Approved, order=order.id)`.
+        It waits from this call on, also where the result is awaited later.
         A message that several flows wait for goes to the one that has waited longest. Raises TimeoutError.
         """
         delay = self._delay(timeout)

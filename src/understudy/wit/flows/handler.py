@@ -34,10 +34,26 @@ _EMPTY: Final = inspect.Parameter.empty
 class FlowHandler:
     """A flow's function, ready to be called with its context and its payload."""
 
-    __slots__ = ("_decode", "_names", "_payload_name", "function", "payload", "returns", "role", "sends", "type")
+    __slots__ = (
+        "_decode",
+        "_names",
+        "_payload_name",
+        "function",
+        "payload",
+        "returns",
+        "role",
+        "sends",
+        "type",
+        "waits",
+    )
 
     def __init__(
-        self, function: Callable[..., Any], kind: type | None, type: str, sends: Mapping[str, Any] = NOTHING
+        self,
+        function: Callable[..., Any],
+        kind: type | None,
+        type: str,
+        sends: Mapping[str, Any] = NOTHING,
+        waits: Mapping[str, Any] = NOTHING,
     ) -> None:
         """Raises WitError("WrongSignature")."""
         if not is_async(function):
@@ -48,6 +64,7 @@ class FlowHandler:
         self.returns = returns
         self.role = Role.MESSAGE
         self.sends = sends
+        self.waits = waits
         self._names: dict[str, Source] = {}
         payload: Parameter | None = None
         for parameter in parameters:

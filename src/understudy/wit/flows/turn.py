@@ -21,6 +21,7 @@ from understudy.wit.content import encode_json, put_bytes, read_content
 from understudy.wit.context import Context
 from understudy.wit.flows import index
 from understudy.wit.flows.asks import Asks, Open
+from understudy.wit.flows.awaited import Awaited
 from understudy.wit.flows.awaiting import Await, Kind
 from understudy.wit.flows.context import Call, Child, FlowContext
 from understudy.wit.flows.failure import CANCELLED, content_of, describe_failure, read_failure
@@ -42,9 +43,17 @@ MAX_ID: Final = 245
 class Turn:
     """What the flows of an actor do in one step. Made for each step that has to do with flows."""
 
-    def __init__(self, step: Context, handlers: Mapping[str, FlowHandler], state: StateType, kept: Kept) -> None:
+    def __init__(
+        self,
+        step: Context,
+        handlers: Mapping[str, FlowHandler],
+        awaited: Mapping[str, Awaited],
+        state: StateType,
+        kept: Kept,
+    ) -> None:
         self.step = step
         self._handlers = handlers
+        self._awaited = awaited
         self._asks = Asks(step, state)
         self._kept = kept
         self._flows: dict[str, Flow] = {}
@@ -187,6 +196,9 @@ class Turn:
         place = index.take_wait(self.step.core, message.type, content)
         if place is None:
             return False
+        if message.type in self._awaited:
+            # What the flow could not read would end its wait.
+            self._awaited[message.type].check(content)
         self.tell(place.flow, self._event(place.n, content))
         return True
 

@@ -334,3 +334,13 @@ def test_a_large_blob_whose_chunks_are_not_its_own_is_damage():
     Closure(staging).check(good)
     with pytest.raises(Corrupt):
         Closure(staging).check(staging.put(node_block(node)))
+
+
+def test_a_missing_part_of_a_large_tree_is_missed_by_the_tree():
+    shelf = Shelf()
+    tree = build_tree(shelf, {f"n{number}": shelf.put_blob(b"x") for number in range(500)})
+    part = next(id for id in shelf.new if id != tree and not is_raw(id))
+    del shelf.new[part], shelf.nodes[part]
+    with pytest.raises(Missing) as caught:
+        Closure(shelf).check(tree)
+    assert (caught.value.id, caught.value.owner) == (part, tree)

@@ -27,9 +27,8 @@ _log = logging.getLogger(__name__)
 
 
 class CompiledCache:
-    """Compiles components, and keeps what came out in a folder that only this user can open; None keeps nothing.
-
-    `tell` hears every second that a component is being compiled.
+    """Compiles components, and keeps the results in a folder that only this user can open; with None it keeps nothing.
+    `tell` is called every second while a component is compiled.
     """
 
     def __init__(self, folder: Path | None, tell: Tell = lambda text: None) -> None:
@@ -88,7 +87,9 @@ def _is_private(folder: Path) -> bool:
 
 
 def _is_ours(path: Path) -> bool:
-    """True for an ordinary file of this user: others may have put theirs here before the folder was private. Raises OSError."""
+    """True for an ordinary file of this user: before the folder was private, others may have put files here. Raises
+    OSError.
+    """
     found = path.lstat()
     is_owned = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
     return stat.S_ISREG(found.st_mode) and is_owned and not stat.S_IMODE(found.st_mode) & 0o022

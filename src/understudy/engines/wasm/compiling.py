@@ -1,6 +1,6 @@
-"""Compiling components beside: in processes of their own, which can be ended, with bounds in time and memory.
+"""Compiling components in other processes, which can be ended, with bounds on time and memory.
 
-The law: nothing that a component says of itself makes this process compute, or grow, without a bound. Compiling takes a
+The law: no component can make this process compute, or take memory, without a bound. Compiling takes a
 second for each few megabytes of ordinary code, and minutes for a few kilobytes of code that was made to be hard.
 """
 
@@ -78,7 +78,7 @@ def is_compiling(thread: int) -> bool:
 
 
 class _Places:
-    """Lets in as many at once as may compile, and turns away who would wait for too long."""
+    """Lets only some threads compile at once, and refuses those that would wait too long."""
 
     def __init__(self) -> None:
         self._free = threading.BoundedSemaphore(MAX_AT_ONCE)
@@ -99,7 +99,7 @@ class _Places:
 
 
 class _Progress:
-    """Says that a component is being compiled, once it takes long, and ends it when it takes too long."""
+    """Reports that a component is being compiled when that takes long, and ends it when it takes too long."""
 
     def __init__(self, size: int, tell: Tell) -> None:
         self._size = size
@@ -108,7 +108,7 @@ class _Progress:
         self._due = SAY_SECONDS
 
     def go_on(self) -> None:
-        """Say that it goes on. Raises HostFailed when its time is up."""
+        """Report that it goes on. Raises HostFailed when its time is up."""
         seconds = time.monotonic() - self._began
         if seconds >= COMPILE_SECONDS:
             raise HostFailed(
@@ -210,7 +210,7 @@ def _compile(data: bytes, progress: _Progress) -> bytes:
         answer = _try(compiler, data, progress)
         if answer is not None:
             return answer
-        # It had ended for want of work, perhaps: that says nothing about this component.
+        # It may have ended because it had no work: that says nothing about this component.
     compiler = _Compiler()
     answer = _try(compiler, data, progress)
     if answer is None:

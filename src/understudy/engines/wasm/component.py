@@ -67,11 +67,11 @@ class LoadedComponent:
         self.component = self._own(component, ffi.wasmtime_component_delete)
 
     def room(self, limits: Limits) -> int:
-        """The bytes that an instance may come to take: its memories and its tables."""
+        """The bytes that an instance may take: its memories and its tables."""
         return limits.memory * self.memories + self.table_bytes
 
     def way_in(self, limits: Limits, handed: int) -> int:
-        """The bytes that so many of messages and states take on their way in, and what it may fetch from the network."""
+        """The bytes that messages and states of this size take on their way in, with what it may fetch from the network."""
         each = LIST_BYTES if self.world.flavour is Flavour.BYTES else TEXT_BYTES
         return handed * each + (limits.message * LIST_BYTES if self.world.fetches else 0)
 
@@ -163,7 +163,7 @@ def _typed(function: Import, instance: str, name: str, host: Host, arguments: in
     try:
         function(host, arguments, results)
     except (TypeError, ValueError, AttributeError, LookupError, ArgumentError) as error:
-        # These functions look at nothing but their arguments, so this is the component's fault, and every replay repeats it.
+        # These functions depend only on their arguments, so this is the component's fault, and every replay repeats it.
         raise Stopped("ImportRefused", f"the component called {instance} {name}, which is not its type") from error
 
 

@@ -34,9 +34,9 @@ _WIT: Final = "wit"
 class WasmEngine:
     """Runs actors that are WebAssembly components. May be used from several threads.
 
-    What was compiled is kept in the folder `cache`, which may be deleted at any time; None compiles anew. `tell` hears
-    every second that a component is being compiled, with a text for people now and then. `machine` is what a node lends
-    to all components together; without it nothing but their own limits bounds them.
+    What was compiled is kept in the folder `cache`, which may be deleted at any time; None compiles anew. `tell` is called
+    every second while a component is compiled, sometimes with a text for people. `machine` has the bounds of a node for all
+    its components together; without it only their own limits hold.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class WasmEngine:
 
     @property
     def batch(self) -> int:
-        """One: seed 001 wants the state after each message in the chain, and whoever sent it wants that one."""
+        """One: the chain should have the state after each message, and its sender gets that state."""
         return 1
 
     def version(self, core: TreeId, entry: str, store: Reader) -> Id:
@@ -80,7 +80,7 @@ class WasmEngine:
         return program
 
     def load_update(self, before: TreeId, after: TreeId, store: Reader) -> _Update:
-        """What an update of the core runs: the state contract of the component that is there afterwards."""
+        """What an update runs: the state contract of the component that the core has afterwards."""
         program = self.load(after, _WIT, store)
         return _Update(program, program.loaded.hash if self._is_replaced(before, after, store) else None)
 

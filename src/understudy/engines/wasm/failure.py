@@ -1,4 +1,4 @@
-"""How a component fails: what wasmtime says of a trap, as a word that stays the same and a text for a person."""
+"""How a component fails: a trap of wasmtime as a fixed word and a text for a person."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MACHINE: Final = ("cannot allocate memory", "mmap", "failed to allocate", "out 
 
 
 class Stopped(Exception):
-    """A component can't go on: how its step ends, in a word and for a person."""
+    """A component can't go on: how its step ends, as a word and a text."""
 
     def __init__(self, code: str, text: str, *, kind: str = FAILED) -> None:
         super().__init__(text)
@@ -47,11 +47,10 @@ class Stopped(Exception):
 
 
 def stopped_by(message: str, *, used: int) -> Stopped | HostFailed:
-    """What wasmtime's error stands for; `used` is the fuel that was used until then.
-
-    HostFailed is what the machine could not give: no replay can repeat that, so it ends no step.
+    """What wasmtime's error means; `used` is the fuel that was used until then. HostFailed means that the machine lacked
+    something: no replay can repeat that, so it ends no step.
     """
-    # What stands before it names functions of the component, whose author may call them what he likes.
+    # The text before it has names of the component's functions, which the author chooses.
     lowered = message.rpartition("Caused by:")[2].lower()
     for said, code in _TRAPS:
         if said in lowered:

@@ -1,4 +1,4 @@
-"""What a component may look at: objects by their ids, who sent its message, what other actors answer, verdicts on them."""
+"""What a component may read: objects by their ids, the sender of its message, answers of other actors, verdicts on them."""
 
 from __future__ import annotations
 

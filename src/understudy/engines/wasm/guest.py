@@ -24,7 +24,7 @@ _NO_FINALIZER: Final = cast(0, CFUNCTYPE(None, c_void_p))
 class Guest:
     """One instance, for use by one thread, within a `with`. Every call raises Stopped or HostFailed, after which it is dead.
 
-    Within the `with`, whatever component runs on this thread is asked of its host.
+    Within the `with`, imports that are called on this thread go to its host.
     """
 
     __slots__ = ("_before", "_context", "_host", "_instance", "_loaded", "_store")
@@ -79,7 +79,7 @@ class Guest:
         return Arguments(contents, (self._loaded.world.flavour,) * len(contents))
 
     def agrees(self, contract: str, arguments: Arguments) -> bool:
-        """What a contract says."""
+        """The answer of a contract."""
         return bool(self._call(contract, arguments).of.boolean)
 
     def content(self, function: str, arguments: Arguments) -> bytes:

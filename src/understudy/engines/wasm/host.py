@@ -1,4 +1,6 @@
-"""What a running component reaches: its log, its messages to others, and the time and chance of its step. Nothing else."""
+"""What a running component can reach: its log, its messages to others, the time and the random numbers of its step. Nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ class Log:
 
     @property
     def room(self) -> int:
-        """How many bytes of the next line are kept; 0 if nothing is any more."""
+        """How many bytes of the next line are kept; 0 if the log is full."""
         return max(0, self._left + 1)
 
     def write(self, line: bytes, size: int | None = None) -> None:
@@ -53,9 +55,9 @@ class Host:
 
     `time` (in microseconds) and `seed` are the step's, `number` says which of its messages it is. `error` is what an import
     raised: it must not travel through wasmtime itself. `store` is where the component runs, `objects` what it may read.
-    `fuel` is what it gets, where that is not what the limits say. `about` is the message that is handled, if one is.
-    `network` is what requests to the network have in common, None where there are none.
-    `core` is the core of the step, to be changed, None where nothing may be.
+    `fuel` is what it gets, where that is not what the limits say. `about` is the message that is handled, if there is one.
+    `network` is what requests to the network have in common, None where they are not allowed. `core` is the core of the
+    step, which may be changed; None where it may not.
     `waiting` are the requests of the step, None where there are none; `answered` says which request the message answers: its id,
     who was asked, its type, and whether it failed.
     """
@@ -125,7 +127,7 @@ class Host:
         self.fuel = self._calls_fuel
 
     def charge(self, size: int = 0) -> None:
-        """Count a call of an import, and the bytes that it is about. Raises Stopped."""
+        """Charge fuel for a call of an import, and for its bytes. Raises Stopped."""
         self._calls_fuel -= CALL_FUEL + size
         if self._calls_fuel < 0:
             raise Stopped(OUT_OF_FUEL, "the calls of imports used as much fuel as the code may")

@@ -1,7 +1,8 @@
 """Functions that a component imports, called by wasmtime without its stock conversion.
 
 The law: no exception travels through wasmtime. In version 50 it would pass through one variable of the whole process, and
-come out of the call of another thread. What an import raises stays on the host, and an error without it goes on.
+come out of the call of another thread. An exception of an import is kept on the host, and wasmtime gets an error without
+it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _running: Final = _Running()
 
 
 def run_for(host: Host | None) -> Host | None:
-    """From now on, imports that are called on this thread are asked of `host`; the one before it is returned."""
+    """From now on, imports that are called on this thread go to `host`; returns the host before it."""
     before, _running.host = _running.host, host
     return before
 

@@ -1,7 +1,7 @@
-"""What a node lends to all its components together: threads to compute on, memory, and a ceiling above each `/limits`.
+"""What a node gives to all its components together: threads to compute on, memory, and an upper bound for each `/limits`.
 
-The law: one actor may take what its limits say; all of them together take no more than this. A replay for a verdict has
-no such bounds, since it must come to what is recorded.
+The law: one actor may take what its limits say; all of them together take no more than this. A replay for a verdict has no
+such bounds, since it must give what is recorded.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _thread = threading.local()
 class Machine:
     """The bounds of one node. Safe to use from any thread.
 
-    `threads` long steps compute at once; the others wait, and none of them holds up a quick one.
+    `threads` long steps compute at once; the others wait, and none of them delays a quick one.
     """
 
     def __init__(self, *, threads: int, memory: int, fuel: int = MAX_FUEL) -> None:
@@ -56,7 +56,9 @@ class Machine:
         self._answerers = _Threads(MAX_ANSWERERS, of_one=MAX_ANSWERERS_OF_ONE)
 
     def check(self, limits: Limits, room: int) -> None:
-        """Raise HostFailed where a core asks for more than this node gives to anybody; its instances may take `room` bytes."""
+        """Raise HostFailed if a core asks for more than this node gives to any actor; its instances may take `room`
+        bytes.
+        """
         if limits.fuel > self._fuel:
             raise HostFailed(
                 f"/limits asks for {limits.fuel:,} units of fuel, and this node gives {self._fuel:,}: "
@@ -71,15 +73,16 @@ class Machine:
             )
 
     def memory(self, size: int, way_in: int = 0) -> AbstractContextManager[None]:
-        """Hold so much of the memory for components within a `with`. Raises HostFailed if the others leave none for long.
+        """Reserve memory for a component within a `with`. Raises HostFailed if the others leave too little for long.
 
         `way_in` is what it takes to hand messages over, which counts for half of all the memory at most: one large message
-        must not keep all others out. Who wants more than there is holds all of it: `check` is where that is refused.
+        must not block all others. A component that needs more than there is reserves all of it; `check` refuses those that
+        may not.
         """
         return _Lent(self, min(size + min(way_in, self._memory // 2), self._memory))
 
     def take(self, size: int) -> None:
-        """Take so much of the memory; `memory` does it."""
+        """Reserve memory; called by `memory`."""
         with self._lock:
             if self._memory_free < size:
                 self._wait_for(size)
@@ -113,7 +116,7 @@ class Machine:
 
     @property
     def gives_way(self) -> bool:
-        """True on one of our threads: what is long can be done where it is, and waits for no other thread."""
+        """True on one of these threads: long work can be done right here."""
         return getattr(_thread, "gives_way", False)
 
 
@@ -153,9 +156,8 @@ class _Work(Generic[Value]):
 
 
 class _Threads:
-    """So many threads at most, there while there is something to do. None of them keeps the process alive.
-
-    Those that came first are first, but of one owner at most `of_one` are under way at once.
+    """At most so many threads, which end when there is no work. None of them keeps the process alive. Work is done in the
+    order in which it came, but at most `of_one` of one owner at once.
     """
 
     def __init__(self, most: int, *, of_one: int) -> None:
@@ -179,7 +181,7 @@ class _Threads:
         return work.future
 
     def _drop(self, work: _Work[Any]) -> None:
-        """What nobody waits for any more must not wait behind others, and hold what it would have worked on."""
+        """Drop work that nobody waits for any more: it must not wait behind others and keep its data in memory."""
         with self._lock, contextlib.suppress(ValueError):
             self._waiting.remove(work)
 
@@ -233,7 +235,7 @@ def _machine_memory() -> int:
 
 
 def _give_way() -> None:
-    """On this thread from here on: only what no other thread wants of the processor."""
+    """Give this thread low priority from now on: it gets only processor time that no other thread wants."""
     _thread.gives_way = True
     if sys.platform == "linux":
         with contextlib.suppress(OSError):

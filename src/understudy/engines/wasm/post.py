@@ -22,7 +22,7 @@ NAMES: Final = "names"  # the capability that knows the names of actors
 
 
 class Posted(NamedTuple):
-    """A message that a component handed over: to whom, as it wrote it, the bytes, and what it answers."""
+    """A message from a component: the recipient as it wrote it, the bytes, and the message that it answers."""
 
     to: str
     content: bytes

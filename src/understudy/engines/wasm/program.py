@@ -1,4 +1,4 @@
-"""A component as the code of an actor: each message is asked of the contracts and handled by a fresh instance."""
+"""A component as the code of an actor: a fresh instance checks the contracts and handles the message."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _STATE_CONTRACT: Final = "state-contract"
 
 
 class _Outcome(NamedTuple):
-    """What the messages of a step came to: the state, and all that was sent."""
+    """The result of a step's messages: the state, and all that was sent."""
 
     state: bytes
     sent: Sequence[Posted]
@@ -67,7 +67,7 @@ _Work = Callable[[StepInput, _Run], _Outcome]
 
 
 class _Long(Exception):
-    """A quick attempt came to no end."""
+    """A quick attempt did not end in time."""
 
 
 class WasmProgram:
@@ -102,13 +102,13 @@ class WasmProgram:
         machine = self._machine
         if machine is None:
             return self._attempt(given, work, component_hash)
-        # What asks others can't begin again from nothing: the journal has its first answers.
+        # A step that asks others can't begin again: the journal has its first answers.
         if not (self._was_long or self.loaded.is_dear or self.loaded.world.asks):
             began = thread_time()
             try:
                 return self._attempt(given, work, component_hash, quick=True)
             except _Long:
-                # All that it did is on its own log and host, and forgotten: it begins again, where there is time.
+                # Its log and host are dropped, so nothing of this attempt remains: it begins again, where there is time.
                 self._was_long = True
             finally:
                 if thread_time() - began > QUICK_SECONDS:

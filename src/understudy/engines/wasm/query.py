@@ -1,4 +1,4 @@
-"""Questions to a component's actor: those of its own, if it has any, and those that every one answers, `state` and `wut`."""
+"""Queries of a component's actor: its own, if it has any, and those that every actor answers, `state` and `wut`."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def state_blob(state: bytes) -> Blob:
 
 
 def _describe(loaded: LoadedComponent) -> dict[str, Any]:
-    # What a component does with a message, its interface does not say: every schema allows everything.
+    # The interface does not say what a component does with a message, so every schema allows everything.
     return {
         "$schema": DIALECT,
         "description": f"A WebAssembly component that takes messages and states as {loaded.world.flavour.value}.",

@@ -1,4 +1,5 @@
-"""Values of any type across the border, for imports that are called seldom: their types are read once, when linking.
+"""Values of any type in and out of a component, for imports that are called seldom: their types are read once, when
+linking.
 
 Records and tuples are tuples here, lists of bytes are bytes, cases of variants and results are `Case`, flags are not there.
 """
@@ -55,12 +56,12 @@ OK: Final = Case("ok")
 
 
 def readers(function: FuncType) -> list[Lift]:
-    """What reads the arguments of a function. Raises TypeError for a type that is not known here."""
+    """The readers of a function's arguments. Raises TypeError for a type that is not known here."""
     return [lift(type) for _, type in function.params]
 
 
 def writer(function: FuncType) -> Lower | None:
-    """What writes the result of a function."""
+    """The writer of a function's result."""
     return None if function.result is None else lower(function.result)
 
 

@@ -1,4 +1,4 @@
-"""The fast way across the border: messages, states and log lines in and out of wasmtime's C values.
+"""The fast way in and out of a component: messages, states and log lines as wasmtime's C values.
 
 wasmtime's own conversion makes a Python object of every byte. Here the bytes of a list are copied with a stride: each
 element is a tagged value of 32 bytes, with the tag in byte 0 and the byte itself in byte 8. tests/engines hold this

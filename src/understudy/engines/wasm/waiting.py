@@ -1,4 +1,4 @@
-"""The requests of one step of a component: what it asks, whose message gets its id at once, and what it is answered.
+"""The requests of one step of a component: what it asks (each message gets its id at once) and the answers that it gets.
 
 A message's id depends on those before it to the same actor. So at a request the names of all messages so far are looked up.
 """
@@ -19,7 +19,8 @@ from understudy.wit.requests import Request, answered_by, check_count, close_req
 
 class Waiting:
     """The requests of one step. `earlier` is what the messages before the one in hand sent; `named` are the actors whose names
-    were looked up, None for one that is not there."""
+    were looked up, None for one that is not there.
+    """
 
     def __init__(self, given: StepInput, core: Core, earlier: Sequence[Posted]) -> None:
         self.named: dict[str, str | None] = {}

@@ -1,6 +1,8 @@
-"""WASI for a component that is closed in: time and chance are the step's, what is printed is logged, and nothing else is there.
+"""WASI for a component in the sandbox: time and random numbers are those of the step, printed text is logged, and there is
+nothing else.
 
-The law: nothing of the machine is reachable. What is not below can be imported and linked, and stops the step when called.
+The law: nothing of the machine can be reached. Functions that are not below can be imported and linked; calling one ends
+the step.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ def find(instance: str, name: str) -> Callable[..., Any] | None:
 
 
 def refuse(instance: str, name: str) -> Callable[..., Any]:
-    """What stands where WASI has a function that actors have not."""
+    """A function that stands in for one of WASI that actors do not have; calling it ends the step."""
 
     def refused(*_: object) -> None:
         raise Stopped("ImportRefused", f"the component called {instance} {name}, which is not there for actors")

@@ -87,8 +87,9 @@ _TYPES_ONLY: Final = (PACKAGE + "types", PACKAGE + "answers")
 
 
 class World(Struct, frozen=True, kw_only=True):
-    """What a component declares: how it takes messages and states, what it has, whether it may ask others, and fetch, and whether
-    answers to its requests may come to it."""
+    """What a component declares: how it takes messages and states, which functions it has, and whether it may ask others,
+    make requests to the network and get answers to its requests.
+    """
 
     flavour: Flavour
     has_init: bool
@@ -127,7 +128,7 @@ def check_init(world: World, *, has_state: bool) -> None:
 
 
 def _flavour(actor: Mapping[str, Any]) -> Flavour:
-    """A component that takes strings anywhere is meant to take them everywhere."""
+    """A component that takes strings anywhere should take them everywhere."""
     for name in _EXPORTS[ACTOR]:
         function = actor.get(name)
         if isinstance(function, FuncType):
@@ -219,7 +220,7 @@ def describe(type: Any) -> str:
 
 
 def _cut(text: str) -> str:
-    """What is wrong, with an end: a component can have a million imports, and names of any size."""
+    """The faults, cut at a bound: a component can have a million imports, and names of any length."""
     return (
         text
         if len(text) <= MAX_PROBLEMS

@@ -1,5 +1,6 @@
 """Calls into the world while a step runs. They start only when the parent step is durable, and are journalled in the order of
-completion."""
+completion.
+"""
 
 from __future__ import annotations
 
@@ -196,7 +197,8 @@ class LiveCalls:
 
 def _storable(error: CallFailed) -> CallFailed:
     """The error in a form that a journal can hold: a code that is not empty, and text that can be written as UTF-8 (a file's name
-    may be none)."""
+    may be none).
+    """
     code, text = (str(part).encode("utf-8", "backslashreplace").decode() for part in (error.code, error.text))
     if code and (code, text) == (error.code, error.text):
         return error

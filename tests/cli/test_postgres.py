@@ -118,6 +118,34 @@ def test_a_node_on_another_machine_is_told_who_has_the_store(project: Shell, url
     assert "greet" in looking
 
 
+def test_a_node_that_was_paused_while_another_one_took_its_place_ends_and_spoils_nothing(
+    project: Shell, url: str, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    first = project.serve("--store", url, PGPASSWORD=PASSWORD)
+    assert greet(first["address"], 1) == "Hello n1, number 1"
+    paused = project.nodes[-1]
+    paused.send_signal(signal.SIGSTOP)
+    # What the server does by itself once the machine of a client no longer answers.
+    postgres.execute(
+        "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE application_name = 'understudy'"
+    )
+    elsewhere = str(tmp_path / "elsewhere")
+    second = project.serve("--store", url, PGPASSWORD=PASSWORD, XDG_STATE_HOME=elsewhere)
+    assert greet(second["address"], 2) == "Hello n2, number 2"
+    paused.send_signal(signal.SIGCONT)
+    with pytest.raises((httpx.HTTPStatusError, httpx.TransportError)):
+        httpx.post(
+            f"{first['address']}/actors/greeter/messages",
+            content=json.dumps({"name": "late"}),
+            headers={"Message-Type": "greet"},
+            timeout=60,
+        ).raise_for_status()
+    assert paused.wait(60) == 3
+    assert greet(second["address"], 3) == "Hello n3, number 3"
+    said = project.run("verify", "--all", "--store", url, PGPASSWORD=PASSWORD, XDG_STATE_HOME=elsewhere)
+    assert "1 of 1 match" in said
+
+
 def test_a_store_moves_to_postgresql_and_back_and_its_actors_go_on(project: Shell, url: str) -> None:
     about = project.serve()
     assert greet(about["address"], 1) == "Hello n1, number 1"

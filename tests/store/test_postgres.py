@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 import traceback
 from collections.abc import Iterator
+from contextlib import ExitStack
 from hashlib import sha256
 from threading import Event, Thread
 from urllib.parse import quote
@@ -26,7 +27,7 @@ from understudy.store.postgres import batch, connections, kind, schema
 from understudy.store.postgres.backend import PostgresBackend
 from understudy.store.postgres.writer import Writer
 from understudy.testing.place import named_step
-from understudy.testing.postgres_server import GUARDED, PASSWORD, PostgresServer
+from understudy.testing.postgres_server import GUARDED, PASSWORD, NoServer, PostgresServer
 
 
 @pytest.fixture
@@ -213,6 +214,78 @@ def test_a_server_that_stays_away_ends_the_wait_with_its_reason(tmp_path, monkey
         again.close()
     finally:
         server.remove()
+
+
+# A standby.
+
+
+@pytest.fixture
+def pair(tmp_path, monkeypatch) -> Iterator[tuple[PostgresServer, PostgresServer]]:
+    """A server, and a standby that follows it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with ExitStack() as ends:
+        try:
+            primary = PostgresServer("fsync=off", "shared_buffers=1MB")
+            ends.callback(primary.remove)
+            standby = PostgresServer("fsync=off", "shared_buffers=1MB", primary=primary)
+            ends.callback(standby.remove)
+        except NoServer as missing:
+            pytest.skip(str(missing))
+        yield primary, standby
+
+
+def either(*servers: PostgresServer) -> str:
+    """A URL that names them all."""
+    return f"postgresql://postgres@{','.join(f'127.0.0.1:{server.port}' for server in servers)}/postgres"
+
+
+def test_a_promoted_standby_is_written_on_without_a_new_start(pair):
+    primary, standby = pair
+    # The primary answers once the standby has it, too.
+    primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+    primary.execute("SELECT pg_reload_conf()")
+    store = open_store(either(standby, primary))
+    chain = Chain(store)
+    chain.start()
+    chain.go_on()
+    view = open_store(standby.url(), read_only=True)
+    assert len(list(view.rows(FEED))) >= 3
+    view.close()
+    with pytest.raises(StoreError, match=r"standby|read-only|read-write"):
+        open_store(standby.url())
+    primary.stop(signal.SIGKILL)
+    standby.execute("SELECT pg_promote()")
+    chain.go_on()
+    chain.end()
+    check_chain(store, chain.length)
+    store.close()
+
+
+def test_a_promoted_standby_that_lacks_what_was_acknowledged_is_not_written(pair):
+    primary, standby = pair
+    url = either(primary, standby)
+    store = open_store(url)
+    store.commit([link(1)])
+    primary.execute("SELECT pg_switch_wal()")
+    while (
+        standby.execute("SELECT count(*) FROM pg_tables WHERE tablename = 'understudy_store'") != "1"
+        or standby.execute("SELECT feed FROM understudy_store") != "1"
+    ):
+        pass
+    standby.stop(signal.SIGKILL)
+    store.commit([link(2)])
+    primary.stop(signal.SIGKILL)
+    standby.start()
+    standby.execute("SELECT pg_promote()")
+    for _ in range(2):
+        with pytest.raises(StoreLost, match="2 commits, and now 1"):
+            store.commit([link(3)])
+    store.close()
+    with pytest.raises(StoreLost, match="feed numbers 2 are gone"):
+        open_store(url)
+    again = open_store(url, accept_loss=True)
+    check_chain(again, 1)
+    again.close()
 
 
 # What a database was told to do by default.

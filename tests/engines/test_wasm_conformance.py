@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from tests.engines.components import APPEND, CHANCE, KEEP, LOG, NOW, WORLD, actor
+from tests.engines.fetching import fetcher
 from understudy.engines.wasm.engine import WasmEngine
-from understudy.testing.engine_suite import CALLER, EngineSuite
+from understudy.testing.engine_suite import CALLER
+from understudy.testing.engine_world_suite import WorldSuite
 
 _SEND = f"(call $send (i32.const 1024) (i32.const {len(CALLER)}) (local.get 0) (local.get 1))"
 _FLOOD = """
@@ -24,7 +26,7 @@ HANDLERS: Final = {
 }
 
 
-class WasmSuite(EngineSuite):
+class WasmSuite(WorldSuite):
     kept = "state"
     echo_type = "message"
     text = False
@@ -43,6 +45,8 @@ class WasmSuite(EngineSuite):
     def _component(self, behaviour: str) -> bytes:
         if behaviour == "broken":
             return b"\0asm, but nothing else of a component"
+        if behaviour == "ask":
+            return fetcher(text=self.text)
         if behaviour == "world":
             return actor(WORLD, text=self.text, host={**NOW, **CHANCE})
         handle, data = HANDLERS[behaviour]

@@ -256,6 +256,18 @@ class EngineSuite:
         given = step_input(objects, core, [delivery(objects, str(core), "x")])
         assert run(engine, given) == run(engine, step_input(objects, core, given.messages))
 
+    def test_the_messages_of_a_failed_step_can_be_run_again_with_other_code(self) -> None:
+        engine, objects = self.make_engine(), Objects()
+        files = self.files("fail")
+        core = objects.core(files)
+        given = step_input(
+            objects, core, [delivery(objects, str(core), "one"), delivery(objects, str(core), "two", seq=2)]
+        )
+        assert run(engine, given).outcome is not None
+        mended = objects.core({**files, **self.files("keep")})
+        again = step_input(objects, mended, given.messages, actor=given.actor)
+        assert self._kept((objects, (again, run(engine, again)))) == b"onetwo"
+
     def test_a_core_is_loaded_once_while_its_code_stays_the_same(self) -> None:
         engine, objects = self.make_engine(), Objects()
         files = self.files("keep")

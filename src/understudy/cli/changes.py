@@ -11,9 +11,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from understudy.cli.lines import compare_lines
 from understudy.node.intake.composing import LOCAL
 from understudy.node.intake.cores import MAX_FILES
+from understudy.node.looking.differences import compare_lines
 from understudy.node.looking.lookup import MAX_PAGE
 from understudy.node.node import Node
 from understudy.objects import ids

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.conftest import GREETER, Shell
-from understudy.cli.diff import _differences
-from understudy.cli.errors import CommandError
+from understudy.node.errors import TooLarge
+from understudy.node.looking.differences import differences
 from understudy.store.maps import build_tree
 from understudy.store.memory import MemoryBackend
 from understudy.store.reader import Staging
@@ -100,6 +100,6 @@ def test_trees_with_more_paths_than_can_be_listed_are_refused() -> None:
     for _ in range(60):
         before, after = (build_tree(staging, {"a": tree, "b": tree}) for tree in (before, after))
     for pair in ((before, after), (after, before), (empty, after), (empty, build_tree(staging, {"a": before}))):
-        with pytest.raises(CommandError, match="paths differ: look at parts"):
-            for _ in _differences(staging, *pair):
+        with pytest.raises(TooLarge, match="paths differ: look at parts"):
+            for _ in differences(staging, *pair):
                 pass

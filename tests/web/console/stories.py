@@ -16,7 +16,29 @@ VIEWS: Final = (
     "/console?q=nobody",
     "/console/sign-in",
     "/nothing",
+    "/console/actors/ada",
+    "/console/actors/ada?before=3",
+    "/console/actors/paused",
+    "/console/actors/ada/steps/9",
+    "/console/actors/broken/steps/1",
+    "/console/actors/ada/steps/9/core/",
+    "/console/actors/ada/steps/9/core/data",
+    "/console/actors/ada/steps/9/core/wit",
+    "/console/actors/ada/steps/9/core/data/people.csv",
+    "/console/actors/ada/steps/9/core/data/state.json",
+    "/console/actors/ada/steps/9/core/data/page.html",
+    "/console/actors/ada/steps/9/core/data/page.html?show=page",
+    "/console/actors/ada/steps/9/core/data/logo.svg",
+    "/console/actors/ada/diff?from=2",
+    "/console/actors/ada/diff?from=2&to=2",
 )
+PATCH: Final = {
+    "wit": GREETER.replace("Hello", "Good day"),
+    "data/people.csv": "name,age\nann,41\nbob,17\n",
+    "data/state.json": '{"guests": ["ann", {"plus": 1}], "open": true}',
+    "data/page.html": "<!doctype html><title>a page</title><h1>A page</h1>",
+    "data/logo.svg": '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><circle cx="4" cy="4" r="3"/></svg>',
+}
 
 
 def tell(served: Served) -> None:
@@ -25,8 +47,9 @@ def tell(served: Served) -> None:
     served.create(_core_of("guestbook/guestbook"), "guestbook")
     for name in ("broken", "paused"):
         served.create({"wit": GREETER, "nonce": name}, name)
-    for guest in range(3):
+    for guest in range(8):
         served.client.post("/actors/ada/messages/greet", json={"name": f"guest {guest}"})
+    served.client.post("/actors/ada/messages", json={"patch": PATCH}, headers={"Message-Lane": "update"})
     served.client.post("/actors/broken/messages/fail", json={})
     served.client.post("/actors/paused/pause", json={"reason": "inspecting a complaint"})
     served.client.post("/actors/paused/messages/greet", json={"name": "x"}, headers={"Prefer": "respond-async"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator, Sequence
 from difflib import unified_diff
 from itertools import count
@@ -23,6 +24,9 @@ _CONTEXT: Final = 2  # lines around what changed
 _MAX_TEXT_BYTES: Final = (
     128 * 1024
 )  # of a blob that is compared line by line; that takes time in the square of its length
+# Where somebody else waits, or chose the texts: a comparison that was made to be slow takes a second then, and not an hour.
+_QUICK_BYTES: Final = 64 * 1024
+_QUICK_LINES: Final = 1000
 # A tree may hold the same tree many times, and so have more paths than can be listed.
 _MAX_PATHS: Final = 20_000
 _NOTHING: Final = object()
@@ -39,14 +43,18 @@ class Difference(Struct, frozen=True):
     sizes: str
 
 
-def differences(reader: Reader, before: Id, after: Id) -> Iterator[Difference]:
-    """The paths that are not the same in two trees, in their order. Raises TooLarge if there are too many."""
-    seen = count()
+def differences(reader: Reader, before: Id, after: Id, *, seconds: float | None = None) -> Iterator[Difference]:
+    """The paths that are not the same in two trees, in their order. Raises TooLarge if there are too many.
+
+    With `seconds`, long texts are not compared, and none once so much time went by; `lines` is None for these.
+    """
+    seen, end = count(), None if seconds is None else time.monotonic() + seconds
     for path, one, other in diff_trees(reader, before, after):
         # A folder that only one side has, or that replaced a file, is shown file by file.
         ours, theirs = dict(_files(reader, path, one, seen)), dict(_files(reader, path, other, seen))
         for file in sorted({*ours, *theirs}):
-            yield _describe(reader, file, ours.get(file), theirs.get(file))
+            most = _MAX_TEXT_BYTES if end is None else _QUICK_BYTES if time.monotonic() < end else -1
+            yield _describe(reader, file, ours.get(file), theirs.get(file), most)
 
 
 def _files(reader: Reader, path: str, id: Id | None, seen: Iterator[int]) -> Iterator[tuple[str, Id]]:
@@ -61,8 +69,8 @@ def _files(reader: Reader, path: str, id: Id | None, seen: Iterator[int]) -> Ite
         yield from _files(reader, f"{path}/{name}" if path else name, entry, seen)
 
 
-def _describe(reader: Reader, path: str, before: Id | None, after: Id | None) -> Difference:
-    one, other = _data(reader, before), _data(reader, after)
+def _describe(reader: Reader, path: str, before: Id | None, after: Id | None, most: int) -> Difference:
+    one, other = _data(reader, before, most), _data(reader, after, most)
     return Difference(
         path=path,
         sign="+" if before is None else "-" if after is None else "~",
@@ -73,11 +81,13 @@ def _describe(reader: Reader, path: str, before: Id | None, after: Id | None) ->
     )
 
 
-def _data(reader: Reader, id: Id | None) -> bytes | None:
+def _data(reader: Reader, id: Id | None, most: int) -> bytes | None:
     """The bytes of a blob that can be compared; none where there is nothing, None for what is no small text."""
     if id is None:
         return b""
-    if not ids.is_raw(id) or len(data := reader.block(id)) > _MAX_TEXT_BYTES or b"\0" in data:
+    if not ids.is_raw(id) or len(data := reader.block(id)) > most or b"\0" in data:
+        return None
+    if most <= _QUICK_BYTES and data.count(b"\n") > _QUICK_LINES:
         return None
     try:
         data.decode()

@@ -11,6 +11,7 @@ NODE = "/console/node"
 SIGN_IN = "/console/sign-in"
 SIGN_OUT = "/console/sign-out"
 ASSETS = "/console/assets"
+_MAX_NEXT = 4000  # characters of the page to come back to: what every browser and proxy takes in an address
 
 
 def here(request: Request) -> str:
@@ -36,7 +37,7 @@ def node() -> str:
 
 def sign_in(path: str | None = None) -> str:
     """The sign-in, which leads back to a page."""
-    return SIGN_IN + _query({"next": path})
+    return SIGN_IN + _query({"next": path if path and len(path) <= _MAX_NEXT else None})
 
 
 def actor(actor: object, **query: object) -> str:

@@ -286,3 +286,37 @@ def test_the_idempotency_keys_of_one_token_say_nothing_to_another(doorman: Doorm
     assert first.send("bob", {"name": "Bob"}, "greet", Idempotency_Key=key).status_code == 409
     assert second.send("ada", {"name": "Ann"}, "greet", Idempotency_Key="k" * 256).status_code == 422
     assert second.send("ada", {"name": "Ann"}, "greet", Idempotency_Key="").status_code == 422
+
+
+SPY = """
+from understudy import Context, Wit
+
+wit = Wit()
+
+
+@wit.message("order")
+def order(named: str, ctx: Context) -> None:
+    ctx.outbox.send(ctx.actor_id, type="x", content=named.encode(), lane="update")
+
+
+@wit.message("fail")
+def fail() -> None:
+    raise ValueError("as it was told")
+"""
+
+
+def test_a_token_for_one_actor_retries_no_step_of_another_whatever_the_actor_was_sent(doorman: Doorman) -> None:
+    face = doorman.face
+    for name in ("spy", "victim"):
+        face.create({"wit": "/code:it:wit", "code/it.py": SPY}, name=name, nonce=name)
+    step = face.send("victim", None, "fail").json()["step"]
+    holder = doorman.holding("ask", "send", "update", actors=["spy"])
+    assert holder.post(f"/steps/{step}/retry").status_code == 403
+    # The holder's own actor refuses an order that names a step of another one. That order is in its history from then on.
+    face.send("spy", step, "order")
+    while (spy := face.get("/actors/spy/steps/2")).status_code == 404:
+        pass
+    before = face.get("/actors/victim").json()
+    assert spy.json()["data"]["outcome"]["kind"] == "refused"
+    assert holder.post(f"/steps/{spy.json()['id']}/retry").status_code == 422
+    assert face.get("/actors/victim").json() == before

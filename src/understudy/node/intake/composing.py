@@ -80,9 +80,10 @@ class Composer:
         """
         found = self.reader.step(step)
         before = read_order(self.reader, self.reader.message(found.consumed[0])) if found.outcome is not None else None
-        if before is not None:
-            step, found = before, self.reader.step(before)
         actor = found.actor
+        # Anybody may have sent an order that names a step of another actor: that one is none of the caller's.
+        if before is not None and (ordered := self.reader.step(before)).actor == actor:
+            step, found = before, ordered
         self.lookup.check_step(actor, step)
         head = self.lookup.head(actor)
         try:

@@ -234,7 +234,7 @@ def test_a_push_that_waits_says_so_and_repeating_it_sends_nothing_new(project: S
         project.write({"greeter/code/greeter.py": WAITS, "greeter/data": text})
         pushing = LOADED.start(["push"], project.folder, environment({}))
         project.nodes.append(pushing)
-        assert b"waiting for greeter, at most 60 s: it is at work on a step" in pushing.stderr.readline()
+        assert b"waiting for greeter, at most 60 s: it is running a step" in pushing.stderr.readline()
         return pushing
 
     project.write({"greeter/code/greeter.py": WAITS, "greeter/data": WAITED_FOR})

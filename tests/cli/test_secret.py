@@ -46,7 +46,7 @@ def test_what_can_be_no_secret_is_refused_and_changes_nothing(
 ) -> None:
     said = pushed.run("secret", "set", *args, code=2, stdin=stdin)
     assert says in said
-    assert "fault of ours" not in said
+    assert "fault of Understudy" not in said
     assert pushed.json("secret", "list") == {"secrets": []}
 
 

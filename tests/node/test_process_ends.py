@@ -413,7 +413,7 @@ def test_a_birth_that_ends_the_process_is_refused_at_once_and_can_be_resumed(ser
         refused = bear(server, code)
         assert refused.status_code == 503
         assert actor in refused.json()["detail"] and "held" in refused.json()["detail"]
-        assert "push a core that is mended, or resume it" in refused.json()["detail"]
+        assert "push a core that is repaired, or resume it" in refused.json()["detail"]
     assert [one["state"] for one in server.http.get(f"/actors/{actor}/pending").json()["pending"]] == ["held"]
     # Nothing but its birth can be asked for, and nobody who is not there is resumed.
     assert server.http.get(f"/actors/{actor}").status_code == 404
@@ -443,7 +443,7 @@ def test_a_mended_core_gets_the_name_of_the_one_whose_birth_ended_the_process(se
     assert refused.returncode == 1 and "was not born" in refused.stdout, refused
     actor = start_until_held(server)
     refused = command(server, "push")
-    assert refused.returncode == 1 and "push a core that is mended" in refused.stdout, refused
+    assert refused.returncode == 1 and "push a core that is repaired" in refused.stdout, refused
     server.stop()
     resumed = command(server, "resume", actor)
     assert resumed.returncode == 0 and "suspect: it is born once more, alone" in resumed.stdout, resumed

@@ -102,7 +102,7 @@ class Client:
             raise CommandError("the node does not answer; `understudy pending` shows what waits") from error
         except httpx.TransportError as error:
             raise CommandError(
-                f"the node went away while it was asked ({error}); nothing acknowledged is lost"
+                f"the connection to the node broke during the request ({error}); nothing acknowledged is lost"
             ) from error
 
 

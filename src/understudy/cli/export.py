@@ -53,7 +53,7 @@ def _write(node: Look, actor: ActorId, output: Path) -> tuple[str, int]:
                 return _write_to(node, actor, file)
         return _write_beside(node, actor, output)
     except BrokenPipeError as error:
-        raise CommandError(f"{output}: the reader went away") from error
+        raise CommandError(f"{output}: the program that read it has ended") from error
     except OSError as error:
         raise CommandError(f"{output} can't be written: {error.strerror}") from error
 

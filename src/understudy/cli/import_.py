@@ -43,7 +43,7 @@ def import_(file: CarFile, store: Store = None, as_json: AsJson = False) -> None
             say(
                 f"  its timers, also those of flows and requests, sleep until its next step here, or: understudy resume {one.actor}"
             )
-    say("Names do not travel; an id, or its beginning, names an actor as well.")
+    say("Names are not imported; use an id, or the beginning of one.")
 
 
 def _import(url: str, path: Path) -> list[Imported]:

@@ -94,7 +94,7 @@ def main() -> NoReturn:
     except Exception as error:
         if os.environ.get(DEBUG):
             raise
-        fault = "" if isinstance(error, OSError) else f"\nthis is a fault of ours; {DEBUG}=1 shows where"
+        fault = "" if isinstance(error, OSError) else f"\nthis is a fault of Understudy; {DEBUG}=1 shows where"
         _end(type(error).__name__, f"{type(error).__name__}: {error}{fault}", 1, as_json=as_json)
     sys.exit(0)
 

@@ -37,7 +37,7 @@ async def _reason(client: Client, actor: str) -> str:
         if one["error"] is not None:
             return f"{one['state']}: {one['error']}"
     if any(one["state"] == "running" for one in waiting):
-        return "it is at work on a step, which goes on until its code ends"
+        return "it is running a step, which goes on until its code ends"
     number = len(waiting)
     return (
         f"{counted(number, 'message')} {'waits' if number == 1 else 'wait'} for it"

@@ -42,7 +42,7 @@ class Bodies:
     def take(self, size: int) -> None:
         """Count bytes that came in. Raises Busy if that is more than the bound."""
         if self._held + size > self._most:
-            raise Busy(f"the {self._what} together have more than {self._most:,} bytes; come again")
+            raise Busy(f"the {self._what} together have more than {self._most:,} bytes; try again later")
         self._held += size
 
     def give_back(self, size: int) -> None:
@@ -148,7 +148,7 @@ def header_text(request: Request, name: str) -> str | None:
     if not values:
         return None
     if len(values) > 1:
-        raise BadRequest(f"the header {name} stands there {len(values)} times")
+        raise BadRequest(f"the header {name} is given {len(values)} times")
     try:
         # Starlette reads headers as Latin-1; people send names in UTF-8.
         return values[0].encode("latin-1").decode()
@@ -170,7 +170,7 @@ def answer_share_of(request: Request) -> Share:
 
 async def _pieces(request: Request, most: int) -> AsyncIterator[bytes]:
     if any(coding.strip().lower() != "identity" for coding in _codings(request)):
-        raise HttpProblem(415, "a body comes as it is, without a Content-Encoding", {"Accept-Encoding": "identity"})
+        raise HttpProblem(415, "send the body as it is, without a Content-Encoding", {"Accept-Encoding": "identity"})
     announced = request.headers.get("content-length", "0")
     if announced.isascii() and announced.isdigit() and int(announced) > most:
         raise _too_large(most)

@@ -101,7 +101,7 @@ class Guard:
         if not shown:
             return self._authorize_without_token(headers, method, path)
         if len(shown) > 1:
-            return problem(400, f"the header Authorization stands there {len(shown)} times")
+            return problem(400, f"the header Authorization is given {len(shown)} times")
         scheme, _, token = shown[0].partition(b" ")
         try:
             authorization = self._tokens.authorization_of(token.strip()) if scheme.lower() == b"bearer" else None

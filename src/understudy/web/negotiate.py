@@ -25,7 +25,7 @@ def choose(request: Request, offered: Sequence[str]) -> str:
     ranges = list(_ranges(",".join(lines)))
     best = max(offered, key=lambda media_type: _quality(ranges, media_type))
     if _quality(ranges, best) == 0:
-        detail = f"the Accept header takes nothing of what there is here: {', '.join(offered)}"
+        detail = f"the Accept header allows none of the types that there are: {', '.join(offered)}"
         raise HttpProblem(406, detail, available=list(offered))
     return best
 

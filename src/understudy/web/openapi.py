@@ -17,15 +17,15 @@ _MEANINGS: Final = {
     401: "The token is missing or wrong",
     403: "The token does not allow this, the Host or the Origin is not this node's, or another page asks",
     404: "Nothing there",
-    406: "The Accept header takes nothing of what there is",
+    406: "The Accept header allows none of the types that there are",
     409: "The name is in use, the head moved, or the idempotency key was used for another request",
-    412: "It is not here, and the caller wants it only if it is",
+    412: "`Cache-Control: only-if-cached`, and it is not here",
     413: "The body is too large",
     415: "The media type is not understood, or the body has a Content-Encoding",
     416: "The byte range is not in the file",
     422: "Refused by the format, by a schema or by the actor",
     500: "The actor failed (`step`, `code`), or the server did (`error`)",
-    503: "Too much at once, or the store failed; Retry-After says when to come again",
+    503: "Too much at once, or the store failed; Retry-After says when to try again",
     504: "The query had no answer in time",
 }
 _LICENSE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
@@ -92,7 +92,7 @@ def json_of(description: str, schema: Json | Named, headers: Sequence[str] = ())
     return answer(description, {JSON: schema}, headers)
 
 
-SAME: Final = answer("What the caller holds is still so", headers=CACHED)
+SAME: Final = answer("What the caller has is still current", headers=CACHED)
 
 
 def _problem(status: int) -> Json:

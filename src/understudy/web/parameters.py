@@ -87,7 +87,7 @@ def check_query(request: Request, parameters: Sequence[Parameter[Any]]) -> None:
     is_open = any(each.read is None for each in known)
     for name in given:
         if name in names and given.count(name) > 1:
-            raise BadRequest(f"the query parameter {name!r} stands there {given.count(name)} times")
+            raise BadRequest(f"the query parameter {name!r} is given {given.count(name)} times")
         if name not in names and not is_open:
             there = f"this takes {', '.join(names)}" if names else "this takes none"
             body = "; what a POST gives beside it is its body" if request.method == "POST" else ""

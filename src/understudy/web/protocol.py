@@ -57,7 +57,7 @@ class Protocol(HttpToolsProtocol):
         if self._all.admit(self):
             self._watch()
         else:
-            self._refuse(503, "all connections of this node are in use; come again", {"Retry-After": "1"})
+            self._refuse(503, "all connections of this node are in use; try again later", {"Retry-After": "1"})
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: tell the handler that runs, also if further requests are queued behind it."""
@@ -165,7 +165,7 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """The answer to bytes that are not HTTP."""
-        self._refuse(400, "this is no HTTP request as RFC 9112 has it")
+        self._refuse(400, "this is not an HTTP request (RFC 9112)")
 
     def _take_host(self) -> None:
         """In a target with a host, that host counts and not the header `Host` (RFC 9112, 3.2.2): show it to the guard."""

@@ -16,7 +16,7 @@ from understudy.node.holds import HELD, MAX_REASON, Hold
 from understudy.objects.mailbox import UPDATE
 from understudy.objects.step import FAILED, Outcome
 
-_CURE: Final = "push an update that mends it, or resume it to try that message again"
+_CURE: Final = "push an update that repairs it, or resume it to try that message again"
 _MAX_TEXT: Final = MAX_REASON - 400  # of what the code says of itself; the rest of the reason has room beside it
 
 

@@ -15,8 +15,8 @@ from understudy.objects.ids import ActorId
 from understudy.objects.mailbox import UPDATE
 
 MAX_DEATHS: Final = 3  # of a step that takes too long to be tried alone until its end
-_CURE: Final = "push an update that mends it, or resume it to try it once more"
-_CURE_OF_BIRTH: Final = "push a core that is mended, or resume it to try it once more"
+_CURE: Final = "push an update that repairs it, or resume it to try it once more"
+_CURE_OF_BIRTH: Final = "push a core that is repaired, or resume it to try it once more"
 
 Known = Callable[[Key], Hold | None]
 IsBorn = Callable[[ActorId], bool]
@@ -52,7 +52,7 @@ def _innermost(running: list[Mark]) -> list[Mark]:
 def _of_query(mark: Mark, known: Known, now: int) -> tuple[Key, Hold]:
     key = (mark.actor, Kind.QUERIES)
     deaths = _deaths(known(key))
-    until = "until one of them succeeds, or an update mends it"
+    until = "until one of them succeeds, or an update repairs it"
     once = f"the process ended while its query {mark.name!r} ran; its queries run one at a time {until}"
     again = f"its query {mark.name!r} ended the process {deaths} times; {_CURE}"
     return key, _hold(deaths, once, again, now)
@@ -62,7 +62,7 @@ def _of_check(mark: Mark, known: Known, now: int) -> tuple[Key, Hold]:
     key = (mark.actor, Kind.CHECK)
     deaths = _deaths(known(key))
     what = "while this core was loaded to check it"
-    cure = f"send one that is mended, or resume {mark.actor} to try it once more"
+    cure = f"send one that is repaired, or resume {mark.actor} to try it once more"
     once = f"the process ended {what}; it may be sent once more"
     again = f"the process ended {deaths} times {what}; {cure}"
     return key, _hold(deaths, once, again, now)

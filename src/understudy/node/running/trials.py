@@ -47,7 +47,7 @@ class Trials:
             # Logged before, because the process may end.
             _log.warning(
                 "actor %s may have ended the process: it is tried alone now. If the process ends, start it again: "
-                "the actor is then held until an update mends it, and the others go on",
+                "the actor is then held until an update repairs it, and the others go on",
                 entry.actor.text,
             )
             self._gate.begin(entry, now)

@@ -293,24 +293,38 @@ def test_a_promoted_standby_that_lacks_what_was_acknowledged_is_not_written(pair
 
 def test_time_limits_and_lazy_commits_of_a_user_are_not_ours(postgres, url):
     postgres.execute("CREATE ROLE hasty SUPERUSER LOGIN")
-    for setting in ("statement_timeout = 1", "lock_timeout = 1", "synchronous_commit = off"):
+    for setting in ("statement_timeout = '1s'", "lock_timeout = '1s'", "synchronous_commit = off"):
         postgres.execute(f"ALTER ROLE hasty SET {setting}")
     store = open_store(url.replace("postgres@", "hasty@"))
-    store.commit([Unit(blocks=[raw_block(b"%d" % number * 100) for number in range(20_000)])])
-    assert len(list(store.ids())) == 20_000
+    on_blocks(postgres, url, "PERFORM pg_sleep(1.5); RETURN NULL;")
+    store.commit([link(1)])
+    check_chain(store, 1)
     assert isinstance(store, PostgresBackend) and store._writer is not None
     assert store._writer.ask("SHOW synchronous_commit") == [("on",)]
     store.close()
 
 
-def test_a_server_without_room_says_so_and_nothing_of_the_unit_is_there(postgres, url, store):
-    store.commit([link(1)])
+def test_a_commit_that_somebody_cancels_is_tried_again(postgres, url, store):
+    name = url.rpartition("%3D")[2]
+    postgres.execute(f"CREATE SEQUENCE {name}.tries")
+    cancelled = "RAISE 'canceling statement due to user request' USING ERRCODE = '57014'"
+    on_blocks(postgres, url, f"IF nextval('{name}.tries') < 3 THEN {cancelled}; END IF; RETURN NULL;")
+    assert [receipt.feed for receipt in store.commit([link(1), link(2)])] == [1, 2]
+    check_chain(store, 2)
+
+
+def on_blocks(postgres: PostgresServer, url: str, body: str) -> None:
+    """Have the server do something before it writes blocks."""
     name = url.rpartition("%3D")[2]
     postgres.execute(
-        f"CREATE FUNCTION {name}.full() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;"
-        f"CREATE TRIGGER full_disk BEFORE INSERT ON {name}.understudy_blocks EXECUTE FUNCTION {name}.full()"
+        f"CREATE FUNCTION {name}.does() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;"
+        f"CREATE TRIGGER does BEFORE INSERT ON {name}.understudy_blocks EXECUTE FUNCTION {name}.does()"
     )
+
+
+def test_a_server_without_room_says_so_and_nothing_of_the_unit_is_there(postgres, url, store):
+    store.commit([link(1)])
+    on_blocks(postgres, url, "RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100';")
     for _ in range(2):
         with pytest.raises(StoreFull, match="No space left"):
             store.commit([link(2)])

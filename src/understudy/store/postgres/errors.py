@@ -10,7 +10,12 @@ from psycopg import errors
 from understudy.store.errors import Corrupt, StoreError, StoreFormat, StoreFull
 
 _STARTS: Final = ("57P03",)  # the server is starting, or is shutting down
-_AGAIN: Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
+_AGAIN: Final = (
+    errors.SerializationFailure,
+    errors.DeadlockDetected,
+    errors.UniqueViolation,
+    errors.QueryCanceled,  # by a person: our own time limits are off
+)
 _CUT: Final = (errors.AdminShutdown, errors.CrashShutdown, errors.IdleInTransactionSessionTimeout)
 
 
@@ -25,7 +30,7 @@ def is_starting(error: psycopg.Error) -> bool:
 
 
 def may_go_again(error: psycopg.Error) -> bool:
-    """True if another transaction was in the way."""
+    """True if nothing was written because somebody was in the way, who may be gone the next time."""
     return isinstance(error, _AGAIN)
 
 

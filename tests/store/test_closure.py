@@ -256,6 +256,46 @@ def test_a_closure_that_failed_knows_nothing_of_what_it_began():
             closure.check(tree)
 
 
+ENTRY_NAMES = ["wit", "a", "", ".", "..", "a/b", "\x00", "\ufeffx", "é", "x" * 255, "x" * 256]
+
+
+@pytest.mark.parametrize("wanted", [TREE, ANY, MESSAGE])
+@pytest.mark.parametrize("name", ENTRY_NAMES)
+def test_what_a_tree_brings_is_good_beside_the_tree_before_exactly_if_it_is_by_itself(name: str, wanted: str):
+    shelf = Shelf()
+    gone_blob, gone_node = raw_block(b"gone").id, Id(node_block({"gone": 1}).id)
+    old = shelf.put_node({"tree": {"a": shelf.put_blob(b"1"), "wit": shelf.put_blob(b"2")}})
+    brought: list[Any] = [
+        *samples(shelf).values(),
+        shelf.put_node({"patch": {"a": None}}),
+        gone_blob,
+        gone_node,
+        None,
+        1,
+        "x",
+        [],
+    ]
+    for value in brought:
+        for more in ({}, {"b": shelf.put_blob(b"3")}, {"c": gone_blob}):
+            tree = shelf.put_node({"tree": {**shelf.node(old)["tree"], name: value, **more}})
+            assert _found(shelf, tree, wanted, old=old) == _found(shelf, tree, wanted)
+            # A tree before that has the same in this place is checked too, so nothing is asked twice.
+            closure = Closure(shelf)
+            assert _found(shelf, tree, wanted, old=old, closure=closure) == _found(
+                shelf, tree, wanted, old=old, closure=closure
+            )
+
+
+def _found(
+    shelf: Shelf, id: bytes, kind: str, *, old: bytes | None = None, closure: Closure | None = None
+) -> tuple[str, str]:
+    try:
+        (closure or Closure(shelf)).check(id, kind, old=old)
+    except (Corrupt, Missing) as error:
+        return type(error).__name__, str(error)
+    return "good", ""
+
+
 def test_an_inner_node_that_is_linked_by_itself_stands_for_itself():
     shelf = Shelf()
     root, _ = good_map(shelf, "bigtree")

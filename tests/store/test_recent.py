@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudy.store import recent
-from understudy.store.recent import Recent
+from understudy.store.recent import Recent, Remembered
 
 ENTRY = recent._ENTRY
 
@@ -47,3 +47,22 @@ def test_the_bytes_never_exceed_the_bound_and_what_was_put_last_is_there_if_it_f
         sizes[key] = size
         assert sum(sizes[each] + ENTRY for each in "abcde" if kept.get(each) is not None) <= most
         assert (kept.get(key) == size) == (size + ENTRY <= most)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 400)), min_size=1))
+def test_one_that_forgets_everything_keeps_to_the_bound_too(puts: list[tuple[str, int]]):
+    most = 2 * (ENTRY + 100)
+    kept: Remembered[str, int] = Remembered(most)
+    sizes: dict[str, int] = {}
+    for key, size in puts:
+        kept.put_all([(key, size, size)])
+        sizes[key] = size
+        assert sum(sizes[each] + ENTRY for each in "abcde" if kept.get(each) is not None) <= most
+        assert (kept.get(key) == size) == (size + ENTRY <= most)
+
+
+def test_one_that_forgets_everything_does_so_when_it_is_full():
+    kept: Remembered[str, int] = Remembered(2 * (ENTRY + 10))
+    for number, key in enumerate("abc"):
+        kept.put(key, number, 10)
+    assert (kept.get("a"), kept.get("b"), kept.get("c")) == (None, None, 2)

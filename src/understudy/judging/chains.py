@@ -23,7 +23,7 @@ from understudy.store.reader import Reader
 
 AHEAD: Final = 256  # steps of another history asked for at once, on the way down from its head
 MAX_ACTORS: Final = 10_000
-MAX_FOUND: Final = 1024  # messages whose sending step is remembered: a judge asks twice about those of 64 steps
+MAX_FOUND: Final = 1024  # messages whose sending step is remembered: a judge asks twice about those of one exchange
 MAX_KNOWN: Final = 1_000_000  # ids found on the way down, of all histories: some 150 MB
 
 Name = TypeVar("Name", bound=Id)

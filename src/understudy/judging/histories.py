@@ -20,7 +20,7 @@ from understudy.objects.message import Message
 from understudy.objects.step import Step
 from understudy.store.errors import StoreError
 from understudy.store.reader import Reader
-from understudy.store.recent import Recent
+from understudy.store.recent import Remembered
 
 MAX_REMEMBERED: Final = 32 * 1024 * 1024  # bytes of steps, and of messages, that were read last
 _STEP: Final = 2_000
@@ -49,8 +49,8 @@ class ReadOnce(PipeReader):
 
     def __init__(self, store: PipeStore) -> None:
         super().__init__(store)
-        self._steps = Recent[bytes, Step](MAX_REMEMBERED)
-        self._messages = Recent[bytes, Message](MAX_REMEMBERED)
+        self._steps = Remembered[bytes, Step](MAX_REMEMBERED)
+        self._messages = Remembered[bytes, Message](MAX_REMEMBERED)
 
     def step(self, id: bytes) -> Step:
         found = self._steps.get(id)

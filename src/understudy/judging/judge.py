@@ -45,7 +45,7 @@ from understudy.store.closure import Closure
 from understudy.store.errors import Missing, StoreError
 from understudy.store.reader import Reader
 
-BATCH: Final = 64  # steps to an exchange with the store, and with a performer
+BATCH: Final = 128  # steps to an exchange with the store, and with a performer
 MAX_GIVEN_UP: Final = 3  # steps of a span that take too long; then the rest of it is left unjudged
 _SAY_SECONDS: Final = 0.5  # how long we are silent while all goes well
 

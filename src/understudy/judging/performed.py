@@ -51,6 +51,7 @@ from understudy.store.reader import Reader, Staging
 from understudy.store.verified import checked_block
 
 MAX_AHEAD: Final = 64 * 1024  # bytes of a block that is sent before it was asked for
+MAX_ALL_AHEAD: Final = 16 * 1024 * 1024  # bytes of such blocks in one message: half of what a performer holds
 
 
 class _Hashing(int):
@@ -178,8 +179,12 @@ class PerformedStage:
             key = _performed(works[0]).key
             self._performer.turn_to(key, hash_seed=key if isinstance(key, _Hashing) else FORKED)
             ahead: dict[bytes, bytes] = {}
+            left = MAX_ALL_AHEAD
             for work in works:
-                ahead.update(self._ahead(work.given))
+                if left > 0:
+                    new = self._ahead(work.given)
+                    left -= sum(map(len, new.values()))
+                    ahead.update(new)
             self._performer.send(Runs([_performed(work).asked(work.given, work.after) for work in works], ahead))
         except PerformerLost as lost:
             self._lost = lost

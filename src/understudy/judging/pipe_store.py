@@ -24,10 +24,12 @@ from understudy.objects.ids import ActorId, Id, StepId, TreeId, matches
 from understudy.store.errors import Corrupt
 from understudy.store.keys import head_ref, name_ref
 from understudy.store.port import Backend
+from understudy.store.recent import Remembered
 from understudy.store.verified import Grit
 
 MAX_FETCH: Final = 512  # blocks asked for at once: at 2 MiB each the most is a gigabyte, as a rule it is some 200 KB
 MAX_HELD: Final = 32 * 1024 * 1024  # bytes of blocks that came and may be asked for again, as they are
+MAX_NODES: Final = 32 * 1024 * 1024  # bytes of decoded nodes that are kept
 MAX_REMEMBERED: Final = 200_000  # ids that were fetched; their blocks are in the cache of the door
 
 
@@ -125,7 +127,7 @@ class PipeReader(Grit):
 
     def __init__(self, store: PipeStore) -> None:
         # The door asks a backend for blocks only, and those are all that a pipe has.
-        super().__init__(cast(Backend, store))
+        super().__init__(cast(Backend, store), cache=Remembered(MAX_NODES))
         self._store = store
 
     def block(self, id: bytes) -> bytes:

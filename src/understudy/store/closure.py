@@ -15,16 +15,18 @@ from understudy.objects.blob import BigBlob
 from understudy.objects.errors import ObjectError, WrongKind
 from understudy.objects.ids import Id
 from understudy.objects.kinds import ANY, BLOB, MAILBOX, MESSAGE, TREE, kind_of, read_any
+from understudy.objects.names import check_name
 from understudy.objects.tree import MAX_NESTED
 from understudy.objects.wording import with_article
-from understudy.store.errors import Corrupt, Missing
+from understudy.store.errors import Corrupt, Missing, StoreError
 from understudy.store.hamt import MapCheck
-from understudy.store.maps import mailbox_changes, tree_changes
+from understudy.store.maps import mailbox_changes, small_entries, tree_changes
 from understudy.store.nesting import check_nesting
 from understudy.store.reader import Reader
 from understudy.store.walk import typed_links
 
 MAX_KNOWN: Final = 200_000  # ids kept from one check to the next, to save reading again: some 40 MB
+_NOTHING: Final = object()  # what no entry is equal to, not even one that is null
 _ANYWHERE: Final = MAX_NESTED + 1  # a level that none goes beyond: only trees care where they stand
 
 
@@ -60,6 +62,8 @@ class Closure:
         if ids.is_raw(id):
             self._check_raw(id, kind, owner)
             return
+        if old is not None and kind in (ANY, TREE) and self._changes_only_blobs(id, old):
+            return
         waiting = [iter([_Visit(id, kind, 1, owner, old)])]
         try:
             while waiting:
@@ -84,6 +88,30 @@ class Closure:
                 self._known[id, None] = BLOB, _ANYWHERE
         if kind not in (ANY, BLOB):
             raise Corrupt(f"{Id(id)}: {_wrong_kind(kind, BLOB)}", Id(id))
+
+    def _changes_only_blobs(self, id: bytes, old: bytes) -> bool:
+        """Check a small tree in which nothing but blobs is new since `old`: most of what steps do, at a third of the price.
+
+        False where it is anything else, or not good: then it is looked at the long way, which says what is wrong.
+        """
+        if self._first.setdefault(id, old) != old:
+            return False
+        try:
+            before, now = small_entries(self._reader, old), small_entries(self._reader, id)
+            if before is None or now is None:
+                return False
+            for name, link in now.items():
+                if link == before.get(name, _NOTHING):
+                    continue
+                if name not in before:
+                    check_name(name)
+                if not ids.is_raw(ids.from_bytes(link)):
+                    return False
+                self._check_raw(link, ANY, id)
+        except (ObjectError, StoreError):
+            return False
+        self._known[id, old] = TREE, 1
+        return True
 
     def _look(self, visit: _Visit) -> Iterator[_Visit]:
         """Check one object, and give what is below it and has to be looked at."""

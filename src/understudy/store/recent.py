@@ -45,3 +45,26 @@ class Recent(Generic[Key, Value]):
                 entries[key] = value, size + _ENTRY
             while self._size > self._most:
                 self._size -= entries.popitem(last=False)[1][1]
+
+
+class Remembered(Recent[Key, Value]):
+    """The same for one thread, at a fifth of the price; what comes when it is full makes it forget everything."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self._values: dict[Key, Value] = {}
+
+    def get(self, key: Key) -> Value | None:
+        return self._values.get(key)
+
+    def put(self, key: Key, value: Value, size: int) -> None:
+        self._size += size + _ENTRY
+        if self._size > self._most:
+            self._values.clear()
+            self._size = size + _ENTRY
+        if self._size <= self._most:
+            self._values[key] = value
+
+    def put_all(self, values: Iterable[tuple[Key, Value, int]]) -> None:
+        for key, value, size in values:
+            self.put(key, value, size)

@@ -9,21 +9,16 @@ import msgspec
 import pytest
 
 from tests.node.troupe import Troupe, chain
-from understudy.actors.errors import NEEDS_WORLD, STUCK
 from understudy.kernel.actor import actor_at
-from understudy.kernel.advance import KERNEL_ENGINE
-from understudy.kernel.compare import Difference
 from understudy.kernel.deliver import sender_key
 from understudy.kernel.replay import Record, read_record
-from understudy.kernel.seal import Sealed
-from understudy.kernel.verdict import ENGINE, JOURNAL, MISMATCH, OUTPUT, SOURCE, UNVERIFIABLE
-from understudy.kernel.verify import check_record, judge_replay
+from understudy.kernel.verify import check_record
 from understudy.objects.codec import Block
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, raw_id
 from understudy.objects.mailbox import Cursor
 from understudy.objects.message import Message, message_block
 from understudy.objects.patch import patch_block
-from understudy.objects.step import FAILED, Outcome, step_block
+from understudy.objects.step import step_block
 from understudy.store.closure import Closure
 from understudy.store.errors import Corrupt, Missing
 from understudy.store.maps import mailbox_items, mailbox_set
@@ -195,66 +190,3 @@ def test_a_step_costs_what_it_changed_however_large_its_core_is(troupe: Troupe):
     reader = CountingReader(troupe.reader)
     assert check_record(reader, chain(troupe, actor)[-1], Closure(reader)) is None
     assert 0 < reader.count < 60
-
-
-def test_code_whose_source_neither_side_knows_is_no_match(troupe: Troupe, keeper: ActorId):
-    record = read_record(troupe.reader, troupe.head(keeper))
-    record = msgspec.structs.replace(record, step=msgspec.structs.replace(record.step, engine="python/1;source=none"))
-    same = Sealed(actor=record.after, id=record.id, step=record.step, consumed=(), sent=(), unit=Unit())
-    problem = judge_replay(troupe.reader, record, same, engine="python/1;source=none")
-    assert problem is not None
-    assert (problem.verdict, problem.cause) == ("UNVERIFIABLE", "source")
-
-
-def failed_alike(record: Record, code: str) -> tuple[Record, Sealed]:
-    """The record as if the step had failed, and a replay that failed with the same words."""
-    failed = msgspec.structs.replace(record.step, outcome=Outcome(FAILED, code, "it went wrong"))
-    same = Sealed(actor=record.after, id=record.id, step=failed, consumed=(), sent=(), unit=Unit())
-    return msgspec.structs.replace(record, step=failed), same
-
-
-@pytest.mark.parametrize("code", [NEEDS_WORLD, STUCK])
-def test_a_step_is_not_doubted_for_the_name_of_its_exception(troupe: Troupe, keeper: ActorId, code: str):
-    record, same = failed_alike(read_record(troupe.reader, troupe.head(keeper)), code)
-    assert judge_replay(troupe.reader, record, same, engine=record.step.engine) is None
-
-
-def test_a_step_that_failed_as_a_replay_that_was_given_up_is_no_match_whatever_the_failure_is_called(
-    troupe: Troupe, keeper: ActorId
-):
-    record, same = failed_alike(read_record(troupe.reader, troupe.head(keeper)), "Boom")
-    problem = judge_replay(troupe.reader, record, same, engine=record.step.engine, stuck=True)
-    assert problem is not None
-    assert (problem.verdict, problem.cause, problem.recorded) == (UNVERIFIABLE, JOURNAL, "Boom")
-
-
-def test_other_calls_are_a_mismatch_even_where_the_same_step_comes_out(troupe: Troupe, keeper: ActorId):
-    record, same = failed_alike(read_record(troupe.reader, troupe.head(keeper)), "Boom")
-    call = Difference(path="data.journal.world/0", recorded=None, replayed="00")
-    problem = judge_replay(troupe.reader, record, same, engine=record.step.engine, call=call)
-    assert problem is not None
-    assert (problem.verdict, problem.cause, problem.path) == (MISMATCH, JOURNAL, "data.journal.world/0")
-
-
-def not_loaded(record: Record, code: str) -> tuple[Record, Sealed]:
-    """The record as if no engine had run the code where it was made, and a replay in which one did."""
-    failed = msgspec.structs.replace(record.step, engine=KERNEL_ENGINE, outcome=Outcome(FAILED, code, "it went wrong"))
-    ran = Sealed(actor=record.after, id=record.id, step=record.step, consumed=(), sent=(), unit=Unit())
-    return msgspec.structs.replace(record, id=StepId(step_block(failed).id), step=failed), ran
-
-
-@pytest.mark.parametrize(
-    ("code", "engine", "verdict", "cause"),
-    [
-        ("UnknownRuntime", "python/2", UNVERIFIABLE, ENGINE),
-        ("MissingModule", "python/2", MISMATCH, OUTPUT),
-        ("MissingModule", "python/2;source=" + "0" * 64, UNVERIFIABLE, SOURCE),
-    ],
-)
-def test_a_step_whose_code_was_not_loaded_is_excused_by_what_may_have_been_missing_there_and_by_nothing_else(
-    troupe: Troupe, keeper: ActorId, code: str, engine: str, verdict: str, cause: str
-):
-    record, ran = not_loaded(read_record(troupe.reader, troupe.head(keeper)), code)
-    problem = judge_replay(troupe.reader, record, ran, engine=engine)
-    assert problem is not None
-    assert (problem.verdict, problem.cause) == (verdict, cause)

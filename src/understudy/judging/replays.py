@@ -14,10 +14,10 @@ from understudy.judging.stage import Stage, perform
 from understudy.kernel.advance import Plan
 from understudy.kernel.compare import Difference
 from understudy.kernel.replay import Record, engine_keeps_room, finish_replay, prepare_replay
+from understudy.kernel.replay_verdict import judge_replay
 from understudy.kernel.retries import RETRIES_EXHAUSTED
 from understudy.kernel.seal import Sealed
 from understudy.kernel.verdict import Problem
-from understudy.kernel.verify import judge_replay
 from understudy.objects.ids import TreeId
 from understudy.store.reader import Reader, Staging
 

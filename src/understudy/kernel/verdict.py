@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from understudy.kernel.compare import JSON
+from understudy.kernel.compare import JSON, Difference
 from understudy.objects.errors import ObjectError
 from understudy.store.errors import Corrupt, Missing, StoreError
 
@@ -93,3 +93,20 @@ def worse(a: Problem | None, b: Problem | None) -> Problem | None:
     if a is None or b is None:
         return a or b
     return min(a, b, key=lambda each: (each.verdict != MISMATCH, -1 if each.height is None else each.height))
+
+
+def unverifiable(cause: str, reason: str, difference: Difference) -> Problem:
+    """What can't be judged, with what came out otherwise."""
+    return Problem(
+        verdict=UNVERIFIABLE,
+        cause=cause,
+        reason=reason,
+        path=difference.path,
+        recorded=difference.recorded,
+        replayed=difference.replayed,
+    )
+
+
+def mismatch(cause: str, path: str, recorded: JSON, expected: JSON, reason: str) -> Problem:
+    """What is wrong at a path, with what would be right there."""
+    return Problem(verdict=MISMATCH, cause=cause, path=path, recorded=recorded, replayed=expected, reason=reason)

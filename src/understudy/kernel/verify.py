@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final, Protocol
 
 from understudy.actors.contract import Delivery
 from understudy.kernel.advance import earliest
-from understudy.kernel.compare import JSON, Difference, first_difference
+from understudy.kernel.compare import JSON, Difference
 from understudy.kernel.deliver import Judgement, goes_alone, judge, sender_key
 from understudy.kernel.engine_check import engine_fault
 from understudy.kernel.own_messages import OwnMessages
-from understudy.kernel.replay import Record, engine_interpreter, engine_name, engine_rules, engine_source
-from understudy.kernel.seal import Sealed
+from understudy.kernel.replay import Record
 from understudy.kernel.verdict import (
     CLOCK,
     ENGINE,
@@ -20,30 +18,25 @@ from understudy.kernel.verdict import (
     JOURNAL,
     MISMATCH,
     ORDER,
-    OUTPUT,
-    SOURCE,
     UNSENT,
-    UNVERIFIABLE,
     Problem,
+    mismatch,
+    unverifiable,
 )
 from understudy.objects.clock import ring_of
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.journal import lacks_step
 from understudy.objects.kinds import ANY, BLOB, MAILBOX, TREE
 from understudy.objects.kinds import JOURNAL as JOURNAL_KIND
-from understudy.objects.mailbox import LANES, UPDATE, Cursor, Mailbox, mailbox_key, mailbox_node
+from understudy.objects.mailbox import LANES, Cursor, Mailbox, mailbox_key, mailbox_node
 from understudy.objects.message import Message, is_genesis
 from understudy.objects.names import actor_of, is_outside
-from understudy.objects.step import FAILED, Step
+from understudy.objects.step import Step
 from understudy.store.closure import Closure
 from understudy.store.maps import mailbox_get, mailbox_set
 from understudy.store.reader import Reader, Staging
 
 MAX_AHEAD_US: Final = 300_000_000  # five minutes: what two honest clocks may differ by
-
-_NO_SOURCE: Final = "none"
-_CONFIGURED: Final = "wasm"  # the engine whose text names a configuration
-_BY_CONFIGURATION: Final = ("BadComponent", "WrongWorld")  # what a component is depends on the engine's configuration
 
 
 class Chains(Protocol):
@@ -78,7 +71,7 @@ def check_record(reader: Reader, record: Record, closure: Closure, *, came_out: 
     if problem is None:
         _check_objects(record, closure)
         if (fault := engine_fault(reader, record)) is not None:
-            return _wrong(ENGINE, "data.engine", record.step.engine, None, fault)
+            return mismatch(ENGINE, "data.engine", record.step.engine, None, fault)
     return problem
 
 
@@ -99,7 +92,7 @@ def check_senders(reader: Reader, record: Record, chains: Chains, own: OwnMessag
         sent_in = chains.sending_step(sender, id, message)
         if sent_in is not None and knows_of(reader, sent_in, record):
             reason = f"message {id} was consumed before it was sent: its sender had heard from this step by then"
-            return _wrong(ORDER, f"data.consumed[{number}]", str(id), None, reason)
+            return mismatch(ORDER, f"data.consumed[{number}]", str(id), None, reason)
     return None
 
 
@@ -111,14 +104,14 @@ def check_clock(record: Record, chains: Chains, *, now: int) -> Problem | None:
     step = record.step
     if step.time > now + MAX_AHEAD_US:
         reason = "the step says that it was made at a time that is still to come"
-        return _unverifiable(CLOCK, reason, Difference(path="data.time", recorded=step.time, replayed=now))
+        return unverifiable(CLOCK, reason, Difference(path="data.time", recorded=step.time, replayed=now))
     for id, message, _ in record.consumed:
         if is_outside(message.sender) or (sender := actor_of(message.sender)) == record.before.id:
             continue
         sent_in = None if chains.head(sender) is None else chains.sending_step(sender, id, message)
         if sent_in is not None and sent_in.time > step.time:
             reason = f"the step says that it was made before message {id}, which it consumed, was sent"
-            return _unverifiable(CLOCK, reason, Difference(path="data.time", recorded=step.time, replayed=sent_in.time))
+            return unverifiable(CLOCK, reason, Difference(path="data.time", recorded=step.time, replayed=sent_in.time))
     return None
 
 
@@ -134,82 +127,6 @@ def knows_of(reader: Reader, other: Step, record: Record) -> bool:
     return False
 
 
-def judge_replay(
-    reader: Reader,
-    record: Record,
-    sealed: Sealed,
-    *,
-    engine: str,
-    call: Difference | None = None,
-    stuck: bool = False,
-) -> Problem | None:
-    """Compare a step with its replay, whose own engine text was `engine`. `reader` also sees what the replay made.
-
-    `call` is the first call that the replay made and the journal does not hold so; `stuck` says that the replay was
-    given up, because the code waited for something that never comes.
-    """
-    recorded = record.step.engine
-    digest, here = engine_source(recorded), engine_source(engine)
-    same_engine = engine_name(recorded) == engine_name(engine)
-    if digest != here and (digest is not None or same_engine):
-        where = "is not here" if here is None else f"is another one here (sha256 {here})"
-        reason = f"the step ran external code with the source sha256 {digest}, which {where}"
-        if digest is None:
-            reason = f"the step does not say which external code it ran (sha256 {here} is here)"
-        return _unverifiable(SOURCE, reason, Difference(path="data.engine", recorded=recorded, replayed=engine))
-    if digest == _NO_SOURCE:
-        # That neither side knows its source does not make it the same code.
-        reason = "the step ran external code whose source was not known where it was made"
-        return _unverifiable(SOURCE, reason, Difference(path="data.engine", recorded=recorded, replayed=engine))
-    # Other calls are a difference also where the ids are equal: no record shows a call that got no answer.
-    difference = first_difference(reader, record, sealed) or call
-    if difference is None:
-        return _given_up(record.step) if stuck else None
-    if here is not None and _failed_to_load(record):
-        reason = "the step ran external code whose source is not known, and the code that is here gives something else"
-        return _unverifiable(SOURCE, reason, difference)
-    # Earlier configurations of components that are run here gave the same results; one may have refused what is taken now.
-    excused = engine_name(recorded) != _CONFIGURED or refused_by_configuration(record)
-    if same_engine and engine_rules(recorded) != engine_rules(engine) and excused:
-        reason = (
-            f"the step was made by {engine_rules(recorded)}; {engine_rules(engine)} is here and gives something else"
-        )
-        return _unverifiable(ENGINE, reason, difference)
-    ran, runs = engine_interpreter(recorded), engine_interpreter(engine)
-    if same_engine and ran and ran != runs:
-        reason = (
-            f"the step was made by {_interpreter(ran)}; {_interpreter(runs)} is here, where code and libraries "
-            "may give something else, and this step does"
-        )
-        return _unverifiable(ENGINE, reason, difference)
-    if engine_name(recorded) == "kernel" != engine_name(engine) and refused_by_configuration(record):
-        reason = f"an engine that did not say its configuration refused the code, and {engine_rules(engine)} takes it"
-        return _unverifiable(ENGINE, reason, difference)
-    if _lacked_engine(record) and engine_name(engine) != engine_name(recorded):
-        return _unverifiable(ENGINE, "the node that made the step had no such engine", difference)
-    if call is not None:
-        return _wrong(JOURNAL, call.path, call.recorded, call.replayed, "the code makes other calls than are recorded")
-    return _wrong(
-        OUTPUT,
-        difference.path,
-        difference.recorded,
-        difference.replayed,
-        "the code gives something else than what is recorded",
-    )
-
-
-def refused_by_configuration(record: Record) -> bool:
-    """True if the step says that its code could not be loaded, which another configuration of the engine may do.
-
-    Not where the step before ran that very code.
-    """
-    step, before = record.step, record.before.step
-    if step.outcome is None or step.outcome.code not in _BY_CONFIGURATION:
-        return False
-    ran = before is not None and before.outcome is None and engine_name(before.engine) != "kernel"
-    return not ran or record.consumed[0].message.lane == UPDATE
-
-
 def _check_chain(record: Record) -> Problem | None:
     step, before = record.step, record.before.step
     checks = [
@@ -222,7 +139,7 @@ def _check_chain(record: Record) -> Problem | None:
         checks.append(("data.time", step.time, due, "the time is before the one at which the timer is due"))
     for path, recorded, expected, reason in checks:
         if recorded != expected:
-            return _wrong(INTEGRITY, path, recorded, expected, reason)
+            return mismatch(INTEGRITY, path, recorded, expected, reason)
     return None
 
 
@@ -230,7 +147,7 @@ def _check_journal(record: Record) -> Problem | None:
     for entry in record.journal:
         if lacks_step(entry):
             reason = "only a step can have given this answer, and the journal names none"
-            return _wrong(JOURNAL, f"data.journal.{entry.path}", None, None, reason)
+            return mismatch(JOURNAL, f"data.journal.{entry.path}", None, None, reason)
     return None
 
 
@@ -238,14 +155,16 @@ def _check_consumed(reader: Reader, record: Record, *, came_out: bool) -> Proble
     messages = [delivery.message for delivery in record.consumed]
     if len(messages) > 1 and any(goes_alone(message) for message in messages):
         reason = "a genesis, an update or a message from the clock goes alone"
-        return _wrong(ORDER, "data.consumed", len(messages), 1, reason)
+        return mismatch(ORDER, "data.consumed", len(messages), 1, reason)
     if record.before.step is None and not is_genesis(messages[0]):
-        return _wrong(ORDER, "data.consumed[0].type", messages[0].type, "genesis", "the first message is no genesis")
+        return mismatch(ORDER, "data.consumed[0].type", messages[0].type, "genesis", "the first message is no genesis")
     cursors: dict[str, Cursor] = {}
     for number, (id, message, _) in enumerate(record.consumed):
         path = f"data.consumed[{number}]"
         if message.to != record.before.text:
-            return _wrong(ORDER, f"{path}.to", message.to, record.before.text, "the message was sent to another actor")
+            return mismatch(
+                ORDER, f"{path}.to", message.to, record.before.text, "the message was sent to another actor"
+            )
         key = sender_key(message)
         cursor = cursors.get(key) or mailbox_get(reader, record.before.inbox, key)
         judgement = judge(id, message, cursor)
@@ -265,7 +184,7 @@ def _out_of_order(path: str, delivery: Delivery, cursor: Cursor | None, judgemen
     message = delivery.message
     reason = f"message {message.seq} from {message.sender} was consumed after number {seq}: {what}"
     expected = [seq + 1, None if last is None else str(Id(last))]
-    return _wrong(ORDER, path, [message.seq, message.previous], expected, reason)
+    return mismatch(ORDER, path, [message.seq, message.previous], expected, reason)
 
 
 def _check_sent(reader: Reader, record: Record) -> Problem | None:
@@ -282,7 +201,7 @@ def _check_sent(reader: Reader, record: Record) -> Problem | None:
         for name, recorded, expected in checks:
             if recorded != expected:
                 reason = "a sent message does not follow the one before it to the same recipient"
-                return _wrong(ORDER, f"data.sent[{number}].{name}", recorded, expected, reason)
+                return mismatch(ORDER, f"data.sent[{number}].{name}", recorded, expected, reason)
         cursors[key] = Cursor(message.seq, id)
     return _check_mailbox(reader, "outbox", record.before.outbox, cursors, record.step.outbox)
 
@@ -297,8 +216,8 @@ def _check_mailbox(
         found = mailbox_get(reader, after, key)
         if found != cursor:
             reason = f"the {name} names another message"
-            return _wrong(ORDER, f"data.{name}.{key}", _shown(found), _shown(cursor), reason)
-    return _wrong(ORDER, f"data.{name}", None, None, f"the {name} does not follow from the messages")
+            return mismatch(ORDER, f"data.{name}.{key}", _shown(found), _shown(cursor), reason)
+    return mismatch(ORDER, f"data.{name}", None, None, f"the {name} does not follow from the messages")
 
 
 def _unsent(number: int, id: MessageId, reason: str) -> Problem:
@@ -326,42 +245,6 @@ def _check_objects(record: Record, closure: Closure) -> None:
     for link, kind in ((first, core), (step.journal, JOURNAL_KIND), (step.log, BLOB)):
         if link is not None:
             closure.check(link, kind, owner=owner)
-
-
-def _given_up(step: Step) -> Problem:
-    """A step that is recorded to have failed as the replay did would agree with every replay that is given up."""
-    reason = "the replay waits for something that never comes: what the step got instead is not in its journal"
-    code = None if step.outcome is None else step.outcome.code
-    return Problem(verdict=UNVERIFIABLE, cause=JOURNAL, path="data.outcome.code", recorded=code, reason=reason)
-
-
-def _failed_to_load(record: Record) -> bool:
-    """True for a step that failed before an engine ran: where it was made, external code may not have been there."""
-    step = record.step
-    return engine_name(step.engine) == "kernel" and step.outcome is not None and step.outcome.kind == FAILED
-
-
-def _lacked_engine(record: Record) -> bool:
-    return _failed_to_load(record) and record.step.outcome is not None and record.step.outcome.code == "UnknownRuntime"
-
-
-def _interpreter(parts: Mapping[str, str]) -> str:
-    return "an interpreter with " + ", ".join(f"{key} {value}" for key, value in parts.items())
-
-
-def _unverifiable(cause: str, reason: str, difference: Difference) -> Problem:
-    return Problem(
-        verdict=UNVERIFIABLE,
-        cause=cause,
-        reason=reason,
-        path=difference.path,
-        recorded=difference.recorded,
-        replayed=difference.replayed,
-    )
-
-
-def _wrong(cause: str, path: str, recorded: JSON, expected: JSON, reason: str) -> Problem:
-    return Problem(verdict=MISMATCH, cause=cause, path=path, recorded=recorded, replayed=expected, reason=reason)
 
 
 def _shown(cursor: Cursor | None) -> JSON:

@@ -6,6 +6,7 @@ Tests of kernel/own_messages.py too.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,8 +16,8 @@ from typing import Any, cast
 import pytest
 
 from tests.node.troupe import OWNER, Troupe, chain
-from understudy.judging import case
-from understudy.judging.fork_server import Performers
+from understudy.judging import case, started
+from understudy.judging.fork_server import ForkServer, Performers
 from understudy.judging.performed import PerformedStage
 from understudy.judging.verification import verify_targets
 from understudy.judging.wire import Setup
@@ -190,3 +191,18 @@ def test_what_runs_components_is_loaded_by_who_judges_one():
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("forbidden", [False, True])
+def test_what_the_processes_of_a_judge_import_is_compiled_once(tmp_path: Path, monkeypatch, forbidden: bool):
+    package = Path(started.__file__).parents[1]
+    shutil.copytree(package, tmp_path / package.name, ignore=shutil.ignore_patterns("__pycache__", "console"))
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    if forbidden:
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    server = ForkServer([str(tmp_path), *sys.path])
+    try:
+        server.end_judge(server.make_judge()[0])
+    finally:
+        server.close()
+    assert bool([*tmp_path.rglob("performer.*.pyc")]) is not forbidden

@@ -41,7 +41,11 @@ serve(int(sys.argv[2]))
 """
 _START_PERFORMER: Final = _START.replace("serve", "perform")
 # What a process may need of the machine to start at all.
-_ENVIRONMENT: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "PATH", "TMPDIR", "TEMP")
+_ENVIRONMENT: Final = (
+    *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "PATH", "TMPDIR", "TEMP"),
+    # Whether what is imported to start may be kept compiled: to compile all of it anew takes as long as 1,000 small steps.
+    "PYTHONDONTWRITEBYTECODE",
+)
 
 
 class ForkServer:
@@ -274,7 +278,7 @@ def _run(work: Callable[[], None]) -> NoReturn:
 def _start(code: str, path: Sequence[str], fd: int, *, hash_seed: int, alone: bool = True) -> subprocess.Popen[bytes]:
     """Start Python with nothing of the user's environment but what a process needs to start, and a fixed hash seed."""
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    environment |= {"PYTHONHASHSEED": str(hash_seed), "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment |= {"PYTHONHASHSEED": str(hash_seed), "LANG": "C.UTF-8", "TZ": "UTC"}
     return subprocess.Popen(
         [sys.executable, "-s", "-P", "-c", code, msgspec.json.encode(list(path)).decode(), str(fd)],
         stdin=subprocess.DEVNULL,

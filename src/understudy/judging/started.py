@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 from understudy.judging.fork_server import serve_forks
 from understudy.judging.judge import judge_for
@@ -13,11 +14,17 @@ from understudy.judging.wire import Pipe, ToPerformer
 
 def serve(fd: int) -> None:
     """Be the fork server of who is at the other end of `fd`."""
-    ask_what_machine()
+    _begin()
     serve_forks(socket.socket(fileno=fd), judge_for, perform_for)
 
 
 def perform(fd: int) -> None:
     """Be a performer that nobody forked."""
-    ask_what_machine()
+    _begin()
     perform_for(Pipe(fd, fd, ToPerformer))
+
+
+def _begin() -> None:
+    # What is imported from here on belongs to a history, and leaves nothing behind.
+    sys.dont_write_bytecode = True
+    ask_what_machine()

@@ -96,26 +96,32 @@ def test_a_password_on_the_command_line_is_refused(project: Shell, url: str) -> 
     assert "greeter" in project.run("actors", "--store", url, PGPASSWORD=PASSWORD)
 
 
-def test_a_node_on_another_machine_is_told_who_has_the_store(project: Shell, url: str, tmp_path: Path) -> None:
-    about = project.serve("--store", url, PGPASSWORD=PASSWORD)
-    elsewhere = environment({"XDG_STATE_HOME": str(tmp_path / "elsewhere"), "PGPASSWORD": PASSWORD})
-    with (project.folder / "second.err").open("w+b") as errors:
-        second = LOADED.start(["serve", "--listen", "127.0.0.1:0", "--store", url], project.folder, elsewhere, errors)
-        try:
-            told = b""
-            while b"\n" not in told:
-                assert second.poll() is None
-                told = (project.folder / "second.err").read_bytes()
-        finally:
-            second.kill()
-            second.communicate()
-    assert f"is in use by process {about['pid']} on ".encode() in told
-    # It took nothing: the first one goes on.
-    assert greet(about["address"], 1) == "Hello n1, number 1"
-    looking = project.run(
-        "log", "greeter", "--store", url, PGPASSWORD=PASSWORD, XDG_STATE_HOME=str(tmp_path / "elsewhere")
-    )
-    assert "greet" in looking
+def test_a_node_on_another_machine_is_told_who_has_the_store_and_takes_over_when_that_one_dies(
+    project: Shell, url: str, tmp_path: Path
+) -> None:
+    first = project.serve("--store", url, PGPASSWORD=PASSWORD)
+    elsewhere = {"XDG_STATE_HOME": str(tmp_path / "elsewhere"), "PGPASSWORD": PASSWORD}
+    errors = project.folder / "second.err"
+    serve = ["serve", "--listen", "127.0.0.1:0", "--store", url]
+    with errors.open("w+b") as file:
+        second = LOADED.start(serve, project.folder, environment(elsewhere), file)
+    try:
+        while b"\n" not in errors.read_bytes():
+            assert second.poll() is None
+        assert f"is in use by process {first['pid']} on ".encode() in errors.read_bytes()
+        # It took nothing: the first one goes on.
+        assert greet(first["address"], 1) == "Hello n1, number 1"
+        looking = project.run("log", "greeter", "--store", url, PGPASSWORD=PASSWORD)
+        assert "greet" in looking
+        project.end(signal.SIGKILL)
+        said = b""
+        while b"Listening on " not in said:
+            assert second.poll() is None
+            said = second.stdout.readline()
+        assert greet(said.split()[-1].decode(), 2) == "Hello n2, number 2"
+    finally:
+        second.kill()
+        second.communicate()
 
 
 def test_a_node_that_was_paused_while_another_one_took_its_place_ends_and_spoils_nothing(

@@ -26,7 +26,7 @@ PLAIN = operations()
 def about(face: Face) -> dict[str, str]:
     """What stands in the place of each parameter of a path."""
     made = face.create(name="ada")
-    text_of = {"path": "wit", "type": "echo", "name": "wut", "cid": made["head"]}
+    text_of = {"path": "wit", "type": "echo", "name": "wut", "cid": made["head"], "flow": made["head"], "version": "1"}
     return {"actor": "ada", "step": made["head"], **text_of}
 
 
@@ -125,7 +125,7 @@ def test_a_new_operation_is_one_declaration(face: Face) -> None:
     assert face.get("/paint/x?limit=5&colour=blue&count=3", headers={"Note": "hi"}).json() == [5, "blue", 3, "hi"]
     assert "red, blue" in problem_of(face.get("/paint/x?colour=green"), 400)["detail"]
     problem_of(face.get("/paint/x?count=4"), 400)
-    problem_of(face.get("/paint/x", headers={"Accept": "text/html"}), 406)
+    problem_of(face.get("/paint/x", headers={"Accept": "image/png"}), 406)
     assert face.as_somebody("wrong").get("/paint/x").status_code == 401
     said = paths_of([paint])["/paint/{actor}"]["get"]
     assert [each["name"] for each in said["parameters"]] == ["actor", "limit", "colour", "count", "Note"]

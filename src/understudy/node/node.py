@@ -106,21 +106,7 @@ class Node(LiveIntake):
             effects=effects,
             more=capabilities,
         )
-        self._runner = Runner(
-            backend=backend,
-            reader=InFlight(self.reader),
-            engines=self._engines,
-            capabilities=self._offered.table,
-            secret=read_meta(backend, "secret"),
-            clock=clock,
-            on_durable=self._on_durable,
-            on_failure=self._on_failure,
-            run_ahead=run_ahead,
-            holds=self._holds,
-            marks=self._marks,
-            watch=ImpurityWatch(impure),
-            checked=checked,
-        )
+        self._runner = self._make_runner(clock, checked, run_ahead, impure)
         self._reception = Reception(backend, self._runner.committer)
         self._creation = Creation(
             self._composer, self._reception, self._checks, self._naming, self._hold_rules, self._runner.holds_changed
@@ -284,7 +270,24 @@ class Node(LiveIntake):
             paths=self._paths,
         )
 
-    # What the parts call back.
+    # Its parts, and what they call back.
+
+    def _make_runner(self, clock: Callable[[], int], checked: CheckedCores, run_ahead: int, impure: Impure) -> Runner:
+        return Runner(
+            backend=self.backend,
+            reader=InFlight(self.reader),
+            engines=self._engines,
+            capabilities=self._offered.table,
+            secret=read_meta(self.backend, "secret"),
+            clock=clock,
+            on_durable=self._on_durable,
+            on_failure=self._on_failure,
+            run_ahead=run_ahead,
+            holds=self._holds,
+            marks=self._marks,
+            watch=ImpurityWatch(impure),
+            checked=checked,
+        )
 
     def _on_durable(self, done: Sequence[Done[Tag]]) -> None:
         # Names first: who hears that an actor lives may ask at once what it is called.

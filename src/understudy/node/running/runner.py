@@ -8,11 +8,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from understudy.actors.contract import LiveEngine, StepResult
 from understudy.engines.room import STEPS_DEPTH, at_depth, keep_interval
@@ -29,6 +28,7 @@ from understudy.node.running.events import CallWaits, Committed, Event, Finished
 from understudy.node.running.executor import Execution, Executor, cut_at_deadline
 from understudy.node.running.forks import end_copy
 from understudy.node.running.impurity import ImpurityWatch
+from understudy.node.running.mail import Errands, Mail
 from understudy.node.running.marks import Flag, Mark, Marks, What, pack
 from understudy.node.running.scheduler import MAX_AHEAD, Scheduler
 from understudy.node.running.slow_wits import Run
@@ -95,12 +95,12 @@ class Runner:
             checked=checked,
         )
         self._clock = clock
-        self._mail: deque[_Mail] = deque()
-        self._wake = threading.Condition()
+        self._mail: Mail[_Item] = Mail()
         self._stopping = False
         self._failed = False
         self._stopped = threading.Event()
-        self._asked: set[Future[Any]] = set()
+        self._errands = Errands()
+        self._failing = threading.Lock()
         self._async_wits = AsyncWits()
         self._step_lock = StepLock(self._hold_step_lock)
         self._watchdog = Watchdog(self._step_lock, self._async_wits, self._is_step_lock_wanted)
@@ -128,7 +128,7 @@ class Runner:
         self.committer.stop()
         self._marks.close()
         # Units that became durable during the stop were not told to anybody yet.
-        for item in list(self._mail):
+        for item in self._mail:
             if isinstance(item, Committed):
                 self._on_durable(item.done)
         self._abandon_waiting()
@@ -139,18 +139,7 @@ class Runner:
 
     def ask(self, action: Callable[[], Value]) -> Future[Value]:
         """The same, for something that gives a value or raises. Cancelled if the runner ends before it came to that."""
-        done: Future[Value] = Future()
-
-        def run() -> None:
-            if not done.set_running_or_notify_cancel():
-                return
-            try:
-                done.set_result(action())
-            except Exception as error:
-                done.set_exception(error)
-
-        self._asked.add(done)
-        done.add_done_callback(self._asked.discard)
+        done, run = self._errands.make(action)
         self._post(run)
         if self._stopped.is_set():
             done.cancel()
@@ -172,17 +161,15 @@ class Runner:
         """What holds actors up at this moment, or one of them."""
         return self._scheduler.delays(actor)
 
-    def _post(self, item: _Mail) -> None:
-        with self._wake:
-            self._mail.append(item)
-            self._wake.notify()
+    def _post(self, item: _Item) -> None:
+        self._mail.post(item)
 
     def _fail(self, error: BaseException) -> None:
-        with self._wake:
+        with self._failing:
             again, self._failed = self._failed, True
             self._stopping = True
             self._end()
-            self._wake.notify_all()
+        self._mail.wake()
         # Failures that follow from the first one say nothing new.
         if not again:
             self._on_failure(error)
@@ -190,12 +177,11 @@ class Runner:
     def _end(self) -> None:
         self._stopped.set()
         self._watchdog.stop()
-        for asked in list(self._asked):
-            asked.cancel()
+        self._errands.cancel()
 
     def _abandon_waiting(self) -> None:
         """The runner has ended: wits that have not begun on an event loop never will."""
-        for item in list(self._mail):
+        for item in self._mail:
             if isinstance(item, _Waiting):
                 abandon(item.awaitable)
 
@@ -226,7 +212,7 @@ class Runner:
         # First: a thread that takes the step lock over finds units that the one before it could not hand over.
         self._submit()
         events: list[Event] = []
-        for item in self._take_mail():
+        for item in self._mail.take(self._is_needed, self._seconds_to_wait):
             if isinstance(item, _Waiting):
                 self._wait_for(item)
             elif callable(item):
@@ -239,17 +225,12 @@ class Runner:
         self._tell()
         self._burst(epoch)
 
-    def _take_mail(self) -> list[_Mail]:
-        with self._wake:
-            while not self._mail and not self._may_step() and not self._stopping:
-                moment = self._scheduler.next_moment
-                pause = None if moment is None else moment - time.monotonic()
-                if pause is not None and pause <= 0:
-                    break
-                self._wake.wait(pause)
-            items = list(self._mail)
-            self._mail.clear()
-        return items
+    def _is_needed(self) -> bool:
+        return self._stopping or self._may_step()
+
+    def _seconds_to_wait(self) -> float | None:
+        moment = self._scheduler.next_moment
+        return None if moment is None else moment - time.monotonic()
 
     def _may_step(self) -> bool:
         return self._scheduler.wants_turn or (self._scheduler.has_ready and self.committer.queued < MAX_QUEUED)
@@ -399,4 +380,4 @@ class _Waiting(NamedTuple):
     slot: int
 
 
-_Mail = Event | _Waiting | Callable[[], None]
+_Item = Event | _Waiting | Callable[[], None]

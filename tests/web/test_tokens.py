@@ -21,7 +21,7 @@ from understudy.web.operation import routes_of
 from understudy.web.tokens import KEPT, TokenFolder, Tokens
 
 ASKED_BY_POST = ("/actors/{actor}/query/{name}", "/steps/{step}/query/{name}")
-NODE_WIDE = ("/actors", "/events", "/pending", "/ipfs/{cid}", "/console")
+NODE_WIDE = ("/actors", "/events", "/pending", "/ipfs/{cid}", "/console", "/console/node")
 FREE = ("/healthz", "/openapi.json", "/console/sign-out")
 PUBLIC = ("/console/sign-in", "/console/assets/{version}/{name}")
 LANES = {"queue": "send", "signal": "send", "update": "update", "Update": "update", "": "update"}
@@ -56,6 +56,10 @@ def every_operation() -> list[tuple[str, str, dict[str, str], str]]:
                 found.append((method, route.path, {}, "public"))
             elif route.path in FREE:
                 found.append((method, route.path, {}, "any"))
+            elif route.path.startswith("/console") and "/messages/" in route.path:
+                found.append((method, route.path, {}, "send"))
+            elif route.path.startswith("/console") and route.path.endswith(("/pause", "/resume", "/retry")):
+                found.append((method, route.path, {}, "update"))
             elif method in ("GET", "HEAD") or route.path in ASKED_BY_POST:
                 found.append((method, route.path, {}, "ask"))
             elif route.path == "/actors":

@@ -34,6 +34,7 @@ COMMANDS: Final = {  # where each is, in the order of the help
     "query": "understudy.cli.query:query",
     "wut": "understudy.cli.wut:wut",
     "actors": "understudy.cli.actors:actors",
+    "open": "understudy.cli.open_:open_",
     "log": "understudy.cli.log:log",
     "show": "understudy.cli.show:show",
     "diff": "understudy.cli.diff:diff",

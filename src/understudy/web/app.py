@@ -40,7 +40,7 @@ _FILES: Final = (
     "health",
 )
 # Files of web/console/routes: the same for pages.
-_PAGES: Final = ("assets", "sign_in", "home", "actor", "step")
+_PAGES: Final = ("assets", "sign_in", "home", "actor", "step", "node", "doing", "operating")
 _LEAD: Final = "lead"  # only of a node that `understudy run` started; it answers at `/` instead of `root`
 
 

@@ -31,7 +31,47 @@ VIEWS: Final = (
     "/console/actors/ada/steps/9/core/data/logo.svg",
     "/console/actors/ada/diff?from=2",
     "/console/actors/ada/diff?from=2&to=2",
+    "/console/node",
+    "/console/actors/guestbook/do",
+    "/console/actors/desk/messages/book",
+    "/console/actors/ada/messages/echo",
+    "/console/actors/desk/queries/seats?ask=1&f.row=1",
+    "/console/actors/desk/queries/seats?ask=1&f.row=x",
+    "/console/actors/ada/pause",
+    "/console/actors/paused/resume",
+    "/console/actors/broken/steps/1/retry",
 )
+DESK: Final = """
+\"\"\"Books seats.\"\"\"
+from typing import Annotated, Literal
+from msgspec import Meta, Struct
+from understudy import Refusal, Wit
+
+class Book(Struct):
+    name: Annotated[str, Meta(description="who sits there")]
+    row: int = 1
+    side: Literal["left", "right"] = "left"
+    window: bool = False
+    notes: list[str] = []
+
+class State(Struct):
+    booked: list[str] = []
+
+wit = Wit()
+
+@wit.message("book")
+def book(order: Book, state: State) -> int:
+    "Books a seat."
+    if order.row > 99:
+        raise Refusal("NoSuchRow", "there are 99 rows")
+    state.booked.append(f"{order.name} {order.row} {order.side} {order.window} {order.notes}")
+    return len(state.booked)
+
+@wit.query
+def seats(state: State, row: int = 0, tags: list[str] = []) -> dict:
+    "Who sits where."
+    return {"booked": state.booked, "row": row, "tags": tags}
+"""
 PATCH: Final = {
     "wit": GREETER.replace("Hello", "Good day"),
     "data/people.csv": "name,age\nann,41\nbob,17\n",
@@ -44,6 +84,7 @@ PATCH: Final = {
 def tell(served: Served) -> None:
     """The story."""
     served.create({"wit": GREETER}, "ada")
+    served.create({"wit": DESK}, "desk")
     served.create(_core_of("guestbook/guestbook"), "guestbook")
     for name in ("broken", "paused"):
         served.create({"wit": GREETER, "nonce": name}, name)

@@ -127,12 +127,15 @@ def pages_from(visitor: Visitor, start: str) -> Iterator[tuple[str, str]]:
 
 
 def test_no_page_lets_anything_through(visitor: Visitor, hostile: Face) -> None:
+    visitor.sign_in()
     pages = dict(pages_from(visitor, "/console"))
+    pages |= {path: visitor.get(f"{path}?ask=1") for path in pages if "/queries/" in path}
     for path, page in pages.items():
         try:
             check(page)
         except AssertionError as error:
             raise AssertionError(f"{path}: {error}") from error
+    assert any("/messages/" in path for path in pages)
     # Every step, every file of the last one, and what leads between them.
     assert sum("/core/a/" in path for path in pages) >= len(FILES) - 1
     assert {path.rpartition("/")[2] for path in pages if re.search(r"/steps/\d+$", path)} >= {str(n) for n in range(10)}

@@ -15,7 +15,7 @@ from understudy.actors.errors import WitError
 from understudy.store.maps import patch_tree
 from understudy.store.reader import Staging
 from understudy.testing.engine_suite import WorldCalls
-from understudy.wit.flows import flow, kept, loop, record, turn
+from understudy.wit.flows import flow, kept, loop, maker, record
 from understudy.wit.flows.overview import look_at_flow
 
 BUY = f"""
@@ -474,7 +474,7 @@ def test_notices_about_no_flow_change_nothing(notice: dict[str, Any]) -> None:
 
 def test_what_a_flow_may_ask_for_has_a_bound_and_so_has_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow, "MAX_ASKS", 3)
-    monkeypatch.setattr(turn, "MAX_FLOWS", 2)
+    monkeypatch.setattr(maker, "MAX_FLOWS", 2)
     monkeypatch.setattr(record, "MAX_RECORD", 2_000)
     code = """
 @wit.flow(Order)

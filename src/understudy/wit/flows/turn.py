@@ -8,7 +8,7 @@ from __future__ import annotations
 from asyncio import gather
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -17,27 +17,24 @@ from understudy.actors.contract import Delivery
 from understudy.actors.errors import CallFailed, Refusal, WitError
 from understudy.objects.ids import Id, TreeId
 from understudy.objects.message import ERROR, Message
-from understudy.wit.content import encode_json, put_bytes, read_content
+from understudy.wit.content import encode_json, read_content
 from understudy.wit.context import Context
 from understudy.wit.flows import index
 from understudy.wit.flows.asks import Asks, Open
 from understudy.wit.flows.awaited import Awaited
 from understudy.wit.flows.awaiting import Await, Kind
-from understudy.wit.flows.context import Call, Child, FlowContext
+from understudy.wit.flows.context import Call, Child
 from understudy.wit.flows.failure import CANCELLED, content_of, describe_failure, read_failure
 from understudy.wit.flows.flow import Flow
 from understudy.wit.flows.handler import FlowHandler
 from understudy.wit.flows.index import Place
 from understudy.wit.flows.kept import Kept
 from understudy.wit.flows.lines import Answered, Cancelled, Event, open_asks
+from understudy.wit.flows.maker import FlowMaker
 from understudy.wit.flows.notice import FLOW, read_notice
-from understudy.wit.flows.record import CANCEL, FOLDER, FORM, STOPPED, Begin, Record, Stop
+from understudy.wit.flows.record import CANCEL, FOLDER, STOPPED, Record, Stop
 from understudy.wit.requests import REPLY, Failure, close_request, find_request
 from understudy.wit.state import StateType
-
-MAX_FLOWS: Final = 10_000  # of one actor at once: more work is for more actors
-# A name has 255 bytes, and that of a flow's timer is the flow's id, 5 before it and 5 behind it: some 90 flows deep.
-MAX_ID: Final = 245
 
 
 class Turn:
@@ -52,7 +49,7 @@ class Turn:
         kept: Kept,
     ) -> None:
         self.step = step
-        self._handlers = handlers
+        self._maker = FlowMaker(step, handlers)
         self._awaited = awaited
         self._asks = Asks(step, state)
         self._kept = kept
@@ -78,10 +75,9 @@ class Turn:
         if message.type == FLOW:
             self._take_notice(delivery)
         elif not (self._take_answer(message) or self._take_awaited(message)):
-            handler = self._handlers.get(message.type)
-            if handler is None:
+            if not self._maker.has_type(message.type):
                 return False
-            self._begin(delivery, handler)
+            self._begin(delivery)
         self._go_on()
         return True
 
@@ -108,13 +104,7 @@ class Turn:
 
     def type_of_flow(self, flow: Callable[..., Any] | str) -> str:
         """The message type that begins a flow. Raises TypeError."""
-        for type, handler in self._handlers.items():
-            if flow in (type, handler.function):
-                return type
-        known = ", ".join(sorted(self._handlers)) or "none"
-        raise TypeError(
-            f"{getattr(flow, '__qualname__', flow)!r} is no flow: write @wit.flow(…) above it; there are: {known}"
-        )
+        return self._maker.type_of(flow)
 
     def carry_out(self, flow: Flow, awaited: Await[Any]) -> bytes | None:
         """Do what a flow asks for the first time."""
@@ -218,10 +208,9 @@ class Turn:
 
     # How a flow begins, goes on and ends.
 
-    def _begin(self, delivery: Delivery, handler: FlowHandler) -> None:
-        message, given = delivery.message, self.step.given
-        begin = Begin(v=FORM, type=message.type, time=given.time, seed=given.seed, sender=message.sender)
-        flow = self._make(str(delivery.id), Record(begin, message.content), handler)
+    def _begin(self, delivery: Delivery) -> None:
+        flow = self._maker.begun_by(delivery, others=len(self._flows))
+        self._flows[flow.id] = flow
         flow.begin(self)
         error = flow.error() if flow.is_over else None
         if error is not None:
@@ -230,28 +219,10 @@ class Turn:
         self._look_after(flow)
 
     def _begin_child(self, parent: Flow, n: int, child: Child) -> None:
-        given = self.step.given
-        id = f"{parent.id}.{n}"
-        if len(id) > MAX_ID:
-            text = f"{id.count('.') - 1} flows began each other: {child.type!r} can't begin one more below them"
-            raise WitError("TooDeep", f"{text}: let one further up begin it, or send the actor a message of that type")
-        begin = Begin(v=FORM, type=child.type, time=given.time, seed=given.seed, parent=parent.id, ask=n)
-        record = Record(begin, put_bytes(given.store, child.payload))
+        flow = self._maker.child_of(parent, n, child, others=len(self._flows))
+        self._flows[flow.id] = flow
         # Its code runs when its parent's waits: no flow's code runs within another's.
-        self._begun.append(self._make(id, record, self._handlers[child.type]))
-
-    def _make(self, id: str, record: Record, handler: FlowHandler) -> Flow:
-        given = self.step.given
-        tree = given.store.find(given.core, FOLDER)
-        if len(self._flows) + (0 if tree is None else len(given.store.tree(tree))) >= MAX_FLOWS:
-            raise Refusal("TooManyFlows", f"{MAX_FLOWS:,} flows of this actor are under way: no more may begin")
-        flow = self._flows[id] = Flow(id, record, lambda flow: self._start(flow, handler))
-        return flow
-
-    def _start(self, flow: Flow, handler: FlowHandler) -> tuple[FlowContext, Any]:
-        ctx = FlowContext(flow)
-        what = f"the content of the message {handler.type!r}"
-        return ctx, handler.begin(ctx, read_content(flow.turn.step.given.store, flow.record.payload, what))
+        self._begun.append(flow)
 
     def _find(self, id: str) -> Flow | None:
         """A flow that is under way, where it waits."""
@@ -260,24 +231,12 @@ class Turn:
         tree = None if "/" in id else self.step.core.changes.find(f"{FOLDER}/{id}")
         if not isinstance(tree, Id):
             return None
-        flow = self._kept.take(self.step.actor_id, TreeId(tree)) or self._load(id, tree)
+        flow = self._kept.take(self.step.actor_id, TreeId(tree)) or self._maker.load(id, tree, self)
         self._flows[id] = flow
         if flow.problem is not None:
             self._stop(flow, flow.problem)
         self._catch_up(flow)
         return self._flows.get(id)
-
-    def _load(self, id: str, tree: Id) -> Flow:
-        store = self.step.given.store
-        record = Record.read(store, tree)
-        handler = self._handlers.get(record.begin.type)
-        if handler is None:
-            flow = Flow(id, record, _no_code)
-            flow.problem = f"the code has no flow that messages of type {record.begin.type!r} begin"
-            return flow
-        flow = Flow(id, record, lambda flow: self._start(flow, handler))
-        flow.rerun(record.read_lines(store), self)
-        return flow
 
     def _stop(self, flow: Flow, problem: str) -> None:
         """The code is another one than the record's: note that, and wait for a cure."""
@@ -419,7 +378,3 @@ class Turn:
             return await self.step.given.calls.call(call.capability, call.request, beside=call.beside)
         except CallFailed as error:
             return error
-
-
-def _no_code(flow: Flow) -> Any:
-    raise AssertionError("a flow without code is not run")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from random import Random
 from typing import Any, Final
 
@@ -29,6 +28,7 @@ from understudy.wit.effect import effect, refuse_in_effect
 from understudy.wit.errors import step_over
 from understudy.wit.inbox import Inbox
 from understudy.wit.message import Message
+from understudy.wit.networked import Networked
 from understudy.wit.outbox import Outbox, Sent
 from understudy.wit.requests import Duration, Origin, Request, open_request
 from understudy.wit.scheduling import Scheduling
@@ -42,7 +42,7 @@ UNREAD: Final = object()  # the state was not asked for yet; None is a state
 _verdict = msgspec.json.Decoder(Verdict).decode
 
 
-class Context(Scheduling):
+class Context(Scheduling, Networked):
     """One step while it runs. Everything in it is recorded, so a replay sees the same."""
 
     __slots__ = (
@@ -52,10 +52,8 @@ class Context(Scheduling):
         "_is_over",
         "_log",
         "_log_left",
-        "_network",
         "_outbox",
         "_random",
-        "_secrets",
         "_spawned",
         "_state",
         "_state_bytes",
@@ -86,8 +84,8 @@ class Context(Scheduling):
         self._log_left = MAX_LOG
         self._spawned = 0
         self.timers_named = 0
-        self._network: Any = None
-        self._secrets: dict[str, str] = {}
+        self._network = None
+        self._secrets = {}
         self._is_over = False
 
     @property
@@ -299,20 +297,6 @@ class Context(Scheduling):
         """
         return ask(self, actor, name, one_context(context, arguments), raises=True)
 
-    @property
-    def http(self) -> Any:
-        """A client of httpx for the network: an `httpx.AsyncClient` in an `async def`, an `httpx.Client` in a `def`.
-
-        Hand it to any library that takes one. The responses are recorded in the journal, and a replay reads them there. The
-        operator grants hosts; others raise CallFailed("NotGranted").
-        """
-        return self.network.client("httpx")
-
-    @property
-    def httpx2(self) -> Any:
-        """The same for libraries that want a client of httpx2, the successor of httpx. Needs that package."""
-        return self.network.client("httpx2")
-
     def effect(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
         """Have the host run a plain function, e.g. of a module behind `external:`, and get its result; awaited in an `async def`.
 
@@ -336,14 +320,6 @@ class Context(Scheduling):
     def reader(self) -> Reader:
         """The objects that may be read; it can't write."""
         return Frozen(self.given.store)
-
-    @property
-    def network(self) -> Any:
-        """What the clients of the step have in common."""
-        if self._network is None:
-            # Loaded where it is used: httpx takes longer to load than most commands do.
-            self._network = import_module("understudy.wit.http").Network(self, self._secrets)
-        return self._network
 
     @property
     def calls(self) -> Calls:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
-from importlib import import_module
 from random import Random
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
@@ -27,6 +26,7 @@ from understudy.wit.asking import one_context
 from understudy.wit.content import decode_or_refuse, decoder_for, encode_json, type_of
 from understudy.wit.effect import effect, refuse_in_effect
 from understudy.wit.flows.awaiting import Ask, Await, Kind, digest_of
+from understudy.wit.networked import Networked
 from understudy.wit.requests import Duration, due_after
 from understudy.wit.secret import check_secret_name
 from understudy.wit.spawning import Prototype
@@ -90,17 +90,17 @@ class Touch(msgspec.Struct, frozen=True, kw_only=True):
     named: Mapping[str, Any]
 
 
-class FlowContext:
+class FlowContext(Networked):
     """One flow while its code runs. What it asks for is recorded with its answers, and done once however often the code runs."""
 
-    __slots__ = ("_calls", "_decoders", "_flow", "_network", "_secrets", "held_loop")
+    __slots__ = ("_calls", "_decoders", "_flow", "held_loop")
 
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
         self._calls = _FlowCalls(flow)
         self._decoders: dict[Any, Callable[[bytes], Any]] = {}
-        self._network: Any = None
-        self._secrets: dict[str, str] = {}
+        self._network = None
+        self._secrets = {}
         self.held_loop = None
 
     @property
@@ -283,16 +283,6 @@ class FlowContext:
         """Have the host run a plain function, as `Context.effect` does; its result stands in the flow's record."""
         return await effect(self, function, arguments, named)
 
-    @property
-    def http(self) -> Any:
-        """An `httpx.AsyncClient` for the network, as `Context.http` is; what it is answered stands in the flow's record."""
-        return self.network.client("httpx")
-
-    @property
-    def httpx2(self) -> Any:
-        """The same for libraries that want a client of httpx2, the successor of httpx."""
-        return self.network.client("httpx2")
-
     def secret(self, name: str) -> str:
         """A marker for a secret of the operator's, as `Context.secret` gives it; it stays the same as long as the flow."""
         begin = self._flow.record.begin
@@ -301,13 +291,6 @@ class FlowContext:
         marker = f"secret-{name}-{digest[:40]}"
         self._secrets[marker] = name
         return marker
-
-    @property
-    def network(self) -> Any:
-        """What the flow's clients of HTTP have in common."""
-        if self._network is None:
-            self._network = import_module("understudy.wit.http").Network(self, self._secrets)
-        return self._network
 
     @property
     def reader(self) -> Reader:

@@ -11,7 +11,9 @@ from collections.abc import Awaitable
 from functools import partial
 
 import pytest
-from wasmtime import wat2wasm
+from wasmtime import Engine, Store, WasmtimeError, wat2wasm
+from wasmtime.component import Component as WasmComponent
+from wasmtime.component import Linker
 
 from tests.components.actor_process import COUNTER
 from tests.engines.components import COUNT, ZERO, actor, asked, counter, spin
@@ -295,18 +297,77 @@ def test_the_memories_of_a_component_are_counted(component: bytes, expected: int
     assert count_memories(component, most=8) == expected
 
 
-def test_a_module_that_is_instantiated_twice_counts_twice_and_code_in_an_inner_component_as_the_most():
-    module = '(core module $m (memory (export "m") 1) (memory 1))'
-    twice = f"(component {module} (core instance (instantiate $m)) (core instance (instantiate $m)))"
-    inner = f"(component (component {module} (core instance (instantiate $m))))"
-    assert count_memories(bytes(wat2wasm(twice)), most=8) == 4
-    assert count_memories(bytes(wat2wasm(twice)), most=3) == 3
-    borrowed = (
-        f"(component $c {module} (component (alias outer $c $m (core module $n)) (core instance (instantiate $n))))"
-    )
-    assert count_memories(bytes(wat2wasm(inner)), most=8) == 8
-    assert count_memories(bytes(wat2wasm(borrowed)), most=8) == 8
-    assert count_memories(bytes(wat2wasm("(component (component))")), most=8) == 0
+MODULE = '(core module $m (memory (export "m") 1) (memory 1) (table 5 funcref))'
+INNER = f"(component $c {MODULE} (core instance (instantiate $m)))"
+TWICE = "(instance (instantiate $c)) (instance (instantiate $c))"
+SCATTERED = [  # components whose code is in several places, and how many of its two memories their instances have
+    (f"(component {MODULE} (core instance (instantiate $m)) (core instance (instantiate $m)))", 4),
+    ("(component (component))", 0),
+    (f"(component {INNER})", 0),
+    (f"(component {INNER} {TWICE})", 4),
+    (f"(component (component $c {INNER} {TWICE}) (instance (instantiate $c)))", 4),
+    (f"(component {MODULE} (core instance (instantiate $m)) {INNER} (instance (instantiate $c)))", 4),
+    # An export gives a module or a component another number.
+    (f'(component {MODULE} (export $e "e" (core module $m)) (core instance (instantiate $e)))', 2),
+    (
+        f"""(component (component $w {INNER} (export $e "e" (component $c)) (instance (instantiate $e))
+            (instance (instantiate $c))) (instance (instantiate $w)))""",
+        4,
+    ),
+    (
+        f'(component {MODULE} (component $c (import "f" (func)) (export "g" (func 0))) (core instance (instantiate $m)))',
+        2,
+    ),
+    (
+        f"""(component {INNER} (component $o (import "i" (instance $i)) (export "x" (instance $i)))
+            (instance $i (instantiate $c)) (instance (instantiate $o (with "i" (instance $i)))))""",
+        2,
+    ),
+]
+BORROWED = [  # the same, where it takes linking to see whose module or component is instantiated
+    f"""(component $c {MODULE} (component $i (alias outer $c $m (core module $n)) (core instance (instantiate $n)))
+        (instance (instantiate $i)))""",
+    f"""(component {MODULE} (component $i (import "m" (core module $n (export "m" (memory 1))))
+        (core instance (instantiate $n))) (instance (instantiate $i (with "m" (core module $m)))))""",
+    f"""(component (component $o {INNER} (export "c" (component $c))) (instance $x (instantiate $o))
+        (alias export $x "c" (component $d)) (instance (instantiate $d)))""",
+    f"""(component {INNER} (component $o (import "c" (component $d)) (instance (instantiate $d)))
+        (instance (instantiate $o (with "c" (component $c)))))""",
+]
+
+
+def memories_that_wasmtime_makes(wat: str) -> int:
+    """The least bound on memories under which an instance can be made."""
+    engine = Engine()
+    component = WasmComponent(engine, wat)
+    for most in range(9):
+        store = Store(engine)
+        store.set_limits(memories=most)
+        try:
+            Linker(engine).instantiate(store, component)
+        except WasmtimeError:
+            continue
+        return most
+    raise AssertionError("it can't be made at all")
+
+
+@pytest.mark.parametrize(("wat", "expected"), SCATTERED)
+def test_what_is_counted_is_what_wasmtime_makes_wherever_the_code_is(wat: str, expected: int):
+    assert count_memories(bytes(wat2wasm(wat)), most=8) == memories_that_wasmtime_makes(wat) == expected
+    assert count_memories(bytes(wat2wasm(wat)), most=3) == min(3, expected)
+    assert count_elements(bytes(wat2wasm(wat)), most_of_one=4, most=1000) == expected * 2
+
+
+@pytest.mark.parametrize("wat", BORROWED)
+def test_what_takes_linking_to_tell_counts_as_the_most(wat: str):
+    assert memories_that_wasmtime_makes(wat) == 2
+    assert count_memories(bytes(wat2wasm(wat)), most=8) == 8
+
+
+def test_an_encoding_that_is_not_known_counts_as_the_most():
+    whole = bytes(wat2wasm(SCATTERED[6][0]))
+    assert count_memories(whole.replace(b"\x01\x00\x01e\x00\x11", b"\x01\x02\x01e\x00\x11"), most=8) == 8
+    assert count_memories(whole[:-40], most=8) == 8
 
 
 def test_a_module_under_another_name_hides_no_memory():

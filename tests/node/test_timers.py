@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from understudy.kernel.replay import Record, read_record
+from understudy.node.running import timer_index
 from understudy.node.running.timers import MAX_RUNG
 from understudy.objects.clock import ring_of
 from understudy.objects.errors import BadTimer
@@ -31,9 +32,10 @@ from understudy.store.fsck import fsck
 from understudy.store.keys import WAITING
 from understudy.store.maps import tree_entry
 from understudy.store.memory import MemoryBackend
+from understudy.store.port import Row, Unit
 from understudy.store.reader import Reader, Staging
 from understudy.store.timer_files import read_file
-from understudy.store.timer_rows import DUE, NEVER, TIMERS, read_due_row, read_timer_row, read_timer_value
+from understudy.store.timer_rows import BACKLOG, DUE, NEVER, TIMERS, read_due_row, read_timer_row, read_timer_value
 from understudy.store.verified import Grit
 from understudy.testing.faults import MOMENTS, CrashingStore, Moment
 from understudy.testing.model import stage_files
@@ -52,6 +54,10 @@ def set_(files: dict, core) -> None:
             core.dir("timers").get(name) is not None and core.__delitem__("timers/" + name)
         else:
             core["timers/" + name] = file
+
+@wit.message("drop")
+def drop(content, core) -> None:
+    del core["timers"]
 
 @wit.message("due")
 def due(content, state: list, message: Message) -> None:
@@ -373,6 +379,48 @@ def test_timers_of_one_actor_that_are_due_together_wait_in_one_row_and_ring_afte
     check_index(life)
 
 
+def test_a_change_of_many_timers_moves_the_index_in_pieces_and_others_step_between(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(timer_index, "MAX_AT_ONCE", 10)
+    monkeypatch.setattr(timer_index, "PIECE", 4)
+    life = Life()
+    other = life.create(nonce="other")
+    core = {"often": '{"every":7,"type":"due"}', **{f"t{number}": at(START + 60 * SECOND) for number in range(30)}}
+    life.tell("set", core)
+    sizes: list[int] = []
+    stepped_at, restarted = None, False
+    for _ in range(100):
+        life.simulator.turn()
+        life.simulator.commit()
+        sizes.append(sum(bool(read_timer_row(key)[1]) for key, _ in life.inner.rows(TIMERS)) - sum(sizes))
+        if sum(sizes) == 8 and not restarted:
+            restarted = True
+            life.restart()
+            life.tell("due", to=other)
+        head = life.simulator.lookup.head(other)
+        if stepped_at is None and head is not None and life.simulator.reader.step(head).height == 1:
+            stepped_at = sum(sizes)
+    assert sum(sizes) == len(core) and max(sizes) == 4
+    assert stepped_at is not None and 8 <= stepped_at < len(core)
+    life.settle()
+    check_index(life)
+    assert list(life.inner.rows(BACKLOG)) == []
+    # Taken back with one link.
+    life.tell("drop")
+    life.settle()
+    check_index(life)
+    assert [key for key, _ in life.inner.rows(DUE) if read_due_row(key).actor == life.actor] == []
+
+
+def test_a_backlog_that_can_not_be_read_is_named_and_stops_nothing_else():
+    life = Life(soon=at(START + SECOND))
+    life.inner.commit([Unit(rows=[Row(BACKLOG + bytes(40), bytes(36)), Row(BACKLOG + b"what", b"?")])])
+    life.restart()
+    life.pass_time(SECOND)
+    life.settle()
+    assert [name for name, _, _ in life.rang] == ["soon"]
+    assert len(fsck(life.inner).findings) >= 2
+
+
 def test_a_step_that_changes_no_timer_moves_no_row():
     life = Life(**{f"t{number}": at(START + 10**12) for number in range(100)})
     before = dict(life.inner.rows(TIMERS))
@@ -390,8 +438,16 @@ delays = st.integers(0, 20)
 class Schedules(RuleBasedStateMachine):
     """Timers are set, replaced and taken back, by messages and by updates; time passes; the process dies at any write."""
 
-    @initialize(crash=st.none() | st.integers(1, 30), moment=st.sampled_from(MOMENTS))
-    def begin(self, crash: int | None, moment: Moment) -> None:
+    @initialize(
+        crash=st.none() | st.integers(1, 30),
+        moment=st.sampled_from(MOMENTS),
+        at_once=st.sampled_from([0, 1, 1000]),
+        piece=st.integers(1, 2),
+    )
+    def begin(self, crash: int | None, moment: Moment, at_once: int, piece: int) -> None:
+        # Whether a change moves the index with its step, or in pieces afterwards, is the same to everybody.
+        self.bounds = timer_index.MAX_AT_ONCE, timer_index.PIECE
+        timer_index.MAX_AT_ONCE, timer_index.PIECE = at_once, piece  # type: ignore[misc]
         self.life = Life()
         self.life.restart(crash, moment)
 
@@ -416,6 +472,11 @@ class Schedules(RuleBasedStateMachine):
     @rule(name=names, kind=kinds, seconds=delays)
     def set(self, name: str, kind: str, seconds: int) -> None:
         self.life.tell("set", {name: self.file(kind, seconds)})
+
+    @precondition(lambda self: self.alive)
+    @rule(some=st.dictionaries(names, st.tuples(kinds, delays), min_size=2))
+    def set_some(self, some: dict[str, tuple[str, int]]) -> None:
+        self.life.tell("set", {name: self.file(*one) for name, one in some.items()})
 
     @precondition(lambda self: self.alive)
     @rule(name=names, kind=kinds, seconds=delays)
@@ -443,6 +504,12 @@ class Schedules(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "life"):
             return
+        try:
+            self.come_to_rest()
+        finally:
+            timer_index.MAX_AT_ONCE, timer_index.PIECE = self.bounds  # type: ignore[misc]
+
+    def come_to_rest(self) -> None:
         self.life.restart()
         self.life.settle()
         assert self.life.simulator.failure is None

@@ -45,7 +45,18 @@ from understudy.store.keys import (
 from understudy.store.lost_messages import lost_messages
 from understudy.store.maps import check_map, mailbox_get
 from understudy.store.port import Backend
-from understudy.store.timer_rows import DUE, TIMERS, due_row, read_due_row, read_timer_row, read_timer_value, timer_row
+from understudy.store.timer_rows import (
+    BACKLOG,
+    DUE,
+    TIMERS,
+    due_row,
+    read_backlog_row,
+    read_backlog_value,
+    read_due_row,
+    read_timer_row,
+    read_timer_value,
+    timer_row,
+)
 from understudy.store.verified import Grit
 from understudy.store.walk import Link, typed_links
 
@@ -230,6 +241,7 @@ class _Check:
             HOLDS: self._hold_row,
             DUE: self._due_row,
             TIMERS: self._timer_row,
+            BACKLOG: self._backlog_row,
         }
         for key, value in self._backend.rows(b""):
             check = checks.get(key[:1])
@@ -335,6 +347,15 @@ class _Check:
                 self._message(f"timer {name} of {actor}", said.rang)
             elif self._backend.row(due_row(said.due, actor, name)) is None:
                 self.find(f"timer {name} of {actor}", "no row says when it is due")
+
+    def _backlog_row(self, key: bytes, value: bytes) -> None:
+        actor, (step, before) = read_backlog_row(key), read_backlog_value(value)
+        where = f"timers of {actor}"
+        if actor not in self._heads:
+            self.find(where, "there is no such actor")
+        self._step(where, step)
+        if before is not None and not self._reader.has(before):
+            self.find(where, f"what stood there before a step is missing: {before}")
 
     def _step(self, where: str, value: bytes) -> Step | None:
         try:

@@ -162,6 +162,24 @@ def diff_trees(nodes: Nodes, a: bytes, b: bytes) -> Iterator[tuple[str, Id | Non
         waiting += reversed(below)
 
 
+def entry_changes(nodes: Nodes, before: bytes, after: bytes) -> Iterator[tuple[str, Id | None]]:
+    """Each name that differs between two trees, with what the second has there; one after the other, in no order of names."""
+    old, new = _entries(nodes, before), _entries(nodes, after)
+    if isinstance(old, BigMap) == isinstance(new, BigMap):
+        yield from ((name, now) for name, _, now in _differences(nodes, Id(before), Id(after)))
+        return
+    for name, id in tree_pairs(nodes, _checked(new)):
+        if tree_entry(nodes, before, name) != id:
+            yield name, id
+    for name, _ in tree_pairs(nodes, _checked(old)):
+        if tree_entry(nodes, after, name) is None:
+            yield name, None
+
+
+def _checked(entries: dict[str, bytes] | BigMap) -> dict[str, Id] | BigMap:
+    return entries if isinstance(entries, BigMap) else {name: _link(id) for name, id in entries.items()}
+
+
 def mailbox_get(nodes: Nodes, mailbox: Mailbox, key: str) -> Cursor | None:
     """The cursor of a mailbox key, None if there was no message yet."""
     if not isinstance(mailbox, bytes):

@@ -9,7 +9,7 @@ from understudy.objects.errors import BadTimer
 from understudy.objects.ids import Id
 from understudy.objects.timer import Timer, read_timer
 from understudy.objects.tree import is_tree_node
-from understudy.store.maps import diff_trees, tree_entry
+from understudy.store.maps import entry_changes
 from understudy.store.reader import Reader
 
 
@@ -28,7 +28,7 @@ def is_tree(reader: Reader, id: bytes) -> bool:
 def differences(reader: Reader, before: Id | None, after: Id | None) -> Iterator[tuple[str, Id | None]]:
     """Each name that differs between what stands at `/timers` in two cores, with what is there afterwards.
 
-    What is no tree has no names.
+    What is no tree has no names. One after the other: of a million, most may be read later.
     """
     before = before if before and is_tree(reader, before) else None
     after = after if after and is_tree(reader, after) else None
@@ -36,13 +36,7 @@ def differences(reader: Reader, before: Id | None, after: Id | None) -> Iterator
         yield from ((name, None) for name, _ in _entries(reader, before))
         yield from _entries(reader, after)
         return
-    seen = ""
-    for path, _, now in diff_trees(reader, before, after):
-        # What lies deeper is in a tree that is no timer.
-        name, slash, _ = path.partition("/")
-        if name != seen:
-            yield name, tree_entry(reader, after, name) if slash else now
-        seen = name
+    yield from entry_changes(reader, before, after)
 
 
 def _entries(reader: Reader, tree: Id | None) -> Iterator[tuple[str, Id]]:

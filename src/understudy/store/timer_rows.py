@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from understudy.objects.ids import ID_BYTES, NODE, ActorId, Id, MessageId, TreeId
+from understudy.objects.ids import ID_BYTES, NODE, ActorId, Id, MessageId, StepId, TreeId
 
 DUE: Final = b"t"
 TIMERS: Final = b"u"
+BACKLOG: Final = b"v"
 NEVER: Final = 2**64 - 1  # of what is no timer: it sorts behind all that is due
 
 
@@ -61,6 +62,27 @@ def read_timer_value(value: bytes) -> TimerValue:
     """Take it apart. Raises ObjectError."""
     file, rang = value[8 : 8 + ID_BYTES], value[8 + ID_BYTES :]
     return TimerValue(int.from_bytes(value[:8], "big"), Id(file), MessageId(Id(rang)) if rang else None)
+
+
+def backlog_row(actor: bytes, height: int) -> bytes:
+    """The row that says that a step's change of `/timers` is not in the other rows yet."""
+    return BACKLOG + actor[4:] + height.to_bytes(8, "big")
+
+
+def read_backlog_row(key: bytes) -> ActorId:
+    """The actor of such a row. Raises ObjectError."""
+    return _actor(key[1:33])
+
+
+def backlog_value(step: StepId, before: Id | None) -> bytes:
+    """What it holds: the step, and what stood at `/timers` before it."""
+    return step + (before or b"")
+
+
+def read_backlog_value(value: bytes) -> tuple[StepId, Id | None]:
+    """Take it apart. Raises ObjectError."""
+    before = value[ID_BYTES:]
+    return StepId(Id(value[:ID_BYTES])), Id(before) if before else None
 
 
 def _actor(digest: bytes) -> ActorId:

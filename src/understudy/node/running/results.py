@@ -153,7 +153,7 @@ class Results:
         if sealed.unreached:
             sealed = self._bounces.add(sealed)
         unit = self._trials.end_holds(entry, sealed)
-        unit = self._timers.follow(entry, plan, sealed, unit)
+        unit = self._timers.index.follow(entry, plan, sealed, unit)
         entry.waiting.forget(list(sealed.consumed))
         entry.actor = sealed.actor
         entry.ahead += 1

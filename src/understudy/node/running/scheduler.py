@@ -110,6 +110,9 @@ class Scheduler:
             self._queue.add(entry)
         for rang, unit in self._timers.ring():
             self.output.commit(rang, unit)
+        piece = self._timers.index.next_piece(lambda actor: self._table.get(actor).actor.core)
+        if piece is not None:
+            self.output.commit(None, piece)
         self._trials.end_overdue(now)
         suspect = self._trials.begin_next(now)
         if suspect is not None:
@@ -154,7 +157,7 @@ class Scheduler:
     @property
     def wants_turn(self) -> bool:
         """True if `advance` has something to do without an event, at once."""
-        return self._table.is_recovering or self._gate.wants_suspect or self._timers.is_due
+        return self._table.is_recovering or self._gate.wants_suspect or self._timers.has_work
 
     @property
     def first_timer(self) -> int | None:
@@ -233,7 +236,7 @@ class Scheduler:
                 entry = self._table.reload(actor)
         self._table.look_at_holds(entry)
         self._queue.add(entry)
-        taken_in = self._timers.wake(entry)
+        taken_in = self._timers.index.wake(entry)
         if taken_in is not None:
             self.output.commit(None, taken_in)
 
@@ -283,6 +286,7 @@ class Scheduler:
     def _begin_again(self, entry: ActorEntry) -> ActorEntry:
         """Drop what is in memory of an actor, and load it from the store."""
         self._holds.load()
+        self._timers.index.begin_again(entry.actor.id)
         fresh = self._table.reload(entry.actor.id)
         self._queue.add(fresh)
         return fresh

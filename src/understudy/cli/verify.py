@@ -17,7 +17,7 @@ from understudy.cli.looking import reading, usable_modules
 from understudy.cli.options import AsJson, Store
 from understudy.cli.screen import Advance, print_json, print_table, progress, say
 from understudy.judging.foreign import verify_car
-from understudy.judging.held import check_held
+from understudy.judging.known_heads import check_known_heads
 from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.verdict import FILE, INTACT, MATCH, UNVERIFIABLE, Verdict
 from understudy.node.errors import NotFound
@@ -138,7 +138,7 @@ def _judge_actors(
             modules=how.modules,
         )
         if held is not None:
-            verdicts = [check_held(look.reader, verdicts[0], targets[0], held)]
+            verdicts = [check_known_heads(look.reader, verdicts[0], targets[0], held)]
     return verdicts
 
 

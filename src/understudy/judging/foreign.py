@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
-from understudy.judging.held import check_held
+from understudy.judging.known_heads import check_known_heads
 from understudy.judging.together import check_against
 from understudy.judging.verification import Target, verify_targets
 from understudy.kernel.verdict import INTEGRITY, MISMATCH, UNVERIFIABLE, Verdict
@@ -65,7 +65,7 @@ def _verify(
             verdicts.append(target)
             continue
         verdict = check_against(reader, next(waiting), target, sound)
-        verdicts.append(verdict if held is None else check_held(reader, verdict, target, held))
+        verdicts.append(verdict if held is None else check_known_heads(reader, verdict, target, held))
     return verdicts or [_no_history("", UNVERIFIABLE, "the file has no root: it holds no history")]
 
 

@@ -71,18 +71,18 @@ def check_retryable(reader: Reader, order: StepId, step: Step) -> list[Delivery]
     return messages
 
 
-def with_mark(given: StepInput, order: Delivery, retried: StepId, result: StepResult) -> StepResult:
-    """The result of a retry, with the mark in its core that there must be no other; or the failure that it ends in."""
+def note_retry(given: StepInput, order: Delivery, retried: StepId, result: StepResult) -> StepResult:
+    """The result of a retry, with the note in its core that the step was retried; or the failure that it ends in."""
     if result.outcome is not None or result.retry is not None:
         return result
     try:
-        return msgspec.structs.replace(result, core=_mark(given.store, result.core, order, retried))
+        return msgspec.structs.replace(result, core=_noted(given.store, result.core, order, retried))
     except (ObjectError, Missing) as error:
         text = f"the step leaves a core in which /{FOLDER} can't say that it was retried: {error}"
         return msgspec.structs.replace(result, sent=(), notes=(), outcome=Outcome(FAILED, "InvalidCore", text))
 
 
-def _mark(store: Staging, core: TreeId, order: Delivery, retried: StepId) -> TreeId:
+def _noted(store: Staging, core: TreeId, order: Delivery, retried: StepId) -> TreeId:
     return patch_tree(store, core, {f"{FOLDER}/{retried}": store.put_blob(str(order.id).encode())})
 
 

@@ -20,7 +20,7 @@ from understudy.kernel.advance import Plan
 from understudy.kernel.core import check_next_core
 from understudy.kernel.deliver import sender_key
 from understudy.kernel.log import log_text
-from understudy.kernel.retry import with_mark
+from understudy.kernel.retry import note_retry
 from understudy.kernel.timers import without_timer
 from understudy.objects import ids
 from understudy.objects.codec import Block
@@ -89,7 +89,7 @@ def recordable(plan: Plan, result: StepResult) -> StepResult:
     `seal` looks itself. This is for who has to know before, whether one message of several is to blame.
     """
     if plan.order is not None and plan.retried is not None:
-        result = with_mark(plan.given, plan.order, plan.retried, result)
+        result = note_retry(plan.given, plan.order, plan.retried, result)
     return _with_valid_core(plan, _with_valid_contents(plan, _within_journal(plan, result)))
 
 

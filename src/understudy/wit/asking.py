@@ -55,7 +55,7 @@ def one_context(context: Any, arguments: Mapping[str, Any]) -> Blob:
 def may_await(run: Run) -> bool:
     """True if the caller is an `async def` handler."""
     loop = current_loop()
-    return loop is not None and loop is not run.held_loop
+    return loop is not None and loop is not run.blocked_loop
 
 
 async def _await(run: Run, request: bytes, raises: bool) -> Result:

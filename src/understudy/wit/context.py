@@ -59,9 +59,9 @@ class Context(Scheduling, Networked):
         "_state_bytes",
         "abi",
         "answer_names",
+        "blocked_loop",
         "entry",
         "given",
-        "held_loop",
         "request_in_hand",
         "timers_named",
     )
@@ -70,7 +70,7 @@ class Context(Scheduling, Networked):
         self.given = given
         self.entry = entry
         self.abi = abi_of(given.abi)
-        self.held_loop: AbstractEventLoop | None = None
+        self.blocked_loop: AbstractEventLoop | None = None
         self.answer_names: AnswerNames = NO_ANSWERS
         self.request_in_hand: Request | None = None
         self._state: Any = UNREAD

@@ -153,7 +153,7 @@ async def _handle_one(plan: Plan, ctx: Context, delivery: Delivery) -> None:
     handler = begin(plan, ctx, delivery)
     if handler is not None:
         # A `def` among `async def`s runs where an event loop runs, and still can't await.
-        ctx.held_loop = None if handler.is_async else current_loop()
+        ctx.blocked_loop = None if handler.is_async else current_loop()
         result = handler.call(ctx)
         if isawaitable(result):
             result = await result

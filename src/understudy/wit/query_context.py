@@ -23,12 +23,12 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class QueryContext:
     """One query while it runs. Everything is as it was after the step that is asked."""
 
-    __slots__ = ("_core", "_state", "_state_bytes", "given", "held_loop", "reader")
+    __slots__ = ("_core", "_state", "_state_bytes", "blocked_loop", "given", "reader")
 
     def __init__(self, given: QueryInput) -> None:
         self.given = given
         self.reader: Reader = Frozen(given.store)
-        self.held_loop = current_loop()
+        self.blocked_loop = current_loop()
         self._core: Core | None = None
         self._state: Any = UNREAD
         self._state_bytes: bytes | None = None

@@ -28,7 +28,7 @@ class Run(Protocol):
         """What its clients of HTTP have in common. Raises WitError in a query."""
 
     @property
-    def held_loop(self) -> AbstractEventLoop | None:
+    def blocked_loop(self) -> AbstractEventLoop | None:
         """The event loop of this thread that is blocked while a function that can't await waits."""
 
 

@@ -68,7 +68,7 @@ class PythonQuery:
             self._fail(error)
 
     async def _await_query(self, ctx: QueryContext, returned: Awaitable[Any]) -> Result:
-        ctx.held_loop = None
+        ctx.blocked_loop = None
         put_back(self.limit)
         try:
             return as_result(await returned)

@@ -28,7 +28,7 @@ class Allowed(Enum):
 class Gate:
     """Closed, it lets only updates and births through. Then suspects are tried, one after the other, then it is open.
 
-    The thread with the step lock alone touches it; the watch asks `is_overdue`.
+    The thread with the step lock alone touches it; the watchdog asks `is_overdue`.
     """
 
     def __init__(self) -> None:

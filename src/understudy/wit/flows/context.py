@@ -93,7 +93,7 @@ class Touch(msgspec.Struct, frozen=True, kw_only=True):
 class FlowContext(Networked):
     """One flow while its code runs. What it asks for is recorded with its answers, and done once however often the code runs."""
 
-    __slots__ = ("_calls", "_decoders", "_flow", "held_loop")
+    __slots__ = ("_calls", "_decoders", "_flow", "blocked_loop")
 
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
@@ -101,7 +101,7 @@ class FlowContext(Networked):
         self._decoders: dict[Any, Callable[[bytes], Any]] = {}
         self._network = None
         self._secrets = {}
-        self.held_loop = None
+        self.blocked_loop = None
 
     @property
     def flow_id(self) -> str:

@@ -1,6 +1,6 @@
-"""Heads that somebody holds: a verdict is relative to one, so the judged history must go through it.
+"""Known heads: a verdict is relative to a head that somebody has, so the judged history must go through it.
 
-A chain that was rewritten as a whole is right in itself; only who holds an old head can tell that it is another chain.
+A chain that was rewritten as a whole is right in itself; only somebody who has an old head can tell that it is another chain.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from understudy.store.reader import Reader
 HEAD: Final = "head"  # the cause in a verdict
 
 
-def check_held(reader: Reader, verdict: Verdict, target: Target, held: StepId) -> Verdict:
+def check_known_heads(reader: Reader, verdict: Verdict, target: Target, held: StepId) -> Verdict:
     """The verdict, or a MISMATCH if the history does not go through the head that is held. Costs a walk along the chain."""
     if not verdict.ok:
         return verdict

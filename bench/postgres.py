@@ -70,6 +70,7 @@ class Recording:
         self.units: list[Unit] = []
         self.get, self.ref, self.row = inner.get, inner.ref, inner.row
         self.refs, self.rows, self.ids, self.close = inner.refs, inner.rows, inner.ids, inner.close
+        self.now = inner.now
 
     def begin(self) -> None:
         """Forget what was so far."""

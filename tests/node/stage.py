@@ -219,5 +219,8 @@ class ClogStore:
     def ids(self) -> Iterator[Id]:
         return self.inner.ids()
 
+    def now(self) -> int:
+        return self.inner.now()
+
     def close(self) -> None:
         """The inner store stays open, for the node that comes after."""

@@ -7,30 +7,23 @@ store/rocksdb/scan.py.
 from __future__ import annotations
 
 import json
-from hashlib import sha256
 
 import pytest
 
+from tests.store.places import place_of
 from understudy.cli.running import Running, leave_note
 from understudy.store import open as open_module
 from understudy.store.errors import StoreError
 from understudy.store.memory import MemoryBackend
 from understudy.store.open import KINDS, is_made, open_store, store_seen_from
-from understudy.store.postgres.kind import PostgresKind
 from understudy.store.rocksdb.kind import RocksKind
 from understudy.testing.backend_suite import BackendSuite
-from understudy.testing.place import Place
-from understudy.testing.postgres_server import PostgresPlace
 
 
 class TestBackends(BackendSuite):
     @pytest.fixture(params=KINDS, ids=lambda kind: kind.scheme)
     def place(self, request, tmp_path, monkeypatch):
-        if not isinstance(request.param, PostgresKind):
-            return Place(request.param, tmp_path)
-        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-        name = f"suite_{sha256(str(tmp_path).encode()).hexdigest()[:16]}"
-        return PostgresPlace(request.param, tmp_path, request.getfixturevalue("postgres"), name)
+        return place_of(request, tmp_path, monkeypatch)
 
 
 class AnotherKind(RocksKind):

@@ -42,6 +42,7 @@ from understudy.store.keys import (
     read_cursor_value,
     read_waiting_row,
 )
+from understudy.store.leases import EXPIRIES
 from understudy.store.lost_messages import lost_messages
 from understudy.store.maps import check_map, mailbox_get
 from understudy.store.port import Backend
@@ -238,6 +239,7 @@ class _Check:
             IDEMPOTENCY: self._key_row,
             EVIDENCE: self._evidence_row,
             META: lambda key, value: None,
+            EXPIRIES: lambda key, value: None,
             HOLDS: self._hold_row,
             DUE: self._due_row,
             TIMERS: self._timer_row,

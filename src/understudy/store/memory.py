@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock
 
 from understudy.objects.ids import Id
+from understudy.store.clock import system_time_us
 from understudy.store.errors import StoreClosed, StoreError
 from understudy.store.keys import feed_row
 from understudy.store.meta import new_meta
@@ -16,9 +17,15 @@ from understudy.store.port import Receipt, Unit
 
 
 class MemoryBackend:
-    """A new, empty store; `entropy(n)` gives the n random bytes that its name and its secret are made of."""
+    """A new, empty store; `entropy(n)` gives the n random bytes that its name and its secret are made of.
 
-    def __init__(self, *, entropy: Callable[[int], bytes] = secrets.token_bytes) -> None:
+    `clock` gives its time in microseconds since 1970.
+    """
+
+    def __init__(
+        self, *, entropy: Callable[[int], bytes] = secrets.token_bytes, clock: Callable[[], int] = system_time_us
+    ) -> None:
+        self._clock = clock
         self._lock = Lock()
         self._blocks: dict[bytes, bytes] = {}
         self._refs = _Table()
@@ -59,6 +66,11 @@ class MemoryBackend:
             self._check_open()
             found = sorted(self._blocks)
         return map(Id, found)
+
+    def now(self) -> int:
+        with self._lock:
+            self._check_open()
+        return self._clock()
 
     def close(self) -> None:
         with self._lock:

@@ -79,6 +79,9 @@ class Backend(Protocol):
     def ids(self) -> Iterator[Id]:
         """The id of every block, in order."""
 
+    def now(self) -> int:
+        """The store's clock, in microseconds since 1970. Whoever uses the store at the same time is told the same."""
+
     def close(self) -> None:
         """Release the store. A closed backend raises StoreError."""
 

@@ -68,6 +68,9 @@ class Quarantine:
     def ids(self) -> Iterator[Id]:
         return self.blocks.ids()
 
+    def now(self) -> int:
+        return self._store.now()
+
     def close(self) -> None:
         """Nothing: who opened the two stores closes them."""
 

@@ -86,6 +86,10 @@ class CrashingStore:
         self._check_alive()
         return self._inner.ids()
 
+    def now(self) -> int:
+        self._check_alive()
+        return self._inner.now()
+
     def close(self) -> None:
         """Close the inner store; a process that died closes nothing."""
         if not self.crashed:

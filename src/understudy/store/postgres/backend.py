@@ -27,6 +27,7 @@ from understudy.store.postgres.writer import Writer
 _BLOCKS: Final = "SELECT id, data FROM understudy_blocks WHERE id = ANY(%b::bytea[])"
 _REF: Final = "SELECT value FROM understudy_refs WHERE name = %b"
 _ID_PAGE: Final = "SELECT id FROM understudy_blocks WHERE id > %b ORDER BY id LIMIT 1024"
+_NOW: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8"
 _PAGES: Final = (64, 1024)  # keys of the first page of a scan, and of every further one
 
 
@@ -87,6 +88,9 @@ class PostgresBackend:
             for (id,) in page:
                 yield Id(id)
             last = page[-1][0]
+
+    def now(self) -> int:
+        return int(self._ask(_NOW)[0][0])
 
     def close(self) -> None:
         """Release the store; closing twice is harmless."""

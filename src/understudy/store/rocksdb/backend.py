@@ -20,6 +20,7 @@ from rocksdict import (
 )
 
 from understudy.objects.ids import Id
+from understudy.store.clock import system_time_us
 from understudy.store.errors import StoreClosed, StoreError, StoreFormat, StoreLost
 from understudy.store.high_water import HighWater, Mark, read_mark
 from understudy.store.keys import FEED, feed_row
@@ -145,6 +146,11 @@ class RocksBackend:
 
     def ids(self) -> Iterator[Id]:
         return (Id(key) for key, _ in self._scan(_OBJECTS, b"", b"", reverse=False))
+
+    def now(self) -> int:
+        if self._stopped is not None:
+            self._refuse()
+        return system_time_us()
 
     def close(self) -> None:
         """Write what is in memory to its tables and release the store; closing twice is harmless."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.node.living import Living
-from tests.node.stage import WIT
+from tests.node.stage import PATIENCE, WIT
 from understudy.node.errors import Conflict, Rejected
 from understudy.node.looking.names import Names
 from understudy.objects.errors import BadName
@@ -153,3 +153,13 @@ def test_a_name_that_is_the_beginning_of_another_actors_id_is_refused(living: Li
     with pytest.raises(Rejected, match="is the beginning of the id of an actor"):
         create(living, 1, short(victim))
     assert living.node.resolve(short(victim)) == victim
+
+
+def test_one_core_that_is_created_under_one_name_by_several_at_once_is_one_actor(living: Living) -> None:
+    """As a client does that tries again before its first attempt is answered."""
+    files = {"wit": WIT.encode()}
+    begun = [living.begin(living.node.create(files, nonce="1", name="ann")) for _ in range(4)]
+    made = {each.result(PATIENCE).id for each in begun}
+    assert made == {living.node.resolve("ann")}
+    with pytest.raises(Conflict, match="taken by another actor"):
+        create(living, 2, "ann")

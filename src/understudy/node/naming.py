@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple
 
 from understudy.node.errors import Conflict, Rejected
 from understudy.node.looking.lookup import Lookup
@@ -20,6 +21,13 @@ _LIKE_AN_ID: Final = re.compile(r"baf[yk]rei[a-z2-7]{0,52}\Z")
 _LIKE_A_SHORT_ID: Final = re.compile(r"[a-z2-7]{8,52}\Z")
 
 
+class _Reserved(NamedTuple):
+    """For whom a name is kept, and until when."""
+
+    actor: ActorId
+    is_over: asyncio.Event
+
+
 class Naming:
     """`gives_way` says whether an actor gives its name to another one: it was never born, and will not be by itself."""
 
@@ -28,27 +36,37 @@ class Naming:
         self._lookup = lookup
         self._names = lookup.names
         self._gives_way = gives_way
-        self._reserved: set[str] = set()
+        self._reserved: dict[str, _Reserved] = {}
 
     def check(self, name: str, actor: ActorId) -> None:
         """Raise Conflict, BadName or Rejected if an actor that is created can't have this name."""
         taken = self._names.actor_of(name)
         self._check_name(name, is_new=taken is None)
+        held = self._reserved.get(name)
         # One whose birth ended the process gives its name to the core that is mended.
-        if name in self._reserved or (taken is not None and taken != actor and not self._gives_way(taken)):
+        is_taken = taken is not None and taken != actor and not self._gives_way(taken)
+        if is_taken or (held is not None and held.actor != actor):
             raise Conflict(f"the name {name!r} is taken by another actor")
 
-    @contextmanager
-    def reserved(self, name: str | None) -> Iterator[None]:
-        """Keep a name from being given twice while its actor is being made."""
+    @asynccontextmanager
+    async def reserved(self, name: str | None, actor: ActorId) -> AsyncIterator[None]:
+        """Keep a name from being given twice while its actor is being made; waits for who makes the same one.
+
+        On one event loop. Raises as `check` does.
+        """
         if name is None:
             yield
             return
-        self._reserved.add(name)
+        while (held := self._reserved.get(name)) is not None:
+            self.check(name, actor)
+            await held.is_over.wait()
+        self.check(name, actor)
+        held = self._reserved[name] = _Reserved(actor, asyncio.Event())
         try:
             yield
         finally:
-            self._reserved.discard(name)
+            del self._reserved[name]
+            held.is_over.set()
 
     def move(self, name: str, actor: ActorId | None, *, expected: ActorId | None) -> None:
         """Move a name by compare-and-set; None removes it, or says that it is new. Blocks. Raises Conflict, BadName, Rejected."""

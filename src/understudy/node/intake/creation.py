@@ -81,7 +81,7 @@ class Creation:
             return Created(
                 id=actor, name=name or self._lookup.names.name_of(actor), head=self._lookup.actor(actor).head
             )
-        with self._naming.reserved(name):
+        async with self._naming.reserved(name, actor):
             before = None if name is None else self._lookup.names.actor_of(name)
             moves = [Move(name_ref(name), before, actor)] if name and before != actor else []
             sending = Sending(

@@ -28,7 +28,8 @@ COPIED: Final = ("src", "tests", "examples", "docs", "bench", "pyproject.toml", 
 SECONDS: Final = 300  # for the tests of one mutant; one that hangs counts as noticed
 # The tests that are asked, those that notice most first: the first that fails ends the run.
 TESTS: Final = {
-    "kernel": "tests/kernel tests/node/test_retry.py tests/node/test_forgeries.py tests/node/test_replay_calls.py",
+    "kernel": "tests/kernel tests/node/test_retry.py tests/node/test_bounces.py tests/node/test_queries.py tests/node/test_rules.py "
+    "tests/node/test_forgeries.py tests/node/test_replay_calls.py",
     "store": "tests/store",
     "judging": "tests/node/test_forgeries.py tests/node/test_replay_calls.py tests/judging tests/node/test_older_copies.py "
     "tests/node/test_verification.py",

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.node.troupe import AtOnce
 from understudy.actors.errors import CallFailed
 from understudy.kernel.actor import unborn
 from understudy.node.running import table
@@ -171,7 +172,7 @@ def test_a_message_taken_by_a_step_that_is_not_durable_yet_is_not_forgotten(monk
 def test_a_call_that_is_made_when_the_wit_has_returned_reaches_nobody() -> None:
     world = World()
     actor = unborn(ActorId(TreeId(node_id(b"somebody"))))
-    calls = LiveCalls({"world": world}, actor, [], when_durable=lambda start, _: start(), leave=lambda: True)
+    calls = LiveCalls({"world": world}, actor, [], AtOnce())
     calls.close()
     with pytest.raises(CallFailed, match="StepOver"):
         asyncio.run(calls.call("world", b"too late"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from understudy.node.running.done import Done
 from understudy.node.running.events import CallWaits, Committed, Finished, HoldsChanged, Job, Opened, Rang, Tag, Tick
 from understudy.node.running.executor import Executor
 from understudy.node.running.gate import ALONE_SECONDS
+from understudy.node.running.host import Host
 from understudy.node.running.results import HOST_RETRY
 from understudy.node.running.scheduler import Scheduler
 from understudy.objects.codec import Block, raw_block
@@ -49,6 +50,22 @@ IMPURE = {
     "mmap",
 }
 ANN = "out/node/ann"
+
+
+class Alone(Host):
+    """A host whose calls never begin."""
+
+    def __init__(self, scheduler: Scheduler, job: Job) -> None:
+        self._scheduler, self._job = scheduler, job
+
+    def owner(self) -> str:
+        return self._scheduler.owner(self._job)
+
+    def when_durable(self, start: Callable[[], None], lose: Callable[[], None]) -> None:
+        pass
+
+    def leave(self) -> bool:
+        return False
 
 
 class Machine:
@@ -121,9 +138,7 @@ class Machine:
         return True
 
     def execute(self, job: Job) -> Finished:
-        plan, result = self.executor.run(
-            job, owner=lambda: self.scheduler.owner(job), when_durable=lambda *_: None, leave=lambda: False
-        )
+        plan, result = self.executor.run(job, Alone(self.scheduler, job))
         assert isinstance(result, StepResult | Exception)
         return Finished(job, plan, result)
 

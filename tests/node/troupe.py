@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from understudy.kernel.retries import exhausted
 from understudy.kernel.seal import Sealed, seal
 from understudy.kernel.seeds import Seeds
 from understudy.node.running.calls import LiveCalls
+from understudy.node.running.host import Host
 from understudy.objects.clock import Ring, clock_of, ring_headers
 from understudy.objects.ids import ActorId, Id, MessageId, StepId
 from understudy.objects.mailbox import QUEUE, UPDATE, mailbox_key
@@ -35,6 +36,19 @@ from understudy.store.reader import Staging
 from understudy.store.verified import Grit
 
 OWNER = "out/test/owner"
+
+
+class AtOnce(Host):
+    """A host whose steps are durable at once."""
+
+    def owner(self) -> str:
+        return OWNER
+
+    def when_durable(self, start: Callable[[], None], lose: Callable[[], None]) -> None:
+        start()
+
+    def leave(self) -> bool:
+        return True
 
 
 class Troupe:
@@ -219,7 +233,7 @@ class Troupe:
             time=self.time,
             seed=self._seeds.seed(actor.head, taken),
             staging=Staging(self.reader),
-            calls=LiveCalls(self.capabilities, actor, taken, when_durable=lambda start, _: start(), leave=lambda: True),
+            calls=LiveCalls(self.capabilities, actor, taken, AtOnce()),
             engines=self.engines,
             owner=lambda: OWNER,
             cut=cut,

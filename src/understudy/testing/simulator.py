@@ -20,6 +20,7 @@ from understudy.node.running.committer import MAX_BATCH, MAX_QUEUED, Committer
 from understudy.node.running.delays import Delays
 from understudy.node.running.events import CallWaits, Committed, Event, Finished, Job, Tag, Tick
 from understudy.node.running.executor import Executor
+from understudy.node.running.host import Host
 from understudy.node.running.runner import MAX_BURST
 from understudy.node.running.scheduler import MAX_AHEAD, Scheduler
 from understudy.objects.codec import Block
@@ -170,12 +171,7 @@ class Simulator:
                 self._step(job)
 
     def _step(self, job: Job) -> None:
-        plan, result = self._executor.run(
-            job,
-            owner=lambda: self._scheduler.owner(job),
-            when_durable=lambda start, lose: self._mail.append(CallWaits(job.entry, start, lose)),
-            leave=lambda: False,
-        )
+        plan, result = self._executor.run(job, _Host(self, job))
         if not isinstance(result, StepResult | Exception):
             task = self._loop.create_task(self._wait_for(job, plan, result))
             self._wits.add(task)
@@ -209,6 +205,23 @@ class Simulator:
 
     def _on_failure(self, error: BaseException) -> None:
         self.failure = error
+
+
+class _Host(Host):
+    """The host of a job: only wits that await can wait for an answer."""
+
+    def __init__(self, simulator: Simulator, job: Job) -> None:
+        self._simulator = simulator
+        self._job = job
+
+    def owner(self) -> str:
+        return self._simulator._scheduler.owner(self._job)
+
+    def when_durable(self, start: Callable[[], None], lose: Callable[[], None]) -> None:
+        self._simulator._mail.append(CallWaits(self._job.entry, start, lose))
+
+    def leave(self) -> bool:
+        return False
 
 
 async def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:

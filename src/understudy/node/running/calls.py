@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -18,6 +17,7 @@ from understudy.actors.effect import EFFECT, Work
 from understudy.actors.errors import CallFailed, Retry
 from understudy.kernel.actor import Actor
 from understudy.node.running.blocking import run_to_end
+from understudy.node.running.host import Host
 from understudy.node.running.impurity import ImpurityWatch
 from understudy.node.running.retried_keys import RetriedKeys
 from understudy.objects.blob import blob_blocks
@@ -25,8 +25,6 @@ from understudy.objects.codec import Block
 from understudy.objects.journal import MAX_ENTRIES, CallError, Entry, lacks_step
 
 CapabilityTable = Mapping[str, Capability]
-# Calls the first once every step of the actor is durable, or the second if that can't be any more.
-WhenDurable = Callable[[Callable[[], None], Callable[[], None]], None]
 
 NO_CAPABILITY: Final = "NoCapability"
 _NOTHING: Final[Sequence[Entry]] = ()
@@ -40,13 +38,10 @@ class LiveCalls:
         "_actor",
         "_capabilities",
         "_closed",
-        "_effects",
-        "_leave",
+        "_host",
         "_messages",
         "_open",
         "_started",
-        "_waits",
-        "_when_durable",
         "blocks",
         "entries",
         "retried",
@@ -59,28 +54,18 @@ class LiveCalls:
         capabilities: CapabilityTable,
         actor: Actor,
         messages: Sequence[Delivery],
-        when_durable: WhenDurable,
-        leave: Callable[[], bool],
+        host: Host,
         watch: ImpurityWatch | None = None,
         open_calls: list[str] | None = None,
-        waits: Callable[[bool], None] | None = None,
-        effects: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
     ) -> None:
-        """`leave` lets the wit run on without holding up other steps; False if that can't be now. `watch` hears what the wit
-        does beside its calls. `open_calls` always holds the paths of those that have no answer yet.
-        `waits` hears when a wit that can't await only waits for an answer, and when it goes on; `effects` is open while a
-        function runs on a thread of its own.
-        """
+        """`watch` hears what the wit does beside its calls. `open_calls` always holds the paths of those without an answer."""
         self.watch = watch
         self._open = [] if open_calls is None else open_calls
         self.retried: RetriedKeys | None = None
         self._capabilities = capabilities
         self._actor = actor
         self._messages = messages
-        self._when_durable = when_durable
-        self._leave = leave
-        self._waits = waits
-        self._effects = effects
+        self._host = host
         self._started = 0
         self._closed = False
         self.entries: Sequence[Entry] = _NOTHING
@@ -125,18 +110,15 @@ class LiveCalls:
 
     def call_and_wait(self, capability: str, request: bytes, *, beside: object = None) -> bytes:
         """The same for a wit that can't await. The step lock goes to another thread first, which makes the parent durable."""
-        if not self._leave():
+        if not self._host.leave():
             self.unanswered = self.unanswered or Retry("too many wits wait for answers at this moment")
             raise self.unanswered
         asked = self.call(capability, request, beside=beside)
         # What an effect runs is the actor's own code, which may well end the process.
-        if self._waits is None or capability == EFFECT:
+        if capability == EFFECT:
             return run_to_end(asked)
-        self._waits(True)
-        try:
+        with self._host.waiting():
             return run_to_end(asked)
-        finally:
-            self._waits(False)
 
     async def _ask(self, capability: str, request: bytes, path: str, beside: object) -> tuple[bytes, str | None]:
         """The answer, and the step that gave it if it was another actor's."""
@@ -147,7 +129,7 @@ class LiveCalls:
         if isinstance(offered, TakesAside):
             # An `async def` is watched like the wit that awaits it (engines/tasks.py).
             is_beside = isinstance(beside, Work) and not beside.is_async
-            with self._effects() if is_beside else contextlib.nullcontext():
+            with self._host.effects() if is_beside else contextlib.nullcontext():
                 reply = await offered.call(request, caller=caller, key=key, beside=beside)
         else:
             reply = await offered.call(request, caller=caller, key=key)
@@ -191,7 +173,7 @@ class LiveCalls:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(settle, is_durable)
 
-        self._when_durable(lambda: say(True), lambda: say(False))
+        self._host.when_durable(lambda: say(True), lambda: say(False))
         return await durable
 
 

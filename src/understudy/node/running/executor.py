@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Container, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from understudy.actors.contract import LiveEngine, StepResult
 from understudy.kernel.advance import Plan, prepare
 from understudy.kernel.seeds import Seeds
-from understudy.node.running.calls import CapabilityTable, LiveCalls, WhenDurable
+from understudy.node.running.calls import CapabilityTable, LiveCalls
 from understudy.node.running.events import Job
+from understudy.node.running.host import Host
 from understudy.node.running.impurity import Impure, ImpurityWatch
 from understudy.node.running.retried_keys import RetriedKeys
 from understudy.objects.ids import TreeId
@@ -50,34 +50,12 @@ class Executor:
         self._watch = watch or ImpurityWatch(Impure.ALLOW)
         self._checked = checked
 
-    def run(
-        self,
-        job: Job,
-        *,
-        owner: Callable[[], str],
-        when_durable: WhenDurable,
-        leave: Callable[[], bool],
-        waits: Callable[[bool], None] | None = None,
-        effects: Callable[[], AbstractContextManager[object]] = nullcontext,
-    ) -> Execution:
-        """Load the wit, which runs its modules, and run it. Either may never end. Raises nothing.
-
-        `owner`, `when_durable`, `leave`, `waits` and `effects` as in `prepare` and `LiveCalls`.
-        """
+    def run(self, job: Job, host: Host) -> Execution:
+        """Load the wit, which runs its modules, and run it: all of this may take for ever. Raises nothing."""
         plan: Plan | None = None
         try:
             actor = job.entry.actor
-            calls = LiveCalls(
-                self._capabilities,
-                actor,
-                job.taken,
-                when_durable=when_durable,
-                leave=leave,
-                watch=self._watch,
-                open_calls=job.open_calls,
-                waits=waits,
-                effects=effects,
-            )
+            calls = LiveCalls(self._capabilities, actor, job.taken, host, self._watch, job.open_calls)
             plan = prepare(
                 actor,
                 job.taken,
@@ -86,7 +64,7 @@ class Executor:
                 staging=Staging(self._reader),
                 calls=calls,
                 engines=self._engines,
-                owner=owner,
+                owner=host.owner,
                 cut=job.cut,
                 checked=self._checked,
             )

@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final, NamedTuple, TypeVar
 
 from understudy.actors.contract import LiveEngine, StepResult
@@ -25,8 +25,9 @@ from understudy.node.running.delays import Delays
 from understudy.node.running.done import Done
 from understudy.node.running.entry import ActorEntry, Status
 from understudy.node.running.events import CallWaits, Committed, Event, Finished, HoldsChanged, Job, Opened, Tag, Tick
-from understudy.node.running.executor import Execution, Executor, cut_at_deadline
+from understudy.node.running.executor import Executor, cut_at_deadline
 from understudy.node.running.forks import end_copy
+from understudy.node.running.host import Host
 from understudy.node.running.impurity import ImpurityWatch
 from understudy.node.running.mail import Errands, Mail
 from understudy.node.running.marks import Flag, Mark, Marks, What, pack
@@ -268,20 +269,9 @@ class Runner:
             self._step_lock.leave(run)
         mark = self._mark(job)
         slot = self._marks.enter_packed(mark)
-        runs_here = True
-
-        def waits(does: bool) -> None:
-            # Whoever only waits for an answer does nothing that could end the process. When it has returned, the slot is
-            # another's.
-            if runs_here:
-                self._marks.change(slot, Flag.WAITING if does else Flag(mark[0]))
-
-        def effects() -> AbstractContextManager[None]:
-            # Of a wit that awaits, the slot says that it waits. The function it waits for may end the process all the same.
-            return nullcontext() if runs_here else self._marks.beside(mark)
-
-        plan, result = self._execute(job, run, waits, effects)
-        runs_here = False
+        host = _Host(self, job, run, mark, slot)
+        plan, result = self._executor.run(job, host)
+        host.runs_here = False
         end_copy()
         now = time.monotonic()
         held_thread = self._step_lock.is_long(now - job.began)
@@ -305,23 +295,6 @@ class Runner:
             if self._stopped.is_set():
                 self._abandon_waiting()
         raise _LockLost
-
-    def _execute(
-        self,
-        job: Job,
-        run: Run,
-        waits: Callable[[bool], None],
-        effects: Callable[[], AbstractContextManager[object]],
-    ) -> Execution:
-        """The end of a job; another thread may get the step lock meanwhile."""
-        return self._executor.run(
-            job,
-            owner=lambda: self._scheduler.owner(job),
-            when_durable=lambda start, lose: self._post(CallWaits(job.entry, start, lose)),
-            leave=lambda: self._step_lock.leave_to_wait(run),
-            waits=waits,
-            effects=effects,
-        )
 
     def _mark(self, job: Job) -> bytes:
         entry, taken = job.entry, job.taken
@@ -369,6 +342,46 @@ class Runner:
         seconds = None if deadline_ms is None else deadline_ms / 1000
         self._async_wits.run(awaitable, actor=job.entry.actor.text, seconds=seconds, control=control, done=done)
         self._watchdog.wake()
+
+
+class _Host(Host):
+    """The host of a job that this runner runs. `runs_here` until it has returned: then its slot is another's."""
+
+    __slots__ = ("_job", "_mark", "_run", "_runner", "_slot", "runs_here")
+
+    def __init__(self, runner: Runner, job: Job, run: Run, mark: bytes, slot: int) -> None:
+        self._runner = runner
+        self._job = job
+        self._run = run
+        self._mark = mark
+        self._slot = slot
+        self.runs_here = True
+
+    def owner(self) -> str:
+        return self._runner._scheduler.owner(self._job)
+
+    def when_durable(self, start: Callable[[], None], lose: Callable[[], None]) -> None:
+        self._runner._post(CallWaits(self._job.entry, start, lose))
+
+    def leave(self) -> bool:
+        return self._runner._step_lock.leave_to_wait(self._run)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        # Whoever only waits for an answer does nothing that could end the process.
+        self._change(Flag.WAITING)
+        try:
+            yield
+        finally:
+            self._change(Flag(self._mark[0]))
+
+    def _change(self, flag: Flag) -> None:
+        if self.runs_here:
+            self._runner._marks.change(self._slot, flag)
+
+    def effects(self) -> AbstractContextManager[None]:
+        # Of a wit that awaits, the slot says that it waits. The function it waits for may end the process all the same.
+        return nullcontext() if self.runs_here else self._runner._marks.beside(self._mark)
 
 
 class _Waiting(NamedTuple):

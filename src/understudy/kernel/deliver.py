@@ -6,7 +6,7 @@ The law: delivering the same message any number of times changes nothing after t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from itertools import chain
 from typing import Final
@@ -131,7 +131,7 @@ class Waiting:
         for delivery in reversed(taken):
             self._lanes[delivery.message.lane].appendleft(delivery)
 
-    def forget(self, taken: list[Delivery]) -> None:
+    def forget(self, taken: Sequence[Delivery]) -> None:
         """The messages were consumed: the inbox of the new step knows their cursors now."""
         for delivery in taken:
             key = sender_key(delivery.message)

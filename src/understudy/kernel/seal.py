@@ -67,16 +67,17 @@ class Sealed(Struct, frozen=True, kw_only=True):
     bounced: Sequence[Delivery] = ()
 
 
-def seal(plan: Plan, result: StepResult, *, known: Known) -> Sealed:
+def seal(plan: Plan, result: StepResult, *, known: Known, is_recordable: bool = False) -> Sealed:
     """Make the step.
 
     `known(number, outgoing)` says whether somebody is there to get the n-th message that is sent. It is asked only
-    where the record does not show it. What can't be recorded ends in a step that is not ok, and never in no step.
+    where the record does not show it. With `is_recordable` the result comes from `recordable`. What can't be recorded
+    ends in a step that is not ok, and never in no step.
     """
     calls = plan.given.calls
     try:
         # The entries first: who seals while another thread still makes calls must not miss the reply of an entry.
-        return _seal(plan, recordable(plan, result), calls.entries, calls.blocks, known)
+        return _seal(plan, result if is_recordable else recordable(plan, result), calls.entries, calls.blocks, known)
     except TooLarge as error:
         # Without its answers no replay can repeat the step.
         outcome = Outcome(CUT, "TooLarge", f"what the step was answered can't be recorded: {error}")

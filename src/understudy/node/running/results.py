@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from understudy.actors.contract import Delivery, StepResult
+from understudy.actors.contract import Delivery, Outgoing, StepResult
 from understudy.actors.errors import HostFailed
 from understudy.kernel.advance import Plan
 from understudy.kernel.deliver import sender_key
@@ -95,10 +95,13 @@ class Results:
         """Seal what a wit returned, unless it is to be run again."""
         result = within_room(plan, result)
         taken = list(plan.consumed)
-        if len(taken) > 1 and (result.retry is not None or recordable(plan, result).outcome is not None):
-            # One of them is to blame: the others must not be lost with it.
-            self._run_singly(entry, taken)
-            return False
+        is_batch = len(taken) > 1
+        if is_batch:
+            result = result if result.retry is not None else recordable(plan, result)
+            if result.retry is not None or result.outcome is not None:
+                # One of them is to blame: the others must not be lost with it.
+                self._run_singly(entry, taken)
+                return False
         policy = self._table.policy(entry)
         if result.retry is not None and plan.retried is not None:
             # Other updates wait behind an order to retry, so it is not tried again; whoever gave the order may give it again.
@@ -121,7 +124,7 @@ class Results:
         if hold is not None:
             self._hold(entry, taken, hold)
             return False
-        self._seal(entry, plan, result, now)
+        self._hand_over(entry, plan, seal(plan, result, known=self._is_known, is_recordable=is_batch), now)
         self._queue.add(entry)
         return True
 
@@ -147,14 +150,17 @@ class Results:
         self._trials.acquit(entry)
         self._queue.add(entry)
 
-    def _seal(self, entry: ActorEntry, plan: Plan, result: StepResult, now: float) -> None:
-        sealed = seal(plan, result, known=lambda _, draft: self._table.exists(actor_of(draft.to)))
+    def _is_known(self, _: int, draft: Outgoing) -> bool:
+        return self._table.exists(actor_of(draft.to))
+
+    def _hand_over(self, entry: ActorEntry, plan: Plan, sealed: Sealed, now: float) -> None:
+        """Have a step committed, and go on from it."""
         self._reader.add(sealed.unit.blocks, plan.given.store.nodes)
         if sealed.unreached:
             sealed = self._bounces.add(sealed)
         unit = self._trials.end_holds(entry, sealed)
         unit = self._timers.index.follow(entry, plan, sealed, unit)
-        entry.waiting.forget(list(sealed.consumed))
+        entry.waiting.forget(sealed.consumed)
         entry.actor = sealed.actor
         entry.ahead += 1
         self._output.commit(sealed, unit)
@@ -163,14 +169,11 @@ class Results:
             entry.pace = entry.slowed = None
             if sealed.step.outcome is None:
                 self._parking.end_at_once(entry)
-        self._slow_down(entry, sealed, now)
-
-    def _slow_down(self, entry: ActorEntry, sealed: Sealed, now: float) -> None:
-        def inbox_of(actor: ActorId) -> Mailbox | None:
-            known = self._table.known(actor)
-            return None if known is None else known.actor.inbox
-
-        seconds = seconds_to_rest(sealed, self._reader, inbox_of)
+        seconds = seconds_to_rest(sealed, self._reader, self._inbox_of)
         if seconds:
             reason = "it sends more than its recipients take, which still wait: it rests between its steps"
             self._parking.rest(entry, reason, now + seconds)
+
+    def _inbox_of(self, actor: ActorId) -> Mailbox | None:
+        known = self._table.known(actor)
+        return None if known is None else known.actor.inbox

@@ -140,7 +140,7 @@ class Staging(Reader):
         self.base = base
         self.new: dict[bytes, Block] = {}
         self.nodes: dict[bytes, Any] = {}  # the new nodes as they were before they were encoded
-        self._at_hand: dict[bytes, Any] = {}  # the first of the others that were read
+        self._at_hand: dict[bytes, Any] = {}  # these, and the first of the others that were read
 
     def block(self, id: bytes) -> bytes:
         staged = self.new.get(id)
@@ -152,15 +152,12 @@ class Staging(Reader):
         return [self.new[id].data if id in self.new else found[id] for id in ids]
 
     def node(self, id: bytes) -> Any:
-        node = self.nodes.get(id)
-        if node is not None:
-            return node
         node = self._at_hand.get(id)
         if node is not None:
             return node
         staged = self.new.get(id)
         node = self.base.node(id) if staged is None or ids.is_raw(id) else decode(staged.data)
-        if len(self._at_hand) < _AT_HAND:
+        if len(self._at_hand) - len(self.nodes) < _AT_HAND:
             self._at_hand[id] = node
         return node
 
@@ -173,7 +170,7 @@ class Staging(Reader):
         """Encode and stage a node; it must not change afterwards."""
         block = node_block(node)
         self.new[block.id] = block
-        self.nodes[block.id] = node
+        self.nodes[block.id] = self._at_hand[block.id] = node
         return block.id
 
     def put_blob(self, data: bytes) -> BlobId:

@@ -109,14 +109,15 @@ class Grit(Reader):
         """
         kept: list[tuple[bytes, Any, int]] = []
         for block in made:
-            id, size = block.id, len(block.data)
-            if ids.is_raw(id):
+            id = block.id
+            if id[:4] == ids.RAW:
+                size = len(block.data)
                 if size <= _CACHED_BLOB:
                     kept.append((id, block.data, size))
-            else:
-                node = nodes.get(id)
+            elif id in nodes:
+                node = nodes[id]
                 if type(node) is list or (type(node) is dict and "tree" in node):
-                    kept.append((id, node, _SWELL * size))
+                    kept.append((id, node, _SWELL * len(block.data)))
         self._cache.put_all(kept)
 
 

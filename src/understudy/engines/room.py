@@ -115,9 +115,9 @@ def depth_here() -> int:
     try:
         setrecursionlimit(1)
     except RecursionError as error:
-        says, _, rest = error.args[0].partition(_SAYS)
-        assert not says, error
-        return int(rest.partition(":")[0])
+        said: str = error.args[0]
+        assert said.startswith(_SAYS), error
+        return int(said[len(_SAYS) : said.index(":")])
     raise AssertionError("a limit of one frame can't be set from within a function")
 
 

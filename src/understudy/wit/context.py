@@ -23,7 +23,7 @@ from understudy.wit.abi import abi_of
 from understudy.wit.answers import NO_ANSWERS, Answering, AnswerNames, name_in
 from understudy.wit.asking import ask, one_context
 from understudy.wit.content import encode_json, put_bytes, type_of
-from understudy.wit.core import Core
+from understudy.wit.core import Changes, Core
 from understudy.wit.effect import effect, refuse_in_effect
 from understudy.wit.errors import step_over
 from understudy.wit.inbox import Inbox
@@ -46,6 +46,7 @@ class Context(Scheduling, Networked):
     """One step while it runs. Everything in it is recorded, so a replay sees the same."""
 
     __slots__ = (
+        "_changes",
         "_core",
         "_delivery",
         "_inbox",
@@ -76,6 +77,7 @@ class Context(Scheduling, Networked):
         self._state: Any = UNREAD
         self._state_bytes: bytes | None = None
         self._delivery: Delivery | None = given.messages[0] if len(given.messages) == 1 else None
+        self._changes: Changes | None = None
         self._core: Core | None = None
         self._inbox: Inbox | None = None
         self._outbox: Outbox | None = None
@@ -123,13 +125,20 @@ class Context(Scheduling, Networked):
     def core(self) -> Core:
         """The actor's core."""
         if self._core is None:
-            self._core = Core(self.given.store, self.given.core, self.abi.encode)
-            self._core.changes.is_over = self._is_over
+            self._core = Core.of(self.changes, self.abi.encode)
         return self._core
+
+    @property
+    def changes(self) -> Changes:
+        """What `core` is a view of."""
+        if self._changes is None:
+            self._changes = Changes(self.given.store, self.given.core)
+            self._changes.is_over = self._is_over
+        return self._changes
 
     def read_top(self, name: str) -> bytes | None:
         """The bytes of a blob in the core's root as it is now, None if there is nothing."""
-        return self.core.changes.read_top(name)
+        return self.changes.read_top(name)
 
     @property
     def inbox(self) -> Inbox:
@@ -163,8 +172,8 @@ class Context(Scheduling, Networked):
     def close(self) -> None:
         """The step is over: a timer, task or thread that the wit left behind gets an error from now on."""
         self._is_over = True
-        if self._core is not None:
-            self._core.changes.is_over = True
+        if self._changes is not None:
+            self._changes.is_over = True
         if self._outbox is not None:
             self._outbox.is_over = True
 
@@ -333,11 +342,11 @@ class Context(Scheduling, Networked):
 
     def sealed_core(self) -> TreeId:
         """The core with the changes made so far."""
-        return self.given.core if self._core is None else self._core.seal()
+        return self.given.core if self._changes is None else self._changes.seal()
 
     def core_changed(self) -> bool:
         """True if the core was changed."""
-        return self._core is not None and self._core.changed
+        return self._changes is not None and self._changes.changed
 
     def sent(self) -> Sequence[Outgoing]:
         """What was sent so far."""

@@ -38,13 +38,18 @@ class Core:
         self._prefix = ""
 
     @classmethod
-    def frozen(cls, store: Reader, root: TreeId) -> Core:
-        """A core that can only be read: writing raises WitError("ReadOnly")."""
+    def of(cls, changes: Changes, encode: Encode) -> Core:
+        """A view of what is changed in other ways too."""
         core: Core = object.__new__(cls)
-        core._changes = Unchangeable(Staging(store), root)
-        core._encode = encode_json
+        core._changes = changes
+        core._encode = encode
         core._prefix = ""
         return core
+
+    @classmethod
+    def frozen(cls, store: Reader, root: TreeId) -> Core:
+        """A core that can only be read: writing raises WitError("ReadOnly")."""
+        return cls.of(Unchangeable(Staging(store), root), encode_json)
 
     def __getitem__(self, path: str) -> bytes:
         found = self._changes.find(self._path(path))

@@ -131,7 +131,7 @@ def check_count(given: StepInput) -> None:
 
 def answered_by(message: Message) -> str | None:
     """The id of the request that a message may answer, or that it says is given up, as text."""
-    ring = ring_of(message)
+    ring = ring_of(message) if message.headers else None
     if ring is not None and ring.name.startswith(_TIMER):
         return ring.name.removeprefix(_TIMER)
     return message.re

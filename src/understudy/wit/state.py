@@ -131,7 +131,7 @@ class StateType:
             return
         data = encode_as_python_1(ctx._state) if ctx.abi.is_first else self.encode(ctx._state, ctx._state_bytes)
         if data != ctx._state_bytes:
-            ctx.core.changes.write_top(PATH, data)
+            ctx.changes.write_top(PATH, data)
 
     def decode(self, data: bytes, *, strict: bool = True) -> Any:
         """The state that some bytes are; with `strict`, all that is in them. Raises WitError("BadState")."""

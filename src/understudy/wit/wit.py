@@ -257,7 +257,7 @@ class Wit:
             return None
         # An update may have taken the last flow out of the code, while some are under way. Who handles messages of our
         # type has no flows, but a folder of that name.
-        if not plan.flows and (FLOW in plan.messages or not ctx.core.changes.had_top(FLOWS)):
+        if not plan.flows and (FLOW in plan.messages or not ctx.changes.had_top(FLOWS)):
             return None
         return Turn(ctx, plan.flows, plan.awaited, plan.state, self._kept)
 

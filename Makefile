@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup browser postgres test pytest lint types format components test-components demo orders mutants bench clean
+.PHONY: help setup browser postgres test pytest lint types format components test-components demo orders mutants bench pictures clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -17,7 +17,7 @@ COMPONENTS := .build/components
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help:
-	@echo 'make setup | test | lint | types | format | components | test-components | demo | orders [ORDERS=1000 KILLS=5] | mutants [EACH=10 ONLY=kernel] | bench [ONLY=grid] | clean'
+	@echo 'make setup | test | lint | types | format | components | test-components | demo | orders [ORDERS=1000 KILLS=5] | mutants [EACH=10 ONLY=kernel] | bench [ONLY=grid] | pictures | clean'
 
 setup: $(READY)
 
@@ -111,6 +111,10 @@ orders: setup
 
 bench: setup postgres
 	$(BIN)/python -m bench.run $(if $(ONLY),--only $(ONLY))
+
+# The console as it looks, for the docs.
+pictures: setup browser
+	$(BIN)/python -m tests.web.console.pictures
 
 clean:
 	rm -rf .venv .build .hypothesis .pytest_cache .mypy_cache .ruff_cache dist tests/js/node_modules

@@ -84,6 +84,27 @@ def test_the_roster_is_what_the_heads_say_however_it_is_read(
         assert as_listed(slow) == as_read(living)
 
 
+def test_actors_that_do_not_work_are_found_before_all_are_read(node: tuple[asyncio.Runner, Node]) -> None:
+    runner, living = node
+    actors = fill(runner, living, 200, 0)
+    held = max(actors)  # the last that a scan comes to
+    runner.run(living.pause(held, reason="lunch"))
+    found = living.find_actors(Wanted(), seconds=0)
+    assert not found.is_complete
+    assert [one.seen.actor for one in found.items[:1]] == [held]
+
+
+def test_those_in_trouble_come_first_and_then_the_newest(node: tuple[asyncio.Runner, Node]) -> None:
+    runner, living = node
+    actors = fill(runner, living, 9, 1)
+    runner.run(living.pause(actors[1]))
+    every = [one.seen.actor for one in living.find_actors(Wanted()).items]
+    failed, fine = actors[0::3], [actors[number] for number in (2, 4, 5, 7, 8)]
+    assert every == [*failed[::-1], actors[1], *fine[::-1]]
+    pages = [living.find_actors(Wanted(), start=start, limit=2).items for start in range(0, 9, 2)]
+    assert [one.seen.actor for page in pages for one in page] == every
+
+
 def test_a_roster_that_is_full_says_so(node: tuple[asyncio.Runner, Node], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roster, "MAX_ACTORS", 2)
     runner, living = node

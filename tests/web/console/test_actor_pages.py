@@ -12,6 +12,7 @@ from tests.web.conftest import TOKEN, Face
 from tests.web.console.conftest import Visitor
 from tests.web.console.stories import PATCH
 from understudy.node.node import Node
+from understudy.version import VERSION
 from understudy.web.tokens import TokenFolder, Tokens
 
 SENDER = """
@@ -49,6 +50,11 @@ def test_the_history_tells_what_came_what_went_and_how_it_ended(visitor: Visitor
     assert "update update from local data/logo.svg, data/page.html" in said
     assert "greet from local" in said and "guest 9" in said
     assert "Hello guest 9, number 10" in said
+
+
+def test_the_version_of_the_code_is_not_taken_for_that_of_the_node(visitor: Visitor, ada: Face) -> None:
+    for path in ("", "/steps/11", "/do", "/diff", "/steps/11/core/wit"):
+        assert f"Understudy {VERSION} on" in plain(visitor.get(f"/console/actors/ada{path}"))
 
 
 def test_steps_that_are_alike_are_put_together(visitor: Visitor, ada: Face) -> None:

@@ -5,14 +5,18 @@ What decides here: an actor is in trouble if it does not work, or if its last st
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import nlargest
 from itertools import islice
+from operator import attrgetter
 from typing import Final
 
 from msgspec import Struct
 
 from understudy.node.looking.lookup import READY, STALLED
+from understudy.node.looking.names import Names
 from understudy.node.looking.roster import UNREADABLE, Roster, Seen
 from understudy.objects.ids import ActorId
 from understudy.objects.step import CUT, FAILED
@@ -23,6 +27,9 @@ MAX_WAITING: Final = 20_000  # rows of messages that wait which are counted: som
 MAX_KINDS: Final = 50  # engines and versions that a filter offers
 STATES: Final = ("trouble", "failed", "held", "waiting")  # that actors can be filtered by
 RUNNING: Final = "running"
+MAX_FIRST: Final = 1000  # actors that do not work, or have messages waiting, which are read before all others
+_ID_PART: Final = re.compile("[a-z2-7]+")
+_newest, _engine, _code = attrgetter("time"), attrgetter("engine"), attrgetter("code")
 States = Mapping[ActorId, tuple[str, str | None]]  # status and reason of the actors that do not work
 _BAD: Final = (FAILED, CUT, UNREADABLE)
 # The first is the worst. A status that is not here is between the two.
@@ -82,55 +89,58 @@ class Found(Struct, frozen=True, kw_only=True):
 class Directory:
     """Finds actors of one store."""
 
-    def __init__(self, backend: Backend, roster: Roster, name_of: Callable[[ActorId], str | None]) -> None:
+    def __init__(self, backend: Backend, roster: Roster, names: Names) -> None:
         self._backend = backend
         self._roster = roster
-        self._name_of = name_of
+        self._names = names
 
     def find(self, wanted: Wanted, *, states: States, start: int, limit: int, seconds: float) -> Found:
         """The actors that are wanted, from `start` on. `states` are those of the actors that do not work."""
-        seen = self._roster.refresh(seconds)
         waiting = self._waiting()
-        matching = [one for one in seen if self._matches(one, wanted, states, waiting)]
-        matching.sort(key=lambda one: (_rank(one, states), -one.time, one.actor))
-        chosen = matching[start : start + limit]
+        # Known by their rows, so these are found before the roster comes to them.
+        seen = self._roster.refresh(seconds, first=list(islice({**states, **waiting}, MAX_FIRST)))
+        chosen = list(self._matching(seen, wanted, states, waiting))
+        troubled = [one for one in chosen if _rank(one, states) < _RANKS[READY]]
+        troubled.sort(key=lambda one: (_rank(one, states), -one.time, one.actor))
+        count = len(chosen)
+        if start + limit > len(troubled):
+            ill = {one.actor for one in troubled}
+            others = [one for one in chosen if one.actor not in ill] if ill else chosen
+            troubled += nlargest(start + limit - len(troubled), others, key=_newest)
         return Found(
-            items=[self._listed(one, states, waiting) for one in chosen],
-            count=len(matching),
-            next=start + limit if start + limit < len(matching) else None,
+            items=[self._listed(one, states, waiting) for one in troubled[start : start + limit]],
+            count=count,
+            next=start + limit if start + limit < count else None,
             known=len(seen),
-            troubled=sum(1 for one in seen if _rank(one, states) < _RANKS[READY]),
+            troubled=sum(
+                one.outcome in _BAD or (one.actor in states and _rank(one, states) < _RANKS[READY]) for one in seen
+            ),
             is_complete=self._roster.is_complete,
             is_full=self._roster.is_full,
-            engines=_counted(one.engine for one in seen),
-            codes=_counted(one.code for one in seen),
+            engines=_counted(map(_engine, seen)),
+            codes=_counted(map(_code, seen)),
         )
 
-    def _matches(self, one: Seen, wanted: Wanted, states: States, waiting: Mapping[ActorId, int]) -> bool:
-        if wanted.engine and one.engine != wanted.engine:
-            return False
-        if wanted.code and one.code != wanted.code:
-            return False
-        match wanted.state:
-            case "failed" if one.outcome not in _BAD:
-                return False
-            case "held" if one.actor not in states or states[one.actor][0] == RUNNING:
-                return False
-            case "waiting" if one.actor not in waiting:
-                return False
-            case "trouble" if _rank(one, states) >= _RANKS[READY]:
-                return False
-        return not wanted.text or self._is_called(one.actor, wanted.text)
-
-    def _is_called(self, actor: ActorId, text: str) -> bool:
-        name = self._name_of(actor)
-        return (name is not None and text.casefold() in name.casefold()) or text in str(actor)
+    def _matching(
+        self, seen: Iterable[Seen], wanted: Wanted, states: States, waiting: Mapping[ActorId, int]
+    ) -> Iterable[Seen]:
+        if wanted.engine:
+            seen = [one for one in seen if one.engine == wanted.engine]
+        if wanted.code:
+            seen = [one for one in seen if one.code == wanted.code]
+        if wanted.state:
+            seen = [one for one in seen if _is_in(wanted.state, one, states, waiting)]
+        if wanted.text:
+            named = self._names.containing(wanted.text)
+            of_id = wanted.text if _ID_PART.fullmatch(wanted.text) else None
+            seen = [one for one in seen if one.actor in named or (of_id is not None and of_id in str(one.actor))]
+        return seen
 
     def _listed(self, one: Seen, states: States, waiting: Mapping[ActorId, int]) -> Listed:
         status, reason = states.get(one.actor, (READY, None))
         return Listed(
             seen=one,
-            name=self._name_of(one.actor),
+            name=self._names.name_of(one.actor),
             status=status,
             reason=reason,
             waiting=waiting.get(one.actor, 0),
@@ -142,6 +152,17 @@ class Directory:
             actor = read_waiting_row(key).actor
             found[actor] = found.get(actor, 0) + 1
         return found
+
+
+def _is_in(state: str, one: Seen, states: States, waiting: Mapping[ActorId, int]) -> bool:
+    match state:
+        case "failed":
+            return one.outcome in _BAD
+        case "held":
+            return one.actor in states and states[one.actor][0] != RUNNING
+        case "waiting":
+            return one.actor in waiting
+    return _rank(one, states) < _RANKS[READY]
 
 
 def _rank(one: Seen, states: States) -> int:

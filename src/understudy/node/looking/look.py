@@ -41,7 +41,7 @@ class Look:
         self.name = read_meta(backend, "node").decode()
         self.lookup = Lookup(backend, self.reader)
         self._timetable = Timetable(backend, self.reader)
-        self._directory = Directory(backend, Roster(backend, self.reader), self.lookup.names.name_of)
+        self._directory = Directory(backend, Roster(backend, self.reader), self.lookup.names)
 
     def close(self) -> None:
         """Close the store. Not for a living node, which has `stop`."""

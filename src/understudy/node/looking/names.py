@@ -30,11 +30,22 @@ class Names:
     def name_of(self, actor: ActorId) -> str | None:
         """The first name of an actor. The first question costs a look at all names, which are kept: some 300 bytes each."""
         with self._lock:
-            if self._of_actors is None:
-                self._of_actors = {}
-                for ref, named in self._backend.refs(NAMES):
-                    self._of_actors.setdefault(named, set()).add(_name(ref))
-            return min(self._of_actors.get(actor, ()), default=None)
+            return min(self._known().get(actor, ()), default=None)
+
+    def _known(self) -> dict[bytes, set[str]]:
+        """All names by their actors. For who holds the lock."""
+        if self._of_actors is None:
+            self._of_actors = {}
+            for ref, named in self._backend.refs(NAMES):
+                self._of_actors.setdefault(named, set()).add(_name(ref))
+        return self._of_actors
+
+    def containing(self, text: str) -> set[bytes]:
+        """The actors of which a name contains a text, capital or small. Costs a look at all names, in memory."""
+        wanted = text.casefold()
+        with self._lock:
+            of_actors = self._known()
+            return {actor for actor, names in of_actors.items() if any(wanted in name.casefold() for name in names)}
 
     def moved(self, move: Move) -> None:
         """A ref was moved, and that is durable. In any order; what is no name is passed over."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from threading import Lock
 from typing import Final
@@ -56,10 +56,12 @@ class Roster:
         self.is_complete = False
         self.is_full = False
 
-    def refresh(self, seconds: float) -> list[Seen]:
-        """Read on for at most some seconds; all that is known then, in no order."""
+    def refresh(self, seconds: float, *, first: Iterable[ActorId] = ()) -> list[Seen]:
+        """Read on for at most some seconds, `first` before all others; all that is known then, in no order."""
         with self._lock:
             end = self._clock() + seconds
+            for actor in () if self.is_complete else first:
+                self._take_newest(actor)
             if not self._scanning and (self._feed is None or self._newest() - self._feed > _MAX_BEHIND):
                 self._begin_scan()
             if self._scanning:
@@ -91,13 +93,16 @@ class Roster:
         while self._clock() < end:
             chunk = list(islice(steps, _CHUNK))
             for actor in {self._reader.step(value).actor for _, value in chunk}:
-                head = self._backend.ref(head_ref(actor))
-                if head is not None:
-                    self._take(actor, StepId(Id(head)))
+                self._take_newest(actor)
             if chunk:
                 self._feed = int.from_bytes(chunk[-1][0][1:], "big")
             if len(chunk) < _CHUNK:
                 return
+
+    def _take_newest(self, actor: ActorId) -> None:
+        head = self._backend.ref(head_ref(actor))
+        if head is not None:
+            self._take(actor, StepId(Id(head)))
 
     def _take(self, actor: ActorId, head: StepId) -> None:
         known = self._seen.get(actor)

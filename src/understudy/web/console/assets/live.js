@@ -3,11 +3,13 @@
 import { localise } from "./times.js";
 
 const PAUSE_MS = 1000; // between two looks, however fast steps come
+const SHARE = 10; // a page that takes long to make is asked for less often: it takes a tenth of the node's time at most
 const region = document.querySelector("[data-live]");
 const button = document.querySelector("[data-live-switch]");
 let source = null;
 let due = false;
 let waiting = false;
+let took = 0;
 
 async function look() {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
@@ -25,8 +27,9 @@ function soon() {
     waiting = true;
     setTimeout(async () => {
         due = false;
-        try { await look(); } finally { waiting = false; if (due) soon(); }
-    }, PAUSE_MS);
+        const began = performance.now();
+        try { await look(); } finally { took = performance.now() - began; waiting = false; if (due) soon(); }
+    }, Math.max(PAUSE_MS, SHARE * took));
 }
 
 function follow(on) {

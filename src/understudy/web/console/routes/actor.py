@@ -67,7 +67,7 @@ def show_actor(request: Request) -> Response:
 
 def head_of(node: Node, info: ActorInfo) -> dict[str, Any]:
     """What stands above each page of an actor."""
-    return {"info": info, "version": node.code_version(node.step(info.head).core)}
+    return {"info": info, "code": node.code_version(node.step(info.head).core)}
 
 
 def rows_of(node: Node, steps: Sequence[tuple[StepId, Step]], parties: Parties) -> list[Row]:

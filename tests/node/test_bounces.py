@@ -1,4 +1,7 @@
-"""Requests to an id where no actor lives: who made one is told so with the step, once, whatever crashes."""
+"""Requests to an id where no actor lives: who made one is told so with the step, once, whatever crashes.
+
+Tests of objects/postmaster.py too.
+"""
 
 from __future__ import annotations
 

@@ -144,16 +144,16 @@ def test_a_step_that_differs_is_excused_only_by_an_engine_that_may_give_somethin
 
 
 @pytest.mark.parametrize(
-    ("made_by", "here"),
+    ("made_by", "here", "reason"),
     [
-        ("python/2;source=none", "python/2;source=none"),
-        ("python/2;source=" + "0" * 64, "python/2;source=" + "1" * 64),
-        ("python/2;source=" + "0" * 64, "python/2"),
-        ("python/2", "python/2;source=" + "1" * 64),
+        ("python/2;source=none", "python/2;source=none", "was not known where it was made"),
+        ("python/2;source=" + "0" * 64, "python/2;source=" + "1" * 64, f"is another one here (sha256 {'1' * 64})"),
+        ("python/2;source=" + "0" * 64, "python/2", "is not here"),
+        ("python/2", "python/2;source=" + "1" * 64, "does not say which"),
     ],
 )
 def test_other_external_code_is_no_match_though_the_same_step_comes_out(
-    troupe: Troupe, keeper: ActorId, made_by: str, here: str
+    troupe: Troupe, keeper: ActorId, made_by: str, here: str, reason: str
 ):
     record = read_record(troupe.reader, troupe.head(keeper))
     record = msgspec.structs.replace(record, step=msgspec.structs.replace(record.step, engine=made_by))
@@ -162,3 +162,4 @@ def test_other_external_code_is_no_match_though_the_same_step_comes_out(
     assert problem is not None
     assert (problem.verdict, problem.cause) == (UNVERIFIABLE, SOURCE)
     assert (problem.path, problem.recorded, problem.replayed) == ("data.engine", made_by, here)
+    assert reason in problem.reason

@@ -8,6 +8,7 @@ older: what its actor did after that head is not known.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
+from functools import lru_cache
 from typing import Final, Generic, Protocol, TypeVar
 
 from understudy.kernel.deliver import sender_key
@@ -196,6 +197,7 @@ class StoredChains:
             self._anchored.clear()
 
 
+@lru_cache(maxsize=MAX_FOUND)
 def _step_id(text: str) -> StepId:
     return StepId(ids.parse(text))
 

@@ -89,11 +89,13 @@ class Replays:
 
     def compare(self, record: Record, replay: Replay) -> Problem | None:
         """What is wrong with a record, after its replay was the last thing that the stage did."""
-        both = Staging(self._reader)
+        both = self._reader
         if replay.sealed.id != record.id:
-            self._stage.staged(both)
+            # Only then is what came out looked at.
+            both = staging = Staging(self._reader)
+            self._stage.staged(staging)
             for block in replay.sealed.unit.blocks:
-                both.put(block)
+                staging.put(block)
         calls = replay.calls
         call = None
         if calls.problem is not None:

@@ -66,12 +66,14 @@ def prepare(
     owner: Callable[[], str],
     cut: Outcome | None = None,
     checked: Container[TreeId] = (),
+    abi: str | None = None,
 ) -> Plan:
     """Plan the step that consumes these messages (as `Waiting.take` gave them); with `cut` nothing is run, and it ends so.
 
     `time` is the clock in microseconds; the step's is never before its parent's, nor before its timer is due. `owner`
     gives the sender of the actor's genesis and is asked only for an update. `checked` are cores that are known not to be
-    nested too deep: at a birth they are not read as a whole to find out. Raises StoreError if the store can't be read.
+    nested too deep: at a birth they are not read as a whole to find out. `abi` names the rules that the code runs under,
+    where those are not today's. Raises StoreError if the store can't be read.
     """
     first = messages[0].message
     ring = None if actor.step is None else ring_of(first)
@@ -87,6 +89,7 @@ def prepare(
         messages=messages,
         store=staging,
         calls=calls,
+        abi=abi,
     )
     if ring is not None:
         if not is_there(staging, actor.core, ring):

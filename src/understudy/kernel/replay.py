@@ -80,7 +80,7 @@ def prepare_replay(
     owner: Callable[[], str],
 ) -> Plan:
     """Plan the step again, with time and seed as recorded. Raises StoreError."""
-    plan = prepare(
+    return prepare(
         record.before,
         record.consumed,
         time=record.step.time,
@@ -89,9 +89,8 @@ def prepare_replay(
         calls=calls,
         engines=engines,
         owner=owner,
+        abi=engine_rules(record.step.engine),
     )
-    given = msgspec.structs.replace(plan.given, abi=engine_rules(record.step.engine))
-    return msgspec.structs.replace(plan, given=given)
 
 
 def finish_replay(record: Record, plan: Plan, result: StepResult) -> Sealed:

@@ -130,6 +130,7 @@ def test_how_deep_a_module_can_call_does_not_depend_on_what_was_imported_before(
 
 @pytest.mark.parametrize("begun", ["def", "async def"])
 def test_what_code_sets_of_the_interpreter_ends_with_its_step(living: Living, begun: str):
+    told(living, WAYS["def"], "0")  # the first code that runs in a process sets the limit for all
     limit, interval = sys.getrecursionlimit(), sys.getswitchinterval()
     body = f"{begun} wit(ctx):\n    ctx.log(sys.getrecursionlimit())\n    ctx.log(sys.getswitchinterval())\n"
     body += "    sys.setrecursionlimit(4321)\n    sys.setswitchinterval(0.125)\n"

@@ -657,3 +657,30 @@ def test_in_whatever_order_answers_come_and_wherever_it_restarts_a_flow_goes_the
             open_ += [letter for letter in kept_.letters if letter[1] == "Ask"]
     if not open_:
         assert json.loads(json.dumps(kept_.said[-1][1])) == "reply"
+
+
+def test_what_a_flow_costs_to_begin_and_to_ask_does_not_grow_with_the_flows_and_requests_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    actor = begun("first")
+    few = read_by(actor, monkeypatch)
+    for _ in range(8):
+        actor.step([("Order", {"id": f"{number}"}, CALLER, None) for number in range(100)])
+    assert len(actor.names("flows")) > 800 and len(actor.names("requests")) > 800
+    # Large maps are trees of blocks: a path through each of them, and not all of it.
+    assert read_by(actor, monkeypatch) < few + 40
+
+
+def read_by(actor: FlowActor, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many nodes a step looks at that begins a flow with a request."""
+    seen: list[bytes] = []
+    node = Staging.node
+
+    def look(self: Staging, id: bytes) -> Any:
+        seen.append(id)
+        return node(self, id)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Staging, "node", look)
+        actor.ok("Order", {"id": "more"})
+    return len(seen)

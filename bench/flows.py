@@ -6,7 +6,7 @@ answer has its flow run again from its beginning, as after a restart.
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Final
 
 import msgspec
@@ -46,20 +46,23 @@ def run(params: Params) -> list[Result]:
         # Not a setting: what a restart costs, measured without one.
         setattr(kept, "MAX_KEPT", MAX_KEPT if is_kept else 0)  # noqa: B010
         flows = max(1, total // length)
-        rate = run_live(_rate(flows, length))
+        rate, cpu = run_live(_rate(flows, length))
         about: dict[str, int | float | str] = {"awaits": length, "flows": flows, "kept": int(is_kept)}
+        about["cpu_us"] = round(cpu * 1_000_000)  # for each await: says something on a busy machine, too
         results.append(Result(benchmark="flows", rate=rate, unit="awaits/s", params=about))
     return results
 
 
-async def _rate(flows: int, length: int) -> float:
+async def _rate(flows: int, length: int) -> tuple[float, float]:
+    """Awaits in a second, and the processor time of one in seconds."""
     async with open_node("flows") as node:
         asker = await _made(node)
-        start = perf_counter()
+        start, begun = perf_counter(), process_time()
         for _ in range(flows):
             await node.send(asker, msgspec.json.encode(length), type="begin")
         await wait_until(lambda: _ended(node, asker) and not node.pending(limit=1))
-        return flows * length / (perf_counter() - start)
+        awaits = flows * length
+        return awaits / (perf_counter() - start), (process_time() - begun) / awaits
 
 
 async def _made(node: Node) -> ActorId:

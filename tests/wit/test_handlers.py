@@ -444,7 +444,7 @@ def test_a_state_that_was_only_read_is_not_written_again():
 def test_a_state_that_does_not_fit_its_type_is_a_failure_that_says_so():
     result = Actor("@wit.message('t')\ndef f(state: Counter): pass", {"state": '{"count": "x"}'}).send(("t", ""))
     assert (result.outcome.kind, result.outcome.code) == ("failed", "BadState")
-    assert "repair it with an update: Expected `int`, got `str` - at `$.count`" in result.outcome.text
+    assert "mend it with an update: Expected `int`, got `str` - at `$.count`" in result.outcome.text
 
 
 def test_a_state_that_goes_down_without_end_is_a_failure_that_says_so():

@@ -141,7 +141,7 @@ class StateType:
             dropped = () if is_known else self._dropped(data, state)
         except _UNREADABLE as error:
             raise WitError(
-                "BadState", f"/state is not the JSON of the wit's state, repair it with an update: {error}"
+                "BadState", f"/state is not the JSON of the wit's state, mend it with an update: {error}"
             ) from error
         if dropped:
             text = f"the wit's state, {kind_with_article(self.kind)}, has no place for what /state holds at"

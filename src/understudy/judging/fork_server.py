@@ -22,8 +22,9 @@ from typing import Final, NoReturn
 
 import msgspec
 
+from understudy.judging.pipe import Pipe
 from understudy.judging.shut_world import separate_network
-from understudy.judging.wire import FromJudge, FromPerformer, Pipe, ToJudge, ToPerformer
+from understudy.judging.wire import FromJudge, FromPerformer, ToJudge, ToPerformer
 
 _NUMBER: Final = 8  # bytes of a process id, and of an exit code
 _FORK, _END = b"+", b"-"

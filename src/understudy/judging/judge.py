@@ -21,9 +21,10 @@ from understudy.judging.fork_server import Performers
 from understudy.judging.histories import Histories, Link, ReadOnce, located
 from understudy.judging.performed import PerformedStage
 from understudy.judging.performer import end_with_parent
+from understudy.judging.pipe import HungUp, Pipe
 from understudy.judging.pipe_store import PipeStore
 from understudy.judging.replayer import Replayer, Screening
-from understudy.judging.wire import At, Broken, Done, HungUp, Pipe, Preparing, Setup, Span, ToJudge, said_by
+from understudy.judging.wire import At, Broken, Done, Preparing, Setup, Span, ToJudge, said_by
 from understudy.kernel.own_messages import OwnMessages
 from understudy.kernel.replay import Record
 from understudy.kernel.verdict import (

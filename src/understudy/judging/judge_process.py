@@ -10,20 +10,8 @@ from typing import Final
 import msgspec
 
 from understudy.judging.fork_server import ForkServer
-from understudy.judging.wire import (
-    At,
-    Blocks,
-    Broken,
-    Done,
-    HungUp,
-    Preparing,
-    Question,
-    Setup,
-    Silent,
-    Span,
-    Value,
-    Values,
-)
+from understudy.judging.pipe import HungUp, Silent
+from understudy.judging.wire import At, Blocks, Broken, Done, Preparing, Question, Setup, Span, Value, Values
 from understudy.kernel.verdict import DIED, TIMEOUT
 
 _log = logging.getLogger("understudy.judging")

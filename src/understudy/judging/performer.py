@@ -18,6 +18,7 @@ from understudy.actors.query import Blob, Error, QueryInput, QueryProgram, resul
 from understudy.engines.room import put_back, use_room
 from understudy.judging.no_calls import NoCalls, ask_nobody
 from understudy.judging.other_threads import OWN_THREAD
+from understudy.judging.pipe import HungUp, Pipe
 from understudy.judging.pipe_store import PipeReader, PipeStore
 from understudy.judging.replay_calls import ReplayCalls
 from understudy.judging.shut_world import ShutWorld
@@ -31,10 +32,8 @@ from understudy.judging.wire import (
     Answered,
     Broken,
     GetStaged,
-    HungUp,
     LoadedQuery,
     LoadQuery,
-    Pipe,
     Ran,
     Rans,
     Refused,

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterable, Sequence
 import msgspec
 
 from understudy.judging.fork_server import FORKED, Performers
+from understudy.judging.pipe import HungUp, Pipe, Silent
 from understudy.judging.refusals import Refusals
 from understudy.judging.wire import (
     Blocks,
@@ -15,13 +16,10 @@ from understudy.judging.wire import (
     FromPerformer,
     GetBlocks,
     GetStaged,
-    HungUp,
     LoadQuery,
-    Pipe,
     RunQuery,
     Runs,
     Setup,
-    Silent,
     ToPerformer,
     Unreadable,
 )

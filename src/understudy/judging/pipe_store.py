@@ -8,18 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
 
-from understudy.judging.wire import (
-    Blocks,
-    GetBefore,
-    GetBlocks,
-    GetRef,
-    GetSteps,
-    Pipe,
-    ToJudge,
-    ToPerformer,
-    Value,
-    Values,
-)
+from understudy.judging.pipe import Pipe
+from understudy.judging.wire import Blocks, GetBefore, GetBlocks, GetRef, GetSteps, ToJudge, ToPerformer, Value, Values
 from understudy.objects.ids import ActorId, Id, StepId, TreeId, matches
 from understudy.store.errors import Corrupt
 from understudy.store.keys import head_ref, name_ref

@@ -8,8 +8,9 @@ import sys
 from understudy.judging.fork_server import serve_forks
 from understudy.judging.judge import judge_for
 from understudy.judging.performer import perform_for
+from understudy.judging.pipe import Pipe
 from understudy.judging.shut_world import ask_what_machine
-from understudy.judging.wire import Pipe, ToPerformer
+from understudy.judging.wire import ToPerformer
 
 
 def serve(fd: int) -> None:

@@ -30,8 +30,10 @@ from understudy.node.running.trials import Trials
 from understudy.objects.ids import ActorId
 from understudy.objects.mailbox import UPDATE, Mailbox
 from understudy.objects.names import actor_of
+from understudy.objects.step import FAILED, Outcome
 from understudy.store.port import Unit
 from understudy.store.verified import InFlight
+from understudy.wit.requests import FOLDER as REQUESTS
 
 # After a failure of the machine there is no last attempt: there may be room again in an hour.
 HOST_RETRY: Final = RetryPolicy()
@@ -114,19 +116,43 @@ class Results:
                 self._park(entry, taken, key, now + policy.retry.delay_ms(attempt) / 1000)
                 return False
             result = exhausted(result)
+        entry.singles = max(0, entry.singles - 1)
+        hold = None if policy.on_failure == RECORD else hold_of(plan, result, policy)
+        unloaded = None if plan.program is not None or hold is not None else self._waits_for_code(plan, result)
+        if unloaded is not None:
+            self._park_until_code_loads(entry, taken, unloaded, now)
+            return False
         if entry.attempts or entry.host_errors:
             for delivery in taken:
                 # Several messages that were tried again may end in one step.
                 entry.attempts.pop(sender_key(delivery.message), None)
                 entry.host_errors.pop(sender_key(delivery.message), None)
-        entry.singles = max(0, entry.singles - 1)
-        hold = None if policy.on_failure == RECORD else hold_of(plan, result, policy)
         if hold is not None:
             self._hold(entry, taken, hold)
             return False
         self._hand_over(entry, plan, seal(plan, result, known=self._is_known, is_recordable=is_batch), now)
         self._queue.add(entry)
         return True
+
+    def _waits_for_code(self, plan: Plan, result: StepResult) -> Outcome | None:
+        """Why the code did not load, if nobody will send the message again: it is from the clock, or an answer."""
+        outcome, message = result.outcome, plan.consumed[0].message
+        if outcome is None or outcome.kind != FAILED:
+            return None
+        if plan.given.parent is None or plan.retried is not None or message.lane == UPDATE:
+            return None
+        is_awaited = message.re is not None and self._reader.find(plan.actor.core, f"{REQUESTS}/{message.re}")
+        return outcome if plan.ring is not None or is_awaited else None
+
+    def _park_until_code_loads(self, entry: ActorEntry, taken: list[Delivery], failed: Outcome, now: float) -> None:
+        """Keep the message: an update has it tried again at once, and a module that is installed, before long."""
+        key = sender_key(taken[0].message)
+        entry.host_errors[key] = reason = f"the code does not load: {failed.code}: {failed.text.partition(chr(10))[0]}"
+        entry.attempts[key] = attempt = entry.attempts.get(key, 0) + 1
+        if attempt == 1:
+            what = f"its message {taken[0].message.type[:64]!r} is kept until it does"
+            _log.error("actor %s: %s; %s: push an update that repairs it", entry.actor.text, reason, what)
+        self._park(entry, taken, key, now + HOST_RETRY.delay_ms(attempt) / 1000)
 
     def _hold(self, entry: ActorEntry, taken: list[Delivery], hold: Hold) -> None:
         """Consume nothing, and let the actor take nothing but updates from now on."""

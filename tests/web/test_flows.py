@@ -89,3 +89,18 @@ def test_failures_are_told_and_what_is_no_flow_is_told_from_it(shop: Face) -> No
     for unknown in ("nope", broken[:-1] + ("a" if broken[-1] != "a" else "b"), f"{broken}.0"):
         assert problem_of(shop.get(f"/actors/shop/flows/{unknown}"), 404)["code"] == "NotFound"
     assert problem_of(shop.get("/actors/nobody/flows"), 404)["code"] == "NotFound"
+
+
+def test_a_flow_that_waits_for_thousands_of_things_is_shown_with_some_and_counts_all(face: Face) -> None:
+    many = """
+import asyncio
+from understudy import FlowContext, Wit
+wit = Wit()
+@wit.flow("begin")
+async def begin(ctx: FlowContext) -> None:
+    await asyncio.gather(*(ctx.wait("go", n=n) for n in range(1500)))
+"""
+    face.create({"wit": many}, name="shop")
+    found = state(face, face.send("shop", None, "begin").json()["flow"])
+    assert (len(found["waits"]), found["waiting"], found["asked"]) == (100, 1500, 1500)
+    assert problem_of(face.get("/actors/shop/flows?limit=101"), 400)["code"] == "BadRequest"

@@ -13,13 +13,14 @@ from understudy.wit.flows.overview import FlowView
 UNDER_WAY: Final = "under way"
 STALLED: Final = "stalled"
 OVER: Final = "over"
+MAX_WAITS: Final = 100  # that are spelt out of one flow, which may wait for thousands of things; all are counted
 
 
 def flow_view(flow: FlowView) -> dict[str, Any]:
     """A flow that is under way, or stands still."""
     waits = [
         {"what": one.what, "at": one.at, "since": time_text(one.since), "due": _maybe(one.due), "lost": one.is_lost}
-        for one in flow.waits
+        for one in flow.waits[:MAX_WAITS]
     ]
     return {
         "id": flow.id,
@@ -29,6 +30,7 @@ def flow_view(flow: FlowView) -> dict[str, Any]:
         "begun": time_text(flow.begun),
         "asked": flow.asked,
         "waits": waits,
+        "waiting": len(flow.waits),
         "stopped": flow.stopped,
         "cancelled": flow.cancelled,
     }

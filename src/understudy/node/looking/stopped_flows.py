@@ -28,12 +28,12 @@ class StoppedFlow(Struct, frozen=True):
 
 
 def why_stalled(reader: Reader, folder: Id) -> str | None:
-    """Why a flow of an actor stands still, one of its first MOST_OF_ONE; None if none of them does.
+    """Why a flow of an actor stands still, one of MOST_OF_ONE; None if none of them does.
 
     `folder` is what the core has at `/flows`. Raises StoreError.
     """
     try:
-        for flow in ids_in(reader, folder)[:MOST_OF_ONE]:
+        for flow in islice(ids_in(reader, folder), MOST_OF_ONE):
             why = why_stopped_in(reader, folder, flow)
             if why is not None:
                 return f"the flow {flow} stands still: {why}"

@@ -11,7 +11,7 @@ from understudy.web.face import node_of
 from understudy.web.flow_views import flow_end_view, flow_view
 from understudy.web.openapi import json_of
 from understudy.web.operation import Operation
-from understudy.web.parameters import ACTOR, LIMIT, path_text
+from understudy.web.parameters import ACTOR, number, path_text
 from understudy.web.schemas import ID, MAYBE_TEXT, NUMBER, TEXT, Named, list_of, object_of
 from understudy.wit.flows.overview import FlowView
 
@@ -24,6 +24,7 @@ _FLOW = Named(
         {
             "asked": NUMBER,
             "waits": list_of(_WAIT),
+            "waiting": NUMBER,
             "stopped": MAYBE_TEXT,
             "cancelled": {"type": "boolean"},
             "ended": TEXT,
@@ -34,6 +35,8 @@ _FLOW = Named(
         },
     ),
 )
+# Of each flow the whole record is read, which may have 16 MiB.
+_LIMIT = number("query", "limit", "How many flows", least=1, most=100, default=100)
 _FLOW_ID = path_text("flow", "The flow: the id of the message that began it")
 
 
@@ -43,13 +46,13 @@ _FLOW_ID = path_text("flow", "The flow: the id of the message that began it")
     name="listFlows",
     summary="The flows of the actor that are under way, and what each waits for",
     scope=ASK,
-    parameters=[ACTOR, LIMIT],
+    parameters=[ACTOR, _LIMIT],
     answers={200: json_of("At the head", Named("Flows", object_of({"flows": list_of(_FLOW), "count": NUMBER})))},
     errors=(404,),
 )
 def list_flows(request: Request) -> Response:
     """The first flows of an actor, in the order of their ids, and how many there are."""
-    found, count = node_of(request).flows(ACTOR.of(request), limit=LIMIT.of(request))
+    found, count = node_of(request).flows(ACTOR.of(request), limit=_LIMIT.of(request))
     return json_answer({"flows": [flow_view(flow) for flow in found], "count": count})
 
 

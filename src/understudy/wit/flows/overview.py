@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from understudy.objects.ids import Id, is_raw
@@ -43,7 +45,7 @@ class FlowView(Struct, frozen=True):
 def flow_ids(reader: Reader, core: Id) -> list[str]:
     """The ids of the flows of a core, sorted. A wit without flows may have a file of that name."""
     folder = reader.find(core, FOLDER)
-    return [] if folder is None else ids_in(reader, folder)
+    return [] if folder is None else sorted(ids_in(reader, folder))
 
 
 def has_flow(reader: Reader, core: Id, id: str) -> bool:
@@ -52,11 +54,9 @@ def has_flow(reader: Reader, core: Id, id: str) -> bool:
     return flows is not None and not is_raw(flows) and reader.find(flows, f"{id}/{BEGIN}") is not None
 
 
-def ids_in(reader: Reader, folder: Id) -> list[str]:
-    """The same of what stands at `/flows`."""
-    if is_raw(folder) or not is_tree_node(reader.node(folder)):
-        return []
-    return sorted(reader.tree(folder))
+def ids_in(reader: Reader, folder: Id) -> Iterable[str]:
+    """The same of what stands at `/flows`, in any order; reads no more of a large folder than is taken."""
+    return () if is_raw(folder) or not is_tree_node(reader.node(folder)) else reader.tree(folder)
 
 
 def look_at_flow(reader: Reader, core: Id, id: str) -> FlowView:

@@ -24,7 +24,7 @@ from understudy.store.keys import head_ref
 from understudy.store.memory import MemoryBackend
 from understudy.store.port import Move, Unit
 from understudy.store.reader import Staging
-from understudy.testing.model import stage_files
+from understudy.testing.model_actors import stage_files
 from understudy.testing.simulator import Simulator
 
 WIT = """

@@ -22,7 +22,7 @@ from understudy.objects.codec import raw_block
 from understudy.objects.ids import ActorId, TreeId
 from understudy.store.memory import MemoryBackend
 from understudy.store.reader import Reader, Staging
-from understudy.testing.model import stage_files
+from understudy.testing.model_actors import stage_files
 from understudy.testing.simulator import Simulator
 
 COUNTS = """

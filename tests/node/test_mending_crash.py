@@ -24,7 +24,7 @@ from understudy.store.open import open_store
 from understudy.store.reader import Staging
 from understudy.store.verified import Grit
 from understudy.testing.faults import MOMENTS, CrashingStore, Moment
-from understudy.testing.model import stage_files
+from understudy.testing.model_actors import stage_files
 from understudy.testing.simulator import Simulator
 
 ROUNDS = 3

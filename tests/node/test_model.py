@@ -28,18 +28,8 @@ from understudy.store.memory import MemoryBackend
 from understudy.store.reader import Staging
 from understudy.store.verified import Grit
 from understudy.testing.faults import MOMENTS, CrashingStore, Moment
-from understudy.testing.model import (
-    BROKEN,
-    KINDS,
-    WORLD,
-    History,
-    check_replay,
-    child_of,
-    consumed_by_key,
-    read_history,
-    root_files,
-    stage_files,
-)
+from understudy.testing.model import History, check_replay, consumed_by_key, read_history
+from understudy.testing.model_actors import BROKEN, KINDS, WORLD, child_of, root_files, stage_files
 from understudy.testing.simulator import Simulator
 
 EXAMPLES = int(os.environ.get("UNDERSTUDY_MODEL_EXAMPLES", "25"))

@@ -32,7 +32,8 @@ from understudy.store.reader import Staging
 from understudy.store.timer_rows import DUE
 from understudy.store.verified import Grit
 from understudy.testing.faults import MOMENTS, CrashingStore, Moment
-from understudy.testing.model import WORLD, check_replay, stage_files
+from understudy.testing.model import check_replay
+from understudy.testing.model_actors import WORLD, stage_files
 from understudy.testing.simulator import Simulator
 
 STOCK: Final = """

@@ -33,7 +33,7 @@ from understudy.store.maps import mailbox_get
 from understudy.store.memory import MemoryBackend
 from understudy.store.port import Move, Row, Unit
 from understudy.store.reader import Reader, Staging
-from understudy.testing.model import stage_files
+from understudy.testing.model_actors import stage_files
 from understudy.testing.simulator import Simulator
 
 LOW = "def wit(messages, core, ctx):\n    "

@@ -33,7 +33,7 @@ from understudy.store.memory import MemoryBackend
 from understudy.store.port import Move, Unit
 from understudy.store.reader import Staging
 from understudy.store.verified import Grit, InFlight
-from understudy.testing.model import stage_files
+from understudy.testing.model_actors import stage_files
 
 NODE = Path(__file__).parents[2] / "src/understudy/node"
 IMPURE = {

@@ -38,7 +38,7 @@ from understudy.store.timer_files import read_file
 from understudy.store.timer_rows import BACKLOG, DUE, NEVER, TIMERS, read_due_row, read_timer_row, read_timer_value
 from understudy.store.verified import Grit
 from understudy.testing.faults import MOMENTS, CrashingStore, Moment
-from understudy.testing.model import stage_files
+from understudy.testing.model_actors import stage_files
 from understudy.testing.simulator import Simulator
 
 WIT = """

@@ -324,7 +324,10 @@ class BackendSuite:
         run_state_machine_as_test(
             Against,
             settings=settings(
-                max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=place.examples,
+                stateful_step_count=20,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
             ),
         )
         place.close()

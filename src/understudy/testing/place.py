@@ -31,6 +31,9 @@ class Place:
     relative = True
     """True if a store's place counts from the folder where a command is called, unless it says otherwise."""
 
+    examples = 20
+    """How many sequences of commits are held against a dictionary; fewer where opening a store is slow."""
+
     def __init__(self, kind: Kind, root: Path) -> None:
         self.kind = kind
         self._root = root

@@ -49,7 +49,7 @@ class PostgresServer:
         """
         self._programs = find_programs()
         self._settings = settings
-        self.folder = Path(tempfile.mkdtemp(prefix="understudy-postgres-", dir=parent))
+        self.folder = Path(tempfile.mkdtemp(prefix="understudy-postgres-", dir=parent)).resolve()
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._as: dict[str, Any] = {}
@@ -141,6 +141,7 @@ class PostgresPlace(Place):
     """Stores in schemas of one database, made when they are first named."""
 
     relative = False
+    examples = 8
 
     def __init__(self, kind: Kind, root: Path, server: PostgresServer, name: str) -> None:
         super().__init__(kind, root)

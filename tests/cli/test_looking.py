@@ -327,3 +327,26 @@ def test_every_command_has_help_with_an_example(shell: Shell) -> None:
         assert f"understudy {name}" in said.replace("\n", " ")
         assert "Example" in said
         assert "--json" in said
+
+
+def test_commands_that_only_look_run_no_code_of_the_project(project: Shell) -> None:
+    """Who looks at a project that came from elsewhere has not decided to trust it."""
+    project.run("push")
+    ran = project.folder / "ran"
+    project.write({"tell.py": f"open({str(ran)!r}, 'w').close()"})
+    with (project.folder / "understudy.toml").open("a") as file:
+        file.write('[python]\nmodules = ["tell"]\npaths = ["."]\n')
+    for command in (
+        "actors",
+        "log greeter",
+        "timers",
+        "fsck",
+        "export greeter -o greeter.car",
+        "verify --all --integrity-only",
+        "verify greeter.car --integrity-only",
+    ):
+        project.run(*command.split())
+        assert not ran.exists(), command
+    # What judges by running code says so, and does.
+    project.run("verify", "--all")
+    assert ran.exists()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar, overload
 
 import msgspec
 
@@ -37,6 +37,8 @@ from understudy.wit.spawning import Prototype, Spawned, core_of, stage
 from understudy.wit.verdict import Verdict
 
 MAX_LOG: Final = 1024 * 1024  # characters; what a step's log may hold, so that no more is kept in memory
+P = ParamSpec("P")
+Value = TypeVar("Value")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 UNREAD: Final = object()  # the state was not asked for yet; None is a state
 _verdict = msgspec.json.Decoder(Verdict).decode
@@ -305,6 +307,14 @@ class Context(Scheduling, Networked):
         The journal records the step that was asked and its answer. Raises CallFailed for an error, e.g. UnknownQuery.
         """
         return ask(self, actor, name, one_context(context, arguments), raises=True)
+
+    # Of a function that is no `async def`, the result in a `def`, and an awaitable of it in an `async def`: no type says that.
+    @overload
+    def effect(
+        self, function: Callable[P, Coroutine[Any, Any, Value]], /, *arguments: P.args, **named: P.kwargs
+    ) -> Awaitable[Value]: ...
+    @overload
+    def effect(self, function: Callable[P, Any], /, *arguments: P.args, **named: P.kwargs) -> Any: ...
 
     def effect(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
         """Have the host run a plain function, e.g. of a module behind `external:`, and get its result; awaited in an `async def`.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from random import Random
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
 
 import msgspec
 
@@ -33,9 +33,12 @@ from understudy.wit.spawning import Prototype
 from understudy.wit.verdict import Verdict
 
 if TYPE_CHECKING:
+    from httpx import AsyncClient
+
     from understudy.wit.flows.flow import Flow
 
 Value = TypeVar("Value")
+P = ParamSpec("P")
 _SECOND_US = 1_000_000
 _NOTHING = b"null"  # what is answered at once to code that does not let go
 _verdict = msgspec.json.Decoder(Verdict).decode
@@ -279,9 +282,21 @@ class FlowContext(Networked):
         """Have another actor's history checked and replayed. Raises CallFailed, e.g. if there is no such actor."""
         return _verdict(await self._calls.call("verify", encode_json({"actor": str(actor)})))
 
+    @overload
+    async def effect(
+        self, function: Callable[P, Coroutine[Any, Any, Value]], /, *arguments: P.args, **named: P.kwargs
+    ) -> Value: ...
+    @overload
+    async def effect(self, function: Callable[P, Value], /, *arguments: P.args, **named: P.kwargs) -> Value: ...
+
     async def effect(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
         """Have the host run a plain function, as `Context.effect` does; its result stands in the flow's record."""
         return await effect(self, function, arguments, named)
+
+    if TYPE_CHECKING:
+        # In a step it depends on who asks; a flow awaits.
+        @property
+        def http(self) -> AsyncClient: ...
 
     def secret(self, name: str) -> str:
         """A marker for a secret of the operator's, as `Context.secret` gives it; it stays the same as long as the flow."""

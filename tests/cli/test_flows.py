@@ -53,7 +53,7 @@ def test_flows_are_shown_cancelled_and_cured_by_a_push(project: Shell) -> None:
     assert "'stop'" in project.run("flow", "greeter", chair["id"], "stop", code=2)
     assert "over" in project.run("flow", "greeter", chair["id"][7:20], "cancel", "--why", "sold out")
     said = project.run("log", "greeter", "-n", "1")
-    assert "chair is done with" in said and "Cancelled" in said
+    assert "chair is done with" in said and "Cancelled: sold out" in said
 
     project.write({"greeter/code/greeter.py": SHOP.replace("item=order.item", "item=order.item.upper()")})
     project.run("push")

@@ -164,6 +164,35 @@ def test_a_flow_whose_code_is_gone_waits_for_it_and_can_be_cancelled_where_it_st
     assert actor.names("flows") == []
 
 
+@pytest.mark.parametrize(
+    ("file", "told"), [("cancel-told", "sold out"), ("cancel", "the flow was cancelled")], ids=["now", "before"]
+)
+def test_what_an_operator_cancels_a_flow_with_is_told_as_its_file_says_also_after_a_restart(
+    file: str, told: str
+) -> None:
+    actor = FlowActor(
+        f"""
+@wit.flow(Order)
+async def buy(order: Order, ctx: FlowContext) -> None:
+    try:
+        await ctx.wait(Approved)
+    except asyncio.CancelledError as error:
+        await ctx.request("{OTHER}", str(error), type="Release")
+        raise
+"""
+    )
+    actor.ok("Order", {"id": "A"})
+    (id,) = actor.names("flows")
+    staging = Staging(actor.objects)
+    actor.core = patch_tree(staging, actor.core, {f"flows/{id}/{file}": staging.put_blob(b"sold out")})
+    actor.objects.keep(staging)
+    assert actor.ok("flow", {}) == [(OTHER, "Release", "sold out")]
+    assert file not in actor.names(f"flows/{id}") and ("told" in actor.record()) is (file == "cancel-told")
+    actor.restart()
+    ((to, type, content),) = actor.answer(None)
+    assert (to, type, content["code"], content["text"].split("\n")[0]) == (CALLER, "error", "Cancelled", told)
+
+
 def test_who_began_a_flow_may_cancel_it_and_its_finally_may_await() -> None:
     code = f"""
 @wit.flow(Order)

@@ -38,7 +38,9 @@ Count = Annotated[int, typer.Option("-n", "--limit", min=1, max=10_000, help="Ho
 FlowText = Annotated[
     str, typer.Argument(metavar="FLOW", help="The flow's id, or the beginning of it.", show_default=False)
 ]
-Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why: the flow finds it in its CancelledError.")]
+Why = Annotated[
+    str, typer.Option("--why", metavar="TEXT", help="Why, for the flow (in its CancelledError) and for who began it.")
+]
 
 
 class Action(StrEnum):

@@ -84,6 +84,7 @@ class Flow:
         self._script: deque[Line] = deque()
         self._is_live = False
         self._is_cancelled = False
+        self._why = ""  # it was cancelled, where who began it is told that
         self._new: list[Line] = []
         self._random: Random | None = None
 
@@ -177,7 +178,7 @@ class Flow:
         """What its code ended with, if not with a result."""
         assert self.main is not None
         if self.main.cancelled():
-            return CallFailed(CANCELLED, "the flow was cancelled")
+            return CallFailed(CANCELLED, self._why or "the flow was cancelled")
         return self.main.exception()
 
     def result(self) -> Any:
@@ -237,7 +238,7 @@ class Flow:
         assert self.main is not None
         self.time = event.time
         if isinstance(event, Cancelled):
-            self._is_cancelled = True
+            self._is_cancelled, self._why = True, event.why if event.told else ""
             self._ask_limit = min(MAX_ASKS, self._asked + MAX_ASKS_AFTER_CANCEL)
             self.main.cancel(event.why or None)
         else:

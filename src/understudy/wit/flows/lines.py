@@ -60,10 +60,11 @@ class Dropped(
 class Cancelled(
     Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag="cancel", tag_field="is"
 ):
-    """Somebody cancelled the flow."""
+    """Somebody cancelled the flow. With `told`, who began it hears why."""
 
     time: int
     why: str = ""
+    told: bool = False
 
 
 Line = Asked | Answered | Dropped | Cancelled

@@ -13,7 +13,7 @@ from understudy.store.maps import tree_entry
 from understudy.store.reader import Reader
 from understudy.wit.flows.asks import timer_name
 from understudy.wit.flows.lines import Answered, Asked, Cancelled, open_asks
-from understudy.wit.flows.record import BEGIN, CANCEL, FOLDER, STOPPED, Record
+from understudy.wit.flows.record import BEGIN, CANCEL_TOLD, FOLDER, STOPPED, Record
 
 
 class Waiting(Struct, frozen=True):
@@ -114,4 +114,4 @@ def why_stopped_in(reader: Reader, folder: Id, id: str) -> str | None:
 
 def path_of_cancel(id: str) -> str:
     """The file of a core that cancels a flow, when an update puts it there."""
-    return f"{FOLDER}/{id}/{CANCEL}"
+    return f"{FOLDER}/{id}/{CANCEL_TOLD}"

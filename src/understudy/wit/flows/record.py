@@ -34,6 +34,7 @@ _ANSWERS: Final = "answers"
 ARRIVED: Final = "arrived"
 STOPPED: Final = "stopped"
 CANCEL: Final = "cancel"
+CANCEL_TOLD: Final = "cancel-told"  # the same; who began the flow is told the text, too
 
 
 class Begin(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -70,6 +71,7 @@ class Record:
         self.stopped: Stop | None = None
         self.missed: list[int] = []  # calls that were to be made while it was stopped
         self.cancel: str | None = None  # what an operator who cancels it put beside the record
+        self.is_cancel_told = False  # to who began it
         self.arrived: list[Event] = []  # while it was stopped
         self._pages: Id | None = None
         self._answers: Id | None = None
@@ -91,8 +93,10 @@ class Record:
             if STOPPED in entries:
                 record.stopped = _stop(store.blob(entries[STOPPED]))
                 record.missed = list(record.stopped.missed)
-            if CANCEL in entries:
-                record.cancel = store.blob(entries[CANCEL]).decode()
+            record.is_cancel_told = CANCEL_TOLD in entries
+            cancel = entries.get(CANCEL_TOLD) or entries.get(CANCEL)
+            if cancel is not None:
+                record.cancel = store.blob(cancel).decode()
             if ARRIVED in entries:
                 arrived = read_lines(store.blob(entries[ARRIVED]))
                 record.arrived = [line for line in arrived if isinstance(line, Event)]

@@ -32,7 +32,7 @@ from understudy.wit.flows.kept import Kept
 from understudy.wit.flows.lines import Answered, Cancelled, Event, open_asks
 from understudy.wit.flows.maker import FlowMaker
 from understudy.wit.flows.notice import FLOW, read_notice
-from understudy.wit.flows.record import CANCEL, FOLDER, STOPPED, Record, Stop
+from understudy.wit.flows.record import CANCEL, CANCEL_TOLD, FOLDER, STOPPED, Record, Stop
 from understudy.wit.requests import REPLY, Failure, close_request, find_request
 from understudy.wit.state import StateType
 
@@ -263,7 +263,7 @@ class Turn:
                     self._give(flow, msgspec.structs.replace(event, time=self._now))
         if record.cancel is not None and flow.id in self._flows:
             why, record.cancel = record.cancel, None
-            self._give(flow, Cancelled(time=self._now, why=why))
+            self._give(flow, Cancelled(time=self._now, why=why, told=record.is_cancel_told))
 
     def _look_again(self) -> None:
         """Try the flows that stand still, and those that an operator cancelled."""
@@ -271,7 +271,7 @@ class Turn:
         for id in folder:
             tree = self.step.core.changes.find(f"{FOLDER}/{id}")
             names = self.step.given.store.tree(tree) if isinstance(tree, Id) else {}
-            if STOPPED in names or CANCEL in names:
+            if STOPPED in names or CANCEL in names or CANCEL_TOLD in names:
                 self._find(id)
 
     def _go_on(self) -> None:

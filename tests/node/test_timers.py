@@ -359,6 +359,24 @@ def test_more_timers_than_fit_into_one_turn_all_ring():
     check_index(life)
 
 
+def test_missed_times_that_take_long_to_count_are_counted_in_several_turns():
+    """As after a weekend in which the node was down: to count them all at once would hold up everybody."""
+    many = 5
+    cron = json.dumps({"cron": "* * * * *", "type": "due"})
+    life = Life(**{f"t{number}": cron for number in range(many)})
+    life.pass_time(3 * 24 * 3600 * SECOND)
+    rang = 0
+    while rang < many:
+        life.simulator.turn(burst=0)
+        life.simulator.commit()
+        values = [read_timer_value(value) for key, value in life.inner.rows(TIMERS) if read_timer_row(key)[1]]
+        before, rang = rang, sum(value.rang is not None for value in values)
+        assert rang <= before + 1
+    life.settle()
+    assert sorted(name for name, _, _ in life.rang) == [f"t{number}" for number in range(many)]
+    assert fsck(life.inner).findings == []
+
+
 def test_timers_of_one_actor_that_are_due_together_wait_in_one_row_and_ring_after_a_restart_between_them():
     life = Life(a=at(START + SECOND), b=at(START + SECOND), c=at(START + SECOND))
     life.pass_time(SECOND)

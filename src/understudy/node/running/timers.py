@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from msgspec import structs
@@ -23,7 +23,7 @@ from understudy.objects.codec import Block, raw_block
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id
 from understudy.objects.mailbox import QUEUE, Cursor, mailbox_key
-from understudy.objects.schedule import firing
+from understudy.objects.schedule import MAX_COUNTED, Firing, firing
 from understudy.objects.timer import Timer
 from understudy.store.errors import Corrupt, StoreError
 from understudy.store.keys import cursor_value, meta_row, outside_row, read_cursor_value
@@ -46,6 +46,20 @@ RETRY_US: Final = 60_000_000  # after a look at rows that can't be read
 MAX_RINGING: Final = 1024  # messages of the clock that are not durable yet
 
 _log = logging.getLogger("understudy.timers")
+
+
+class _Due(NamedTuple):
+    """A timer that is due, and what fires of it; nothing where its file is no timer any more."""
+
+    at: DueRow
+    file: Id
+    timer: Timer | None = None
+    fired: Firing | None = None
+
+    @property
+    def counted(self) -> int:
+        """How many missed times were counted one by one."""
+        return 0 if self.timer is None or self.fired is None or self.timer.cron is None else self.fired.missed
 
 
 class Timers:
@@ -96,16 +110,22 @@ class Timers:
         """
         if not self.is_due:
             return
-        due: dict[ActorId, list[tuple[DueRow, Id]]] = {}
+        due: dict[ActorId, list[_Due]] = {}
+        counted = 0
         try:
             for at, file in self._due():
-                due.setdefault(at.actor, []).append((at, file))
+                found = self._look_at(at, file)
+                due.setdefault(at.actor, []).append(found)
+                counted += found.counted
+                if counted >= MAX_COUNTED:
+                    # Weeks of missed times take long to count. The rest is due still, and others have their turn first.
+                    break
         except Corrupt as error:
             # The timers behind it ring once the store was repaired: there is no way past a row that can't be read.
             _log.error("the timers can't be read: %s; run understudy fsck", error)
             self._first = self._ticked[1] + RETRY_US
         for timers in due.values():
-            yield from self._ring(timers, self._ticked[1])
+            yield from self._ring(timers)
 
     def _due(self) -> Iterator[tuple[DueRow, Id]]:
         """The rows that are due. They are not read again."""
@@ -137,22 +157,27 @@ class Timers:
         if rang is not None:
             self._ringing -= len(rang.deliveries)
 
-    def _ring(self, timers: Sequence[tuple[DueRow, Id]], now: int) -> Iterator[tuple[Rang | None, Unit]]:
+    def _look_at(self, at: DueRow, file: Id) -> _Due:
+        """What fires of a timer that is due."""
+        try:
+            timer = read_file(self._reader, file)
+            return _Due(at, file, timer, firing(timer, at.due, self._ticked[1], ZoneInfo))
+        except (StoreError, ObjectError) as error:
+            # Nothing else waits for it, and `understudy timers` names it.
+            _log.error("the timer %s of %s can't ring: %s", at.name, at.actor, error)
+            return _Due(at, file)
+
+    def _ring(self, timers: Sequence[_Due]) -> Iterator[tuple[Rang | None, Unit]]:
         """The messages that are due for one actor. One row says that all of them wait, as for the messages of a step."""
-        place = outside_row(self._sender, mailbox_key(str(timers[0][0].actor), QUEUE))
+        place = outside_row(self._sender, mailbox_key(str(timers[0].at.actor), QUEUE))
         value = self._rows.get(place)
         last = None if value is None else read_cursor_value(value)
         deliveries: list[Delivery] = []
         blocks: list[Block] = []
         rows: Rows = {}
         unit = Unit()
-        for at, file in timers:
-            try:
-                timer = read_file(self._reader, file)
-                fired = firing(timer, at.due, now, ZoneInfo)
-            except (StoreError, ObjectError) as error:
-                # Nothing else waits for it, and `understudy timers` names it.
-                _log.error("the timer %s of %s can't ring: %s", at.name, at.actor, error)
+        for at, file, timer, fired in timers:
+            if timer is None or fired is None:
                 gone: Rows = {due_row(at.due, at.actor, at.name): None, **rows_of(at, NEVER, file)}
                 yield None, with_rows(self._rows, Unit(), gone)
                 continue

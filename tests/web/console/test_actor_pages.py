@@ -184,6 +184,24 @@ def test_what_keeps_an_actor_from_working_stands_on_its_page(visitor: Visitor, a
     assert "Waiting messages paused greet" in said
 
 
+FLOW = """
+from understudy import FlowContext, Wit
+wit = Wit()
+
+@wit.flow("order")
+async def order(item: str, ctx: FlowContext) -> None:
+    await ctx.sleep("3 days")
+"""
+
+
+def test_flows_and_timers_that_wait_stand_on_the_page(visitor: Visitor, face: Face) -> None:
+    face.create({"wit": FLOW}, name="shop")
+    assert face.send("shop", "tea", "order").status_code in (200, 202)
+    said = plain(visitor.get("/console/actors/shop"))
+    assert "Flows 1 under way order" in said and "waits for" in said and "at wit:" in said
+    assert "Timers waiting" in said
+
+
 def test_a_token_for_one_actor_shows_that_one_and_names_no_other(
     node: tuple[asyncio.Runner, Node], tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, exp
 from tests.web.console.stories import VIEWS, tell
 from tests.web.served import Served
 from tests.web.test_guestbook import CHROMIUM, WAIT_MS, needs_browser
+from understudy.web.authorization import NOTHING
 
 DESK, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=360, height=740)
 LOOKS: dict[str, dict[str, Any]] = {
@@ -116,3 +117,74 @@ def test_times_are_those_of_the_reader_and_utc_without_scripts(served: Served, b
         page.goto(f"{served.address}/console")
         expect(page.locator("footer")).to_contain_text("Asia/Tokyo")
         expect(page.locator("td time").first).to_contain_text("ago")
+
+
+ATTACKER = """
+from understudy import Blob, Wit
+
+wit = Wit()
+
+
+@wit.message("note")
+def note(data: bytes) -> None:
+    pass
+
+
+@wit.query
+def page() -> Blob:
+    return Blob.html("<title>attacker</title><p>hello")
+"""
+# What a script of the page can do, which is of the same origin as the console.
+WAYS = """async () => {
+    const said = (promise) => promise.then((answer) => answer.status, () => "refused");
+    const form = {method: "POST", body: "reason=x", headers: {"Content-Type": "application/x-www-form-urlencoded"}};
+    const patch = {method: "POST", body: '{"patch": {"x": "y"}}', headers: {"Message-Lane": "update"}};
+    return {
+        own: await said(fetch("../messages/note", {method: "POST", body: "{}"})),
+        update: await said(fetch("../messages", patch)),
+        pause: await said(fetch("../pause", {method: "POST"})),
+        form: await said(fetch("/console/actors/attacker/pause", form)),
+        read: await said(fetch("/console")),
+        cookie: document.cookie,
+    };
+}"""
+
+
+@needs_browser
+def test_a_session_opens_pages_of_actors_and_lends_them_nothing(browser: Browser) -> None:
+    with Served(anybody=NOTHING) as closed, browser.new_context() as context:
+        closed.create({"wit": ATTACKER}, "attacker")
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.goto(f"{closed.address}/actors/attacker/query/page")
+        page.get_by_label("Token").fill(closed.token)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page).to_have_title("attacker")
+        assert page.evaluate(WAYS) == {
+            "own": 200,
+            "update": 403,
+            "pause": 403,
+            "form": "refused",
+            "read": "refused",
+            "cookie": "",
+        }
+        page.goto(f"{closed.address}/console/actors/attacker/pause")
+        page.get_by_role("button", name="Pause it").click()
+        expect(page.locator("main")).to_contain_text("an operator paused it")
+        page.get_by_role("button", name="Sign out").click()
+        page.goto(f"{closed.address}/console")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("401")
+
+
+@needs_browser
+def test_what_breaks_an_actor_is_found_by_following_links_and_keys(served: Served, context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto(served.address)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.get_by_role("link", name=re.compile("in trouble")).click()
+    page.get_by_role("link", name="broken").click()
+    page.get_by_role("link", name="#1").click()
+    expect(page.locator("main")).to_contain_text('raise ValueError("the wit is broken")')
+    page.get_by_role("link", name="wit", exact=True).click()
+    expect(page.locator("pre.code")).to_contain_text('raise ValueError("the wit is broken")')

@@ -110,9 +110,12 @@ def _life(node: Node, actor: ActorId, info: ActorInfo) -> Chart | None:
 
 def _waiting(node: Node, actor: ActorId) -> dict[str, Any]:
     waiting = node.pending(actor, limit=_MAX_WAITING + 1)
+    is_born = node.head(actor) is not None
+    flows, flow_count = node.flows(actor, limit=_MAX_WAITING) if is_born else ([], 0)
     return {
         "waiting": waiting[:_MAX_WAITING],
         "more_waiting": len(waiting) > _MAX_WAITING,
-        "stopped": node.stopped_flows(actor, limit=_MAX_WAITING),
-        "timers": [] if node.head(actor) is None else node.timers(actor, limit=_MAX_WAITING),
+        "flows": flows,
+        "flow_count": flow_count,
+        "timers": node.timers(actor, limit=_MAX_WAITING) if is_born else [],
     }

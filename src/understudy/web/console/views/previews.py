@@ -76,7 +76,7 @@ def preview_of(data: bytes, *, size: int, media_type: str = "") -> Preview:
         return msgspec.structs.replace(said, kind="json", text=visible(pretty))
     text = _text(data, is_cut)
     if text is None:
-        return msgspec.structs.replace(said, kind="binary", text=_hexadecimal(data), is_cut=size > _HEX_BYTES)
+        return msgspec.structs.replace(said, kind="binary", text=_hexadecimal(data), is_cut=is_cut or size > _HEX_BYTES)
     is_long = text.count("\n") >= MAX_LINES
     said = msgspec.structs.replace(said, text=visible(text), is_cut=is_cut or is_long)
     if media_type == "text/html":

@@ -92,13 +92,7 @@ def prepare(
         abi=abi,
     )
     if ring is not None:
-        if not is_there(staging, actor.core, ring):
-            return _decided(
-                actor, given, Outcome(NOOP, "TimerGone", f"the timer {ring.name!r} is gone, or another one")
-            )
-        given = replace(given, core=without_timer(staging, actor.core, ring))
-        plan = _load(actor, given, WIT, engines) if cut is None else _decided(actor, given, cut)
-        return replace(plan, ring=ring)
+        return _plan_ring(actor, given, ring, engines, cut)
     if cut is not None:
         return _decided(actor, given, cut)
     if actor.step is not None and is_genesis(first):
@@ -120,6 +114,17 @@ def earliest(actor: Actor, ring: Ring | None, time: int) -> int:
     """The time of the actor's next step, at the given one or the first that it may have."""
     least = 0 if actor.step is None else actor.step.time
     return max(time, least if ring is None else max(least, ring.due))
+
+
+def _plan_ring(
+    actor: Actor, given: StepInput, ring: Ring, engines: Engines | Mapping[str, Engine], cut: Outcome | None
+) -> Plan:
+    """The step of a message from the clock: a timer that fires once is gone before its handler runs."""
+    if not is_there(given.store, actor.core, ring):
+        return _decided(actor, given, Outcome(NOOP, "TimerGone", f"the timer {ring.name!r} is gone, or another one"))
+    given = replace(given, core=without_timer(given.store, actor.core, ring))
+    plan = _load(actor, given, WIT, engines) if cut is None else _decided(actor, given, cut)
+    return replace(plan, ring=ring)
 
 
 def _plan_update(

@@ -13,6 +13,7 @@ from understudy.judging.upwards import LONG, has_long
 from understudy.judging.verification import Target
 from understudy.kernel.verdict import GLOBAL, MATCH, MISMATCH, Verdict
 from understudy.objects.ids import ActorId, Id
+from understudy.testing.engine_suite import Objects
 
 # Answers of a kilobyte: eight fill a page of the record.
 ASKS = LONG * 8 + 100
@@ -107,3 +108,22 @@ def count(state: Book) -> None:
             actor.ok(type)
             assert not has_long(actor.objects, before, actor.core)
     assert not any(found[: LONG * 5]) and all(found[LONG * 8 :])
+
+
+@pytest.mark.parametrize("path", ["flows", "flows/x", "flows/x/record", "flows/x/record/0"])
+def test_what_a_wit_keeps_where_flows_would_be_is_no_long_flow(path: str) -> None:
+    objects = Objects()
+    before, after = (
+        objects.core({"wit": "x", path: text, "flows/y" if path != "flows" else "y": text}) for text in "ab"
+    )
+    assert not has_long(objects, before, after)
+
+
+def test_a_core_that_can_not_be_read_is_left_to_the_step_itself() -> None:
+    objects = Objects()
+    before, after = (objects.core({"wit": "x", "flows/x/record/0": text}) for text in "ab")
+    for lost in (before, after, objects.find(before, "flows"), objects.find(before, "flows/x/record")):
+        assert lost is not None
+        part = Objects()
+        part.held = {id: data for id, data in objects.held.items() if id != lost}
+        assert not has_long(part, before, after)

@@ -17,7 +17,9 @@ from understudy.engines.python.engine import PythonEngine
 from understudy.engines.python.program import PythonProgram
 from understudy.judging.clues import Globals
 from understudy.judging.wire import KEPT, Run
+from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id, TreeId
+from understudy.store.errors import StoreError
 from understudy.store.maps import diff_trees
 from understudy.store.reader import Reader
 from understudy.wit.flows.record import FOLDER, PAGES
@@ -41,11 +43,19 @@ def steps_of_long_flows(runs: Sequence[Run], reader: Reader) -> list[int]:
 
 def has_long(reader: Reader, before: bytes, after: bytes | None) -> bool:
     """True if a long flow went on, or ended, between two cores."""
-    if after in (None, before):
+    if after is None or after == before:
         return False
+    try:
+        return _has_long(reader, Id(before), Id(after))
+    except (ObjectError, StoreError):
+        # What is damaged, or what a wit without flows keeps there, is told where the step runs in its turn.
+        return False
+
+
+def _has_long(reader: Reader, before: Id, after: Id) -> bool:
     # Most actors have none, and then the core after the step is not needed here at all.
-    flows = reader.find(Id(before), FOLDER)
-    then = None if flows is None else reader.find(Id(after), FOLDER)
+    flows = reader.find(before, FOLDER)
+    then = None if flows is None else reader.find(after, FOLDER)
     if flows is None or then is None or flows == then:
         return False
     changed = {path.partition("/")[0] for path, _, _ in diff_trees(reader, flows, then)}

@@ -55,6 +55,16 @@ def set_(files: dict, core) -> None:
         else:
             core["timers/" + name] = file
 
+@wit.message("ctx")
+def by_context(order: list, ctx) -> None:
+    how, name, seconds = order
+    if how == "after":
+        ctx.after(seconds, "due", name=name)
+    elif how == "every":
+        ctx.every(seconds + 1, "due", name=name)
+    else:
+        ctx.cancel(name)
+
 @wit.message("drop")
 def drop(content, core) -> None:
     del core["timers"]
@@ -490,6 +500,11 @@ class Schedules(RuleBasedStateMachine):
     @rule(name=names, kind=kinds, seconds=delays)
     def set(self, name: str, kind: str, seconds: int) -> None:
         self.life.tell("set", {name: self.file(kind, seconds)})
+
+    @precondition(lambda self: self.alive)
+    @rule(how=st.sampled_from(["after", "after", "every", "cancel"]), name=names, seconds=delays)
+    def set_by_context(self, how: str, name: str, seconds: int) -> None:
+        self.life.tell("ctx", [how, name, seconds])
 
     @precondition(lambda self: self.alive)
     @rule(some=st.dictionaries(names, st.tuples(kinds, delays), min_size=2))

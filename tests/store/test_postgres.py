@@ -199,8 +199,25 @@ def test_a_server_that_stays_away_ends_the_wait_with_its_reason(tmp_path, monkey
         store = open_store(server.url())
         store.commit([link(1)])
         server.stop(signal.SIGKILL)
-        with pytest.raises(StoreError, match=r"127\.0\.0\.1"):
-            store.ref(b"head/x")
+        waits = list[bool]()
+        with monkeypatch.context() as patch:
+            wait = connections.Patience.wait
+
+            def note(self):
+                waits.append(wait(self))
+                return waits[-1]
+
+            patch.setattr(connections.Patience, "wait", note)
+            for number in range(3):
+                with pytest.raises(StoreError, match=r"127\.0\.0\.1"):
+                    store.ref(b"head/x")
+                # The first one waits. Who asks later is told at once, or a node would answer nobody.
+                assert any(waits) == (number == 0)
+                waits.clear()
+        # Who only reads is answered again when the server is back, without a new start.
+        server.start()
+        check_chain(store, 1)
+        server.stop(signal.SIGKILL)
         for _ in range(2):
             with pytest.raises(StoreError):
                 store.commit([link(2)])

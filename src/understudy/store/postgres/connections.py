@@ -89,6 +89,22 @@ class Patience:
         return True
 
 
+class Outage:
+    """One outage of a server for all who read: they wait for its first AWAY_SECONDS together, and not at all after that."""
+
+    def __init__(self) -> None:
+        self._patience: Patience | None = None
+
+    def wait(self) -> bool:
+        """Sleep before the next try; False if the server has been away for long enough."""
+        patience = self._patience = self._patience or Patience()
+        return patience.wait()
+
+    def is_over(self) -> None:
+        """Somebody was answered."""
+        self._patience = None
+
+
 class ReadingPool:
     """At most READERS connections, made when they are needed and lent to one thread at a time."""
 
@@ -98,16 +114,21 @@ class ReadingPool:
         self._idle: list[Connection] = []
         self._made = 0
         self._closed = False
+        self._outage = Outage()
 
     def ask(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """The rows of a question that changes nothing. Raises StoreError."""
-        patience = Patience()
         while True:
-            connection = self._take(patience)
+            connection = self._take()
             try:
-                return fetch(connection, sql, values)
+                rows = fetch(connection, sql, values)
+                self._outage.is_over()
+                return rows
             except psycopg.Error as error:
-                if not is_lost(connection, error) or not patience.wait():
+                if not is_lost(connection, error):
+                    raise named(error, self._url.shown) from None
+                self._drop_idle()
+                if not self._outage.wait():
                     raise named(error, self._url.shown) from None
             finally:
                 self._give_back(connection)
@@ -116,12 +137,19 @@ class ReadingPool:
         """Close what nobody has; what a thread has is closed when that gives it back."""
         with self._changed:
             self._closed = True
+            self._changed.notify_all()
+        self._drop_idle()
+
+    def _drop_idle(self) -> None:
+        """When one connection is lost, those that nobody uses are lost too."""
+        with self._changed:
             idle, self._idle = self._idle, []
+            self._made -= len(idle)
             self._changed.notify_all()
         for connection in idle:
             connection.close()
 
-    def _take(self, patience: Patience) -> Connection:
+    def _take(self) -> Connection:
         with self._changed:
             while not self._idle and self._made >= READERS and not self._closed:
                 self._changed.wait()
@@ -131,18 +159,18 @@ class ReadingPool:
                 return self._idle.pop()
             self._made += 1
         try:
-            return self._connect(patience)
+            return self._connect()
         except BaseException:
             self._forget()
             raise
 
-    def _connect(self, patience: Patience) -> Connection:
+    def _connect(self) -> Connection:
         while True:
             try:
                 return connect(self._url, writes=False)
             except StoreError:
                 # This database has answered before: it is away, or has no room for another connection.
-                if self._closed or not patience.wait():
+                if self._closed or not self._outage.wait():
                     raise
 
     def _give_back(self, connection: Connection) -> None:

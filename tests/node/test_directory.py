@@ -123,6 +123,32 @@ def test_an_actor_that_cannot_be_read_hides_no_other(node: tuple[asyncio.Runner,
     assert {one.outcome for one in fresh.refresh(60)} == {UNREADABLE, "failed"}
 
 
+def test_a_step_that_cannot_be_read_keeps_nobody_from_seeing_what_came_after_it(
+    node: tuple[asyncio.Runner, Node],
+) -> None:
+    runner, living = node
+    actors = fill(runner, living, 3, 0)
+    assert isinstance(living.backend, MemoryBackend)
+    fresh = Roster(living.backend, type(living.reader)(living.backend))
+    fresh.refresh(60)
+    fill(runner, living, 3, 1)
+    damaged = living.step_at(actors[1], 1)
+    assert damaged is not None
+    living.backend._blocks[bytes(damaged)] = b"damaged"
+    assert {one.height for one in fresh.refresh(60)} == {0, 1, 3}
+    unread = Activity(living.backend, type(living.reader)(living.backend), None)
+    assert len(unread.counts([0, 2**40, 2**50])) == 2
+
+
+def test_who_comes_while_another_one_reads_takes_what_is_known(node: tuple[asyncio.Runner, Node]) -> None:
+    runner, living = node
+    fill(runner, living, 2, 0)
+    fresh = Roster(living.backend, living.reader)
+    fresh.refresh(60)
+    fresh._lock.acquire()
+    assert len(fresh.refresh(0.01)) == 2
+
+
 def test_the_code_version_changes_with_the_code_and_with_nothing_else(node: tuple[asyncio.Runner, Node]) -> None:
     runner, living = node
     [actor] = fill(runner, living, 1, 0)

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
+from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId
+from understudy.store.errors import StoreError
 from understudy.store.keys import FEED, feed_row, height_row, heights_of
 from understudy.store.port import Backend
 from understudy.store.reader import Reader
@@ -57,10 +59,16 @@ class Activity:
 
     def _time(self, number: int) -> int:
         if number not in self._times:
-            value = self._backend.row(self._row(number))
-            # One that is not there counts as early: a history may begin late.
-            self._times[number] = 0 if value is None else self._reader.step(value).time
+            self._times[number] = self._read_time(number)
         return self._times[number]
+
+    def _read_time(self, number: int) -> int:
+        value = self._backend.row(self._row(number))
+        try:
+            # What is not there, or can't be read, counts as early: a history may begin late, and a count is no proof.
+            return 0 if value is None else self._reader.step(value).time
+        except (StoreError, ObjectError):
+            return 0
 
     def _row(self, number: int) -> bytes:
         return feed_row(number) if self._actor is None else height_row(self._actor, number)

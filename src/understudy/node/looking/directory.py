@@ -100,21 +100,18 @@ class Directory:
         # Known by their rows, so these are found before the roster comes to them.
         seen = self._roster.refresh(seconds, first=list(islice({**states, **waiting}, MAX_FIRST)))
         chosen = list(self._matching(seen, wanted, states, waiting))
-        troubled = [one for one in chosen if _rank(one, states) < _RANKS[READY]]
-        troubled.sort(key=lambda one: (_rank(one, states), -one.time, one.actor))
-        count = len(chosen)
-        if start + limit > len(troubled):
-            ill = {one.actor for one in troubled}
+        listed = _troubled(chosen, states)
+        listed.sort(key=lambda one: (_rank(one, states), -one.time, one.actor))
+        if start + limit > len(listed):
+            ill = {one.actor for one in listed}
             others = [one for one in chosen if one.actor not in ill] if ill else chosen
-            troubled += nlargest(start + limit - len(troubled), others, key=_newest)
+            listed += nlargest(start + limit - len(listed), others, key=_newest)
         return Found(
-            items=[self._listed(one, states, waiting) for one in troubled[start : start + limit]],
-            count=count,
-            next=start + limit if start + limit < count else None,
+            items=[self._listed(one, states, waiting) for one in listed[start : start + limit]],
+            count=len(chosen),
+            next=start + limit if start + limit < len(chosen) else None,
             known=len(seen),
-            troubled=sum(
-                one.outcome in _BAD or (one.actor in states and _rank(one, states) < _RANKS[READY]) for one in seen
-            ),
+            troubled=len(_troubled(seen, states)),
             is_complete=self._roster.is_complete,
             is_full=self._roster.is_full,
             engines=_counted(map(_engine, seen)),
@@ -165,11 +162,18 @@ def _is_in(state: str, one: Seen, states: States, waiting: Mapping[ActorId, int]
     return _rank(one, states) < _RANKS[READY]
 
 
+def _troubled(seen: Iterable[Seen], states: States) -> list[Seen]:
+    # Nearly all are well, and a hundred thousand are looked at: only what may be ill is looked at closely.
+    suspects = [one for one in seen if one.outcome != "ok" or one.actor in states]
+    return [one for one in suspects if _rank(one, states) < _RANKS[READY]]
+
+
 def _rank(one: Seen, states: States) -> int:
     status = _RANKS.get(states[one.actor][0], 1) if one.actor in states else _RANKS[READY]
     return min(status, 1 if one.outcome in _BAD else _RANKS[READY])
 
 
 def _counted(values: Iterable[str]) -> list[tuple[str, int]]:
-    counts = Counter(value for value in values if value)
+    counts = Counter(values)
+    counts.pop("", None)
     return sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:MAX_KINDS]

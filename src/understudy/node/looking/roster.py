@@ -58,7 +58,10 @@ class Roster:
 
     def refresh(self, seconds: float, *, first: Iterable[ActorId] = ()) -> list[Seen]:
         """Read on for at most some seconds, `first` before all others; all that is known then, in no order."""
-        with self._lock:
+        # Who comes while another one reads waits no longer than it would read itself, and takes what is known.
+        if not self._lock.acquire(timeout=seconds):
+            return list(self._seen.values())
+        try:
             end = self._clock() + seconds
             for actor in () if self.is_complete else first:
                 self._take_newest(actor)
@@ -69,6 +72,8 @@ class Roster:
             if not self._scanning:
                 self._follow(end)
             return list(self._seen.values())
+        finally:
+            self._lock.release()
 
     def _begin_scan(self) -> None:
         # Noted first: what is committed during the scan is in the feed behind this number.
@@ -92,12 +97,20 @@ class Roster:
         steps = self._backend.rows(FEED, feed_row(self._feed + 1))
         while self._clock() < end:
             chunk = list(islice(steps, _CHUNK))
-            for actor in {self._reader.step(value).actor for _, value in chunk}:
+            for actor in {self._actor_of(value) for _, value in chunk} - {None}:
+                assert actor is not None
                 self._take_newest(actor)
             if chunk:
                 self._feed = int.from_bytes(chunk[-1][0][1:], "big")
             if len(chunk) < _CHUNK:
                 return
+
+    def _actor_of(self, step: bytes) -> ActorId | None:
+        """Whose step it is. One that can't be read must not keep those behind it from being seen."""
+        try:
+            return self._reader.step(step).actor
+        except (StoreError, ObjectError):
+            return None
 
     def _take_newest(self, actor: ActorId) -> None:
         head = self._backend.ref(head_ref(actor))

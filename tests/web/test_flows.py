@@ -104,3 +104,24 @@ async def begin(ctx: FlowContext) -> None:
     found = state(face, face.send("shop", None, "begin").json()["flow"])
     assert (len(found["waits"]), found["waiting"], found["asked"]) == (100, 1500, 1500)
     assert problem_of(face.get("/actors/shop/flows?limit=101"), 400)["code"] == "BadRequest"
+
+
+def test_a_flow_that_began_when_its_message_was_run_again_is_found_by_the_message(shop: Face) -> None:
+    patch = {"wit": SHOP.replace('if item == "nothing"', 'if item == "late": 1 / 0\n    if item == "nothing"')}
+    assert (
+        shop.post("/actors/shop/messages", json={"patch": patch}, headers={"Message-Lane": "update"}).status_code == 200
+    )
+    failed = shop.send("shop", "late", "order").json()
+    assert state(shop, failed["message"])["error"]["code"] == "ZeroDivisionError"
+    assert shop.post(
+        "/actors/shop/messages", json={"patch": {"wit": SHOP}}, headers={"Message-Lane": "update"}
+    ).is_success
+    assert shop.post(f"/steps/{failed['step']}/retry").is_success
+    assert state(shop, failed["message"])["state"] == "under way"
+    shop.send("shop", {"item": "late"}, "go")
+    found = state(shop, failed["message"])
+    assert (found["state"], found["answer"], found["error"]) == (
+        "over",
+        {"type": "reply", "content": "late is sold"},
+        None,
+    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from understudy.kernel.retry import FOLDER as RETRIED
 from understudy.node.errors import NotFound
 from understudy.node.looking.lookup import Lookup
-from understudy.objects.errors import WrongKind
-from understudy.objects.ids import ActorId, MessageId, StepId
+from understudy.objects.errors import ObjectError, WrongKind
+from understudy.objects.ids import ActorId, MessageId, StepId, parse
 from understudy.objects.message import Message
 from understudy.objects.step import Outcome, Step
 from understudy.store.errors import Missing
@@ -38,6 +39,7 @@ def find_flow_end(lookup: Lookup, reader: Reader, actor: ActorId, flow: MessageI
     first = lookup.step_of(actor, message) if message is not None and message.to == str(actor) else None
     if message is None or first is None:
         raise NotFound(f"no flow {flow} is under way, and no step of the actor took such a message")
+    first = _retry_of(lookup, reader, actor, first) or first
     began = reader.step(first)
     id = _last_step(lookup, reader, actor, began, str(flow)) or first
     step = reader.step(id)
@@ -49,6 +51,19 @@ def find_flow_end(lookup: Lookup, reader: Reader, actor: ActorId, flow: MessageI
         outcome=step.outcome,
         answer=_answer(reader, step, message.sender, str(flow)),
     )
+
+
+def _retry_of(lookup: Lookup, reader: Reader, actor: ActorId, step: StepId) -> StepId | None:
+    """The step in which a failed one was retried with success; None without one."""
+    core = reader.step(lookup.newest(actor)).core
+    note = reader.find(core, f"{RETRIED}/{step}")
+    if note is None or reader.step(step).outcome is None:
+        return None
+    try:
+        return lookup.step_of(actor, reader.message(MessageId(parse(reader.blob(note).decode()))))
+    except (ObjectError, Missing, UnicodeDecodeError):
+        # A file of the author's with such a name.
+        return None
 
 
 def _last_step(lookup: Lookup, reader: Reader, actor: ActorId, began: Step, flow: str) -> StepId | None:

@@ -24,7 +24,7 @@ from understudy.wit.flows.place import calling_place
 from understudy.wit.flows.record import Record
 from understudy.wit.running import RUNNING, Run
 
-# A flow is run again from its beginning after a restart, and by a judge once for some 64 of its steps: a few microseconds for
+# A flow is run again from its beginning after a restart, and by a judge once for some hundred of its steps: some microseconds for
 # each thing that it asked for, so a verdict on a flow of 5,000 takes some four times as long as the flow.
 MAX_ASKS: Final = 5_000
 MAX_ASKS_AFTER_CANCEL: Final = 100  # for compensation in `finally`; a flow that does not want to end is ended

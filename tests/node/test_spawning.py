@@ -84,6 +84,10 @@ def test_what_no_actor_can_be_made_of_is_said_and_makes_none() -> None:
     with Living() as living:
         teller = living.create(wit=TELLER.format(colour="def"))
         assert living.tell(teller, "try", "nobody") == "NoSuchActor"
+        outcome = living.ask(teller, "open", "Ann").outcome
+        # The author's line alone: how the name was looked up is nobody's business.
+        assert outcome is not None and outcome.code == "CallFailed"
+        assert "NotFound" not in outcome.text
         outcome = living.ask(teller, "both").outcome
         assert outcome is not None and outcome.code == "TypeError" and "say one of the two" in outcome.text
         assert [info.id for info in living.node.actors().items] == [teller]

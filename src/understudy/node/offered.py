@@ -73,16 +73,16 @@ class Offered:
         try:
             actor = self._lookup.resolve(text)
         except NotFound as error:
-            raise CallFailed("NoSuchActor", str(error)) from error
+            raise CallFailed("NoSuchActor", str(error)) from None
         except Ambiguous as error:
-            raise CallFailed("Ambiguous", str(error)) from error
+            raise CallFailed("Ambiguous", str(error)) from None
         step = self._lookup.newest(actor)
         try:
             now, born = (
                 dict(self._reader.tree(core).items()) for core in (self._reader.step(step).core, TreeId(actor))
             )
         except ObjectError as error:
-            raise CallFailed("InvalidCore", f"{text} was born of something else than a core: {error}") from error
+            raise CallFailed("InvalidCore", f"{text} was born of something else than a core: {error}") from None
         return Found(actor=actor, step=step, now=now, born=born)
 
     async def _verify(self, actor: str) -> Verdict:

@@ -463,6 +463,8 @@ def test_a_mended_core_gets_the_name_of_the_one_whose_birth_ended_the_process(se
     assert birth["outcome"]["kind"] == "cut" and child["id"] in birth["outcome"]["text"]
     judged = command(server, "verify", actor)
     assert judged.returncode == 1 and "UNVERIFIABLE" in judged.stdout, judged
+    intact = command(server, "verify", actor, "--integrity-only")
+    assert intact.returncode == 0 and "INTACT" in intact.stdout, intact
 
 
 def test_a_mended_core_that_is_pushed_to_a_node_ends_the_birth_that_it_replaces(server: Server, tmp_path: Path) -> None:

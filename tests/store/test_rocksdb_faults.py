@@ -781,7 +781,7 @@ def test_a_store_whose_making_was_cut_short_is_made_again(tmp_path, left):
 def test_a_path_below_a_file_says_what_to_do(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "store"):
-        with pytest.raises(StoreError, match="choose another"):
+        with pytest.raises(StoreError, match=r"is no directory.*choose a"):
             RocksBackend(path)
 
 
@@ -797,18 +797,17 @@ from understudy.store.rocksdb.backend import RocksBackend
 RocksBackend(Path(sys.argv[2])).close()
 if os.geteuid() == 0:
     os.setuid(65534)
-for path in (Path(sys.argv[1]), Path(sys.argv[1]) / "new"):
-    try:
-        RocksBackend(path)
-    except StoreError as error:
-        print(error)
+try:
+    RocksBackend(Path(sys.argv[1]) / "new")
+except StoreError as error:
+    print(error)
 """
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755 if os.geteuid() == 0 else 0o555)
         with python(script, directory, tmp_path / "store") as reader:
             said = reader.stdout.read().splitlines()
-    assert len(said) == 2
-    assert all("cannot be written" in line and "choose another" in line for line in said)
+    assert len(said) == 1
+    assert "cannot be written" in said[0] and "choose another" in said[0]
 
 
 def test_readers_that_are_surprised_by_close_hear_that_it_was_closed(tmp_path):

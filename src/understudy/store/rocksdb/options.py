@@ -21,6 +21,9 @@ from rocksdict import (
 _MIB: Final = 1024 * 1024
 _MEMTABLE: Final = 16 * _MIB  # measured: 1.24 times the throughput of 64 MiB
 _MEMTABLES: Final = 3  # so a crash leaves at most 48 MiB of log to read again: well under a second
+# Files that are written before they are merged into all that is below; the default is 4. Ids are random, so a merge writes all
+# of it anew. Measured: 18 µs less processor time for each small step; a look that no cache answers takes 16 µs instead of 12.
+_MERGED_FILES: Final = 8
 _BLOCK_CACHE: Final = 16 * _MIB  # full after some 300,000 steps; what is read often is in the cache of the door
 _INDEX_BLOCK: Final = 4096
 _OPEN_FILES: Final = 512  # half of the usual limit of 1,024; the rest is for connections. Half of any smaller one too
@@ -53,6 +56,7 @@ def options() -> Options:
     options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
     options.set_write_buffer_size(_MEMTABLE)
     options.set_max_write_buffer_number(_MEMTABLES)
+    options.set_level_zero_file_num_compaction_trigger(_MERGED_FILES)
     options.set_max_total_wal_size(_MEMTABLES * _MEMTABLE)
     options.set_max_manifest_file_size(4 * _MIB)
     options.set_max_open_files(_open_files())

@@ -24,7 +24,7 @@ def make_directory(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except FileExistsError as error:
         what = "a link to nothing" if path.is_symlink() else "no directory"
-        raise StoreError(f"{path} is {what}: choose a directory") from error
+        raise StoreError(f"{path} is {what}: choose another --store") from error
     for level in new:
         # RocksDB syncs its own directory only: after a power cut, the entry that leads to it could be missing.
         handle = os.open(level.parent, os.O_RDONLY)

@@ -76,3 +76,17 @@ def test_the_empty_blob_has_the_id_that_the_world_knows():
 
 def test_an_id_shows_itself_in_an_error_message():
     assert repr(Id(ids.raw_id(b""))).startswith("Id('bafkrei")
+
+
+@given(
+    st.binary(max_size=40)
+    | some.links
+    | some.links.map(lambda id: bytes(id[:35]))
+    | some.links.map(lambda id: bytes(id) + b"x")
+)
+def test_some_bytes_are_an_id_exactly_if_they_are_taken_as_one(data: bytes):
+    try:
+        taken = ids.from_bytes(data) == data
+    except BadId:
+        taken = False
+    assert ids.is_id(data) == taken

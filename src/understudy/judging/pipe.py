@@ -51,7 +51,7 @@ class Pipe(Generic[Heard]):
 
     def send(self, message: Struct) -> None:
         """Send a message. Raises HungUp."""
-        data = _encoder.encode(message)
+        data = _encoded(message)
         left = memoryview(len(data).to_bytes(_LENGTH, "big") + data)
         try:
             while left:
@@ -133,9 +133,34 @@ class Pipe(Generic[Heard]):
         return taken
 
 
+def _encoded(message: Struct) -> bytes:
+    try:
+        return _encoder.encode(message)
+    except UnicodeEncodeError:
+        # Code may log, or open, what is no well-formed text. What the kernel makes of it has question marks there, too.
+        return _encoder.encode(_well_formed(msgspec.to_builtins(message, builtin_types=(bytes,), enc_hook=_plain)))
+
+
+def _well_formed(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_well_formed(key): _well_formed(item) for key, item in value.items()}
+    return [_well_formed(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def _id(kind: type, value: Any) -> Any:
     return ids.from_bytes(value)
 
 
-# Ids are a subclass of bytes, which msgpack does not know.
-_encoder = msgspec.msgpack.Encoder(enc_hook=bytes)
+def _plain(value: Any) -> Any:
+    """The bytes of an id, or the text of an author's own kind of text: msgpack knows no subclasses."""
+    if isinstance(value, bytes):
+        return bytes(value)
+    if isinstance(value, str):
+        # What such a class says of itself is nobody's business here.
+        return str.__str__(value)
+    raise TypeError(f"{type(value).__name__} can't be said to another process")
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_plain)

@@ -10,7 +10,7 @@ from typing import Final, cast
 
 from understudy.judging.pipe import Pipe
 from understudy.judging.wire import Blocks, GetBefore, GetBlocks, GetRef, GetSteps, ToJudge, ToPerformer, Value, Values
-from understudy.objects.ids import ActorId, Id, StepId, TreeId, matches
+from understudy.objects.ids import ActorId, Id, StepId, TreeId, is_id, matches
 from understudy.store.errors import Corrupt
 from understudy.store.keys import head_ref, name_ref
 from understudy.store.port import Backend
@@ -34,9 +34,10 @@ class PipeStore:
         self._fetched: set[bytes] = set()
 
     def get(self, ids: Sequence[bytes]) -> list[bytes | None]:
-        """The blocks with these ids, as a backend gives them. Raises Corrupt for one that could not be read."""
+        """The blocks with these ids, as a backend gives them; None for what is no id. Raises Corrupt for one that could not be read."""
         found: dict[bytes, bytes | None] = {}
-        wanted = [id for id in ids if id not in self._held]
+        # Code asks for any bytes. No store has what no block hashes to, and the other side takes such a question for nonsense.
+        wanted = [id for id in ids if id not in self._held and is_id(id)]
         for start in range(0, len(wanted), MAX_FETCH):
             part = wanted[start : start + MAX_FETCH]
             reply = self._ask(part)

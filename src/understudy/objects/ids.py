@@ -57,6 +57,11 @@ def is_raw(id: bytes) -> bool:
     return id[:4] == RAW
 
 
+def is_id(data: bytes) -> bool:
+    """True if some bytes are an id, as `from_bytes` takes them."""
+    return len(data) == ID_BYTES and data[:4] in _PREFIXES
+
+
 def digest(id: bytes) -> bytes:
     """The sha2-256 inside an id, 32 bytes."""
     return bytes(id[4:])

@@ -20,6 +20,7 @@ from understudy.objects.message import Message, read_message
 from understudy.objects.patch import Patch, read_patch
 from understudy.objects.step import Step, read_step
 from understudy.objects.tree import describe_kind, is_tree_node, read_tree_node
+from understudy.objects.wording import type_with_article
 from understudy.store.errors import Missing
 from understudy.store.maps import build_tree, tree_entry
 from understudy.store.tree_view import TreeView
@@ -127,10 +128,10 @@ class Frozen(Reader):
         self._base = base
 
     def block(self, id: bytes) -> bytes:
-        return self._base.block(id)
+        return self._base.block(_id_of_code(id))
 
     def blocks(self, ids: Sequence[bytes]) -> list[bytes | None]:
-        return self._base.blocks(ids)
+        return self._base.blocks([_id_of_code(id) for id in ids])
 
 
 class Staging(Reader):
@@ -196,6 +197,12 @@ class Decoded(Staging):
         super().__init__(staging.base)
         self.new = staging.new
 
+    def block(self, id: bytes) -> bytes:
+        return super().block(_id_of_code(id))
+
+    def blocks(self, ids: Sequence[bytes]) -> list[bytes | None]:
+        return super().blocks([_id_of_code(id) for id in ids])
+
     def node(self, id: bytes) -> Any:
         if ids.is_raw(id):
             raise WrongKind(f"{Id(id)} is a blob, not a node")
@@ -209,3 +216,12 @@ class Decoded(Staging):
             if not self.has(id):
                 raise Missing(Id(id))
         return super().put_tree(named)
+
+
+def _id_of_code(id: bytes) -> bytes:
+    """What code gave for an id. What is none is refused here, or each kind of store, and a replay, would say something else."""
+    if not isinstance(id, bytes):
+        raise TypeError(
+            f"an id is bytes, and not {type_with_article(id)}; `understudy.objects.ids.parse` makes one of a text"
+        )
+    return id

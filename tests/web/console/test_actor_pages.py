@@ -115,6 +115,9 @@ def test_a_message_leads_to_the_step_that_sent_it_and_to_the_one_that_took_it(vi
     sent = visitor.get("/console/actors/bob/steps/1")
     assert f"/console/actors/{ada}/steps/1" in sent and "taken in its step #1" in sent
     assert "telling" in sent
+    # The name of the recipient was looked up, which stands in the journal.
+    assert "Asked the world" in sent and "names/0" in sent
+    assert "asked the world" in visitor.get("/console/actors/bob")
     taken = visitor.get("/console/actors/ada/steps/1")
     assert f"/console/actors/{bob}/steps/1" in taken and "sent in its step #1" in taken
 

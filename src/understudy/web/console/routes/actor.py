@@ -20,7 +20,6 @@ from understudy.web.console.rendering import page
 from understudy.web.console.views.charts import Chart, chart, edges_between
 from understudy.web.console.views.moments import microseconds_of
 from understudy.web.console.views.parties import Parties
-from understudy.web.console.views.steps import calls_count
 from understudy.web.console.views.timeline import Row, grouped, row_of
 from understudy.web.face import node_of
 from understudy.web.history import step_summary
@@ -79,7 +78,7 @@ def rows_of(node: Node, steps: Sequence[tuple[StepId, Step]], parties: Parties) 
         rows.append(
             row_of(
                 step_summary(node.reader, id, step),
-                calls=calls_count(node.reader, step),
+                asked=step.journal is not None,
                 version=versions[number],
                 changed=versions[number] != earlier,
                 party=parties.party,

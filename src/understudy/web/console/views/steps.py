@@ -99,11 +99,6 @@ def calls_of(reader: Reader, journal: Id | None) -> tuple[list[Call], int]:
     return found, len(entries)
 
 
-def calls_count(reader: Reader, step: Step) -> int:
-    """How many calls a step made."""
-    return 0 if step.journal is None else len(reader.journal(step.journal))
-
-
 def log_of(reader: Reader, log: Id | None) -> tuple[list[LogLine], int]:
     """The first lines of a step's log, and how many there are."""
     lines = [] if log is None else log_lines(reader.blob(log))

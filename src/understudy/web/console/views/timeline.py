@@ -28,7 +28,10 @@ class Told(Struct, frozen=True):
 
 
 class Row(Struct, frozen=True, kw_only=True):
-    """A step. `version` is the code version after it, `changed` that the step before had another one."""
+    """A step. `version` is the code version after it, `changed` that the step before had another one.
+
+    `asked`: it asked the world something. How often is not counted: a journal may have ten thousand entries.
+    """
 
     id: str
     height: int
@@ -41,7 +44,7 @@ class Row(Struct, frozen=True, kw_only=True):
     more_went: int
     logged: str | None
     log_count: int
-    calls: int
+    asked: bool
     version: str
     changed: bool
 
@@ -53,7 +56,7 @@ class Group(Struct, frozen=True):
     is_alike: bool
 
 
-def row_of(summary: dict[str, Any], *, calls: int, version: str, changed: bool, party: Callable[[str], Party]) -> Row:
+def row_of(summary: dict[str, Any], *, asked: bool, version: str, changed: bool, party: Callable[[str], Party]) -> Row:
     """The row of a step; `summary` is that of web/history.py."""
     came = [_told(one, party(one["from"])) for one in summary["consumed"][:MAX_SHOWN]]
     went = [_told(one, party(one["to"])) for one in summary["sent"][:MAX_SHOWN]]
@@ -71,7 +74,7 @@ def row_of(summary: dict[str, Any], *, calls: int, version: str, changed: bool, 
         more_went=summary["sent_count"] - len(went),
         logged=clip(log[0][1:].strip(), MAX_BRIEF) if log else None,
         log_count=summary["log_count"],
-        calls=calls,
+        asked=asked,
         version=version,
         changed=changed,
     )
@@ -93,7 +96,7 @@ def _kind(row: Row) -> tuple[object, ...]:
         return (row.id,)
     came = tuple((one.type, one.lane, one.party.text) for one in row.came)
     went = tuple((one.type, one.party.text) for one in row.went)
-    return came, row.more_came > 0, went, row.more_went > 0, row.calls > 0, row.version
+    return came, row.more_came > 0, went, row.more_went > 0, row.asked, row.version
 
 
 def brief(content: Any) -> str:

@@ -11,6 +11,7 @@ import pytest
 from tests.engines.components import KEEP, actor
 from tests.node.test_wasm_timers import Sleeper
 from understudy.engines.wasm.world import REQUESTS
+from understudy.objects.ids import node_id
 from understudy.objects.message import Message
 
 IMPORTS = f"""
@@ -178,6 +179,14 @@ def test_a_core_whose_requests_are_no_tree_is_an_answer_too():
         assert "a blob" in asker.rest("recho")
         assert sent(asker) == []
         asker.check()
+
+
+def test_a_request_to_an_id_without_an_actor_is_answered_at_once(asker: Asker):
+    nobody = str(node_id(b"nobody"))
+    said = asker.rest(f"r{nobody}")
+    assert said.startswith("-ask") and "NoSuchActor" in said and nobody in said
+    assert asker.waiting() == {}
+    asker.check()
 
 
 def test_a_step_that_fails_asks_nobody(asker: Asker):

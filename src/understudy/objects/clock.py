@@ -15,7 +15,7 @@ from understudy.objects.errors import ObjectError
 from understudy.objects.ids import Id
 from understudy.objects.mailbox import QUEUE
 from understudy.objects.message import Message
-from understudy.objects.names import check_name, is_outside
+from understudy.objects.names import check_name, is_caller
 
 CLOCK: Final = "clock"  # the caller as whom a node sends what is due; nobody else may be it
 
@@ -78,7 +78,7 @@ def _ring(name: str, file: str, due: str, missed: str, is_last: bool) -> Ring | 
 
 def is_clock(party: str) -> bool:
     """True for `out/NODE/clock`: the clock of a node."""
-    return is_outside(party) and party.split("/", 2)[2] == CLOCK
+    return is_caller(party, CLOCK)
 
 
 def clock_of(node: str) -> str:

@@ -83,7 +83,12 @@ def is_outside(party: str) -> bool:
 
 def is_operator(party: str) -> bool:
     """True for `out/NODE/operator`: the operator of a node."""
-    return is_outside(party) and party.split("/", 2)[2] == OPERATOR
+    return is_caller(party, OPERATOR)
+
+
+def is_caller(party: str, caller: str) -> bool:
+    """True for `out/NODE/CALLER`: this caller, of whichever node."""
+    return is_outside(party) and party.split("/", 2)[2] == caller
 
 
 @lru_cache(maxsize=4096)

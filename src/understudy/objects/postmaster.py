@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from understudy.objects.names import is_outside
+from understudy.objects.names import is_caller
 
 POSTMASTER: Final = "postmaster"
 
 
 def is_postmaster(party: str) -> bool:
     """True for `out/NODE/postmaster`."""
-    return is_outside(party) and party.split("/", 2)[2] == POSTMASTER
+    return is_caller(party, POSTMASTER)
 
 
 def postmaster_of(node: str) -> str:

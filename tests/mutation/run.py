@@ -32,7 +32,7 @@ TESTS: Final = {
     "tests/node/test_forgeries.py tests/node/test_replay_calls.py",
     "store": "tests/store",
     "judging": "tests/node/test_forgeries.py tests/node/test_replay_calls.py tests/judging tests/node/test_older_copies.py "
-    "tests/node/test_verification.py",
+    "tests/node/test_verification.py tests/node/test_asking.py",
 }
 # `a | b` in an annotation becomes `a + b`: nobody could notice.
 LEFT_OUT: Final = "ReplaceBinaryOperator_BitOr"

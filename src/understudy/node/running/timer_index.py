@@ -48,8 +48,8 @@ from understudy.store.timer_rows import (
 )
 from understudy.store.verified import InFlight
 
-MAX_AT_ONCE: Final = 1000  # changed timers that a step takes along: some 50 ms
-PIECE: Final = 256  # of a backlog, between two bursts: some 20 ms
+MAX_AT_ONCE: Final = 1000  # changed timers that a step takes along: some 20 ms
+PIECE: Final = 256  # of a backlog, between two bursts: some 5 ms
 NONE: Final = b""  # no `/timers`, as an entry and a row have it
 
 CoreOf = Callable[[ActorId], bytes]

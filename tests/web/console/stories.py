@@ -91,6 +91,7 @@ def tell(served: Served) -> None:
     for guest in range(8):
         served.client.post("/actors/ada/messages/greet", json={"name": f"guest {guest}"})
     served.client.post("/actors/ada/messages", json={"patch": PATCH}, headers={"Message-Lane": "update"})
+    served.client.post("/actors/desk/messages/book", json={"name": "ann"})
     served.client.post("/actors/broken/messages/fail", json={})
     served.client.post("/actors/paused/pause", json={"reason": "inspecting a complaint"})
     served.client.post("/actors/paused/messages/greet", json={"name": "x"}, headers={"Prefer": "respond-async"})

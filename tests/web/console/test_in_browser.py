@@ -119,6 +119,29 @@ def test_times_are_those_of_the_reader_and_utc_without_scripts(served: Served, b
         expect(page.locator("td time").first).to_contain_text("ago")
 
 
+@needs_browser
+@pytest.mark.parametrize(
+    ("path", "newest", "first"),
+    [
+        ("/console/actors/ada/steps/9/core/count", r"\d", "there is nothing at /count in this core"),
+        ("/console/actors/desk/queries/seats?ask=1&f.row=7", r"ann 1 left", '"booked": []'),
+    ],
+)
+def test_a_slider_goes_through_time(
+    served: Served, context: BrowserContext, path: str, newest: str, first: str
+) -> None:
+    page = context.new_page()
+    page.goto(served.address + path)
+    region = page.locator("[data-slides]")
+    page.get_by_label("Through time").focus()
+    page.keyboard.press("Home")
+    expect(region).to_contain_text(first)
+    if "?" in path:
+        assert "at-step=0" in page.url and "f.row=7" in page.url
+    page.keyboard.press("End")
+    expect(region.locator("pre.code")).to_contain_text(re.compile(newest))
+
+
 ATTACKER = """
 from understudy import Blob, Wit
 

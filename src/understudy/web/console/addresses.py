@@ -75,7 +75,7 @@ def message(actor: object, type: str) -> str:
     return f"/console/actors/{_part(actor)}/messages/{_part(type)}"
 
 
-def query(actor: object, name: str, **query: object) -> str:
+def query(actor: object, name: str, /, **query: object) -> str:
     """The form of a query, and its answer."""
     return f"/console/actors/{_part(actor)}/queries/{_part(name)}{_query(query)}"
 

@@ -137,6 +137,7 @@ async def show_query(request: Request) -> Response:
         said=said,
         prefix=PREFIX,
         whole=WHOLE,
+        slides=addresses.query(actor, name, **{**said, _AT: "__HEIGHT__"}) if _ASK in said else None,
         **values,
         curl=curl_of(_address(request), path_of(called, "query", name), given, {"Content-Type": JSON}),
         command=command_of("query", called, given, before=name),

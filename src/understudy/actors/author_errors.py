@@ -37,9 +37,18 @@ def own_attribute(kind: type[BaseException], name: str, error: BaseException) ->
     return vars(kind)[name].__get__(error)
 
 
+class Terminal:
+    """Whether the thread that asks can hear a Ctrl-C. The engine hands it in, as threads are no matter of this room."""
+
+    hears: Callable[[], bool] = staticmethod(lambda: True)
+
+
 def is_interrupt(error: BaseException) -> bool:
-    """True for a Ctrl-C of the person at the terminal, which is not the wit's: no `raise` of Python code made it."""
-    at = traceback_of(error) if is_a(error, KeyboardInterrupt) else None
+    """True for a Ctrl-C of the person at the terminal, which is not the wit's: no `raise` of Python code made it.
+
+    Code can bring one about without a `raise`, by `throw` of a generator, so it is believed only where one can be heard.
+    """
+    at = traceback_of(error) if is_a(error, KeyboardInterrupt) and Terminal.hears() else None
     if at is None:
         return False
     while at.tb_next is not None:

@@ -6,6 +6,7 @@ import linecache
 from asyncio import current_task
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import current_thread, main_thread
 from traceback import walk_tb
 from types import FrameType
 from typing import Any, Final, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from understudy.actors.author_errors import (
     MAX_SAID,
     UNREADABLE,
+    Terminal,
     is_a,
     is_interrupt,
     name_of,
@@ -35,6 +37,8 @@ _MAX_CODE: Final = 100
 _OURS: Final = __name__.partition(".")[0]
 
 Belongs = Callable[[FrameType], str | None]
+# Python raises the KeyboardInterrupt of a Ctrl-C in the main thread alone, and a node runs no wit there.
+Terminal.hears = staticmethod(lambda: current_thread() is main_thread())
 
 
 class Place(NamedTuple):

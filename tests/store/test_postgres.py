@@ -278,6 +278,19 @@ def test_a_promoted_standby_is_written_on_without_a_new_start(pair):
     store.close()
 
 
+def test_a_node_that_writes_never_reads_from_a_standby_that_is_behind(pair):
+    primary, standby = pair
+    for attributes in ("", "?target_session_attrs=any", "?target_session_attrs=prefer-standby"):
+        store = open_store(either(standby, primary) + attributes)
+        number = len(list(store.rows(FEED))) + 1
+        store.commit([link(number)])
+        standby.execute("SELECT pg_wal_replay_pause()")
+        store.commit([link(number + 1)])
+        check_chain(store, number + 1)
+        store.close()
+        standby.execute("SELECT pg_wal_replay_resume()")
+
+
 def test_a_promoted_standby_that_lacks_what_was_acknowledged_is_not_written(pair):
     primary, standby = pair
     url = either(primary, standby)

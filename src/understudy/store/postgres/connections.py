@@ -50,9 +50,12 @@ _ALIASES: Final = ("ssl",)  # of URLs alone: `ssl=true`, as JDBC has it
 Connection: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 
 
-def connect(url: PostgresUrl, *, writes: bool) -> Connection:
-    """A connection with what a store needs, in autocommit. Waits while the server starts. Raises StoreError."""
-    info = _conninfo(url, writes=writes)
+def connect(url: PostgresUrl, *, primary: bool) -> Connection:
+    """A connection with what a store needs, in autocommit. Waits while the server starts. Raises StoreError.
+
+    With `primary` it is to a server that can be written. Of several hosts, another one may be a standby that is behind.
+    """
+    info = _conninfo(url, primary=primary)
     patience = Patience()
     while True:
         try:
@@ -106,7 +109,10 @@ class Outage:
 
 
 class ReadingPool:
-    """At most READERS connections, made when they are needed and lent to one thread at a time."""
+    """At most READERS connections to the primary, made when they are needed and lent to one thread at a time.
+
+    Who writes must see what it has written, so it never reads from a standby.
+    """
 
     def __init__(self, url: PostgresUrl) -> None:
         self._url = url
@@ -167,7 +173,7 @@ class ReadingPool:
     def _connect(self) -> Connection:
         while True:
             try:
-                return connect(self._url, writes=False)
+                return connect(self._url, primary=True)
             except StoreError:
                 # This database has answered before: it is away, or has no room for another connection.
                 if self._closed or not self._outage.wait():
@@ -193,7 +199,7 @@ class OneView:
 
     def __init__(self, url: PostgresUrl) -> None:
         self._url = url
-        self._connection = connect(url, writes=False)
+        self._connection = connect(url, primary=False)
         self._closed = False
         self.ask("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
@@ -219,7 +225,7 @@ def fetch(connection: Connection, sql: str, values: Sequence[object] = ()) -> li
         return cursor.fetchall() if cursor.description else []
 
 
-def _conninfo(url: PostgresUrl, *, writes: bool) -> str:
+def _conninfo(url: PostgresUrl, *, primary: bool) -> str:
     """What libpq gets: the URL, and what it leaves open. Raises StoreError, whose text repeats no value of the URL."""
     known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     strange = [name for name in url.parameters if name not in known and name not in _ALIASES]
@@ -230,5 +236,5 @@ def _conninfo(url: PostgresUrl, *, writes: bool) -> str:
     except psycopg.Error:
         # libpq repeats what it could not read, and that may be a part of a password.
         raise StoreError(f"{url.shown}: libpq can't read this URL") from None
-    usual = {**_DEFAULTS, "target_session_attrs": "read-write"} if writes else _DEFAULTS
-    return str(make_conninfo("", **{**usual, **given}))
+    wanted = {"target_session_attrs": "read-write"} if primary else {}
+    return str(make_conninfo("", **{**_DEFAULTS, **given, **wanted}))

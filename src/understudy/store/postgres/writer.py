@@ -54,7 +54,7 @@ class Writer:
     def __init__(self, url: PostgresUrl) -> None:
         self._url = url
         self._me = secrets.token_bytes(_ID_BYTES)
-        self._connection = connect(url, writes=True)
+        self._connection = connect(url, primary=True)
         self.feed = self.commits = 0
         try:
             lock(self._connection, url.shown)
@@ -151,7 +151,7 @@ class Writer:
         self.close()
         while True:
             try:
-                self._connection = connect(self._url, writes=True)
+                self._connection = connect(self._url, primary=True)
                 self._check_mine(facts(self.ask))
                 # Until the server has noticed that the connection before is gone, the lock is still with that.
                 lock(self._connection, self._url.shown)

@@ -334,6 +334,35 @@ def test_time_limits_and_lazy_commits_of_a_user_are_not_ours(postgres, url):
     store.close()
 
 
+def test_a_setting_that_changes_under_an_open_store_leaves_its_commits_durable(postgres, store):
+    assert store._writer.ask("SHOW synchronous_commit") == [("on",)]
+    try:
+        postgres.execute("ALTER SYSTEM SET synchronous_commit = off")
+        postgres.execute("SELECT pg_reload_conf()")
+        while postgres.execute("SHOW synchronous_commit") != "off":
+            pass
+        for number in (1, 2):
+            # A connection reads the new configuration between two statements.
+            store.commit([link(number)])
+        assert store._writer.ask("SHOW synchronous_commit") == [("on",)]
+    finally:
+        postgres.execute("ALTER SYSTEM RESET synchronous_commit")
+        postgres.execute("SELECT pg_reload_conf()")
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_the_isolation_that_a_user_has_by_default_is_not_ours(postgres, url, level):
+    role = f"strict_{level.partition(' ')[0]}"
+    postgres.execute(f"CREATE ROLE {role} SUPERUSER LOGIN")
+    postgres.execute(f"ALTER ROLE {role} SET default_transaction_isolation = '{level}'")
+    store = open_store(url.replace("postgres@", f"{role}@"))
+    assert isinstance(store, PostgresBackend) and store._writer is not None
+    assert store._writer.ask("SHOW transaction_isolation") == [("read committed",)]
+    assert store._ask("SHOW transaction_isolation") == [("read committed",)]
+    store.commit([link(1)])
+    store.close()
+
+
 def test_a_commit_that_somebody_cancels_is_tried_again(postgres, url, store):
     name = url.rpartition("%3D")[2]
     postgres.execute(f"CREATE SEQUENCE {name}.tries")

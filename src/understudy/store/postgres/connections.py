@@ -42,7 +42,11 @@ _SETTINGS: Final = (
     # Each question finds its rows by their keys. A plan that was made while a table was small must not read all of it.
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off;"
     "SET plan_cache_mode = force_generic_plan;"
-    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    # A stricter level makes reads fail that are only to be tried again. One writer needs no more than this.
+    "SET default_transaction_isolation = 'read committed';"
+    # Set in each case: what is set here stays when the server reads a changed configuration.
+    "SELECT set_config('synchronous_commit', CASE level WHEN 'off' THEN 'on' ELSE level END, false)"
+    " FROM current_setting('synchronous_commit') AS level"
 )
 
 _ALIASES: Final = ("ssl",)  # of URLs alone: `ssl=true`, as JDBC has it

@@ -1,7 +1,7 @@
 """Every backend, held to the same suite; and what a store's URL may be.
 
-Tests of store/port.py, store/memory.py, store/meta.py, store/open.py, store/rocksdb/backend.py, store/rocksdb/kind.py and
-store/rocksdb/scan.py.
+Tests of store/port.py, store/memory.py, store/moves.py, store/meta.py, store/open.py, store/rocksdb/backend.py,
+store/rocksdb/kind.py and store/rocksdb/scan.py.
 """
 
 from __future__ import annotations

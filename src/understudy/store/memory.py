@@ -13,6 +13,7 @@ from understudy.store.clock import system_time_us
 from understudy.store.errors import StoreClosed, StoreError
 from understudy.store.keys import feed_row
 from understudy.store.meta import new_meta
+from understudy.store.moves import try_moves
 from understudy.store.port import Receipt, Unit
 
 
@@ -77,12 +78,9 @@ class MemoryBackend:
             self._closed = True
 
     def _commit(self, unit: Unit) -> Receipt:
-        moved: dict[bytes, bytes | None] = {}
-        for move in unit.moves:
-            found = moved[move.ref] if move.ref in moved else self._refs.values.get(move.ref)
-            if found != move.expected:
-                return Receipt(conflict=move, found=found)
-            moved[move.ref] = move.new
+        moved, conflict = try_moves(unit.moves, self._refs.values)
+        if conflict is not None:
+            return conflict
         for block in unit.blocks:
             self._blocks[bytes(block.id)] = block.data
         for ref, value in moved.items():

@@ -112,6 +112,13 @@ class BackendSuite:
         assert store.ref(b"name/a") == b"3"
         assert list(store.rows(b"i")) == [(b"i3", b"kept")]
 
+    def test_what_a_unit_expects_after_the_move_that_fails_binds_nobody(self, store: Backend) -> None:
+        store.commit([Unit(moves=[Move(b"name/a", None, b"1"), Move(b"name/b", None, b"1")])])
+        wrong = Unit(moves=[Move(b"name/a", None, b"2"), Move(b"name/b", b"other", b"2")])
+        receipts = store.commit([wrong, Unit(moves=[Move(b"name/b", b"1", b"3")])])
+        assert [(receipt.conflict, receipt.found) for receipt in receipts] == [(wrong.moves[0], b"1"), (None, None)]
+        assert (store.ref(b"name/a"), store.ref(b"name/b")) == (b"1", b"3")
+
     def test_a_unit_may_move_one_ref_twice(self, store: Backend) -> None:
         moves = [Move(b"name/a", None, b"1"), Move(b"name/a", b"1", b"2")]
         assert store.commit([Unit(moves=moves)])[0].conflict is None

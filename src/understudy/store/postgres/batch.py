@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 from psycopg.types.numeric import Int8
 
+from understudy.store.moves import try_moves
 from understudy.store.port import Receipt, Unit
 
 # Bound to what holds: the refs that move hold what was expected, and nobody else has opened the store since.
@@ -115,16 +116,10 @@ def decide(units: Iterable[Unit], held: Mapping[bytes, bytes | None] | None = No
     feed: list[bytes] = []
     receipts: list[Receipt] = []
     for unit in units:
-        after: dict[bytes, bytes | None] = {}
-        conflict = None
         for move in unit.moves:
             if move.ref not in now:
                 now[move.ref] = before[move.ref] = move.expected
-            found = after[move.ref] if move.ref in after else now[move.ref]
-            if found != move.expected:
-                conflict = Receipt(conflict=move, found=found)
-                break
-            after[move.ref] = move.new
+        after, conflict = try_moves(unit.moves, now)
         if conflict is not None:
             receipts.append(conflict)
             continue

@@ -26,6 +26,7 @@ from understudy.store.high_water import HighWater, Mark, read_mark
 from understudy.store.keys import FEED, feed_row
 from understudy.store.loss import describe_loss
 from understudy.store.meta import FORMAT_ROW, check_format, new_meta
+from understudy.store.moves import try_moves
 from understudy.store.port import Receipt, Unit
 from understudy.store.rocksdb.database import close_database, holds_nothing, open_database
 from understudy.store.rocksdb.errors import named, raise_named
@@ -177,14 +178,7 @@ class RocksBackend:
         feed, last, receipts = self._feed, None, []
         moved: dict[bytes, bytes | None] = {}
         for unit in units:
-            after: dict[bytes, bytes | None] = {}
-            conflict = None
-            for move in unit.moves:
-                found = after[move.ref] if move.ref in after else held[move.ref]
-                if found != move.expected:
-                    conflict = Receipt(conflict=move, found=found)
-                    break
-                after[move.ref] = move.new
+            after, conflict = try_moves(unit.moves, held)
             if conflict is not None:
                 receipts.append(conflict)
                 continue

@@ -75,8 +75,12 @@ def page(
 
 
 def render(template: str, **values: Any) -> str:
-    """The text of a page."""
-    return _environment().get_template(template).render(**values)
+    """The text of a page. Raises TypeError for a value with the name of what all templates have: it would hide that."""
+    environment = _environment()
+    hidden = sorted(environment.globals.keys() & values.keys())
+    if hidden:
+        raise TypeError(f"{template} is given {', '.join(hidden)}, which all templates have already: name it otherwise")
+    return environment.get_template(template).render(**values)
 
 
 def shown_authorization(authorization: Authorization) -> dict[str, bool]:

@@ -12,6 +12,8 @@ from tests.node.living import Living
 from tests.node.stage import ClogStore, gates, troubles
 from tests.node.test_storms import STORM
 from understudy.node.holds import HELD, Hold, Holds, Kind
+from understudy.node.looking.directory import Wanted
+from understudy.node.looking.roster import UNREADABLE
 from understudy.node.running import floods
 from understudy.objects.ids import ActorId, node_id
 from understudy.store.keys import head_ref
@@ -63,6 +65,7 @@ def is_shown(living: Living, case: Case) -> bool:
 def check(living: Living, case: Case) -> None:
     about = living.node.actor(case.actor)
     assert (about.status, case.reason in (about.reason or "")) == (case.status, True), (case, about)
+    check_list(living)
     waiting = living.node.pending(case.actor)
     assert waiting and {one.state for one in waiting} == {case.status}, (case, waiting)
     if case.status != "retry":
@@ -70,6 +73,20 @@ def check(living: Living, case: Case) -> None:
     listed = {hold["actor"]: hold for hold in living.node.holds()}
     if case.status in WHOLE_NODE:
         assert listed[str(case.actor)]["state"] == case.status and listed[str(case.actor)]["name"]
+
+
+def check_list(living: Living) -> None:
+    """The list of who looks for actors says the same as each actor, but for what came between the two looks."""
+
+    def agrees() -> bool:
+        listed = [one for one in living.node.find_actors(Wanted()).items if one.seen.outcome != UNREADABLE]
+        found = [living.node.actor(one.seen.actor) for one in listed]
+        return len(listed) > 6 and all(
+            (one.status, (one.reason or "")[:200]) == (about.status, (about.reason or "")[:200])
+            for one, about in zip(listed, found, strict=True)
+        )
+
+    living.until(agrees)
 
 
 def test_each_reason_is_named_of_the_actor_of_its_mail_and_of_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,6 +140,10 @@ def test_each_reason_is_named_of_the_actor_of_its_mail_and_of_the_node(monkeypat
         assert "the code asks for 'wait stay'" in stopped[made["flow"]].why
         about = living.node.actor(made["flow"])
         assert about.status == "stalled" and f"stands still: {stopped[made['flow']].why}" in str(about.reason)
+        [listed] = living.node.find_actors(Wanted(state="stalled")).items
+        assert (listed.seen.actor, listed.status, listed.reason) == (made["flow"], "stalled", str(about.reason)[:200])
+        assert made["flow"] in {one.seen.actor for one in living.node.find_actors(Wanted(state="trouble")).items}
+        assert made["flow"] not in {one.seen.actor for one in living.node.find_actors(Wanted(state="held")).items}
         # Mended, or with a hold of its own, it is called otherwise.
         living.run(living.node.pause(made["flow"]))
         assert living.node.actor(made["flow"]).status == "paused"
@@ -130,5 +151,6 @@ def test_each_reason_is_named_of_the_actor_of_its_mail_and_of_the_node(monkeypat
         assert living.update(made["flow"], wit=FLOW) is None
         living.tell(made["flow"], "flow", {})
         assert (living.node.actor(made["flow"]).status, living.node.actor(made["flow"]).reason) == ("ready", None)
+        assert living.node.find_actors(Wanted(state="stalled")).items == []
         living.update(made["storm"], wit="def wit(): pass")
         gates.open("the world")

@@ -25,7 +25,7 @@ from understudy.store.port import Backend
 
 MAX_WAITING: Final = 20_000  # rows of messages that wait which are counted: some ten milliseconds
 MAX_KINDS: Final = 50  # engines and versions that a filter offers
-STATES: Final = ("trouble", "failed", "held", "waiting")  # that actors can be filtered by
+STATES: Final = ("trouble", "failed", "held", "stalled", "waiting")  # that actors can be filtered by
 RUNNING: Final = "running"
 MAX_FIRST: Final = 1000  # actors that do not work, or have messages waiting, which are read before all others
 _ID_PART: Final = re.compile("[a-z2-7]+")
@@ -49,8 +49,8 @@ _RANKS: Final = {
 class Wanted(Struct, frozen=True, kw_only=True):
     """What is looked for; None and an empty text leave nothing out. `state` is one of STATES.
 
-    "failed": the last step did not end well; "held": it does not work, for whatever reason; "waiting": messages wait for
-    it; "trouble": what comes first.
+    "failed": the last step did not end well; "held": it does not work, for whatever reason; "stalled": it works, and a
+    flow of it stands still; "waiting": messages wait for it; "trouble": what comes first.
     """
 
     text: str = ""
@@ -99,6 +99,7 @@ class Directory:
         waiting = self._waiting()
         # Known by their rows, so these are found before the roster comes to them.
         seen = self._roster.refresh(seconds, first=list(islice({**states, **waiting}, MAX_FIRST)))
+        states = {one.actor: (STALLED, one.stalled) for one in seen if one.stalled is not None} | dict(states)
         chosen = list(self._matching(seen, wanted, states, waiting))
         listed = _troubled(chosen, states)
         listed.sort(key=lambda one: (_rank(one, states), -one.time, one.actor))
@@ -156,7 +157,9 @@ def _is_in(state: str, one: Seen, states: States, waiting: Mapping[ActorId, int]
         case "failed":
             return one.outcome in _BAD
         case "held":
-            return one.actor in states and states[one.actor][0] != RUNNING
+            return one.actor in states and states[one.actor][0] not in (RUNNING, STALLED)
+        case "stalled":
+            return one.actor in states and states[one.actor][0] == STALLED
         case "waiting":
             return one.actor in waiting
     return _rank(one, states) < _RANKS[READY]

@@ -34,11 +34,8 @@ class LiveLook(Look, ABC):
     def _states(self) -> States:
         found, delays = dict(super()._states()), self.delays()
         if delays is not None:
-            for status, reasons in (("stuck", delays.stuck), ("slowed", delays.slowed), ("running", delays.calls)):
-                for text, reason in reasons.items():
-                    found.setdefault(actor_of(text), (status, reason))
-            for text, _ in (*delays.host, *delays.attempts):
-                found.setdefault(actor_of(text), ("retry", "a message is tried again"))
+            for text, state in delays.states().items():
+                found.setdefault(actor_of(text), state)
         return found
 
     def pending(self, actor: ActorId | None = None, *, limit: int = 1000) -> list[Pending]:

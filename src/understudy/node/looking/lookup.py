@@ -16,7 +16,7 @@ from understudy.kernel.deliver import sender_key, unpack_row
 from understudy.node.errors import Ambiguous, NotFound, NotThatStep
 from understudy.node.holds import STOPS_STEPS, Hold, Key, foremost, read_holds
 from understudy.node.looking.names import Names
-from understudy.node.looking.stopped_flows import why_stalled
+from understudy.node.looking.stopped_flows import why_stalled, why_stalled_at
 from understudy.objects import ids
 from understudy.objects.errors import BadId, ObjectError, WrongKind
 from understudy.objects.ids import ActorId, Id, MessageId, StepId, TreeId
@@ -36,10 +36,9 @@ from understudy.store.keys import (
     heights_of,
     waiting_of,
 )
-from understudy.store.maps import mailbox_get, tree_entry
+from understudy.store.maps import mailbox_get
 from understudy.store.port import Backend
 from understudy.store.reader import Reader
-from understudy.wit.flows.record import FOLDER
 
 MAX_PAGE: Final = 1000
 READY: Final = "ready"
@@ -328,12 +327,7 @@ class Lookup:
         )
 
     def _why_stalled(self, step: Step) -> str | None:
-        try:
-            flows = tree_entry(self._reader, step.core, FOLDER)
-            return None if flows is None else self._stalled(flows)
-        except StoreError as error:
-            # Not remembered: the next look may well find it.
-            return f"its flows can't be read: {error}"
+        return why_stalled_at(self._reader, step, self._stalled)
 
     def _has(self, step: Step, key: str, seq: int) -> bool:
         cursor = mailbox_get(self._reader, step.inbox, key)

@@ -16,8 +16,10 @@ from typing import Final
 from msgspec import Struct
 
 from understudy.node.looking.code_version import code_version
+from understudy.node.looking.stopped_flows import why_stalled_at
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, StepId
+from understudy.objects.step import Step
 from understudy.store.errors import StoreError
 from understudy.store.keys import FEED, HEADS, actor_of_head, feed_row, head_ref
 from understudy.store.port import Backend
@@ -26,11 +28,15 @@ from understudy.store.reader import Reader
 MAX_ACTORS: Final = 250_000  # some 400 bytes each; those behind them are only listed by their ids
 _MAX_BEHIND: Final = 20_000  # steps that are read one by one; further behind, it is quicker to look at all heads
 _CHUNK: Final = 64  # actors or steps that are read between two looks at the clock
+_MAX_WHY: Final = 200  # characters of the reason why a flow stands still: a list shows no more
 UNREADABLE: Final = "unreadable"
 
 
 class Seen(Struct, frozen=True, gc=False):
-    """An actor as its head has it. `outcome` is that of its last step, or UNREADABLE."""
+    """An actor as its head has it. `outcome` is that of its last step, or UNREADABLE.
+
+    `stalled` is how the reason begins why a flow of it stands still, None if none does.
+    """
 
     actor: ActorId
     head: StepId
@@ -39,6 +45,7 @@ class Seen(Struct, frozen=True, gc=False):
     outcome: str
     engine: str
     code: str
+    stalled: str | None = None
 
 
 class Roster:
@@ -135,7 +142,12 @@ class Roster:
             return Seen(actor, head, 0, 0, UNREADABLE, "", "")
         outcome = "ok" if step.outcome is None else step.outcome.kind
         # A hundred thousand actors have a handful of engines and versions.
-        return Seen(actor, head, step.height, step.time, outcome, sys.intern(step.engine), sys.intern(code))
+        engine, code = sys.intern(step.engine), sys.intern(code)
+        return Seen(actor, head, step.height, step.time, outcome, engine, code, self._why_stalled(step))
+
+    def _why_stalled(self, step: Step) -> str | None:
+        why = why_stalled_at(self._reader, step)
+        return None if why is None else why[:_MAX_WHY]
 
     def _newest(self) -> int:
         last = next(iter(self._backend.rows(FEED, FEED + b"\xff" * 8, reverse=True)), None)

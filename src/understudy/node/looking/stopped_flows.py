@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -11,9 +11,12 @@ from msgspec import Struct
 from understudy.actors.errors import WitError
 from understudy.objects.errors import ObjectError
 from understudy.objects.ids import ActorId, Id, StepId
+from understudy.objects.step import Step
 from understudy.store.errors import StoreError
+from understudy.store.maps import tree_entry
 from understudy.store.reader import Reader
 from understudy.wit.flows.overview import flow_ids, ids_in, why_stopped, why_stopped_in
+from understudy.wit.flows.record import FOLDER
 
 MOST_OF_ONE: Final = 100  # flows of an actor that are looked at to say how it does, in a list of a thousand actors too
 MOST_LOOKED_AT: Final = 10_000  # actors and flows: a second's work
@@ -40,6 +43,18 @@ def why_stalled(reader: Reader, folder: Id) -> str | None:
     except (WitError, ObjectError) as error:
         return f"its flows can't be read: {error}"
     return None
+
+
+def why_stalled_at(reader: Reader, step: Step, look: Callable[[Id], str | None] | None = None) -> str | None:
+    """The same of the core after a step. `look` says it of a folder; the caller's own may remember."""
+    try:
+        flows = tree_entry(reader, step.core, FOLDER)
+        if flows is None:
+            return None
+        return why_stalled(reader, flows) if look is None else look(flows)
+    except (StoreError, ObjectError) as error:
+        # Not remembered by `look`: the next one may well find it.
+        return f"its flows can't be read: {error}"
 
 
 def find_stopped_flows(reader: Reader, heads: Iterable[tuple[ActorId, StepId]], *, limit: int) -> list[StoppedFlow]:

@@ -44,21 +44,25 @@ class Delays(Struct, frozen=True, kw_only=True):
 
     def about(self, info: ActorInfo) -> ActorInfo:
         """The actor with the reason why it does not work."""
-        text = str(info.id)
+        found = self.states().get(str(info.id)) if info.status in (READY, STALLED) else None
+        return info if found is None else msgspec.structs.replace(info, status=found[0], reason=found[1])
+
+    def states(self) -> dict[str, tuple[str, str]]:
+        """The status and reason of each actor that something delays; of several, the one that says most."""
         retry = {
             actor: f"a message is tried again, {counted(count, 'try', 'tries')} so far"
             for (actor, _), count in self.attempts.items()
         }
         retry |= {actor: reason for (actor, _), reason in self.host.items()}
+        found: dict[str, tuple[str, str]] = {}
         for status, reasons in (
-            ("stuck", self.stuck),
-            ("retry", retry),
-            ("slowed", self.slowed),
             ("running", self.calls),
+            ("slowed", self.slowed),
+            ("retry", retry),
+            ("stuck", self.stuck),
         ):
-            if text in reasons and info.status in (READY, STALLED):
-                return msgspec.structs.replace(info, status=status, reason=reasons[text])
-        return info
+            found |= {actor: (status, reason) for actor, reason in reasons.items()}
+        return found
 
 
 def delays_of(entries: Sequence[ActorEntry]) -> Delays:

@@ -119,6 +119,7 @@ def _announce(node: Node, url: str, address: str, token: str | None, *, as_json:
         return
     say(f"Understudy {VERSION}, node {node.name}, store {shown_store(url)}")
     say(f"Listening on {address}", style="bold")
+    say("Open that address in a browser to see the actors and what they did.")
     if token is not None:
         say(f"token, until it stops: {token}")
     names = sorted(node.names())

@@ -25,6 +25,7 @@ from understudy.store.open import find_loss, is_made, kind_of, open_store, shown
 from understudy.store.port import Move, Row, Unit
 from understudy.store.postgres import batch, connections, kind, schema
 from understudy.store.postgres.backend import PostgresBackend
+from understudy.store.postgres.url import read_url
 from understudy.store.postgres.writer import Writer
 from understudy.testing.place import named_step
 from understudy.testing.postgres_server import GUARDED, PASSWORD, NoServer, PostgresServer
@@ -186,6 +187,20 @@ def test_a_writer_is_shut_out_by_the_next_one_even_where_locks_hold_nothing(post
     postgres.execute(rf"UPDATE {name}.understudy_store SET writer = '\x00', holder = 'somebody'")
     with pytest.raises(StoreInUse, match="somebody"):
         store.commit([link(2)])
+    view = open_store(url, read_only=True)
+    check_chain(view, 1)
+    view.close()
+
+
+def test_a_pooler_that_puts_another_process_behind_the_connection_gets_nothing_written(url, store):
+    # That process has neither the lock nor our settings: it may acknowledge what is not durable.
+    store.commit([link(1)])
+    ours = store._writer._connection
+    store._writer._connection = connections.connect(read_url(url.partition(":")[2]), primary=True)
+    for units in ([link(2)], [link(2), link(3)]):
+        with pytest.raises(StoreError, match="a transaction at a time"):
+            store.commit(units)
+    ours.close()
     view = open_store(url, read_only=True)
     check_chain(view, 1)
     view.close()

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
-from psycopg.types.numeric import Int8
+from psycopg.types.numeric import Int4, Int8
 
 from understudy.store.moves import try_moves
 from understudy.store.port import Receipt, Unit
 
-# Bound to what holds: the refs that move hold what was expected, and nobody else has opened the store since.
+# Bound to what holds: the refs that move hold what was expected, nobody else has opened the store since, and the server's
+# process is the one that has the lock and our settings. A pooler may have put another one behind the connection.
 WRITE: Final = """
 WITH moves AS (SELECT * FROM unnest(%b::bytea[], %b::bytea[], %b::bytea[]) AS m(name, expected, new)),
 held AS (
@@ -27,7 +28,7 @@ absent AS (
 ),
 gate AS (
     UPDATE understudy_store SET feed = feed + %b::int8, commits = commits + 1, batch = %b
-    WHERE writer = %b
+    WHERE writer = %b AND pg_backend_pid() = %b::int4
         AND (SELECT count(*) FROM held) + (SELECT count(*) FROM absent) = (SELECT count(*) FROM moves)
     RETURNING feed - %b::int8 AS base
 ),
@@ -85,14 +86,14 @@ class Batch(Struct, frozen=True):
             size += len(data)
         return before, part
 
-    def values(self, blocks: Mapping[bytes, bytes], *, id: bytes, writer: bytes) -> tuple[object, ...]:
+    def values(self, blocks: Mapping[bytes, bytes], *, id: bytes, writer: bytes, process: int) -> tuple[object, ...]:
         """What WRITE asks for, with these of the blocks."""
         steps = Int8(len(self.feed))
         kept = {key: value for key, value in self.rows.items() if value is not None}
         gone = [key for key, value in self.rows.items() if value is None]
         return (
             *(list(self.moves), [old for old, _ in self.moves.values()], [new for _, new in self.moves.values()]),
-            *(steps, id, writer, steps),
+            *(steps, id, writer, Int4(process), steps),
             *(list(blocks), list(blocks.values())),
             *(list(kept), list(kept.values()), gone, list(self.feed)),
         )

@@ -43,7 +43,7 @@ _PLACE: Final = "SELECT current_schema()::text, pg_is_in_recovery()"
 _LOCK: Final = """
 SELECT pg_advisory_lock((1970169204::bigint << 32) | coalesce(
     (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('understudy_store')),
-    (SELECT oid FROM pg_namespace WHERE nspname = current_schema()))::bigint)
+    (SELECT oid FROM pg_namespace WHERE nspname = current_schema()))::bigint), pg_backend_pid()
 """
 _FACTS: Final = """
 SELECT version, feed, commits, batch, writer, holder || coalesce(', since ' || date_trunc('second', since)::text, '')
@@ -77,8 +77,11 @@ def facts(ask: Ask) -> Facts:
     return Facts(*ask(_FACTS)[0])
 
 
-def lock(connection: Connection, shown: str) -> None:
-    """Be the only one who writes, until the connection ends. Raises StoreInUse, which names who is."""
+def lock(connection: Connection, shown: str) -> int:
+    """Be the only one who writes, until the connection ends. Returns the number of the server's process, which has the lock.
+
+    Raises StoreInUse, which names who has it.
+    """
     schema, is_standby = fetch(connection, _PLACE)[0]
     if is_standby:
         raise StoreError(f"{shown}: this server is a standby and only reads: name the primary")
@@ -86,10 +89,11 @@ def lock(connection: Connection, shown: str) -> None:
         raise StoreError(f"{shown}: the search_path names no schema that is there: CREATE SCHEMA …")
     fetch(connection, f"SET lock_timeout = '{LOCK_SECONDS}s'")
     try:
-        fetch(connection, _LOCK)
+        _, process = fetch(connection, _LOCK)[0]
     except LockNotAvailable:
         raise StoreInUse(f"{shown} is in use by {_holder(connection)}: stop it, or talk to it instead") from None
     fetch(connection, "SET lock_timeout = 0")
+    return int(process)
 
 
 def check_version(found: Facts, format: bytes | None, shown: str) -> None:

@@ -57,7 +57,7 @@ class Writer:
         self._connection = connect(url, primary=True)
         self.feed = self.commits = 0
         try:
-            lock(self._connection, url.shown)
+            self._process = lock(self._connection, url.shown)
         except psycopg.Error as error:
             self.close()
             raise named(error, url.shown) from None
@@ -120,6 +120,7 @@ class Writer:
                 )[0]
             )
             self._check_mine(found)
+            self._check_process()
             names = refs_of(units)
             held: dict[bytes, bytes | None] = dict.fromkeys(names)
             held.update(
@@ -142,7 +143,7 @@ class Writer:
         return base
 
     def _send_rest(self, batch: Batch, blocks: Mapping[bytes, bytes], id: bytes) -> int | None:
-        found = fetch(self._connection, WRITE, batch.values(blocks, id=id, writer=self._me))
+        found = fetch(self._connection, WRITE, batch.values(blocks, id=id, writer=self._me, process=self._process))
         return int(found[0][0]) if found else None
 
     def _find_out(self, attempt: _Attempt, error: psycopg.Error, patience: Patience) -> int | None:
@@ -154,7 +155,7 @@ class Writer:
                 self._connection = connect(self._url, primary=True)
                 self._check_mine(facts(self.ask))
                 # Until the server has noticed that the connection before is gone, the lock is still with that.
-                lock(self._connection, self._url.shown)
+                self._process = lock(self._connection, self._url.shown)
                 found = facts(self.ask)
                 break
             except _Replaced:
@@ -176,6 +177,13 @@ class Writer:
         if found.writer != self._me:
             raise _Replaced(
                 f"{self._url.shown} was taken over by {found.holder or 'another process'} while this one was away"
+            )
+
+    def _check_process(self) -> None:
+        if fetch(self._connection, "SELECT pg_backend_pid()") != [(self._process,)]:
+            raise StoreError(
+                f"{self._url.shown}: another process of the server answers than the one that has the lock of the store. A "
+                "pooler stands between that lends a connection for a transaction at a time: connect to the server itself"
             )
 
     def _written(self, batch: Batch, base: int) -> Written:

@@ -15,6 +15,8 @@ import httpx
 from tests.cli.conftest import Shell, environment
 
 CHATTY = """
+import logging
+
 from understudy import Wit
 
 wit = Wit()
@@ -24,6 +26,11 @@ wit = Wit()
 def talk() -> str:
     print("x" * 100_000, flush=True)
     return "said"
+
+
+@wit.message("warn")
+def warn() -> None:
+    logging.getLogger("chatty").warning("x" * 100_000)
 
 
 @wit.message("fail")
@@ -102,6 +109,27 @@ def test_a_node_lives_on_when_the_readers_of_its_output_and_its_log_leave(shell:
                 assert http.post(post, headers={"Message-Type": "fail"}, content=b"null").json()["code"] == "ValueError"
                 # What a wit prints is no part of its step, read or not.
                 assert http.post(post, headers={"Message-Type": "talk"}, content=b"null").json()["outcome"] == "ok"
+        node.send_signal(signal.SIGTERM)
+        assert node.wait(60) == 0
+
+
+def test_a_node_steps_and_stops_though_the_reader_of_its_output_hangs(shell: Shell) -> None:
+    shell.write(CHATTY_PROJECT)
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb"), os.fdopen(writer, "wb") as errors:
+        node = shell._start(["serve", "--listen", "127.0.0.1:0", "--json"], {}, errors)
+        shell.nodes.append(node)
+        assert node.stdout is not None
+        address = ""
+        while not address:
+            address = node.stdout.readline().decode().partition('"address": ')[2].strip().strip('",')
+        # From here on nobody reads standard output either: what is printed and logged is more than the pipes hold.
+        with httpx.Client(base_url=address, timeout=60) as http:
+            post = "/actors/chatty/messages"
+            for _ in range(3):
+                assert http.post(post, headers={"Message-Type": "talk"}, content=b"null").json()["outcome"] == "ok"
+                assert http.post(post, headers={"Message-Type": "fail"}, content=b"null").json()["code"] == "ValueError"
+                assert http.post(post, headers={"Message-Type": "warn"}, content=b"null").json()["outcome"] == "ok"
         node.send_signal(signal.SIGTERM)
         assert node.wait(60) == 0
 

@@ -1,6 +1,6 @@
 """Output that is dropped where it can't be written: the reader of a pipe left, or the disk that a log is on is full.
 
-A node goes on all the same, and so does a wit that prints.
+A node goes on all the same, and so does a wit that prints. A node does not wait either for a reader that does not read.
 """
 
 from __future__ import annotations
@@ -11,25 +11,37 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TextIO, cast
 
+from understudy.cli.unread import Unread
+
 _STANDARD: Final = (0, 1, 2)
 
 
 class Lossy:
-    """A text stream whose `write` and `flush` never raise OSError. In all else it is the stream that `stream` gives."""
+    """A text stream whose `write` and `flush` never raise OSError. In all else it is the stream that `stream` gives.
 
-    def __init__(self, stream: Callable[[], TextIO]) -> None:
+    With `unread` they don't wait for its reader either.
+    """
+
+    def __init__(self, stream: Callable[[], TextIO], unread: Unread | None = None) -> None:
         self._stream = stream
+        self._unread = unread
 
     def write(self, text: str) -> int:
         """Write what can be written; what is asked for counts as written."""
         with self._dropping():
-            self._stream().write(text)
+            if self._unread is None:
+                self._stream().write(text)
+            else:
+                self._unread.write(self._stream(), text)
         return len(text)
 
     def flush(self) -> None:
         """Hand on what was written, if that is possible."""
         with self._dropping():
-            self._stream().flush()
+            if self._unread is None:
+                self._stream().flush()
+            else:
+                self._unread.flush(self._stream())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream(), name)
@@ -51,10 +63,15 @@ def lossy_stderr() -> TextIO:
 
 
 @contextlib.contextmanager
-def lossy_output() -> Iterator[None]:
-    """Until the end of the block, nothing in this process fails because its output can't be written."""
+def lossy_output(*, waits: bool = True) -> Iterator[None]:
+    """Until the end of the block, nothing in this process fails because its output can't be written.
+
+    Unless it `waits`, nothing stands still either because its output is not read: that is for a node, which lives for
+    others than its reader. A command waits, as its output is its result.
+    """
     out, err = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = cast(TextIO, Lossy(lambda: out)), cast(TextIO, Lossy(lambda: err))
+    of_out, of_err = (None, None) if waits else (Unread(), Unread())
+    sys.stdout, sys.stderr = cast(TextIO, Lossy(lambda: out, of_out)), cast(TextIO, Lossy(lambda: err, of_err))
     try:
         yield
     finally:

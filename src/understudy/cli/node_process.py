@@ -70,10 +70,11 @@ class Place(NamedTuple):
 def claimed_place(listen: str | None, store: str | None) -> Iterator[Place]:
     """What was asked for, checked; until the end of the block, other commands wait for this node to answer.
 
-    Until then, too, what can't be written to standard output and error is dropped: a node does not end for that.
+    Until then, too, what can't be written to standard output and error, or is not read, is dropped: a node neither ends
+    nor stands still for that.
     Raises WrongUse, CannotListen, CommandError if another node has the store.
     """
-    with lossy_output(), _claimed_place(listen, store) as place:
+    with lossy_output(waits=False), _claimed_place(listen, store) as place:
         yield place
 
 

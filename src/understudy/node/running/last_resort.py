@@ -11,9 +11,11 @@ from __future__ import annotations
 import faulthandler
 import io
 import logging
+import os
+import stat
 import sys
 import threading
-from typing import Final
+from typing import Final, TextIO
 
 from understudy.node.running.marks import Marks
 
@@ -35,9 +37,11 @@ class LastResort:
         self._runs = False
         self._may_run = threading.Event()
         self._stopped = threading.Event()
+        self._told: TextIO | None = None
 
     def start(self) -> None:
         """From now on, running code is watched."""
+        self._told = open_unwaiting(sys.__stderr__ or sys.stderr)
         self._marks.on_busy(self.wake)
         threading.Thread(target=self._run, name="understudy-last-resort", daemon=True).start()
 
@@ -77,7 +81,7 @@ class LastResort:
         if self._is_set or self._stopped.is_set():
             return
         try:
-            faulthandler.dump_traceback_later(self._seconds, exit=True, file=sys.__stderr__ or sys.stderr)
+            faulthandler.dump_traceback_later(self._seconds, exit=True, file=self._told or sys.stderr)
         except (AttributeError, io.UnsupportedOperation, ValueError, RuntimeError) as error:
             # No stderr, or no thread: the node can do without.
             _log.debug("no timer for code that keeps the interpreter: %s", error)
@@ -90,3 +94,19 @@ class LastResort:
         self._is_set = self._runs = False
         if not self._stopped.is_set():
             self._may_run.clear()
+
+
+def open_unwaiting(stream: TextIO) -> TextIO:
+    """The same pipe or terminal, opened so that a write gives up where it would wait; else the stream itself.
+
+    The timer writes before it ends the process: if nobody reads, it would never get that far. Opened again, since what is
+    set for the stream itself holds for every process that shares it. A socket can't be opened again.
+    """
+    try:
+        number = stream.fileno()
+        if not (stat.S_ISFIFO(os.fstat(number).st_mode) or os.isatty(number)):
+            return stream
+        again = os.open(f"/proc/self/fd/{number}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except (AttributeError, OSError, ValueError):
+        return stream  # no such folder: not Linux
+    return os.fdopen(again, "w")

@@ -74,6 +74,7 @@ def test_what_the_compiler_says_is_shown_and_nothing_looks_built(project: Path):
         ('source = "counter.rb"', "there are tools for .c, .js, .py"),
         ('source = "nowhere.c"', "nowhere.c is not there"),
         ('source = "counter.c"\nworld = "asked-actor"', "fits the world first-actor"),
+        ('source = "counter.c"\nworld = "asked"', "no world 'asked', but asked-actor, first-actor"),
         ("", "components"),
         ('source = "counter.c"\nlanguage = "c"', "language"),
     ],

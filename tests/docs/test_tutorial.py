@@ -81,7 +81,7 @@ def test_the_page_can_be_followed_from_its_first_line_to_its_last(page: Path, fo
 
 def test_the_tutorial_has_a_page_for_each_form() -> None:
     index = next(page for page in PAGES if page.stem == "README").read_text(encoding="utf-8")
-    assert {page.name for page in PAGES if page.stem != "README"} == set(re.findall(r"\]\((\S+\.md)\)", index))
+    assert {page.name for page in PAGES if page.stem != "README"} == set(re.findall(r"\]\(([^\s/]+\.md)\)", index))
 
 
 def test_what_is_left_out_may_be_anything_and_the_rest_may_not() -> None:

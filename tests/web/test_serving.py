@@ -120,7 +120,7 @@ def test_a_request_that_is_cut_off_makes_no_message(served: Served) -> None:
 
 def test_what_is_no_http_is_refused_as_a_problem(served: Served) -> None:
     document = _refusal(served, b"GET / HTTP/1.1\r\nHost 127.0.0.1\r\n\r\n", 400)
-    assert document["detail"].startswith("this is no HTTP request")
+    assert document["detail"].startswith("this is not an HTTP request")
 
 
 def test_headers_without_an_end_are_cut_off_before_they_fill_the_memory(served: Served) -> None:

@@ -45,7 +45,10 @@ def test_a_wrong_token_begins_nothing(stranger: Visitor, token: str) -> None:
     stranger.get("/console", 401)
 
 
-@pytest.mark.parametrize("where", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:x", ""])
+@pytest.mark.parametrize(
+    "where",
+    ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:x", "", "/" * 2, "/" + "a" * 9000],
+)
 def test_the_sign_in_leads_to_no_other_place(stranger: Visitor, where: str) -> None:
     assert stranger.sign_in(next=where).headers["location"] == "/console"
 
@@ -88,6 +91,25 @@ def test_signing_out_ends_the_session_wherever_its_cookie_is(stranger: Visitor) 
     stranger.get("/console", 401, Cookie=cookie)
 
 
+def test_signing_in_again_ends_the_session_before(stranger: Visitor) -> None:
+    cookies = [stranger.sign_in().headers["set-cookie"].partition(";")[0] for _ in range(2)]
+    assert cookies[0] != cookies[1]
+    stranger.get("/console")
+    stranger.sign_in("wrong")
+    stranger.get("/console")
+    somebody = Visitor(stranger.face)
+    somebody.get("/console", 401, Cookie=cookies[0])
+    somebody.get("/console", Cookie=cookies[1])
+
+
+def test_no_cookie_that_a_browser_brings_becomes_a_session(stranger: Visitor) -> None:
+    name = stranger.sign_in().headers["set-cookie"].partition("=")[0]
+    stranger.post("/console/sign-out")
+    answer = Visitor(stranger.face).post("/console/sign-in", {"token": TOKEN}, Cookie=f"{name}=chosen")
+    assert answer.status_code == 303 and "chosen" not in answer.headers["set-cookie"]
+    Visitor(stranger.face).get("/console", 401, Cookie=f"{name}=chosen")
+
+
 def test_a_session_ends_with_its_token(node: tuple[asyncio.Runner, Node], tmp_path: Path) -> None:
     folder = TokenFolder(tmp_path)
     token = folder.make(scopes=["ask"], actors=None, note=None, now=0)
@@ -105,7 +127,10 @@ def test_a_session_allows_what_its_token_allows(node: tuple[asyncio.Runner, Node
     for name in ("ada", "bob"):
         face.create({"wit": "def wit(): pass", "name": name}, name=name)
     visitor = Visitor(face)
-    visitor.sign_in(token)
+    # The list is about all actors: who may see one of them begins there.
+    assert visitor.sign_in(token).headers["location"] == "/console/actors/ada"
+    visitor.get("/console/actors/ada")
+    assert visitor.sign_in(token, next="/actors/ada").headers["location"] == "/actors/ada"
     assert visitor.face.get("/actors/ada", headers=BROWSER).status_code == 200
     visitor.get("/actors/bob", 403)
     visitor.get("/console", 403)

@@ -95,6 +95,11 @@ def test_any_time_can_be_shown(time: int) -> None:
         ("https://x", False),
         ("", False),
         ("/a\n", False),
+        ("/a\r\nSet-Cookie: x=y", False),
+        ("/\t/evil", False),
+        ("\\\\evil", False),
+        ("javascript:alert(1)", False),
+        ("/" + "a" * 4000, False),
     ],
 )
 def test_only_addresses_of_this_node_are_led_to(path: str, own: bool) -> None:

@@ -92,7 +92,8 @@ def retry(actor: object, step: object) -> str:
 
 def is_own_page(path: str) -> bool:
     """True for an address of this node, which a page may lead to without a look at it."""
-    return path.startswith("/") and not path.startswith("//") and not any(one in path for one in "\\\r\n\t")
+    starts_here = path.startswith("/") and not path.startswith("//")
+    return starts_here and len(path) <= _MAX_NEXT and not any(one in path for one in "\\\r\n\t")
 
 
 def _part(text: object) -> str:

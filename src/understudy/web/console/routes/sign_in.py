@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from understudy.web.authorization import ANY, PUBLIC
+from understudy.web.authorization import ANY, PUBLIC, Authorization
 from understudy.web.console import addresses
 from understudy.web.console.page_operation import form_at, go_to, page_at, read_form
 from understudy.web.console.rendering import page
@@ -31,7 +31,9 @@ async def sign_in(request: Request) -> Response:
     cookie = sessions.begin(fields.get("token", "").strip().encode())
     if cookie is None:
         return page(request, "sign_in.html", status=401, next=where, wrong=True)
-    answer = go_to(where)
+    # Whoever signs in again wants to be somebody else now, and has no more use for the session before.
+    sessions.end(request.cookies.get(sessions.cookie, ""))
+    answer = go_to(_allowed_page(where, sessions.authorization_of(cookie)))
     answer.set_cookie(
         sessions.cookie, cookie, max_age=LIFE_SECONDS, httponly=True, samesite="strict", secure=_is_https(request)
     )
@@ -47,6 +49,13 @@ async def sign_out(request: Request) -> Response:
     answer = go_to(addresses.sign_in())
     answer.delete_cookie(sessions.cookie, httponly=True, samesite="strict", secure=_is_https(request))
     return answer
+
+
+def _allowed_page(where: str, authorization: Authorization | None) -> str:
+    """The page to begin with: the list of all actors is not for a token for some, which begins with its first one."""
+    if where != addresses.HOME or authorization is None or not authorization.actors:
+        return where
+    return addresses.actor(authorization.actors[0])
 
 
 def _is_https(request: Request) -> bool:

@@ -120,6 +120,30 @@ def test_times_are_those_of_the_reader_and_utc_without_scripts(served: Served, b
 
 
 @needs_browser
+def test_a_time_is_written_in_the_zone_of_the_reader(served: Served, browser: Browser) -> None:
+    with browser.new_context(timezone_id="America/Los_Angeles") as context:
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.goto(f"{served.address}/console/actors/ada")
+        expect(page.get_by_text("(UTC)")).to_be_hidden()
+        # Taken for UTC, it were hours before the first step.
+        soon = "new Date(Date.now() + (1 - new Date().getTimezoneOffset()) * 60_000).toISOString().slice(0, 19)"
+        page.get_by_label("Up to a time").fill(page.evaluate(soon))
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile(r"before=\d+"))
+        expect(page.get_by_role("heading", name="History")).to_be_visible()
+
+
+@needs_browser
+def test_no_button_breaks_its_word(served: Served, browser: Browser) -> None:
+    with browser.new_context(**LOOKS["phone"]) as context:
+        page = context.new_page()
+        page.goto(f"{served.address}/console/actors/ada")
+        heights = [button.bounding_box() for button in page.get_by_role("button", name="Go").all()]
+        assert len(heights) == 2 and all(box is not None and box["height"] < 40 for box in heights)
+
+
+@needs_browser
 @pytest.mark.parametrize(
     ("path", "newest", "first"),
     [

@@ -1,4 +1,5 @@
-// Times in the reader's own zone; UTC stays in the title. Without this module, pages show UTC.
+// Times in the reader's own zone, those that are read and those that are written; UTC stays in the title.
+// Without this module, pages show UTC, and ask for it.
 
 const FORMAT = new Intl.DateTimeFormat(undefined, {
     year: "numeric", month: "2-digit", day: "2-digit",
@@ -20,7 +21,16 @@ export function localise(root) {
         time.title ||= time.textContent;
         time.textContent = time.hasAttribute("data-ago") ? ago(at) : FORMAT.format(at);
     }
+    for (const mark of root.querySelectorAll("[data-utc]")) mark.hidden = true;
 }
+
+// Of the document: a live page makes its forms anew.
+document.addEventListener("formdata", (event) => {
+    for (const field of event.target.querySelectorAll("[data-time]")) {
+        const at = new Date(field.value);
+        if (!Number.isNaN(at.getTime())) event.formData.set(field.name, at.toISOString());
+    }
+});
 
 localise(document);
 for (const place of document.querySelectorAll("[data-zone]")) {

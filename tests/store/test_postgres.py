@@ -211,6 +211,15 @@ def test_a_pooler_that_puts_another_process_behind_the_connection_gets_nothing_w
     view.close()
 
 
+def test_a_prepared_statement_that_is_gone_is_put_down_to_a_pooler(store):
+    # Where a pooler is, that is the first thing to fail: the statement was prepared in another process of the server.
+    store.commit([link(1)])
+    store.commit([link(2)])
+    store._writer.ask("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")
+    with pytest.raises(StoreError, match="A pooler stands between"):
+        store.commit([link(3)])
+
+
 def test_a_server_that_stays_away_ends_the_wait_with_its_reason(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(connections, "AWAY_SECONDS", 0.3)

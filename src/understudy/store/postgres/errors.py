@@ -9,6 +9,10 @@ from psycopg import errors
 
 from understudy.store.errors import Corrupt, StoreError, StoreFormat, StoreFull
 
+POOLED: Final = (
+    "A pooler stands between that lends a connection for a transaction at a time: connect to the server itself, or have the "
+    "pooler lend it for a session"
+)
 _STARTS: Final = ("57P03",)  # the server is starting, or is shutting down
 _AGAIN: Final = (
     errors.SerializationFailure,
@@ -47,6 +51,8 @@ def named(error: psycopg.Error, shown: str) -> StoreError:
         return StoreError(f"{text}. The user needs a schema of its own, or: GRANT CREATE, USAGE ON SCHEMA … TO …")
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return StoreError(f"{text}. This server only reads: name the primary")
+    if isinstance(error, errors.DuplicatePreparedStatement | errors.InvalidSqlStatementName):
+        return StoreError(f"{text}. {POOLED}")
     if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
         return StoreFormat(f"{text}. The tables of the store were changed or dropped while it was open")
     return StoreError(text)

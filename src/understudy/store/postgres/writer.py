@@ -20,7 +20,7 @@ from understudy.store.errors import StoreError, StoreInUse, StoreLost
 from understudy.store.port import Receipt, Unit
 from understudy.store.postgres.batch import BLOCKS, WRITE, Batch, decide, refs_of
 from understudy.store.postgres.connections import Patience, connect, fetch
-from understudy.store.postgres.errors import is_lost, may_go_again, named
+from understudy.store.postgres.errors import POOLED, is_lost, may_go_again, named
 from understudy.store.postgres.schema import Facts, claim, facts, lock
 from understudy.store.postgres.url import PostgresUrl
 
@@ -182,8 +182,7 @@ class Writer:
     def _check_process(self) -> None:
         if fetch(self._connection, "SELECT pg_backend_pid()") != [(self._process,)]:
             raise StoreError(
-                f"{self._url.shown}: another process of the server answers than the one that has the lock of the store. A "
-                "pooler stands between that lends a connection for a transaction at a time: connect to the server itself"
+                f"{self._url.shown}: another process of the server answers than the one that has the lock of the store. {POOLED}"
             )
 
     def _written(self, batch: Batch, base: int) -> Written:

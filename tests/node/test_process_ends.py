@@ -64,6 +64,16 @@ async def end_in_an_effect(how: str, state: dict, ctx: Context) -> None:
     await ctx.effect(end, how)
     state["survived"] = how
 
+@wit.message("end in an awaited effect")
+async def end_in_an_awaited_effect(how: str, state: dict, ctx: Context) -> None:
+    await ctx.effect(end_in_a_task, how)
+    state["survived"] = how
+
+@wit.message("end in a blocking effect")
+def end_in_a_blocking_effect(how: str, state: dict, ctx: Context) -> None:
+    ctx.effect(end, how)
+    state["survived"] = how
+
 async def end_in_a_task(how: str) -> None:
     await asyncio.sleep(0.01)
     end(how)
@@ -242,7 +252,15 @@ def test_a_timer_of_the_process_that_a_wit_leaves_behind_ends_nothing(server: Se
 
 @pytest.mark.parametrize(
     ("type", "how"),
-    [("end", "exit"), ("end", "fault"), ("end later", "exit"), ("end later", "fault"), ("end in an effect", "exit")],
+    [
+        ("end", "exit"),
+        ("end", "fault"),
+        ("end later", "exit"),
+        ("end later", "fault"),
+        ("end in an effect", "exit"),
+        ("end in an awaited effect", "fault"),
+        ("end in a blocking effect", "fault"),
+    ],
 )
 def test_a_message_that_ends_the_process_is_held_and_an_update_cures_it(
     server: Server, store: Path, type: str, how: str

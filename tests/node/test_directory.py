@@ -161,6 +161,30 @@ def test_the_code_version_changes_with_the_code_and_with_nothing_else(node: tupl
     assert first != second and versions[0] == versions[1] != versions[2]
 
 
+@pytest.mark.parametrize("folder", ["code", "src", "lib/shop"])
+def test_the_code_version_changes_with_the_folder_that_a_pointer_names(
+    node: tuple[asyncio.Runner, Node], folder: str
+) -> None:
+    runner, living = node
+    core = {"wit": f"/{folder}:greeter:wit\n".encode(), f"{folder}/greeter.py": GREETER.encode()}
+    actor = runner.run(living.create(core, name="ada")).id
+    versions = [living.code_version(living.step(living.newest(actor)).core)]
+    runner.run(living.tell(actor, b'{"name": "x"}', type="greet", timeout=30))
+    versions.append(living.code_version(living.step(living.newest(actor)).core))
+    runner.run(living.tell_patch(actor, {f"{folder}/greeter.py": BROKEN.encode()}, timeout=30))
+    versions.append(living.code_version(living.step(living.newest(actor)).core))
+    assert versions[0] == versions[1] != versions[2]
+    [listed] = living.find_actors(Wanted()).items
+    assert listed.seen.code == versions[2]
+    # A pointer that is lost keeps nobody from seeing the actor.
+    assert isinstance(living.backend, MemoryBackend)
+    pointer = living.reader.find(living.step(living.newest(actor)).core, "wit")
+    assert pointer is not None
+    del living.backend._blocks[bytes(pointer)]
+    fresh = Roster(living.backend, type(living.reader)(living.backend))
+    assert [one.outcome for one in fresh.refresh(60)] == ["ok"]
+
+
 def test_steps_are_counted_as_reading_each_would_count_them(node: tuple[asyncio.Runner, Node]) -> None:
     runner, living = node
     actors = fill(runner, living, 3, 9)

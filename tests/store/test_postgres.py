@@ -404,6 +404,15 @@ def test_a_setting_that_changes_under_an_open_store_leaves_its_commits_durable(p
         postgres.execute("SELECT pg_reload_conf()")
 
 
+def test_a_server_that_writes_nothing_to_its_disk_is_told_of_once(url, caplog):
+    # The server of the tests is one.
+    open_store(url).close()
+    assert [record.levelname for record in caplog.records if "fsync is off" in record.message] == ["WARNING"]
+    caplog.clear()
+    open_store(url, read_only=True).close()
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
 def test_the_isolation_that_a_user_has_by_default_is_not_ours(postgres, url, level):
     role = f"strict_{level.partition(' ')[0]}"

@@ -6,6 +6,7 @@ disk. A server that went away is waited for; who has waited for too long, or fin
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,7 +29,10 @@ _BLOCKS: Final = "SELECT id, data FROM understudy_blocks WHERE id = ANY(%b::byte
 _REF: Final = "SELECT value FROM understudy_refs WHERE name = %b"
 _ID_PAGE: Final = "SELECT id FROM understudy_blocks WHERE id > %b ORDER BY id LIMIT 1024"
 _NOW: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8"
+_FSYNC: Final = "SELECT current_setting('fsync')"
 _PAGES: Final = (64, 1024)  # keys of the first page of a scan, and of every further one
+
+_log = logging.getLogger(__name__)
 
 
 class _Asks(Protocol):
@@ -165,6 +169,10 @@ def open_backend(
             raise StoreLost(loss)
         writer.claim(entropy=entropy)
         backend.keep_mark(folder)
+        if writer.ask(_FSYNC) == [("off",)]:
+            _log.warning(
+                "%s: fsync is off, so a crash of the server's machine may take what was acknowledged", url.shown
+            )
         return backend
     except BaseException:
         backend.close()
